@@ -1,0 +1,55 @@
+"""Rigid motion: axis-angle and translation to 4x4 matrices, named b_from_a."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def rotation_from_axis_angle(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rodrigues' formula. Radians; angle = |v|, axis = v / (angle + 1e-7) (as Godard et al. 2019's pose)."""
+    angle = safe_norm(axis_angle)
+    x, y, z = (axis_angle / (angle + 1e-7)).unbind(-1)
+    cos, sin = angle.squeeze(-1).cos(), angle.squeeze(-1).sin()
+    k = 1 - cos
+    rows = (
+        (x * x * k + cos, x * y * k - z * sin, z * x * k + y * sin),
+        (x * y * k + z * sin, y * y * k + cos, y * z * k - x * sin),
+        (z * x * k - y * sin, y * z * k + x * sin, z * z * k + cos),
+    )
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
+def safe_norm(vectors: Float[Tensor, "*batch C"]) -> Float[Tensor, "*batch 1"]:
+    """Euclidean length, with gradient zero instead of not-a-number at the zero vector."""
+    squared = vectors.square().sum(-1, keepdim=True)
+    return torch.where(squared > 0, squared, 1).sqrt() * (squared > 0)
+
+
+def rigid(
+    rotation: Float[Tensor, "*batch 3 3"], translation: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch 4 4"]:
+    """The 4x4 matrix of x -> rotation x + translation."""
+    top = torch.cat([rotation, translation.unsqueeze(-1)], -1)
+    bottom = top.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*top.shape[:-2], 1, 4)
+    return torch.cat([top, bottom], -2)
+
+
+def transform_from_pose(
+    axis_angle: Float[Tensor, "*batch 3"], translation: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch 4 4"]:
+    """Rotate by `axis_angle` (radians), then shift by `translation`: T(t) R."""
+    return rigid(rotation_from_axis_angle(axis_angle), translation)
+
+
+def invert(b_from_a: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 4 4"]:
+    """a_from_b of a rigid transform: R^T, -R^T t."""
+    transposed = b_from_a[..., :3, :3].transpose(-1, -2)
+    translation = -(transposed @ b_from_a[..., :3, 3:]).squeeze(-1)
+    return rigid(transposed, translation)
+
+
+def transform(
+    b_from_a: Float[Tensor, "*batch 4 4"], points_a: Float[Tensor, "*batch 3 N"]
+) -> Float[Tensor, "*batch 3 N"]:
+    """Coordinates of the same points in frame b. One column per point."""
+    return b_from_a[..., :3, :3] @ points_a + b_from_a[..., :3, 3:]

@@ -1,0 +1,132 @@
+"""The few types that everything else is made of.
+
+    reader.frame(clip, index) -> Frame -> dataset -> Sample -> collate -> Clips -> augment -> Batch
+    model(batch) -> disparity pyramid, motion -> objective -> (loss, Report)
+    predictor(image) -> DepthMap
+
+Letters in shapes: B batch, S source frames, H W image, C channels, N any number. Images are RGB.
+Pixel centres lie at integer coordinates, (0, 0) top left, x before y. A camera looks along +z, x right,
+y down. A rigid transform is named b_from_a: it takes the coordinates of a point in frame a to frame b.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+Scale = Literal["metres", "up to scale"]
+"""What a depth is known up to."""
+
+Split = Literal["train", "val", "test"]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A run of consecutive frames from one camera."""
+
+    name: str
+    frames: int
+    """Number of frames; a reader opens them by index 0 .. frames - 1."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image with what is known about it, as a reader opens it."""
+
+    image: UInt8[Tensor, "3 H W"]
+    """RGB, 0 to 255."""
+    intrinsics: Float[Tensor, "3 3"]
+    """In pixels of `image`."""
+    depth: Float[Tensor, "H W"] | None = None
+    """Metres along the optical axis; NaN where unmeasured (sky too)."""
+    moving: Bool[Tensor, "H W"] | None = None
+    """Pixels of objects that move in the world; None where no one knows."""
+    world_from_camera: Float[Tensor, "4 4"] | None = None
+    """Metres; None where no one knows. For metrics only: training predicts it."""
+
+
+class Reader(Protocol):
+    """A data set: it lists clips and opens one frame. Neighbours, resizing, batches are shared code."""
+
+    @property
+    def clips(self) -> Sequence[Clip]: ...
+
+    def frame(self, clip: int, index: int) -> Frame: ...
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One target frame with its neighbours, at training size, as it leaves the loader (uint8, host)."""
+
+    frames: UInt8[Tensor, "F 3 H W"]
+    """Frame 0 is the target, the others its S = F - 1 sources; black where a source does not exist."""
+    exists: Bool[Tensor, "F"]
+    intrinsics: Float[Tensor, "F 3 3"]
+    index: int
+    """Position in the dataset: with (seed, step) it decides every random draw."""
+    depth: Float[Tensor, "H W"] | None = None
+    moving: Bool[Tensor, "H W"] | None = None
+
+
+@dataclass(frozen=True)
+class Clips:
+    """B samples stacked, not yet augmented."""
+
+    frames: UInt8[Tensor, "B F 3 H W"]
+    exists: Bool[Tensor, "B F"]
+    intrinsics: Float[Tensor, "B F 3 3"]
+    index: Int64[Tensor, "B"]
+    depth: Float[Tensor, "B H W"] | None = None
+    moving: Bool[Tensor, "B H W"] | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B clips of one target frame and S source frames, on one device."""
+
+    target: Float[Tensor, "B 3 H W"]
+    """RGB in [0, 1]. The losses compare these."""
+    sources: Float[Tensor, "B S 3 H W"]
+    source_exists: Bool[Tensor, "B S"]
+    """False at a clip's ends, where the neighbour was never recorded."""
+    intrinsics: Float[Tensor, "B 3 3"]
+    """In pixels of `target`."""
+    source_intrinsics: Float[Tensor, "B S 3 3"]
+    """Views may have different cameras (other eye, other lens)."""
+    target_jittered: Float[Tensor, "B 3 H W"]
+    """The same pictures with changed colours: the networks see these."""
+    sources_jittered: Float[Tensor, "B S 3 H W"]
+    source_offsets: tuple[int, ...]
+    """Source s is frame t + source_offsets[s], for example (-1, 1)."""
+    index: Int64[Tensor, "B"]
+    rig_source_from_target: Float[Tensor, "B S 4 4"] | None = None
+    """Known transforms (stereo); None where the pose network must say."""
+    depth: Float[Tensor, "B H W"] | None = None
+    """Metres; NaN where unmeasured. For metrics only: no loss reads it."""
+    moving: Bool[Tensor, "B H W"] | None = None
+
+
+@dataclass(frozen=True)
+class DepthMap:
+    """What a model says about one image."""
+
+    depth: Float[Tensor, "H W"]
+    """Along the optical axis, at the image's own size, in the unit that `scale` names."""
+    disparity: Float[Tensor, "H W"]
+    """1 / depth."""
+    scale: Scale = "up to scale"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a step tells the log. Tensors stay on the device until the log asks for them."""
+
+    scalars: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
+    pictures: dict[str, Float[Tensor, "B C H W"]] = field(default_factory=dict)
+
+
+class InputError(ValueError):
+    """Something the user can mend. The message is one line: what was found, what was wanted, what to do,
+    with the flag or the file named. The command line prints it alone and exits with status 2."""
