@@ -16,6 +16,8 @@ from typing import Literal, Protocol
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from mono2many.errors import InputError as InputError
+
 Scale = Literal["metres", "up to scale"]
 """What a depth is known up to."""
 
@@ -126,7 +128,3 @@ class Report:
     scalars: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
     pictures: dict[str, Float[Tensor, "B C H W"]] = field(default_factory=dict)
 
-
-class InputError(ValueError):
-    """Something the user can mend. The message is one line: what was found, what was wanted, what to do,
-    with the flag or the file named. The command line prints it alone and exits with status 2."""

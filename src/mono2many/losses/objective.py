@@ -5,7 +5,7 @@
                + smoothness * 1e-3 / 2^scale;  loss = mean over heads
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -102,7 +102,7 @@ def pyramid_level(
 
 
 def mono_objective(
-    heads: Sequence[Head], levels: Sequence[Level], exists: Bool[Tensor, "B S"], terms: MonoTerms
+    heads: Sequence[Head], levels: Mapping[int, Level], exists: Bool[Tensor, "B S"], terms: MonoTerms
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]], Synthesis]:
     """(loss, its parts, what the first head made): the mean over heads of photometric + smoothness."""
     results = [_head_loss(head, levels[head.level], exists, terms) for head in heads]

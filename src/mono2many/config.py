@@ -1,0 +1,328 @@
+"""The settings of a run: frozen dataclasses, checked when made. Read by train, evaluate and cli only.
+
+Every field is a flag of `mono2many train` (`--pose-type` or `--pose_type`). Imports nothing heavy:
+`--help` answers at once.
+"""
+
+import difflib
+import json
+import types as builtin_types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from mono2many.errors import InputError
+
+Recipe = Literal["default", "reference", "scratch"]
+DATATYPES = ("synthetic", "video")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to learn from."""
+
+    datatype: Literal["synthetic", "video"] = "synthetic"
+    """synthetic: the embedded street. video: video files or folders of images."""
+    data: tuple[str, ...] = ()
+    """Video files or folders of images (datatype video)."""
+    camera: tuple[str, ...] = ()
+    """Camera file (JSON: fx fy cx cy width height, optional distortion): one for all of --data, or one each."""
+    fov: float | None = None
+    """Horizontal field of view in degrees, where there is no camera file."""
+    height: int = 192
+    """Training height in pixels, a multiple of 32."""
+    width: int = 640
+    """Training width in pixels, a multiple of 32."""
+    frame_step: int = 1
+    """Neighbours are this many frames away: more for slow cameras or high frame rates."""
+    hold_out: float = 0.1
+    """Share of the frames at the end of each clip kept for validation (datatype video)."""
+    hold_out_frames: int | None = None
+    """The same as a number of frames; wins over --hold-out."""
+    scenes: int = 320
+    """Streets to train on (datatype synthetic)."""
+    scene_frames: int = 4
+    """Frames of each street."""
+    val_scenes: int = 16
+    """Streets to validate on, other ones."""
+    workers: int = 2
+    """Processes that read and decode."""
+    cache: Literal["memory", "off"] = "memory"
+    """memory: decode every frame once, before training. off: open frames when they are needed."""
+
+    def __post_init__(self) -> None:
+        for flag, value in (("--height", self.height), ("--width", self.width)):
+            if value < 32 or value % 32:
+                near = max(32, round(value / 32) * 32)
+                raise InputError(f"{flag} must be a multiple of 32, got {value}; try {near}")
+        _at_least("--frame-step", self.frame_step, 1)
+        _at_least("--scenes", self.scenes, 1)
+        _at_least("--val-scenes", self.val_scenes, 1)
+        if self.scene_frames < 3:
+            raise InputError(f"--scene-frames must be at least 3 (a frame and two neighbours), got {self.scene_frames}")
+        if not 0 < self.hold_out < 1:
+            raise InputError(f"--hold-out is a share between 0 and 1, got {self.hold_out}; try 0.1")
+        if self.fov is not None and not 5 <= self.fov < 175:
+            raise InputError(f"--fov is in degrees, 5 to 175, got {self.fov}; a phone's camera has about 65")
+        _at_least("--workers", self.workers, 0)
+
+    @property
+    def offsets(self) -> tuple[int, int]:
+        """Times of the sources relative to the target, in frames."""
+        return (-self.frame_step, self.frame_step)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which networks (Godard et al. 2019)."""
+
+    encoder: str = "resnet18"
+    """Any timm model with features at strides 4 to 32, or `light`."""
+    encoder_weights: str = "imagenet"
+    """imagenet, none, or a file with timm's or torchvision's key names."""
+    decoder: Literal["paper", "light"] = "paper"
+    """paper: ELU, widths 256 to 16. light: ReLU, widths 64 to 16."""
+    padding: Literal["reflect", "zeros", "replicate"] = "reflect"
+    """What the decoder's convolutions see beyond the border."""
+    scales: int = 4
+    """Disparity maps, at strides 1, 2, 4, 8."""
+    pose_type: Literal["separate", "shared", "posecnn", "light"] = "separate"
+    """separate: an encoder of its own. shared: a head on the depth encoder's features. posecnn: seven
+    strided convolutions. light: six, on half-size pairs."""
+    pose_input: Literal["pairs", "all"] = "pairs"
+    """Frames that enter the pose network together."""
+    pose_encoder: str = "resnet18"
+    """Encoder of pose type separate."""
+    predictive_mask: bool = False
+    """Predict which pixels to trust (Zhou et al. 2017) instead of the auto-mask."""
+    min_depth: float = 0.1
+    """Depth of sigmoid 1."""
+    max_depth: float = 100.0
+    """Depth of sigmoid 0."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.scales <= 4:
+            raise InputError(f"--scales must be 1 to 4, got {self.scales}")
+        if not 0 < self.min_depth < self.max_depth:
+            raise InputError(
+                f"--min-depth must be positive and below --max-depth, got {self.min_depth} and {self.max_depth}"
+            )
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What the networks are judged by."""
+
+    multi_scale: Literal["full", "own", "coarse-to-fine"] = "full"
+    """Where each disparity map is judged. full: at full size. own: at its own size (v1). coarse-to-fine: the
+    finest map, pooled, on a pyramid that grows from 1/4 to 1/2 to 1 in the course of training."""
+    ssim: bool = True
+    """Structural similarity beside the absolute difference."""
+    automask: bool = True
+    """Leave out pixels that the un-warped neighbour explains better."""
+    automask_from: float = 0.0
+    """Share of the training after which the auto-mask sets in."""
+    combine: Literal["minimum", "average"] = "minimum"
+    """Best source per pixel, or the mean."""
+    mask_unseen: bool = True
+    """Leave out samples outside the source image or behind its camera."""
+    tie_noise: bool = True
+    """Noise of 1e-5 on the un-warped error (auto-mask)."""
+    smoothness: float = 1e-3
+    """Weight of the edge-aware smoothness."""
+    pyramid: Literal["mean", "lanczos"] = "mean"
+    """How pictures are halved: mean of 2x2, or Lanczos as in the reference."""
+    camera_scaling: Literal["half-pixel", "plain"] = "half-pixel"
+    """How intrinsics follow a halved picture: pixel centres kept, or plainly divided as in the reference."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.automask_from <= 1:
+            raise InputError(f"--automask-from is a share between 0 and 1, got {self.automask_from}")
+        if self.smoothness < 0:
+            raise InputError(f"--smoothness must not be negative, got {self.smoothness}")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How the weights move."""
+
+    optimiser: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 1e-4
+    schedule: Literal["step", "cosine"] = "step"
+    """step: x0.1 after 3/4 of the training (15 of 20 epochs). cosine: to zero, after a warm-up."""
+    warm_up: float = 0.0
+    """Share of the training in which the learning rate rises from zero."""
+    batch_size: int = 12
+    epochs: int = 20
+    steps: int | None = None
+    """Length of the training in steps; wins over --epochs."""
+    mirror: bool = True
+    """Mirror half of the samples."""
+    jitter: bool = True
+    """Change the colours of half of the samples, for the networks only."""
+    mirror_camera: bool = True
+    """Mirror the principal point with the picture (the reference does not)."""
+
+    def __post_init__(self) -> None:
+        _at_least("--batch-size", self.batch_size, 1)
+        _at_least("--epochs", self.epochs, 1)
+        if self.steps is not None:
+            _at_least("--steps", self.steps, 1)
+        if not self.learning_rate > 0:
+            raise InputError(f"--learning-rate must be positive, got {self.learning_rate}")
+        if not 0 <= self.warm_up < 1:
+            raise InputError(f"--warm-up is a share of the training, 0 to 1, got {self.warm_up}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Where and how the run goes."""
+
+    name: str = "mono"
+    """The run's folder is OUT/NAME."""
+    out: str = "model_save"
+    resume: bool = False
+    """Go on with the run in OUT/NAME from its last checkpoint."""
+    start_from: str | None = None
+    """Model folder whose weights to start from (fine-tuning)."""
+    device: str = "auto"
+    """auto, cpu, cuda, mps."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16: networks in mixed precision, losses in fp32. auto: bf16 where the machine computes in it."""
+    seed: int = 0
+    log_every: int = 50
+    """Steps between lines of the log."""
+    picture_every: int = 500
+    """Steps between pictures in TensorBoard."""
+    val_every: int | None = None
+    """Steps between validations (and checkpoints); by default ten times in the run."""
+    keep: int = 3
+    """Checkpoints kept, beside the best."""
+
+    def __post_init__(self) -> None:
+        _at_least("--log-every", self.log_every, 1)
+        _at_least("--picture-every", self.picture_every, 1)
+        _at_least("--keep", self.keep, 1)
+        if self.val_every is not None:
+            _at_least("--val-every", self.val_every, 1)
+        if not self.name or "/" in self.name or self.name.startswith("."):
+            raise InputError(f"--name must be the name of a folder, got {self.name!r}; --out says where it is")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train a MonoDepth model: depth and camera motion from nothing but moving pictures."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    control: Literal["none", "other-clips", "supervised"] = "none"
+    """Experiments that bracket a result. other-clips: sources come from another clip, nothing can be learnt.
+    supervised: exact depth is the loss, the ceiling for these networks (datatype synthetic)."""
+
+    def __post_init__(self) -> None:
+        if self.model.predictive_mask and self.loss.automask:
+            raise InputError("--predictive-mask takes the place of the auto-mask: add --no-automask")
+        if self.data.datatype == "video" and not self.data.data:
+            raise InputError("--datatype video needs --data: one or more video files or folders of images")
+        if self.control == "supervised" and self.data.datatype != "synthetic":
+            raise InputError("--control supervised needs exact depth: use --datatype synthetic")
+
+
+def recipe(name: Recipe) -> TrainConfig:
+    """The settings that a recipe begins with; flags given beside it win."""
+    base = TrainConfig()
+    if name == "default":
+        return base
+    if name == "reference":
+        return replace(
+            base,
+            loss=replace(base.loss, mask_unseen=False, pyramid="lanczos", camera_scaling="plain"),
+            optim=replace(base.optim, mirror_camera=False),
+        )
+    return replace(
+        base,
+        data=replace(base.data, height=96, width=320),
+        model=replace(
+            base.model,
+            encoder="light",
+            encoder_weights="none",
+            decoder="light",
+            scales=1,
+            pose_type="light",
+        ),
+        loss=replace(base.loss, multi_scale="coarse-to-fine", automask=False),
+        optim=replace(
+            base.optim,
+            optimiser="adamw",
+            learning_rate=1e-3,
+            schedule="cosine",
+            warm_up=0.06,
+            batch_size=8,
+            steps=2400,
+            jitter=False,
+        ),
+    )
+
+
+def to_json(config: TrainConfig) -> str:
+    """Readable by `--config`."""
+    return json.dumps(asdict(config), indent=2) + "\n"
+
+
+def from_json(path: str | Path) -> TrainConfig:
+    """The settings of a run, from its config.json. Raises InputError that names file and key."""
+    try:
+        raw = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"--config {path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise InputError(f"--config {path}: not JSON ({error})") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"--config {path}: wanted an object of settings, found {type(raw).__name__}")
+    made = _build(TrainConfig, raw.get("settings", raw), str(path))
+    assert isinstance(made, TrainConfig)
+    return made
+
+
+def _build(kind: type, raw: Mapping[str, Any], where: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    known = {f.name for f in fields(kind)}
+    values = {}
+    for key, value in raw.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise InputError(f"--config {where}: unknown setting {key!r}{hint}")
+        values[key] = _checked(hints[key], value, f"--config {where}: {key}")
+    return kind(**values)
+
+
+def _checked(hint: Any, value: Any, where: str) -> Any:
+    """`value` as the annotated type, or a InputError."""
+    if is_dataclass(hint) and isinstance(value, dict):
+        return _build(hint, value, where.removeprefix("--config "))  # type: ignore[arg-type]
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal and value in arguments:
+        return value
+    if origin is builtin_types.UnionType and value is None:
+        return None
+    if origin is builtin_types.UnionType:
+        return _checked(arguments[0], value, where)
+    if origin is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value):
+        return tuple(value)
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if hint in (int, str, bool) and type(value) is hint:
+        return value
+    wanted = " | ".join(map(str, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
+    raise InputError(f"{where} must be {wanted}, got {value!r}")
+
+
+def _at_least(flag: str, value: int, least: int) -> None:
+    if value < least:
+        raise InputError(f"{flag} must be at least {least}, got {value}")

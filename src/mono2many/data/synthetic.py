@@ -1,0 +1,286 @@
+"""An endless set of procedural streets with exact depth: data for the demo, the tests and the README.
+
+Every scene follows from (seed, split, scene number) alone. Frames are drawn when asked for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.random import Generator
+
+from mono2many.data.synthetic_paint import Array, Light, Road
+from mono2many.data.synthetic_render import Balls, Decals, View, join, render
+from mono2many.data.synthetic_scene import (
+    CARS,
+    Builder,
+    Car,
+    Street,
+    car_shape,
+    house,
+    own_axes,
+    pick,
+    pole,
+    tree,
+)
+from mono2many.types import Clip, Frame, InputError, Split
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+BEHIND, AHEAD = 14.0, 120.0
+"""Metres of street that are built behind the first camera and ahead of the last."""
+
+
+@dataclass(frozen=True)
+class StreetSettings:
+    """What to draw. f = 0.58 x width, square pixels, the principal point in the middle."""
+
+    scenes: int = 320
+    frames: int = 4
+    """Of each scene."""
+    height: int = 96
+    width: int = 320
+    seed: int = 0
+    step: float = 0.75
+    """Metres per frame; each scene's own speed is 0.75 to 1.25 times that."""
+    moving: bool = True
+    """Other cars drive."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("scenes", 1), ("frames", 1), ("height", 16), ("width", 16), ("seed", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(f"--{name} must be at least {least}, got {value}; try {max(least, 1)}")
+        if self.seed >= 2**32:
+            raise InputError(f"--seed must be below 2**32, got {self.seed}; try {self.seed % 2**32}")
+        if not 0 <= self.step <= 5:
+            raise InputError(f"--step must lie in 0 .. 5 metres per frame, got {self.step}; try 0.75")
+
+
+class SyntheticReader:
+    """Procedural streets as a Reader: one clip per scene. Picklable; any order of calls gives the same frames."""
+
+    def __init__(self, settings: StreetSettings, split: Split) -> None:
+        if split not in SPLITS:
+            raise InputError(f"--split must be one of {', '.join(SPLITS)}, got {split!r}; try 'train'")
+        self.settings = settings
+        self.split = split
+
+    @property
+    def clips(self) -> Sequence[Clip]:
+        return [Clip(f"street-{self.split}-{i:04d}", self.settings.frames) for i in range(self.settings.scenes)]
+
+    def frame(self, clip: int, index: int) -> Frame:
+        settings = self.settings
+        if not (0 <= clip < settings.scenes and 0 <= index < settings.frames):
+            raise IndexError(f"no frame {index} of clip {clip}: {settings.scenes} clips of {settings.frames}")
+        street = build_street(settings, self.split, clip)
+        view = camera(street, settings, index)
+        cars = [drive(street.road, car, index) for car in street.traffic]
+        quads = join([street.quads, *(quads for quads, _ in cars)])
+        corners = np.concatenate([street.decals.corners, *(spots for _, spots in cars)])
+        more = len(corners) - len(street.decals.corners)
+        decals = Decals(
+            corners,
+            np.append(street.decals.strength, np.full(more, CONTACT[0])),
+            np.append(street.decals.soft, np.full(more, CONTACT[1])),
+            np.append(street.decals.round, np.zeros(more, bool)),
+            np.append(street.decals.sun, np.zeros(more, bool)),
+        )
+        picture = render(quads, street.balls, decals, street.road, street.light, view)
+        middle = (view.width - 1) / 2, (view.height - 1) / 2
+        return Frame(
+            image=torch.from_numpy(picture.image),
+            intrinsics=torch.tensor([[view.focal, 0, middle[0]], [0, view.focal, middle[1]], [0, 0, 1]]),
+            depth=torch.from_numpy(picture.depth),
+            moving=torch.from_numpy(picture.quad >= len(street.quads.kind)),
+            world_from_camera=torch.from_numpy(view.world_from_camera).float(),
+        )
+
+
+CONTACT = (0.75, 0.45)
+"""Strength and softness (m) of the dark beneath a car."""
+
+
+def camera(street: Street, settings: StreetSettings, index: int) -> View:
+    """Where the camera is at a frame: forward along its lane, swaying gently, with a little pitch and roll."""
+    s = street.speed * index
+    heading, pitch, roll = street.sway
+    phase = 2 * np.pi * s / heading[1] + heading[2]
+    # u' = tan(yaw) nearly: the camera looks where it goes
+    u = street.lane + heading[0] * heading[1] / (2 * np.pi) * np.sin(phase)
+    yaw = np.arctan(heading[0] * np.cos(phase))
+    (x, z), angle = street.road.place(s, u)
+    tilt = pitch[3] + pitch[0] * np.sin(2 * np.pi * s / pitch[1] + pitch[2])
+    lean = roll[0] * np.sin(2 * np.pi * s / roll[1] + roll[2])
+    world_from_camera = np.eye(4)
+    own = own_axes(angle + yaw)
+    own[:, 1] *= -1  # right, down, forward
+    cos, sin = np.cos(tilt), np.sin(tilt)
+    nod = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    cos, sin = np.cos(lean), np.sin(lean)
+    world_from_camera[:3, :3] = own @ nod @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    world_from_camera[:3, 3] = x, -street.height, z
+    return View(settings.height, settings.width, 0.58 * settings.width, world_from_camera)
+
+
+def drive(road: Road, car: Car, index: int) -> tuple:
+    """A moving car's quads at a frame, and the dark beneath it."""
+    (x, z), angle = road.place(car.s + car.speed * index, car.u)
+    rotation = own_axes(angle + (np.pi if car.speed < 0 else 0))
+    position = np.array([x, 0, z])
+    quads = car.quads.moved(rotation.astype(np.float32), position.astype(np.float32))
+    w, h = car.width / 2 + 0.15, car.length / 2 + 0.15
+    spot = np.array([[-w, 0, -h], [w, 0, -h], [w, 0, h], [-w, 0, h]]) @ rotation.T + position
+    return quads, spot[None]
+
+
+@lru_cache(maxsize=16)
+def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
+    """Scene number `scene` of a split."""
+    seeds = np.random.SeedSequence([settings.seed, SPLITS.index(split), scene])
+    rng, traffic_rng = (np.random.default_rng(s) for s in seeds.spawn(2))
+    light, sun_shift = _light(rng)
+    two_way = rng.random() < 0.7
+    lanes = rng.uniform(2.75, 3.4) if two_way else rng.uniform(1.7, 2.1)
+    parked = (rng.random() < 0.75, rng.random() < 0.75)
+    grey = rng.uniform(0.28, 0.42)
+    half = lanes + 2.15
+    grass = rng.random() < 0.5
+    pale = rng.uniform(0.45, 0.62)
+    slabs = (pale * 1.03, pale, pale * rng.uniform(0.88, 0.96))
+    pavement = rng.uniform(1.6, 2.6)
+    greens = ((0.33, 0.42, 0.17), (0.38, 0.41, 0.2), (0.28, 0.38, 0.16))
+    road = Road(
+        curvature=float(rng.uniform(1e-4, 1 / 110) * rng.choice([-1, 1])),
+        half=half,
+        lanes=lanes,
+        pavement=pavement,
+        asphalt=(grey, grey, grey * 1.04),
+        slabs=slabs,
+        verge=greens[rng.integers(3)] if grass else (pale * 0.95, pale * 0.86, pale * 0.74),
+        grass=grass,
+        dash=float(rng.choice([4.0, 6.0, 9.0])) if two_way and rng.random() < 0.8 else 0.0,
+        edge_line=bool(rng.random() < 0.6),
+        zebra=float(rng.uniform(8, 60)) if rng.random() < 0.4 else -500.0,
+    )
+    b = Builder(road, rng)
+    end = settings.step * 1.25 * settings.frames + AHEAD
+    for side in (-1, 1):
+        _line_street(b, side, end, parked[0 if side < 0 else 1], sun_shift)
+    _wear(b, end)
+
+    speed = settings.step * rng.uniform(0.75, 1.25)
+    lane = lanes / 2 if two_way else 0.0
+    room = max(lane - 1.0, 0.15) if two_way else lanes - 1.25
+    period = rng.uniform(18, 40)
+    yaw = min(rng.uniform(0.04, 0.12), room * 2 * np.pi / period)
+    phases = rng.uniform(0, 2 * np.pi, 3)
+    sway = np.array([
+        [yaw, period, phases[0], 0],
+        [rng.uniform(0.002, 0.008), rng.uniform(4, 9), phases[1], rng.uniform(-0.03, 0.05)],
+        [rng.uniform(0.002, 0.01), rng.uniform(7, 15), phases[2], 0],
+    ])  # fmt: skip
+    height = rng.uniform(1.35, 1.75)
+    traffic = _traffic(traffic_rng, settings, speed, lane) if settings.moving else []
+    corners, strength, soft, round_, sun = (list(column) for column in zip(*b.decals, strict=True))
+    centre, radius, colour = (np.array(column, np.float32) for column in zip(*b.balls, strict=True))
+    decals = Decals(np.array(corners), np.array(strength), np.array(soft), np.array(round_), np.array(sun))
+    balls = Balls(centre, radius, colour)
+    return Street(road, light, join(b.parts), balls, decals, traffic, speed, lane, height, sway)
+
+
+def _light(rng: Generator) -> tuple[Light, Array]:
+    """The light, and how far along the ground a shadow falls per metre of height."""
+    elevation, azimuth = rng.uniform(0.7, 1.2), rng.uniform(0, 2 * np.pi)
+    flat = np.cos(elevation)
+    to_sun = np.array([flat * np.sin(azimuth), -np.sin(elevation), flat * np.cos(azimuth)])
+    shift = np.array([-to_sun[0], 0, -to_sun[2]]) / np.sin(elevation)
+    cloudy = rng.random()
+    sun = np.array([1.0, 0.95, 0.84]) * (0.7 - 0.5 * cloudy)
+    sky = np.array([0.93, 0.97, 1.05]) * (0.64 + 0.3 * cloudy)
+    zenith = np.array([0.3, 0.5, 0.82]) * (1 - cloudy) + np.array([0.68, 0.72, 0.78]) * cloudy
+    horizon = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.84, 0.86, 0.87]) * cloudy
+    colours = (c.astype(np.float32) for c in (to_sun, sun, sky, zenith, horizon))
+    return Light(*colours, clouds=float(rng.uniform(-0.15, 0.35))), shift
+
+
+def _line_street(b: Builder, side: int, end: float, parked: bool, sun_shift: Array) -> None:
+    """Houses, trees, lamps and parked cars of one side."""
+    rng, road = b.rng, b.road
+    kerb = road.half + 0.3
+    line = max(road.half + road.pavement + rng.choice([0.0, rng.uniform(0.5, 5)]), 4.6)
+    s = -BEHIND + rng.uniform(-6, 0)
+    while s < end:
+        width = rng.uniform(7, 19)
+        # a row of houses on the inside of a bend is shorter than the street's middle line
+        stretch = 1 / max(1 - road.curvature * side * line, 0.5)
+        house(b, s + width / 2 * stretch, side, line + rng.choice([0, 0, rng.uniform(0, 1.5)]), width, sun_shift)
+        gap = rng.uniform(2, 6) if rng.random() < 0.3 else rng.uniform(0.05, 0.2)
+        if gap > 3:
+            tree(b, s + (width + gap / 2) * stretch, side * (line + 3), rng.uniform(1, 1.5), sun_shift)
+        s += (width + gap) * stretch
+    greenery = rng.uniform(9, 22)
+    s = -BEHIND + rng.uniform(0, 8)
+    trees = []
+    while s < end:
+        if rng.random() < 0.75:
+            trees.append(s)
+            tree(b, s, side * (kerb + 0.5), rng.uniform(0.75, 1.15), sun_shift)
+        s += greenery * rng.uniform(0.7, 1.4)
+    s = -BEHIND + rng.uniform(0, 8)
+    while s < end:
+        if all(abs(s - at) > 3.2 for at in trees):
+            pole(b, s, side * (kerb + 0.2), side, sun_shift)
+        s += rng.uniform(14, 26)
+    s = -BEHIND
+    while s < end:
+        if parked and rng.random() < 0.7:
+            quads, length, width = car_shape(rng, b.pick(CARS, 0.1), bool(rng.random() < 0.15))
+            turn = rng.normal(0, 0.02) + (np.pi if side < 0 and rng.random() < 0.8 else 0)
+            u = side * (road.half - 0.2 - width / 2)
+            b.put(quads, s + length / 2, u, turn)
+            w, h = width / 2 + 0.15, length / 2 + 0.15
+            b.shadow(s + length / 2, u, (-w, w, -h, h), *CONTACT, turn)
+            _, position = b.frame(s + length / 2, u)
+            rotation, _ = b.frame(s + length / 2, u, turn)
+            reach = sun_shift * 0.75
+            corners = np.array([[-w, 0, -h], [w, 0, -h], [w, 0, h], [-w, 0, h]]) @ rotation.T + position
+            b.decals.append((corners + reach, 0.9, 0.3, False, True))
+            s += length + rng.uniform(0.6, 1.6)
+        else:
+            s += rng.uniform(3, 9)
+
+
+def _wear(b: Builder, end: float) -> None:
+    """Patches and covers on the roadway."""
+    rng, road = b.rng, b.road
+    for s in np.arange(-5, end, 9.0):
+        at, u = s + rng.uniform(0, 9), rng.uniform(-0.8, 0.8) * road.lanes
+        w, h = rng.uniform(0.3, 1.1), rng.uniform(0.5, 3)
+        b.shadow(at, u, (-w, w, -h, h), rng.uniform(0.12, 0.3), 0.04)
+        if rng.random() < 0.6:
+            b.shadow(at + 4, -u, (-0.33, 0.33, -0.33, 0.33), 0.5, 0.05, round_=True)
+
+
+def _traffic(rng: Generator, settings: StreetSettings, speed: float, lane: float) -> list[Car]:
+    """Cars ahead in the camera's lane and oncoming ones in the other; in some scenes none."""
+    cars = []
+    if rng.random() < 0.2:
+        return []
+    last = max(settings.frames - 1, 1)
+    ahead = speed * rng.uniform(0.75, 1.25)
+    s = rng.uniform(9, 30)
+    ahead = max(ahead, speed - (s - 8.5) / last)
+    for _ in range(int(rng.integers(0, 3))):
+        quads, length, width = car_shape(rng, pick(rng, CARS, 0.1), bool(rng.random() < 0.15))
+        cars.append(Car(join(quads), length, width, s, lane, ahead))
+        s += rng.uniform(9, 30)
+    oncoming = settings.step * rng.uniform(0.6, 1.2)
+    s = rng.uniform(7, 30)
+    for _ in range(int(rng.integers(0, 4)) if lane else 0):
+        quads, length, width = car_shape(rng, pick(rng, CARS, 0.1), bool(rng.random() < 0.15))
+        cars.append(Car(join(quads), length, width, s, -lane, -oncoming))
+        s += rng.uniform(9, 30)
+    return cars

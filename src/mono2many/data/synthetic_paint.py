@@ -1,0 +1,409 @@
+"""What the street's surfaces look like: noise, filtered patterns, one painter for each kind of surface.
+
+Everything is a function of a place on the surface, never of the camera, save that each pattern is averaged
+over the ray's footprint there, so that nothing aliases. All light is fixed to the world (Lambertian).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+TEXEL = 0.0175
+"""Metres of a texel of the finest noise; a tile is 1024 of them, 17.9 m."""
+SIZE, LEVELS = 1024, 10
+BLUR = 0.7
+"""Footprint of a ray, in pixels."""
+
+
+@lru_cache(maxsize=1)
+def _noise() -> tuple[Array, NDArray[np.int64]]:
+    """Two tileable noise images, each at every pair of halvings along a and b, and where each begins.
+
+    Image 0 (stone): six octaves, cells of 3.5 cm to 3.6 m, amplitude rising with the cell.
+    Image 1 (leaves): the same cells, strongest at 9 to 60 cm. Both have mean 0, values within -1 .. 1.
+    """
+    rng = np.random.default_rng(20)
+    frequency = np.hypot(np.fft.fftfreq(SIZE, TEXEL)[:, None], np.fft.rfftfreq(SIZE, TEXEL)[None])
+    cells = 0.035 * 2.52 ** np.arange(6)
+    parts: list[Array] = []
+    starts = np.zeros((2, LEVELS + 1, LEVELS + 1), np.int64)
+    total = 0
+    for layer, weights in enumerate(([0.5, 0.6, 0.7, 0.8, 0.9, 1.0], [0.4, 0.9, 1.0, 0.8, 0.4, 0.3])):
+        power = np.zeros_like(frequency)
+        for cell, weight in zip(cells, weights, strict=True):
+            low = np.exp(-((frequency * cell) ** 2) * 4)
+            power += weight**2 * low / low.mean()
+        white = np.fft.rfft2(rng.standard_normal((SIZE, SIZE)))
+        image = np.fft.irfft2(white * np.sqrt(power), (SIZE, SIZE))
+        image = np.tanh((image - image.mean()) / image.std() * 0.5)
+        for j in range(LEVELS + 1):
+            row = image
+            for i in range(LEVELS + 1):
+                starts[layer, i, j] = total
+                parts.append(row.astype(np.float32).ravel())
+                total += row.size
+                row = (row[:, ::2] + row[:, 1::2]) / 2 if row.shape[1] > 1 else row
+            image = (image[::2] + image[1::2]) / 2 if image.shape[0] > 1 else image
+    return np.concatenate(parts), starts
+
+
+def noise(a: Array, b: Array, wide: Array, tall: Array, layer: int = 0) -> Array:
+    """Noise at (a, b) metres, averaged over a footprint of `wide` x `tall` metres; about -1 .. 1."""
+    texels, starts = _noise()
+    level_a = np.clip(np.frexp(wide * np.float32(0.7 / TEXEL))[1], 0, LEVELS)
+    level_b = np.clip(np.frexp(tall * np.float32(0.7 / TEXEL))[1], 0, LEVELS)
+    u = np.ldexp(a * np.float32(1 / TEXEL), -level_a) - np.float32(0.5)
+    v = np.ldexp(b * np.float32(1 / TEXEL), -level_b) - np.float32(0.5)
+    floor_u, floor_v = np.floor(u), np.floor(v)
+    u -= floor_u
+    v -= floor_v
+    i, j = floor_u.astype(np.int32), floor_v.astype(np.int32)
+    across, down = np.right_shift(SIZE, level_a), np.right_shift(SIZE, level_b)
+    i0, i1 = i & (across - 1), (i + 1) & (across - 1)
+    start = starts[layer, level_a, level_b]
+    row0, row1 = start + (j & (down - 1)) * across, start + ((j + 1) & (down - 1)) * across
+    top = texels[row0 + i0]
+    top += u * (texels[row0 + i1] - top)
+    bottom = texels[row1 + i0]
+    bottom += u * (texels[row1 + i1] - bottom)
+    return top + v * (bottom - top)
+
+
+def leaf_place(x: Array, y: Array, z: Array, which: Array | int) -> tuple[Array, Array]:
+    """Where foliage is patterned: a ball seen along whichever axis its surface faces most."""
+    far_x, far_y, far_z = np.abs(x), np.abs(y), np.abs(z)
+    side = far_x > far_z
+    a = np.where(side, z, x)
+    b = np.where(far_y > np.maximum(far_x, far_z), np.where(side, x, z), y)
+    return a + which * np.float32(3.7), b
+
+
+def leafy(point: Sequence[Array], which: int, footprint: float) -> NDArray[np.bool_]:
+    """Where ball number `which` has a leaf, not a gap, at `point` from its middle; the nearest texel decides."""
+    a, b = leaf_place(*point, which)
+    texels, starts = _noise()
+    level = int(np.clip(np.frexp(footprint / TEXEL)[1], 0, LEVELS))
+    scale, last = np.float32(2.0**-level / TEXEL), (SIZE >> level) - 1
+    i, j = (a * scale).astype(np.int32) & last, (b * scale).astype(np.int32) & last
+    return texels[starts[1, level, level] + j * (last + 1) + i] > -0.34
+
+
+def after(x: Array, edge: Array | float, width: Array) -> Array:
+    """Share of [x - width/2, x + width/2] that lies beyond `edge`."""
+    return np.minimum(np.maximum((x - edge) / width + np.float32(0.5), 0), 1)
+
+
+def between(x: Array, low: Array | float, high: Array | float, width: Array) -> Array:
+    """Share of the footprint that lies in [low, high]."""
+    return after(x, low, width) - after(x, high, width)
+
+
+def stripes(x: Array, period: Array | float, on: Array | float, width: Array) -> Array:
+    """Share of the footprint that lies in [0, on] modulo `period`."""
+
+    def integral(x: Array) -> Array:
+        whole = np.floor(x / period)
+        return whole * on + np.minimum(x - whole * period, on)
+
+    return (integral(x + width / 2) - integral(x - width / 2)) / width
+
+
+def blend(colour: Array, other: Array | float, share: Array) -> None:
+    """Paint `other` over `colour`, in place, as far as `share` says."""
+    colour += (other - colour) * share
+
+
+@dataclass(frozen=True)
+class Rays:
+    """n rays on surfaces of one kind. All arrays are ... n, or of length 1 where all are alike."""
+
+    a: Array
+    b: Array
+    a_x: Array
+    """Change of a from one pixel to the next in x, metres; and so on."""
+    a_y: Array
+    b_x: Array
+    b_y: Array
+    params: Array
+    colour: Array
+    accent: Array
+
+    @property
+    def wide(self) -> Array:
+        """Footprint along a, metres."""
+        return np.hypot(self.a_x, self.a_y) * np.float32(BLUR)
+
+    @property
+    def tall(self) -> Array:
+        return np.hypot(self.b_x, self.b_y) * np.float32(BLUR)
+
+
+@dataclass(frozen=True)
+class Road:
+    """The ground's plan: s along the street's arc, u to the right of its middle, metres."""
+
+    curvature: float
+    half: float
+    """From the middle to the kerb."""
+    lanes: float
+    """From the middle to the parked cars."""
+    pavement: float
+    """Width of the footway."""
+    asphalt: tuple[float, float, float]
+    slabs: tuple[float, float, float]
+    verge: tuple[float, float, float]
+    grass: bool
+    dash: float
+    """Period of the middle line; 0: none."""
+    edge_line: bool
+    zebra: float
+    """s of a crossing."""
+
+    def place(self, s: float, u: float) -> tuple[NDArray[np.float64], float]:
+        """World (x, z) of a place, and the street's heading there, radians to the right of z."""
+        k, angle = self.curvature, self.curvature * s
+        x, z = (1 - np.cos(angle)) / k, np.sin(angle) / k
+        return np.array([x + u * np.cos(angle), z - u * np.sin(angle)]), angle
+
+
+@dataclass(frozen=True)
+class Light:
+    """The sun and the sky."""
+
+    to_sun: Array
+    sun: Array
+    sky: Array
+    """Colour of the light from the sky and the surroundings."""
+    zenith: Array
+    horizon: Array
+    clouds: float
+
+    @property
+    def share_of_sun(self) -> float:
+        """Of the light that falls on the ground."""
+        sun, sky = self.on(np.array([[0.0, -1.0, 0.0]])).mean(), self.sky.mean()
+        return float(1 - sky / sun)
+
+    def on(self, outward: Array) -> Array:
+        """Light on surfaces with these unit normals, n 3."""
+        facing = np.maximum(outward @ self.to_sun, 0)[:, None]
+        above = 0.85 + 0.15 * -outward[:, 1:2] + 0.06 * outward[:, :1]
+        return (facing * self.sun + above * self.sky).astype(np.float32)
+
+    def leaves(self, point: Array, radius: Array, colour: Array, footprint: Array, which: Array) -> Array:
+        """Foliage at `point` (3 n, from its ball's centre)."""
+        normal = point / radius
+        size = footprint * np.float32(BLUR * 1.2)
+        a, b = leaf_place(*point, which.astype(np.float32))
+        rough = noise(a, b, size, size, 1)
+        fine = noise((a - b) * 1.6, (b + 0.6 * a) * 1.6, size * 2, size * 2, 1)
+        facing = np.clip(self.to_sun @ normal + 0.6 * rough + 0.2, 0, None)
+        shade = facing[None] * self.sun[:, None] + (0.75 - 0.3 * normal[1:2]) * self.sky[:, None]
+        return colour * (1.05 + 0.6 * rough + 0.8 * fine) * shade
+
+
+def paint_sky(direction: Array, light: Light) -> Array:
+    """A gradient and soft clouds, from the direction alone (3 n, z = 1)."""
+    up = np.maximum(-direction[1] / np.sqrt((direction * direction).sum(0)), 0)
+    colour = light.horizon[:, None] + (light.zenith - light.horizon)[:, None] * np.minimum(up * 2.2, 1) ** 0.7
+    far = 6 / (up + 0.12)
+    size = far * 0.02 + 0.05
+    soft = noise(direction[0] * far * 0.5, far * 0.55, size, size)
+    share = np.clip((soft + light.clouds) * 1.3, 0, 1) * np.minimum(up * 8, 1) * 0.85
+    blend(colour, np.array([[0.97], [0.97], [0.98]], np.float32), share)
+    return colour
+
+
+def paint_ground(rays: Rays, road: Road) -> Array:
+    """Roadway with its markings, gutter, kerb, footway of slabs, and grass or paving beyond."""
+    x, z, k = rays.a, rays.b, np.float32(road.curvature)
+    q = (1 - k * x) ** 2 + (k * z) ** 2
+    root = np.sqrt(q)
+    u = (2 * x - k * (x * x + z * z)) / (1 + root)
+    s = np.arctan2(k * z, 1 - k * x) / k
+    cos, sin = (1 - k * x) / root, k * z / root
+    fu = np.hypot(cos * rays.a_x - sin * rays.b_x, cos * rays.a_y - sin * rays.b_y) * np.float32(BLUR)
+    fs = np.hypot(sin * rays.a_x + cos * rays.b_x, sin * rays.a_y + cos * rays.b_y) * np.float32(BLUR)
+    away = np.abs(u)
+    stone = noise(u, s, fu, fs)
+    broad = noise(s * 0.13 + 5, u * 0.13 + 3, fs * 0.13, fu * 0.13)
+
+    def tone(rgb: tuple[float, float, float]) -> Array:
+        return np.array(rgb, np.float32)[:, None]
+
+    tracks = between(np.abs(away - road.lanes / 2), 0.5, 0.95, fu + 0.3)
+    colour = tone(road.asphalt) * (1 + 0.34 * stone + 0.2 * broad - 0.1 * tracks)
+    wear = np.clip(0.85 + 0.35 * stone, 0, 1)
+    lines = np.zeros_like(u)
+    if road.dash:
+        lines += stripes(s, road.dash, road.dash * 0.45, fs) * between(u, -0.07, 0.07, fu)
+    if road.edge_line:
+        lines += between(away, road.lanes - 0.06, road.lanes + 0.06, fu)
+    zebra = between(s, road.zebra, road.zebra + 3.2, fs)
+    lines = lines * (1 - zebra) + zebra * stripes(u, 1.0, 0.5, fu) * between(away, -1, road.lanes, fu)
+    blend(colour, 0.82, lines * wear)
+    beyond = after(away, road.half - 0.3, fu)
+    blend(colour, tone(road.asphalt) * 0.72 * (1 + 0.35 * stone), beyond)
+    kerb = 1 - 0.45 * stripes(s, 1.0, 0.04, fs)
+    blend(colour, tone(road.slabs) * 1.12 * (1 + 0.25 * stone) * kerb, after(away, road.half, fu))
+    blend(colour, 0.16, between(away, road.half - 0.03, road.half + 0.05, fu) * 0.7)
+    row = np.floor(away / 0.6)
+    joints = np.maximum(stripes(away, 0.6, 0.03, fu), stripes(s + 0.3 * (row % 2), 0.9, 0.03, fs))
+    slab = tone(road.slabs) * (1 + 0.36 * stone + 0.12 * broad) * (1 - 0.5 * joints)
+    blend(colour, slab, after(away, road.half + 0.18, fu))
+    leaf = noise(x, z, rays.wide, rays.tall, 1)
+    strength = 0.6 if road.grass else 0.25
+    verge = tone(road.verge) * (1 + strength * leaf + 0.25 * stone + 0.3 * broad)
+    blend(colour, verge, after(away, road.half + road.pavement, fu))
+    return colour
+
+
+def paint_plain(rays: Rays, road: Road) -> Array:
+    """One material with courses of joints. Params 2..: joint period a, b, width, tone; noise, layer."""
+    _, _, along, up, width, tone, rough, offset = rays.params[:8]
+    stone = noise(rays.a + offset, rays.b + offset * 1.7, rays.wide, rays.tall)
+    leaf = noise(rays.a * 2 + offset, rays.b * 2, rays.wide * 2, rays.tall * 2)
+    joints = np.maximum(stripes(rays.a + along / 2, along, width, rays.wide), stripes(rays.b, up, width, rays.tall))
+    return rays.colour * (1 + rough * (stone + 0.5 * leaf)) * (1 - tone * joints)
+
+
+def paint_facade(rays: Rays, road: Road) -> Array:
+    """A house front. Params 2..: bay, window width, height, storey, ground floor, style, seed, rough."""
+    a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
+    width, height, bay, open_w, open_h, storey, base, style, seed, rough = rays.params[:10]
+    stone = noise(a + seed, b + seed * 1.3, fa, fb)
+    stain = noise(a * 0.35 + seed, b * 0.12, fa * 0.35, fb * 0.12)
+    colour = rays.colour * (1 + rough * stone + 0.14 * stain)
+    brick = (style % 2 >= 1) * np.float32(0.22)
+    colour *= 1 - brick * np.maximum(stripes(b, 0.15, 0.03, fb), stripes(a, 0.45, 0.03, fa))
+    colour *= 1 - 0.3 * np.exp(-np.maximum(b, 0) * 1.2)
+
+    floors = np.maximum(np.floor((height - base - 0.5) / storey), 1)
+    upper = between(b, base, base + floors * storey - 0.15, fb)
+    margin = (bay - open_w) / 2
+    sill = storey * 0.3
+
+    def windows(grow: float) -> tuple[Array, Array]:
+        across = stripes(a - margin + grow, bay, open_w + 2 * grow, fa)
+        along = stripes(b - base - sill + grow, storey, open_h + 2 * grow, fb) * upper
+        return across, along
+
+    across, along = windows(0.12)
+    trim = np.clip(rays.accent, 0, 1)
+    blend(colour, trim, across * along * 0.9)
+    ledge = stripes(b - base - sill + 0.24, storey, 0.12, fb) * upper
+    blend(colour, colour * 0.55, across * ledge)
+    across, along = windows(0.0)
+    cell = np.floor((a / bay)) * 7.13 + np.floor((b - base) / storey) * 3.71 + seed
+    luck = cell * 0.618 - np.floor(cell * 0.618)
+    near = np.clip(1.6 - np.maximum(fa, fb), 0, 1)
+    pane = noise(a * 1.5 + cell, b * 1.1 + seed, fa * 1.5, fb * 1.1)
+    glass = np.stack([0.17 + 0.05 * pane, 0.2 + 0.06 * pane, 0.25 + 0.07 * pane])
+    inside = b - base - sill - np.floor((b - base - sill) / storey) * storey
+    glass += np.clip(inside - open_h * (0.3 + 0.6 * luck), 0, 1) * 0.5 * near * (luck > 0.35).astype(np.float32)
+    glass *= 1 - 0.55 * between(inside, open_h - 0.16, open_h + 0.1, fb + 0.05)
+    blend(colour, glass, across * along)
+    bars = stripes(a - margin - open_w / 2 + 0.035, bay, 0.07, fa)
+    bars = np.maximum(bars, stripes(b - base - sill - open_h * 0.64, storey, 0.07, fb))
+    bars = np.maximum(bars, across - stripes(a - margin - 0.06, bay, open_w - 0.12, fa))
+    blend(colour, 0.72 * (1 + 0.15 * stone), bars * across * along)
+
+    shop = (style >= 2).astype(np.float32)
+    low, high = 0.95 - 0.5 * shop, 2.35 + 0.1 * shop
+    wide = open_w + shop * (bay * np.float32(0.84) - open_w)
+    side = (bay - wide) / 2
+    ground_across = stripes(a - side, bay, wide, fa)
+    display = np.stack([0.2 + 0.16 * pane, 0.2 + 0.13 * pane, 0.21 + 0.1 * pane])
+    blend(colour, trim * 0.6, stripes(a - side + 0.1, bay, wide + 0.2, fa) * between(b, low - 0.1, high + 0.1, fb))
+    blend(colour, display, ground_across * between(b, low, high, fb))
+    frame = stripes(a - bay / 2 + 0.04, bay, 0.08, fa) * between(b, low, high, fb)
+    blend(colour, 0.5, frame)
+    sign = np.stack([0.28 + 0.35 * np.sin(seed), 0.3 + 0.25 * np.sin(seed * 2.3), 0.32 + 0.3 * np.cos(seed)])
+    sign = np.clip(sign * 0.7 + 0.3 * sign.mean(0), 0.06, 0.8) * (1 + 0.2 * stone)
+    blend(colour, sign, shop * between(b, 2.6, 3.15, fb) * between(a, 0.3, width - 0.3, fa))
+    letters = stripes(a - 0.8, 0.34, 0.2, fa) * between(a, 1.2, width * 0.55, fa)
+    blend(colour, 0.85, shop * letters * between(b, 2.75, 3.0, fb) * 0.8)
+    door = np.floor(seed * 1.7 % np.maximum(np.round(width / bay), 1)) * bay + bay / 2
+    blend(colour, trim, between(a, door - 0.68, door + 0.68, fa) * between(b, 0, 2.42, fb))
+    leaf = np.clip(sign * 0.7, 0.08, 0.5) * (1 + 0.3 * stone)
+    panels = 1 - 0.35 * between(np.abs(a - door), 0.12, 0.38, fa) * stripes(b - 0.2, 0.75, 0.55, fb)
+    blend(colour, leaf * panels, between(a, door - 0.52, door + 0.52, fa) * between(b, 0.05, 2.25, fb))
+    blend(colour, 0.7 * rays.colour, between(b, base - 0.25, base - 0.05, fb))
+    blend(colour, np.minimum(rays.colour * 1.12, 0.95), between(b, height - 0.45, height, fb))
+    blend(colour, 0.45 * rays.colour, between(b, height - 0.6, height - 0.45, fb))
+    return colour
+
+
+def paint_body(rays: Rays, road: Road) -> Array:
+    """A car's lower half. Params: length along a, height, side (0 near, 1 side, 2 far, 3 top), axles, offset."""
+    a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
+    width, height, side, axle_1, axle_2, offset = rays.params[:6]
+    dirt = noise(a * 2 + offset, b * 2 + offset, fa * 2, fb * 2)
+    colour = rays.colour * (1 + 0.2 * dirt)
+    flank, near, far = ((side == k).astype(np.float32) for k in (1, 0, 2))
+    ends = near + far
+    size = np.maximum(fa, fb)
+    arch = np.zeros_like(a)
+    for axle in (axle_1, axle_2):
+        arch = np.maximum(arch, 1 - after(np.hypot(a - axle, b - 0.1), 0.4, size))
+    seams = np.zeros_like(a)
+    for share in (0.3, 0.5, 0.72):
+        seams += between(a, width * share - 0.015, width * share + 0.015, fa)
+    blend(colour, 0.07, flank * seams * 0.7)
+    blend(colour, colour * 0.5, flank * between(b, 0.36, 0.41, fb) * 0.6)
+    blend(colour, 0.05, flank * arch)
+    blend(colour, 0.09 * (1 + 0.4 * dirt), (side < 3).astype(np.float32) * (1 - after(b, 0.2 - 0.12 * flank, fb)))
+    lamp = between(np.minimum(a, width - a), 0.06, 0.4, fa) * between(b, 0.34, 0.52, fb) * ends
+    red = np.array([[0.62], [0.06], [0.06]], np.float32)
+    blend(colour, red + far * (np.float32(0.92) - red), lamp)
+    grille = between(a, width * 0.28, width * 0.72, fa) * between(b, 0.3, 0.46, fb)
+    blend(colour, 0.08 + 0.12 * stripes(b, 0.06, 0.03, fb), grille * far)
+    plate = between(a, width / 2 - 0.27, width / 2 + 0.27, fa) * between(b, 0.16, 0.28, fb)
+    blend(colour, 0.85, plate * ends)
+    return colour
+
+
+def paint_cabin(rays: Rays, road: Road) -> Array:
+    """A car's windows. Params: length along a, height, side (as the body), lean of the ends, -, offset."""
+    a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
+    width, height, side, lean_near, lean_far, offset = rays.params[:6]
+    dirt = noise(a * 2 + offset, b * 2 + offset, fa * 2, fb * 2)
+    colour = rays.colour * (1 + 0.18 * dirt)
+    left, right = lean_near * b / height, width - lean_far * b / height
+    pane = between(a, left + 0.09, right - 0.09, fa) * between(b, 0.05, height - 0.08, fb)
+    pillar = between(a, width * 0.52 - 0.05, width * 0.52 + 0.05, fa) * (side == 1).astype(np.float32)
+    glass = np.stack([0.1 + 0.1 * b, 0.12 + 0.11 * b, 0.15 + 0.13 * b]) * (1 + 0.5 * dirt)
+    seats = between(np.abs(a - width / 2), width * 0.1, width * 0.3, fa) * between(b, 0, height * 0.5, fb)
+    blend(glass, 0.06, seats * 0.6)
+    blend(colour, glass, pane * (1 - pillar) * (side < 3).astype(np.float32))
+    return colour
+
+
+def paint_wheel(rays: Rays, road: Road) -> Array:
+    """A tyre and its hub, on a square. Params: diameter, -, -, offset."""
+    diameter = rays.params[0]
+    x, y = rays.a - diameter / 2, rays.b - diameter / 2
+    size = np.maximum(rays.wide, rays.tall)
+    radius = np.hypot(x, y)
+    dirt = noise(rays.a * 3, rays.b * 3, rays.wide * 3, rays.tall * 3)
+    colour = np.broadcast_to(0.075 * (1 + 0.5 * dirt), (3, len(x))).copy()
+    spokes = 0.75 + 0.25 * np.cos(5 * np.arctan2(y, x)) * np.clip(1.5 - size * 12, 0, 1)
+    blend(colour, 0.5 * spokes, 1 - after(radius, diameter * 0.3, size))
+    blend(colour, 0.2, 1 - after(radius, diameter * 0.07, size))
+    return colour
+
+
+KIND = {"ground": 0, "ball": 1, "wheel": 2, "plain": 3, "facade": 4, "body": 5, "cabin": 6}
+PAINTERS = {
+    0: paint_ground,
+    2: paint_wheel,
+    3: paint_plain,
+    4: paint_facade,
+    5: paint_body,
+    6: paint_cabin,
+}

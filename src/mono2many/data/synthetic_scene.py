@@ -1,0 +1,317 @@
+"""One procedural street from one random generator: houses, parked and driving cars, trees, lamps, the light.
+
+The world: x right, y down, z forward, metres, the ground is y = 0. The street is an arc; a place on it is
+(s, u), see Road. An object is built in its own metres (right, up, forward) and then placed.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.random import Generator
+
+from mono2many.data.synthetic_paint import KIND, Array, Light, Road
+from mono2many.data.synthetic_render import Balls, Decals, Quads, join
+
+PARAMS = 10
+Span = tuple[float, float, float, float]
+"""right from, right to, forward from, forward to."""
+PLASTER = ((0.78, 0.72, 0.6), (0.8, 0.76, 0.7), (0.74, 0.6, 0.46), (0.62, 0.66, 0.68), (0.76, 0.66, 0.55))
+BRICK = ((0.56, 0.32, 0.25), (0.5, 0.36, 0.28), (0.62, 0.44, 0.33), (0.42, 0.3, 0.27), (0.66, 0.54, 0.42))
+TILES = ((0.5, 0.27, 0.2), (0.33, 0.33, 0.36), (0.42, 0.3, 0.25), (0.28, 0.3, 0.33))
+CARS = (
+    (0.75, 0.76, 0.78), (0.86, 0.86, 0.85), (0.13, 0.14, 0.16), (0.55, 0.08, 0.08), (0.12, 0.2, 0.42),
+    (0.38, 0.4, 0.43), (0.6, 0.58, 0.5), (0.12, 0.3, 0.24), (0.75, 0.45, 0.1),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Car:
+    """A car that drives: its shape in its own metres, and where it is at frame 0."""
+
+    quads: Quads
+    length: float
+    width: float
+    s: float
+    u: float
+    speed: float
+    """Along the street's arc, metres per frame; negative: towards the camera."""
+
+
+@dataclass
+class Street:
+    """What a scene holds."""
+
+    road: Road
+    light: Light
+    quads: Quads
+    balls: Balls
+    decals: Decals
+    traffic: list[Car]
+    speed: float
+    """Of the camera, metres per frame."""
+    lane: float
+    """The camera's u, about which it sways."""
+    height: float
+    """The camera's, metres."""
+    sway: Array
+    """3 5: amplitude of heading (radians), pitch, roll; period (m); phase."""
+
+
+@dataclass
+class Builder:
+    road: Road
+    rng: Generator
+    parts: list[Quads] = field(default_factory=list)
+    balls: list[tuple[Array, float, Array]] = field(default_factory=list)
+    decals: list[tuple[Array, float, float, bool, bool]] = field(default_factory=list)
+
+    def pick(self, choices: tuple[tuple[float, float, float], ...], spread: float = 0.05) -> Array:
+        return pick(self.rng, choices, spread)
+
+    def frame(self, s: float, u: float, turn: float = 0.0) -> tuple[Array, Array]:
+        """world_from_own of an object at (s, u): rotation of (right, up, forward) columns, position."""
+        (x, z), angle = self.road.place(s, u)
+        return own_axes(angle + turn), np.array([x, 0, z])
+
+    def put(self, quads: list[Quads], s: float, u: float, turn: float = 0.0) -> None:
+        rotation, position = self.frame(s, u, turn)
+        self.parts += [q.moved(rotation.astype(np.float32), position.astype(np.float32)) for q in quads]
+
+    def shadow(
+        self, s: float, u: float, span: Span, strength: float, soft: float, turn: float = 0, round_: bool = False
+    ) -> None:
+        rotation, position = self.frame(s, u, turn)
+        self.decals.append((footprint(span) @ rotation.T + position, strength, soft, round_, False))
+
+
+def pick(rng: Generator, choices: tuple[tuple[float, float, float], ...], spread: float = 0.05) -> Array:
+    """One of the colours, varied a little."""
+    rgb = np.array(choices[rng.integers(len(choices))])
+    return np.clip(rgb * (1 + rng.normal(0, spread)) + rng.normal(0, spread / 9, 3), 0.03, 0.95)
+
+
+def own_axes(angle: float) -> Array:
+    """Columns: an object's right, up and forward in the world, turned `angle` to the right of z."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return np.array([[cos, 0, sin], [0, -1, 0], [-sin, 0, cos]])
+
+
+def footprint(span: Span, up: float = 0.0) -> Array:
+    """Corners of a rectangle: near left, near right, far right, far left."""
+    r0, r1, f0, f1 = span
+    return np.array([[r0, up, f0], [r1, up, f0], [r1, up, f1], [r0, up, f1]])
+
+
+def block(
+    bottom: Span, top: Span, low: float, high: float, kinds: str | list[str], colour: Array,
+    accent: Array | None = None, params: list[list[float]] | None = None,
+) -> Quads:  # fmt: skip
+    """A box whose top may be smaller. Faces: near, right, far, left, top. Each params row follows (width, height)."""
+    low_corners, high_corners = footprint(bottom, low), footprint(top, high)
+    faces = [
+        np.stack([low_corners[i], low_corners[j], high_corners[j], high_corners[i]])
+        for i, j in ((0, 1), (1, 2), (2, 3), (3, 0))
+    ]
+    corners = np.stack([*faces, high_corners])
+    return sheet(corners, kinds, colour, accent, params, np.concatenate([low_corners, high_corners]).mean(0))
+
+
+def sheet(
+    corners: Array, kinds: str | list[str], colour: Array, accent: Array | None = None,
+    params: list[list[float]] | None = None, middle: Array | None = None,
+) -> Quads:  # fmt: skip
+    """Quads from corners Q 4 3, facing away from `middle`."""
+    count = len(corners)
+    along = corners[:, 1] - corners[:, 0]
+    other = np.where(
+        np.abs(corners[:, 3] - corners[:, 0]).sum(1, keepdims=True) > 1e-6, corners[:, 3], corners[:, 2]
+    )
+    outward = np.cross(along, other - corners[:, 0])
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    if middle is not None:
+        outward *= np.sign(((corners.mean(1) - middle) * outward).sum(1, keepdims=True))
+    rows = np.zeros((count, PARAMS), np.float32)
+    rows[:, 0] = np.linalg.norm(along, axis=1)
+    rows[:, 1] = np.linalg.norm((corners[:, 2] + corners[:, 3] - corners[:, 0] - corners[:, 1]) / 2, axis=1)
+    for row, extra in zip(rows, params or [], strict=False):
+        row[2 : 2 + len(extra)] = extra
+    names = [kinds] * count if isinstance(kinds, str) else kinds
+    return Quads(
+        corners.astype(np.float32),
+        np.array([KIND[name] for name in names], np.uint8),
+        np.broadcast_to(colour, (count, 3)).astype(np.float32),
+        np.broadcast_to(colour if accent is None else accent, (count, 3)).astype(np.float32),
+        rows,
+        outward.astype(np.float32),
+    )
+
+
+def plain(rng: Generator, rough: float = 0.3, along: float = 9.0, up: float = 9.0, tone: float = 0.0) -> list[float]:
+    """Params of one face of plain material; joints 3 cm wide."""
+    return [along, up, 0.03, tone, rough, rng.uniform(0, 17)]
+
+
+def car_shape(rng: Generator, colour: Array, van: bool) -> tuple[list[Quads], float, float]:
+    """A car that looks along +forward, its middle at the origin. Returns quads, length, width."""
+    length, width = (rng.uniform(4.6, 5.4), 1.95) if van else (rng.uniform(3.7, 4.6), rng.uniform(1.68, 1.82))
+    half, rear, front = width / 2, -length / 2, length / 2
+    belt, roof = (1.05, rng.uniform(1.9, 2.3)) if van else (rng.uniform(0.82, 0.92), rng.uniform(1.4, 1.55))
+    wheel = 0.66 if van else 0.61
+    offset = rng.uniform(0, 17)
+    axles = (rear + length * 0.19, front - length * 0.18)
+    sides = [0.0, 1.0, 2.0, 1.0, 3.0]
+    params = [[side, axles[0] - rear, axles[1] - rear, offset] for side in sides]
+    params[3][1:3] = [front - axles[1], front - axles[0]]
+    parts = []
+    hood = 0.66 if not van else 0.85
+    span: Span = (-half, half, rear, front)
+    waist: Span = (-half + 0.02, half - 0.02, rear + 0.03, front - 0.06)
+    parts.append(block(span, waist, 0.2, hood, "body", colour, params=params).only([0, 1, 2, 3]))
+    shoulder: Span = (-half + 0.06, half - 0.06, rear + 0.06, front - (0.75 if van else 1.05))
+    kinds = ["body"] * 5
+    top_params = [[3.0, 0, 0, offset]] * 5
+    parts.append(block(waist, shoulder, hood, belt, kinds, colour, params=top_params))
+    estate = van or rng.random() < 0.5
+    back = rear + (0.08 if estate else 0.55)
+    lean = (0.08 if van else 0.25 if estate else 0.55, 0.55 if van else 0.7)
+    cabin: Span = (-half + 0.06, half - 0.06, back, shoulder[3])
+    top: Span = (-half + 0.2, half - 0.2, back + lean[0], shoulder[3] - lean[1])
+    leans = [(0.14, 0.14), lean, (0.14, 0.14), lean[::-1], (0.0, 0.0)]
+    params = [[side, low, high, offset] for side, (low, high) in zip(sides, leans, strict=True)]
+    parts.append(block(cabin, top, belt, roof, "cabin", colour, params=params))
+    for axle in axles:
+        for side in (-1, 1):
+            r, f0, f1 = side * (half + 0.015), axle - wheel / 2, axle + wheel / 2
+            corners = np.array([[[r, 0, f0], [r, 0, f1], [r, wheel, f1], [r, wheel, f0]]])
+            parts.append(sheet(corners, "wheel", colour, middle=np.zeros(3)))
+        box: Span = (-half + 0.02, half - 0.02, axle - wheel * 0.35, axle + wheel * 0.35)
+        ends = block(box, box, 0.0, 0.25, "plain", np.full(3, 0.05), params=[plain(rng)] * 5)
+        parts.append(ends.only([0, 2]))
+    return parts, length, width
+
+
+def house(b: Builder, s: float, side: int, front: float, width: float, sun_shift: Array) -> None:
+    """A house of `width` along the street whose front lies `front` metres from the middle."""
+    rng = b.rng
+    gabled = width < 12 and rng.random() < 0.6
+    base = rng.uniform(3.0, 3.6)
+    storey = rng.uniform(2.8, 3.3)
+    floors = int(rng.integers(1, 3)) if gabled else int(rng.integers(1, 6))
+    height = base + floors * storey + rng.uniform(0.5, 1.2)
+    depth = rng.uniform(8, 13)
+    brick = rng.random() < 0.5
+    colour = b.pick(BRICK if brick else PLASTER, 0.1)
+    bays = max(2, round(width / rng.uniform(2.2, 3.4)))
+    bay = width / bays
+    shop = not gabled and rng.random() < 0.45
+    row = [bay, min(rng.uniform(0.95, 1.5), bay * 0.62), storey * rng.uniform(0.44, 0.56), storey, base]
+    row += [int(brick) + 2 * shop, rng.uniform(0, 50), rng.uniform(0.2, 0.3)]
+    sparse = [*row]
+    sparse[0], sparse[5] = depth / max(2, round(depth / 4)), int(brick)
+    trim = np.array((0.84, 0.83, 0.79)) if rng.random() < 0.6 else b.pick(((0.3, 0.36, 0.3), (0.35, 0.27, 0.2), (0.5, 0.5, 0.52)))
+    # own axes: right points along the street on the left side, and back on the right side
+    turn = np.pi / 2 * side
+    span: Span = (-width / 2, width / 2, 0, depth)
+    kinds = ["facade", "facade", "plain", "facade", "plain"]
+    params = [row, sparse, plain(rng), sparse, plain(rng)]
+    parts = [block(span, span, 0, height, kinds, colour, trim, params)]
+    roof = b.pick(TILES, 0.1)
+    tiles = [*plain(rng, 0.35, 0.25, 0.33, 0.35)]
+    if gabled:
+        rise, over = rng.uniform(0.55, 0.9) * depth / 2, 0.35
+        w, drop = width / 2 + over, over * rise / (depth / 2)
+        ridge, eave = height + rise, height - drop
+        slopes = np.array([
+            [[-w, eave, -over], [w, eave, -over], [w, ridge, depth / 2], [-w, ridge, depth / 2]],
+            [[w, eave, depth + over], [-w, eave, depth + over], [-w, ridge, depth / 2], [w, ridge, depth / 2]],
+        ])  # fmt: skip
+        parts.append(sheet(slopes, "plain", roof, params=[tiles] * 2, middle=np.array([0, 0, depth / 2])))
+        h = width / 2
+        ends = np.array([
+            [[x, height, 0], [x, height, depth], [x, ridge, depth / 2], [x, ridge, depth / 2]] for x in (-h, h)
+        ])  # fmt: skip
+        stone = plain(rng, 0.3, 0.45, 0.15, 0.2 * brick)
+        parts.append(sheet(ends, "plain", colour, params=[stone] * 2, middle=np.array([0, height, depth / 2])))
+        c = rng.uniform(-h * 0.7, h * 0.7)
+        stack: Span = (c - 0.4, c + 0.4, depth / 2 + 0.6, depth / 2 + 1.2)
+        parts.append(block(stack, stack, height, ridge + 0.9, "plain", BRICK[0] * np.ones(3), params=[stone] * 5))
+    else:
+        lip: Span = (-width / 2 - 0.12, width / 2 + 0.12, -0.22, depth)
+        edge = [plain(rng, 0.25)] * 5
+        parts.append(block(lip, lip, height, height + 0.35, "plain", colour * 0.85, params=edge))
+        if rng.random() < 0.35 and floors > 1:
+            for level in range(1, floors):
+                for i in range(0, bays, 2):
+                    r, up = -width / 2 + (i + 0.5) * bay, base + level * storey + storey * 0.3 - 0.75
+                    slab: Span = (r - bay * 0.42, r + bay * 0.42, -0.95, 0)
+                    rail = [plain(rng, 0.25, 0.14, 9, 0.5)] * 4 + [plain(rng)]
+                    parts.append(block(slab, slab, up, up + 0.85, "plain", trim * 0.8, params=rail))
+    if shop and rng.random() < 0.7:
+        w, out, cloth = width / 2 - 0.4, rng.uniform(0.8, 1.3), b.pick(((0.7, 0.2, 0.16), (0.2, 0.42, 0.3), (0.8, 0.7, 0.5)))
+        awning = np.array([[[-w, 2.15, -out], [w, 2.15, -out], [w, 2.65, -0.02], [-w, 2.65, -0.02]]])
+        lower = np.array([0.0, 0.0, 0.0])
+        stripe = [1.0, 9.0, 0.5, -0.3, 0.2, rng.uniform(0, 17)]
+        parts.append(sheet(awning, "plain", cloth, params=[stripe], middle=lower))
+        parts.append(sheet(awning, "plain", cloth * 0.5, params=[stripe], middle=np.array([0.0, 9, -9])))
+    b.put(parts, s, side * front, turn)
+    rotation, position = b.frame(s, side * front, turn)
+    bottom = footprint((-width / 2, width / 2, 0, depth)) @ rotation.T + position
+    for i, j in ((0, 1), (1, 2), (3, 0)):
+        reach = sun_shift * height
+        b.decals.append((np.stack([bottom[i], bottom[j], bottom[j] + reach, bottom[i] + reach]), 1.0, 0.1, False, True))
+
+
+def tree(b: Builder, s: float, u: float, big: float, sun_shift: Array) -> None:
+    """A trunk and a crown of leafy balls."""
+    rng = b.rng
+    trunk = rng.uniform(2.2, 2.9) * big
+    wide, bark = 0.13 * big, plain(rng, 0.5, 0.1, 9, 0.3)
+    low: Span = (-wide, wide, -wide, wide)
+    high: Span = (-wide * 0.6, wide * 0.6, -wide * 0.6, wide * 0.6)
+    shape = block(low, high, 0, trunk + big, "plain", b.pick(((0.32, 0.25, 0.19), (0.4, 0.35, 0.3))), params=[bark] * 5)
+    b.put([shape], s, u, rng.uniform(0, 3))
+    rotation, position = b.frame(s, u)
+    green = b.pick(((0.25, 0.4, 0.14), (0.33, 0.44, 0.17), (0.2, 0.36, 0.18), (0.5, 0.42, 0.14)), 0.1)
+    crown = rng.uniform(1.2, 1.7) * big
+    count = int(rng.integers(6, 9))
+    for i in range(count):
+        angle, share = i * 2.4 + rng.uniform(0, 0.5), (i + 0.5) / count
+        out = crown * np.sin(np.pi * min(share + 0.12, 1)) * 0.75
+        own = np.array([out * np.cos(angle), trunk + crown * (0.25 + 1.5 * share), out * np.sin(angle)])
+        radius = crown * rng.uniform(0.42, 0.6)
+        b.balls.append((rotation @ own + position, radius, green * (0.75 + 0.4 * share)))
+    middle = position + sun_shift * (trunk + crown)
+    spot = footprint((-crown, crown, -crown, crown)) + middle
+    b.decals.append((spot, 0.85, crown * 0.7, True, True))
+
+
+def pole(b: Builder, s: float, u: float, side: int, sun_shift: Array) -> None:
+    """A street lamp, or a traffic sign."""
+    rng = b.rng
+    grey, dull = b.pick(((0.33, 0.35, 0.36), (0.24, 0.3, 0.27), (0.5, 0.5, 0.5))), [plain(rng, 0.35, 9, 0.6, 0.2)] * 5
+    if rng.random() < 0.6:
+        high = rng.uniform(5.5, 7.5)
+        post: Span = (-0.08, 0.08, -0.08, 0.08)
+        tip: Span = (-0.05, 0.05, -0.05, 0.05)
+        arm: Span = (-1.5, 0.05, -0.05, 0.05) if side > 0 else (-0.05, 1.5, -0.05, 0.05)
+        head: Span = (-1.7, -1.1, -0.13, 0.13) if side > 0 else (1.1, 1.7, -0.13, 0.13)
+        parts = [block(post, tip, 0, high, "plain", grey, params=dull)]
+        parts += [block(arm, arm, high, high + 0.09, "plain", grey, params=dull)]
+        parts += [block(head, head, high - 0.1, high + 0.12, "plain", grey * 0.8, params=dull)]
+    else:
+        high = rng.uniform(2.4, 3.0)
+        post = (-0.04, 0.04, -0.04, 0.04)
+        board: Span = (-0.32, 0.32, -0.06, -0.045)
+        paint = b.pick(((0.72, 0.12, 0.1), (0.1, 0.25, 0.6), (0.85, 0.75, 0.2)))
+        parts = [block(post, post, 0, high, "plain", grey, params=dull)]
+        face = [plain(rng, 0.2)] * 5
+        parts += [block(board, board, high - 0.65, high, "plain", np.full(3, 0.85), params=face)]
+        r = 0.26
+        inner = footprint((-r, r, 0, 2 * r))[:, [0, 2, 1]] + np.array([0, high - 0.325 - r, -0.065])
+        parts += [sheet(inner[None], "plain", paint, params=face, middle=np.array([0, high, 1.0]))]
+    b.put(parts, s, u)
+    _, position = b.frame(s, u)
+    wide = np.array([0.1, 0, 0])
+    reach = sun_shift * high
+    spot = np.stack([position - wide, position + wide, position + wide + reach, position - wide + reach])
+    b.decals.append((spot, 0.8, 0.1, False, True))

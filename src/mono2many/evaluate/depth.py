@@ -1,0 +1,252 @@
+"""How good are the depths? The seven numbers over a data set, beside two guesses that learnt nothing.
+
+    evaluations = evaluate_each({"model": predict, **guesses(training_frames, protocol)}, reader, protocol)
+    print_table(Console(), evaluations)
+    compare(evaluations).ratio        below 1: the model knows more than where in an image things tend to be
+
+A prediction is any function of an image that returns a disparity: nothing here knows about networks.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+
+import torch
+from jaxtyping import Float, UInt8
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional as F
+
+from mono2many.metrics.depth import DepthMetrics, mean_metrics
+from mono2many.metrics.protocol import ImageScore, Protocol, align, kept_pixels, median, score_region
+from mono2many.types import Frame, InputError, Reader
+
+Predict = Callable[[UInt8[Tensor, "3 H W"]], Float[Tensor, "h w"]]
+"""From an RGB image to a disparity map of any size, in 1 / metres or up to scale."""
+
+Progress = Callable[[int, int], None]
+"""Called with (frames done, frames in all)."""
+
+MODEL, MEAN_LOG_DEPTH, CONSTANT = "model", "per-pixel mean log depth", "constant"
+COLUMNS = ("Abs Rel", "Sq Rel", "RMSE", "RMSE log", "a1", "a2", "a3")
+"""The names under which papers print the fields of DepthMetrics, in order."""
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What one image contributed."""
+
+    clip: str
+    index: int
+    metrics: DepthMetrics
+    ratio: float
+    """What the prediction was multiplied by."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One prediction function over one set of images."""
+
+    protocol: str
+    images: int
+    metrics: DepthMetrics
+    """The mean over images."""
+    median_ratio: float
+    """The middle one of the images' ratios: what turns the model's unit into metres."""
+    spread: float
+    """Standard deviation of ratio / median ratio: 0 if the model's unit is the same in every image."""
+    regions: dict[str, DepthMetrics]
+    """`static` and `moving`, each the mean over the images that have such pixels; empty if no one knows."""
+    per_image: tuple[ImageResult, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The same as dictionaries, lists, strings and numbers, for json.dumps."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The model against the better of the guesses."""
+
+    model: str
+    better_guess: str
+    ratio: float
+    """Abs Rel of the model / Abs Rel of that guess."""
+
+
+def evaluate_each(
+    predictions: Mapping[str, Predict],
+    reader: Reader,
+    protocol: Protocol,
+    progress: Progress | None = None,
+    frames: Sequence[tuple[int, int]] | None = None,
+) -> dict[str, Evaluation]:
+    """Evaluate several prediction functions, opening every frame once.
+
+    `frames` are (clip, index) pairs, each of which must have a depth; without them every frame that has one
+    is evaluated. Images where the protocol counts no pixel are left out. Raises InputError if a named frame
+    has no depth, if nothing is left, or if a prediction has no depth where it counts.
+    """
+    wanted = frames if frames is not None else all_frames(reader)
+    clips = reader.clips
+    results: dict[str, list[ImageResult]] = {name: [] for name in predictions}
+    regions: dict[str, dict[str, list[DepthMetrics]]] = {name: {} for name in predictions}
+    for done, (clip, index) in enumerate(wanted, 1):
+        frame = reader.frame(clip, index)
+        name = clips[clip].name
+        if frame.depth is not None:
+            for which, predict in predictions.items():
+                scores = _score_frame(frame, predict, protocol, f"{which}, frame {index} of {name}")
+                if scores:
+                    whole = scores.pop("whole")
+                    results[which].append(ImageResult(name, index, whole.metrics, whole.ratio))
+                for region, part in scores.items():
+                    regions[which].setdefault(region, []).append(part.metrics)
+        elif frames is not None:
+            raise InputError(
+                f"frame {index} of {name} has no true depth to compare with; leave it out of the list of "
+                "frames, or add its depth to the data"
+            )
+        if progress is not None:
+            progress(done, len(wanted))
+    return {name: _gather(protocol, results[name], regions[name]) for name in predictions}
+
+
+def evaluate_depth(
+    predict: Predict,
+    reader: Reader,
+    protocol: Protocol,
+    progress: Progress | None = None,
+    frames: Sequence[tuple[int, int]] | None = None,
+) -> Evaluation:
+    """Evaluate one prediction function. Arguments and errors as in `evaluate_each`."""
+    return evaluate_each({MODEL: predict}, reader, protocol, progress, frames)[MODEL]
+
+
+def all_frames(reader: Reader) -> list[tuple[int, int]]:
+    """Every (clip, index) that a reader has."""
+    return [(clip, index) for clip, listed in enumerate(reader.clips) for index in range(listed.frames)]
+
+
+def _score_frame(frame: Frame, predict: Predict, protocol: Protocol, where: str) -> dict[str, ImageScore]:
+    """Scores of the whole image and of its regions that have pixels; empty if the protocol counts none."""
+    assert frame.depth is not None
+    with torch.no_grad():
+        disparity = predict(frame.image)
+    try:
+        aligned = align(disparity.detach(), frame.depth, protocol)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    if aligned is None:
+        return {}
+    parts = {"whole": score_region(aligned, frame.depth)}
+    if frame.moving is not None:
+        parts["static"] = score_region(aligned, frame.depth, ~frame.moving)
+        parts["moving"] = score_region(aligned, frame.depth, frame.moving)
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _gather(
+    protocol: Protocol, results: Sequence[ImageResult], regions: Mapping[str, Sequence[DepthMetrics]]
+) -> Evaluation:
+    if not results:
+        raise InputError(
+            f"no image has a true depth that protocol {protocol.name} counts "
+            f"({protocol.min_depth:g} to {protocol.max_depth:g} m); evaluate on data that has depth"
+        )
+    ratios = torch.tensor([result.ratio for result in results], dtype=torch.float64)
+    middle = median(ratios)
+    return Evaluation(
+        protocol=protocol.name,
+        images=len(results),
+        metrics=mean_metrics([result.metrics for result in results]),
+        median_ratio=middle,
+        spread=float((ratios / middle).std(correction=0)),
+        regions={name: mean_metrics(regions[name]) for name in sorted(regions, reverse=True)},
+        per_image=tuple(results),
+    )
+
+
+def mean_log_depth_guess(frames: Iterable[Frame], protocol: Protocol) -> Float[Tensor, "H W"]:
+    """What each pixel usually shows: exp of the mean of ln depth over frames, in metres.
+
+    The size is that of the first frame that has a depth; others are brought to it (nearest pixel). Only
+    depths that the protocol counts enter, crop aside. A pixel that never had one takes its row's mean, a
+    row without any takes the nearest row's. Raises InputError if no frame has a depth.
+    """
+    total = count = None
+    for frame in frames:
+        if frame.depth is None:
+            continue
+        depth = frame.depth if total is None else _nearest(frame.depth, (total.shape[0], total.shape[1]))
+        counts = kept_pixels(depth, protocol, cropped=False)
+        logs = torch.where(counts, depth, 1.0).log().double()
+        total = logs if total is None else total + logs
+        count = counts.double() if count is None else count + counts
+    if total is None or count is None or not count.any():
+        raise InputError(
+            "no training frame has a depth that can be averaged into a guess; name data with depth, or "
+            "evaluate without guesses"
+        )
+    per_row = total.sum(1) / count.sum(1)
+    measured = count.sum(1).nonzero()[:, 0]
+    rows = torch.arange(total.shape[0], device=total.device)
+    nearest = measured[(rows[:, None] - measured).abs().argmin(1)]
+    fill = per_row[nearest, None].expand_as(total)
+    return torch.where(count > 0, total / count.clamp(min=1), fill).exp().float()
+
+
+def _nearest(depth: Float[Tensor, "h w"], size: tuple[int, int]) -> Float[Tensor, "H W"]:
+    return F.interpolate(depth[None, None], size, mode="nearest-exact")[0, 0]
+
+
+def guesses(training: Iterable[Frame], protocol: Protocol) -> dict[str, Predict]:
+    """Prediction functions that ignore the image: the training depths' mean per pixel, and one constant.
+
+    A model that is no better than these has learnt nothing from what it sees. The constant is the geometric
+    mean of the per-pixel guess; under median alignment every constant is the same guess. Errors as above.
+    """
+    depth = mean_log_depth_guess(training, protocol)
+    constant = depth.log().mean().exp().expand_as(depth)
+    return {MEAN_LOG_DEPTH: lambda image: 1 / depth, CONSTANT: lambda image: 1 / constant}
+
+
+def compare(evaluations: Mapping[str, Evaluation], model: str = MODEL) -> Comparison:
+    """The model's Abs Rel over that of the better one among the other rows (at least one)."""
+    others = {name: e.metrics.abs_rel for name, e in evaluations.items() if name != model}
+    assert others, "nothing to compare with"
+    better = min(others, key=others.__getitem__)
+    ratio = evaluations[model].metrics.abs_rel / others[better] if others[better] > 0 else float("inf")
+    return Comparison(model, better, ratio)
+
+
+def print_table(console: Console, evaluations: Mapping[str, Evaluation]) -> None:
+    """One row for each evaluation and, below it, for each of its regions. The title names the protocol."""
+    protocols = sorted({evaluation.protocol for evaluation in evaluations.values()})
+    table = Table(title=f"Depth, protocol {', '.join(protocols)}", title_justify="left")
+    table.add_column("", no_wrap=True)
+    for column in COLUMNS:
+        table.add_column(column, justify="right")
+    table.add_column("median ratio", justify="right", no_wrap=True)
+    table.add_column("images", justify="right")
+    best = min(e.metrics.abs_rel for e in evaluations.values())
+    for name, evaluation in evaluations.items():
+        style = "bold" if evaluation.metrics.abs_rel == best else None
+        table.add_row(
+            name, *_cells(evaluation.metrics), ratio_text(evaluation), str(evaluation.images), style=style
+        )
+        for region, metrics in evaluation.regions.items():
+            table.add_row(f"  {region}", *_cells(metrics), style="dim")
+    console.print(table)
+
+
+def ratio_text(evaluation: Evaluation) -> str:
+    """Median ratio ± spread, as tables print it."""
+    ratio = evaluation.median_ratio
+    return (
+        f"{ratio:.3f} ± {evaluation.spread:.3f}" if ratio >= 0.1 else f"{ratio:.2e} ± {evaluation.spread:.3f}"
+    )
+
+
+def _cells(metrics: DepthMetrics) -> list[str]:
+    return [f"{value:.3f}" for value in astuple(metrics)]

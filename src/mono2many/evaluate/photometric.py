@@ -1,0 +1,100 @@
+"""Where no one measured depth: how well do depth and motion together explain the neighbours?
+
+Three errors on the same pixels: the views warped by the predicted depth, the un-warped neighbours (a model
+that does not beat these has learnt nothing), and the views warped by one constant depth with the same
+predicted motion (a model that does not beat this has learnt motion, not depth).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mono2many.geometry.depth import depth_from_sigmoid
+from mono2many.losses.objective import MonoTerms, pyramid_level, synthesise
+from mono2many.losses.photometric import patches, photometric_error
+from mono2many.losses.reprojection import minimum_over_sources
+from mono2many.models.mono import MonoArchitecture, head_motion
+from mono2many.types import Batch
+
+NAME = "photometric: 0.85 SSIM + 0.15 L1, best neighbour, pixels that a neighbour sees"
+
+
+@dataclass(frozen=True)
+class PhotometricScore:
+    """Means over the pixels that some neighbour sees, then over images."""
+
+    images: int
+    predicted: float
+    still: float
+    """Of the un-warped neighbours."""
+    constant: float | None = None
+    """Of the best single depth for all images and pixels, found among `constants`; None if not asked for."""
+    constant_depth: float | None = None
+    """That depth, in the model's unit."""
+
+    @property
+    def ratio(self) -> float:
+        """predicted / still: below 1 the model has learnt something."""
+        return self.predicted / self.still
+
+    def to_json(self) -> dict[str, object]:
+        return {"protocol": NAME, **asdict(self), "ratio": self.ratio}
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Depth and motion of one batch."""
+
+    batch: Batch
+    depth: Float[Tensor, "B H W"]
+    source_from_target: Float[Tensor, "B S 4 4"]
+
+
+@torch.no_grad()
+def predict_batches(
+    model: nn.Module, architecture: MonoArchitecture, batches: Iterable[Batch]
+) -> Iterator[Prediction]:
+    """Run a model (in evaluation mode) over batches that are not augmented."""
+    for batch in batches:
+        sigmoids, motion, _ = model(batch.target, batch.sources, batch.source_offsets)
+        sigmoid = sigmoids[0].squeeze(1)
+        depth = depth_from_sigmoid(sigmoid, architecture.min_depth, architecture.max_depth)
+        yield Prediction(batch, depth, head_motion(architecture, motion, batch.source_offsets, sigmoid))
+
+
+@torch.no_grad()
+def evaluate_photometric(
+    predictions: Iterable[Prediction], constants: Sequence[float] = ()
+) -> PhotometricScore:
+    """Score depth and motion by the views they make. `constants`: depths to try for the constant guess."""
+    rows = [_errors(prediction, constants) for prediction in predictions]
+    means = torch.cat(rows).double().mean(0).tolist()
+    score = PhotometricScore(sum(len(r) for r in rows), means[0], means[1])
+    if not constants:
+        return score
+    best = min(range(len(constants)), key=lambda i: means[2 + i])
+    return replace(score, constant=means[2 + best], constant_depth=constants[best])
+
+
+def _errors(prediction: Prediction, constants: Sequence[float]) -> Float[Tensor, "B N"]:
+    """Per image: predicted, still, and one column per constant, on the pixels that the prediction sees."""
+    batch, depth, moved = prediction.batch, prediction.depth, prediction.source_from_target
+    level = pyramid_level(
+        batch.target, batch.sources, batch.source_exists, batch.intrinsics, batch.source_intrinsics, MonoTerms()
+    )
+    views, seen = synthesise(depth, moved, level)
+    counts = batch.source_exists[..., None, None].expand_as(seen)
+    target = patches(batch.target.unsqueeze(1))
+    predicted, known = minimum_over_sources(photometric_error(views, target), counts & seen)
+
+    def mean(error: Tensor) -> Tensor:
+        return error.masked_fill(~known, 0).sum((1, 2)) / known.sum((1, 2)).clamp(min=1)
+
+    columns = [mean(predicted), mean(level.still)]
+    for constant in constants:
+        flat, _ = synthesise(torch.full_like(depth, constant), moved, level)
+        columns.append(mean(minimum_over_sources(photometric_error(flat, target), counts)[0]))
+    return torch.stack(columns, 1)

@@ -1,0 +1,98 @@
+"""The pinhole camera: its matrix, what resizing and mirroring do to it, and lens distortion.
+
+K = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], in pixels of one image size, pixel centres at integers.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Size = tuple[int, int]
+"""(height, width)"""
+
+
+def intrinsics_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[Tensor, "3 3"]:
+    """K from focal lengths and principal point, all in pixels."""
+    return torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], dtype=torch.float32)
+
+
+def intrinsics_from_fov(degrees: float, width: int, height: int) -> Float[Tensor, "3 3"]:
+    """K of square pixels and a centred axis, from the horizontal field of view in degrees.
+
+    The picture is `width` pixels wide, border to border: tan(fov / 2) = (width / 2) / fx.
+    """
+    assert 0 < degrees < 180, f"a field of view lies between 0 and 180 degrees, got {degrees}"
+    focal = width / 2 / math.tan(math.radians(degrees) / 2)
+    return intrinsics_matrix(focal, focal, (width - 1) / 2, (height - 1) / 2)
+
+
+def resize_intrinsics(
+    intrinsics: Float[Tensor, "*batch 3 3"], from_size: Size, to_size: Size
+) -> Float[Tensor, "*batch 3 3"]:
+    """K of the image resized from (H, W) to (H, W) with half-pixel centres: cx' = (cx + 0.5) w' / w - 0.5.
+
+    The corner of the picture at (-0.5, -0.5) stays where it is; a pixel keeps its ray.
+    """
+    (height, width), (new_height, new_width) = from_size, to_size
+    sx, sy = new_width / width, new_height / height
+    resize = [[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]]
+    return intrinsics.new_tensor(resize) @ intrinsics
+
+
+def scale_intrinsics_plain(
+    intrinsics: Float[Tensor, "*batch 3 3"], from_size: Size, to_size: Size
+) -> Float[Tensor, "*batch 3 3"]:
+    """Row 0 times w' / w, row 1 times h' / h, without the half-pixel shift.
+
+    What the programs of Godard et al. 2019 and Watson et al. 2021 do, and their weights were trained with.
+    """
+    factors = [[to_size[1] / from_size[1]], [to_size[0] / from_size[0]], [1.0]]
+    return intrinsics * intrinsics.new_tensor(factors)
+
+
+def mirror_intrinsics(intrinsics: Float[Tensor, "*batch 3 3"], width: int) -> Float[Tensor, "*batch 3 3"]:
+    """K of the left-right mirrored image, `width` pixels wide: cx' = width - 1 - cx (and the skew's sign)."""
+    mirrored = intrinsics.clone()
+    mirrored[..., 0, 1] = -intrinsics[..., 0, 1]
+    mirrored[..., 0, 2] = width - 1 - intrinsics[..., 0, 2]
+    return mirrored
+
+
+def distort(
+    points_normalised: Float[Tensor, "*shape 2"], coefficients: Sequence[float]
+) -> Float[Tensor, "*shape 2"]:
+    """Where a lens puts the points (X / Z, Y / Z) that an ideal pinhole would put at (x, y). No unit.
+
+    `coefficients` are k1, k2, p1, p2 and optionally k3, in OpenCV's order (radial and tangential model of
+    Brown 1966, as in OpenCV's calib3d documentation): with r2 = x2 + y2,
+    x' = x (1 + k1 r2 + k2 r4 + k3 r6) + 2 p1 x y + p2 (r2 + 2 x2), y' likewise with p1 and p2 exchanged.
+    """
+    assert len(coefficients) in (4, 5), f"4 or 5 distortion coefficients, got {len(coefficients)}"
+    k1, k2, p1, p2 = coefficients[:4]
+    k3 = coefficients[4] if len(coefficients) == 5 else 0.0
+    x, y = points_normalised.unbind(-1)
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
+    distorted_x = x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x)
+    distorted_y = y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
+    return torch.stack([distorted_x, distorted_y], -1)
+
+
+def undistortion_pixels(
+    intrinsics: Float[Tensor, "3 3"], coefficients: Sequence[float], height: int, width: int
+) -> Float[Tensor, "{height} {width} 2"]:
+    """For each pixel of the ideal pinhole image (same K) the pixel (x, y) of the distorted image.
+
+    `warp.sample(distorted, pixels)` is then the picture without distortion. Where the ideal image is wider
+    than the lens saw, the pixels lie outside the distorted image.
+    """
+    x = torch.arange(width, device=intrinsics.device, dtype=intrinsics.dtype)
+    y = torch.arange(height, device=intrinsics.device, dtype=intrinsics.dtype)
+    column, row = torch.meshgrid(x, y, indexing="xy")
+    pixels = torch.stack([column, row, torch.ones_like(row)], -1)
+    rays = pixels @ torch.linalg.inv(intrinsics).T
+    lens = distort(rays[..., :2], coefficients)
+    return lens @ intrinsics[:2, :2].T + intrinsics[:2, 2]

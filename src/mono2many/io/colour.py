@@ -1,0 +1,79 @@
+"""Numbers as colours, for people to look at: disparity, errors, pictures side by side."""
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from mono2many.io.images import resize_image
+
+
+def colour_disparity(
+    disparity: Float[Tensor, "H W"],
+    palette: str = "magma",
+    low: float | None = None,
+    high: float | None = None,
+) -> UInt8[Tensor, "3 H W"]:
+    """Near is bright, far is dark; black where disparity is not finite.
+
+    `low` and `high` (disparity's unit) get the palette's ends; by default the picture's own 1st and 98th
+    percentiles, so that a few wild pixels do not darken the rest. For a video give both, or the colours
+    flicker. `palette` is any name that matplotlib knows.
+    """
+    known = disparity.isfinite()
+    if low is None or high is None:
+        first, last = robust_range(disparity)
+        low, high = (first if low is None else low), (last if high is None else high)
+    return _paint((disparity - low) / max(high - low, 1e-12), known, palette)
+
+
+def robust_range(
+    values: Float[Tensor, "*shape"], percentiles: tuple[float, float] = (1.0, 98.0)
+) -> tuple[float, float]:
+    """Two percentiles (0 to 100) of the finite values, in their unit; (0, 1) where there is none.
+
+    Of a large picture an even share of about 100,000 pixels is looked at.
+    """
+    finite = values[values.isfinite()].detach().float()
+    if not finite.numel():
+        return 0.0, 1.0
+    some = finite[:: max(1, finite.numel() // 100_000)]
+    low, high = torch.quantile(some, some.new_tensor(percentiles) / 100).tolist()
+    return low, high
+
+
+def colour_depth_error(
+    predicted: Float[Tensor, "H W"], truth: Float[Tensor, "H W"], limit: float = 0.25
+) -> UInt8[Tensor, "3 H W"]:
+    """Relative error (predicted - truth) / truth: blue is too near, red too far, pale is right; the ends of
+    the palette are at -limit and +limit. Black where either is not finite. Both in the same unit.
+    """
+    error = (predicted - truth) / truth
+    known = truth.isfinite() & (truth > 0) & predicted.isfinite()
+    return _paint(error / (2 * limit) + 0.5, known, "coolwarm")
+
+
+def side_by_side(*images: UInt8[Tensor, "3 _ _"]) -> UInt8[Tensor, "3 H W"]:
+    """The pictures in one row, left to right, all at the first one's height (the others are resized)."""
+    assert images, "side_by_side wants at least one picture"
+    height = images[0].shape[1]
+    row = []
+    for image in images:
+        width = max(1, round(image.shape[2] * height / image.shape[1]))
+        row.append(resize_image(image.cpu(), (height, width)))
+    return torch.cat(row, 2)
+
+
+def _paint(unit: Float[Tensor, "H W"], known: Bool[Tensor, "H W"], palette: str) -> UInt8[Tensor, "3 H W"]:
+    """0 .. 1 to the palette's 256 colours (clipped beyond), black where not known; on the host."""
+    index = (unit.detach().nan_to_num(0.0).clamp(0, 1) * 255).round().long().cpu()
+    colours = _palette(palette)[index] * known.cpu().unsqueeze(-1)
+    return colours.permute(2, 0, 1).contiguous()
+
+
+@lru_cache
+def _palette(name: str) -> UInt8[Tensor, "256 3"]:
+    from matplotlib import colormaps  # slow to import, and only pictures need it
+
+    return torch.from_numpy(colormaps[name].resampled(256)(range(256), bytes=True)[:, :3].copy())

@@ -1,0 +1,93 @@
+"""Depth maps in files: NumPy arrays (exact) and 16-bit PNGs (small, readable everywhere)."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from mono2many.types import InputError, Scale
+
+FACTOR_KEY, SCALE_KEY = "mono2many:factor", "mono2many:scale"
+KITTI_FACTOR = 256.0
+LARGEST = 65535
+
+
+def write_depth_npy(path: str | Path, depth: Float[Tensor, "H W"]) -> None:
+    """Depth as a float32 array (H, W) for numpy.load, in depth's own unit; NaN where unknown.
+
+    InputError where the file cannot be written.
+    """
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with Path(path).open("wb") as file:  # numpy.save would add an ending to a bare name
+            np.save(file, depth.detach().cpu().float().numpy())
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def write_depth_png16(
+    path: str | Path,
+    depth: Float[Tensor, "H W"],
+    factor: float | None = KITTI_FACTOR,
+    scale: Scale = "metres",
+) -> float:
+    """Depth as a 16-bit PNG of round(depth * factor), KITTI's format at factor 256; 0 = unknown.
+
+    Known values are kept in 1 .. 65535 (at factor 256 that is 4 mm to 256 m); NaN, infinite and
+    non-positive depths are unknown. `factor` None picks the power of two that uses the range best, which
+    suits depth "up to scale". Returns the factor; it is also written in the file's text, with the scale.
+    InputError where the file cannot be written.
+    """
+    depth = depth.detach().cpu().double()
+    known = depth.isfinite() & (depth > 0)
+    if factor is None:
+        factor = best_factor(float(depth[known].max())) if bool(known.any()) else KITTI_FACTOR
+    assert factor > 0, f"the factor must be positive, got {factor}"
+    values = torch.where(known, (depth * factor).round().clamp(1, LARGEST), 0)
+    text = PngInfo()
+    text.add_text(FACTOR_KEY, repr(float(factor)))
+    text.add_text(SCALE_KEY, scale)
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(values.numpy().astype(np.uint16)).save(path, format="PNG", pnginfo=text)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return float(factor)
+
+
+def best_factor(largest_depth: float) -> float:
+    """The largest power of two with which `largest_depth` still fits into 16 bits."""
+    return 2.0 ** math.floor(math.log2(LARGEST / largest_depth))
+
+
+def read_depth_png16(path: str | Path) -> Float[Tensor, "H W"]:
+    """Depth from a 16-bit PNG, divided by the factor in its text (256 where there is none, as KITTI's own);
+    NaN where unknown. InputError where the file is missing, broken or not 16-bit grey.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            mode, text = image.mode, dict(image.info)
+            values = np.asarray(image).astype(np.float32)
+        factor = float(text.get(FACTOR_KEY, KITTI_FACTOR))
+    except (OSError, ValueError, SyntaxError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot be read as a depth map ({reason}); write it again") from error
+    if not mode.startswith("I"):
+        raise InputError(
+            f"{path}: its pixels are of mode {mode}, wanted 16-bit grey: a picture of depth is no depth map; "
+            "give the file that write_depth_png16 wrote"
+        )
+    depth = torch.from_numpy(values) / factor
+    return torch.where(depth > 0, depth, torch.nan)
+
+
+def _unwritable(path: str | Path, error: OSError) -> InputError:
+    return InputError(
+        f"{path}: cannot write ({error.strerror or error}); check the folder and its free space"
+    )

@@ -1,0 +1,153 @@
+"""Pictures in and out: files to uint8 tensors (RGB, 3 H W) and back, and their resizing."""
+
+import io
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from mono2many.types import InputError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv")
+
+ORIENTATION = 0x0112
+"""EXIF tag: how the camera was held."""
+
+
+def read_image(path: str | Path) -> UInt8[Tensor, "3 H W"]:
+    """RGB, 0 to 255, turned upright as EXIF says. Grey and palette pictures become RGB, transparency is
+    dropped, 16-bit values are divided by 257.
+
+    InputError, naming the file, where it is missing, cut short or no picture.
+    """
+    try:
+        data = Path(path).read_bytes()
+        pixels = _decode(data)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0].replace(repr(data), "it")
+        raise InputError(
+            f"{path}: cannot be read as a picture ({reason}); "
+            f"wanted one of {', '.join(IMAGE_SUFFIXES)}: replace or remove the file"
+        ) from error
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) of the picture that `read_image` would return, from the file's header alone.
+
+    InputError where it is missing or no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            sideways = image.getexif().get(ORIENTATION, 1) >= 5
+    except (OSError, ValueError, SyntaxError) as error:
+        reason = getattr(error, "strerror", None) or "its header is not a picture's"
+        raise InputError(f"{path}: cannot be read as a picture ({reason}); replace or remove it") from error
+    return (width, height) if sideways else (height, width)
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """The folder's pictures in natural order: frame2 before frame10. Sub-folders and hidden files are not
+    looked at. InputError where the folder is missing or holds no picture.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; wanted a folder of pictures: check the path")
+    images = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    if not images:
+        raise InputError(
+            f"{folder}: no pictures found; wanted files that end in {', '.join(IMAGE_SUFFIXES)} "
+            "directly in it: check the path"
+        )
+    return sorted(images, key=_natural)
+
+
+def resize_image(
+    image: UInt8[Tensor, "*batch 3 H W"], size: tuple[int, int]
+) -> UInt8[Tensor, "*batch 3 {size[0]} {size[1]}"]:
+    """The picture at `size` (height, width): bilinear, antialiased when it shrinks, half-pixel centres.
+
+    torch's own uint8 path: at most one grey level from the rounded float result.
+    """
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    batch = image.shape[:-3]
+    stack = image.reshape(-1, *image.shape[-3:])
+    # channels last is three times as fast here, and what decoders deliver anyway
+    stack = stack.contiguous(memory_format=torch.channels_last)
+    resized = F.interpolate(stack, size=size, mode="bilinear", align_corners=False, antialias=True)
+    return resized.contiguous(memory_format=torch.contiguous_format).reshape(*batch, 3, *size)
+
+
+def write_image(path: str | Path, image: UInt8[Tensor, "3 H W"], quality: int = 92) -> None:
+    """Writes RGB as the file's ending says (PNG, JPEG at `quality`, ...); makes the folder where needed.
+
+    InputError where the ending is unknown or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(f"{path}: unknown ending for a picture; wanted one of {', '.join(IMAGE_SUFFIXES)}")
+    pixels = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path, quality=quality)  # PNG has no use for it
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot write ({error.strerror or error}); check the folder and its free space"
+        ) from error
+
+
+def _decode(data: bytes) -> np.ndarray:
+    """H W 3, uint8."""
+    image = Image.open(io.BytesIO(data))  # reads the header only
+    orientation = image.getexif().get(ORIENTATION, 1)
+    pixels = None
+    if image.format == "JPEG" and image.mode in ("L", "RGB"):
+        # Pillow, below, is more patient with harmless oddities, and also refuses what is cut short.
+        with suppress(ValueError):
+            pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    if pixels is None:
+        pixels = _rgb(image)
+    return np.ascontiguousarray(_upright(pixels, orientation))
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):
+        wide = np.asarray(image).astype(np.int64)
+        grey = np.clip((wide + 128) // 257, 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=-1)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating point numbers, not 8 or 16 bits")
+    if image.mode in ("P", "PA", "LA", "La", "RGBa"):
+        image = image.convert("RGBA")
+    return np.array(image.convert("RGB"))
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """EXIF orientations 1 to 8: from 5 on rows and columns are exchanged; the others mirror."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key that compares runs of digits as numbers."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(1, int(part), part) if part.isdigit() else (0, 0, part) for part in parts if part]

@@ -1,0 +1,260 @@
+"""Videos in and out, one frame after the other: decoded by PyAV (FFmpeg), written as H.264 in MP4."""
+
+import shlex
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+
+import av
+import torch
+from av.container import InputContainer
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+from torch import Tensor
+
+from mono2many.types import InputError
+
+ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1")
+"""Codecs whose frames can be counted without decoding, where the file starts at a key frame."""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file holds."""
+
+    width: int
+    height: int
+    """Pixels, as shown: after the rotation that the file asks for."""
+    fps: float
+    """Frames per second, on average."""
+    frames: int
+    """Counted, not taken from the header."""
+
+
+def video_frames(path: str | Path, start: int = 0) -> Iterator[UInt8[Tensor, "3 H W"]]:
+    """The frames in order, from number `start` on: RGB, 0 to 255, upright.
+
+    InputError at the first frame where the file is missing or no video; InputError after the last good
+    frame where it is damaged or cut short, with the number of good frames.
+    """
+    for frame in islice(_decoded(path), start, None):
+        yield _upright_rgb(frame)
+
+
+def probe_video(path: str | Path) -> VideoInfo:
+    """Size, rate and exact number of frames. Reads the whole file once; for H.264, HEVC and AV1 in MP4,
+    MKV or AVI it decodes a few frames only, else all of them.
+
+    InputError where the file is missing, no video, damaged or cut short (with the number of good frames).
+    """
+    first = next(_decoded(path), None)
+    if first is None:
+        raise InputError(f"{path}: the video holds no frame that can be decoded; record or convert it again")
+    height, width = _upright_size(first)
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        fps = float(stream.average_rate or stream.guessed_rate or 0)
+        codec, file_format = stream.codec_context.name, container.format.name
+        count = None
+        if codec in ONE_PACKET_ONE_FRAME and file_format != "mpegts":
+            with suppress(_DamagedError, av.FFmpegError):
+                count = sum(not packet.is_discard for packet in _packets(container, stream))
+    if count is None:  # of a damaged file only the decoder knows how many frames are good: it will complain
+        count = sum(1 for _ in _decoded(path))
+    return VideoInfo(width, height, fps, count)
+
+
+class VideoWriter:
+    """Writes frames to an MP4 file (H.264, yuv420p: plays everywhere).
+
+        with VideoWriter("depth.mp4", fps=25) as video:
+            video.write(image)
+
+    All frames have the first one's size; an odd side is made even by repeating its last row or column.
+    InputError where the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path, fps: float) -> None:
+        assert fps > 0, f"frames per second must be positive, got {fps}"
+        self.path = Path(path)
+        self.rate = Fraction(fps).limit_denominator(1001)
+        self.stream: VideoStream | None = None
+        self.size = (0, 0)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.container = av.open(str(path), "w", format="mp4")
+        except (OSError, ValueError, av.FFmpegError) as error:
+            raise InputError(f"{path}: cannot write a video ({_reason(error)}); check the folder") from error
+
+    def write(self, image: UInt8[Tensor, "3 H W"]) -> None:
+        """Appends one frame: RGB, 0 to 255. InputError where the disk is full."""
+        if self.stream is None:
+            self.size = (image.shape[1], image.shape[2])
+            self.stream = self._new_stream()
+        assert image.shape[1:] == self.size, f"frame of {tuple(image.shape[1:])} in a video of {self.size}"
+        height, width = self.size
+        pixels = image.detach().cpu().permute(1, 2, 0)
+        if height % 2:
+            pixels = torch.cat([pixels, pixels[-1:]], 0)
+        if width % 2:
+            pixels = torch.cat([pixels, pixels[:, -1:]], 1)
+        rgb = av.VideoFrame.from_ndarray(pixels.contiguous().numpy(), format="rgb24")
+        frame = rgb.reformat(format="yuv420p", dst_colorspace="ITU709")
+        self._mux(frame)
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self.stream is not None:
+                self._mux(None)
+        finally:
+            self.container.close()
+
+    def _new_stream(self) -> VideoStream:
+        x264 = "libx264" in av.codecs_available
+        options = {"crf": "18", "preset": "veryfast"} if x264 else {"qscale": "3"}
+        stream = self.container.add_stream("libx264" if x264 else "mpeg4", rate=self.rate, options=options)
+        stream.height, stream.width = (side + side % 2 for side in self.size)
+        stream.pix_fmt = "yuv420p"
+        context = stream.codec_context
+        context.color_range = 1  # limited
+        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709, as converted below
+        return stream
+
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        assert self.stream is not None
+        try:
+            self.container.mux(self.stream.encode(frame))
+        except av.FFmpegError as error:
+            raise InputError(
+                f"{self.path}: cannot write the video ({_reason(error)}); check the free space"
+            ) from error
+
+
+class _DamagedError(Exception):
+    """The container says that something is missing."""
+
+
+def _decoded(path: str | Path) -> Iterator[av.VideoFrame]:
+    """All frames that can be decoded, then InputError if that is not all of them."""
+    good, damage = 0, ""
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        try:
+            for packet in _packets(container, stream):
+                for frame in packet.decode():
+                    if frame.is_corrupt:
+                        raise _DamagedError("a frame lacks data")
+                    good += 1
+                    yield frame
+        except (_DamagedError, av.FFmpegError) as error:
+            damage = _reason(error)
+        try:
+            for frame in stream.decode(None):  # what the decoder still holds
+                good += 1
+                yield frame
+        except av.FFmpegError as error:
+            damage = damage or _reason(error)
+    if damage:
+        source, kept = (shlex.quote(str(name)) for name in (path, f"good_{Path(path).stem}.mp4"))
+        keep = f", or keep the good part: ffmpeg -i {source} -frames:v {good} -c:v libx264 -crf 18 {kept}"
+        raise InputError(
+            f"{path}: the video is damaged or cut short after {good} good frames ({damage}); "
+            f"copy it again{keep if good else ''}"
+        )
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
+    """The stream's packets; _DamagedError after the last good one if the container promised more."""
+    fps = float(stream.average_rate or 25)
+    # MP4's index also obeys edit lists, which the header's count does not.
+    promised = len(stream.index_entries) if "mp4" in container.format.name else 0
+    count, end = 0, 0.0
+    for packet in container.demux(stream):
+        if not packet.size:
+            continue
+        if packet.is_corrupt:
+            raise _DamagedError("the file ends inside a frame, or bytes are missing")
+        count += 1
+        if packet.pts is not None and packet.time_base is not None:
+            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        yield packet
+    if count < promised:
+        raise _DamagedError(f"its header promises {promised} frames")
+    promised_end = _promised_end(container, stream)
+    if promised_end - end > 0.5 / fps and _matroska_is_cut(container.name):
+        raise _DamagedError(f"it ends at {end:.2f} s, its header promises {promised_end:.2f} s")
+
+
+def _promised_end(container: InputContainer, stream: VideoStream) -> float:
+    """Seconds at which a Matroska file says that its video ends; 0 for other files."""
+    if "matroska" not in container.format.name:
+        return 0.0
+    if "DURATION" in stream.metadata:
+        with suppress(ValueError):
+            hours, minutes, seconds = stream.metadata["DURATION"].split(":")
+            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    return (container.duration or 0) / av.time_base
+
+
+def _matroska_is_cut(path: str | Path) -> bool:
+    """True where the file is shorter than its Segment element says (RFC 8794; size all ones = not known)."""
+    with Path(path).open("rb") as file:
+        head = file.read(4096)
+    start = head.find(b"\x18\x53\x80\x67") + 4
+    if start < 4 or not head[start]:
+        return False
+    extra_bytes = 8 - head[start].bit_length()
+    data = start + 1 + extra_bytes
+    size = int.from_bytes(head[start:data], "big") - (1 << 7 * (extra_bytes + 1))
+    not_known = (1 << 7 * (extra_bytes + 1)) - 1
+    return size != not_known and data + size > Path(path).stat().st_size
+
+
+def _opened(path: str | Path) -> InputContainer:
+    """InputError where the file is missing, no video, or so damaged that FFmpeg cannot make sense of it."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such video file; check the path")
+    try:
+        container = av.open(str(path))
+    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+        raise InputError(
+            f"{path}: cannot be opened as a video, 0 good frames ({_reason(error)}); it is no video or its "
+            "recording or copying was cut short: copy it again, or convert it: "
+            f"ffmpeg -i {shlex.quote(str(path))} -c:v libx264 -crf 18 converted.mp4"
+        ) from error
+    if not container.streams.video:
+        container.close()
+        raise InputError(
+            f"{path}: holds no video stream that can be read, 0 good frames: copy or record it again"
+        )
+    return container
+
+
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    """How often the stored picture is to be turned counterclockwise by 90 degrees."""
+    return round(getattr(frame, "rotation", 0) / 90) % 4
+
+
+def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
+    """(height, width) as shown."""
+    return (frame.width, frame.height) if _quarter_turns(frame) % 2 else (frame.height, frame.width)
+
+
+def _upright_rgb(frame: av.VideoFrame) -> UInt8[Tensor, "3 H W"]:
+    """Stored channels last in memory: what resizing likes best."""
+    image = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
+    return image.rot90(_quarter_turns(frame), (1, 2)) if _quarter_turns(frame) else image
+
+
+def _reason(error: BaseException) -> str:
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).split("\n")[0]

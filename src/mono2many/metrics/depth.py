@@ -1,0 +1,54 @@
+"""The seven numbers of depth papers (Eigen et al. 2014, sec. 4.3)."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DepthMetrics:
+    """Errors (smaller is better), then shares of pixels that are nearly right (larger is better)."""
+
+    abs_rel: float
+    """Mean |truth - predicted| / truth."""
+    sq_rel: float
+    """Mean (truth - predicted)^2 / truth, in metres. Customary, though its unit makes it no ratio."""
+    rmse: float
+    """Root of the mean (truth - predicted)^2, in metres."""
+    rmse_log: float
+    """Root of the mean (ln truth - ln predicted)^2."""
+    a1: float
+    """Share of pixels where max(truth / predicted, predicted / truth) < 1.25."""
+    a2: float
+    """The same with 1.25^2."""
+    a3: float
+    """The same with 1.25^3."""
+
+
+def depth_metrics(truth: Float[Tensor, "N"], predicted: Float[Tensor, "N"]) -> DepthMetrics:
+    """Compare N > 0 depths in metres, all positive. No scaling, no clamping, no mask: see protocol.score.
+
+    Eigen et al. 2014, sec. 4.3. Summed in double precision.
+    """
+    assert truth.numel() > 0, "no pixel to compare"
+    truth, predicted = truth.double(), predicted.double()
+    difference = truth - predicted
+    ratio = torch.maximum(truth / predicted, predicted / truth)
+    values = (
+        (difference.abs() / truth).mean(),
+        (difference.square() / truth).mean(),
+        difference.square().mean().sqrt(),
+        (truth.log() - predicted.log()).square().mean().sqrt(),
+        *((ratio < 1.25**k).double().mean() for k in (1, 2, 3)),
+    )
+    return DepthMetrics(*torch.stack(values).tolist())
+
+
+def mean_metrics(metrics: Sequence[DepthMetrics]) -> DepthMetrics:
+    """The mean of each number over images, every image counting the same. At least one image."""
+    assert metrics, "no image to average over"
+    columns = zip(*map(astuple, metrics), strict=True)
+    return DepthMetrics(*(sum(column) / len(metrics) for column in columns))

@@ -1,0 +1,145 @@
+"""Model folders: `model.safetensors` and `config.json`, enough to build the networks again.
+
+The layout that the Hugging Face hub knows. Files are written beside and then renamed, so that a folder
+never holds half a model; reading never executes anything.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.types import InputError, Scale
+
+FORMAT = "mono2many"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a folder says of its model beside the weights."""
+
+    architecture: MonoArchitecture
+    height: int
+    """Size of the pictures it was trained on: inputs are resized to it."""
+    width: int
+    scale: Scale = "up to scale"
+    trained_on: str = ""
+
+
+def save_model(folder: str | Path, model: MonoDepth, card: ModelCard) -> None:
+    """Write config.json and model.safetensors (`depth.*`, `pose.*`), each whole or not at all."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, "model": "mono", **asdict(card)}, indent=2)
+    write_atomically(folder / "model.safetensors", lambda path: save_file(weights, path, {"format": "pt"}))
+    write_atomically(folder / "config.json", lambda path: path.write_text(text + "\n"))
+
+
+def load_model(folder: str | Path) -> tuple[MonoDepth, ModelCard]:
+    """The networks with their weights, on the CPU, in evaluation mode.
+
+    Raises InputError for a folder that is absent, cut short, or of another version.
+    """
+    folder = Path(folder).expanduser()
+    card = read_card(folder)
+    model = MonoDepth(card.architecture)
+    load_weights(model, folder)
+    return model.eval(), card
+
+
+def load_weights(model: MonoDepth, folder: str | Path) -> None:
+    """Fill `model` with a folder's weights, every key accounted for."""
+    path = Path(folder).expanduser() / "model.safetensors"
+    try:
+        weights = load_file(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; a model folder holds model.safetensors and config.json") from error
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: damaged or cut short ({error}); copy it again or use a checkpoint") from error
+    wanted = model.state_dict()
+    missing, extra = wanted.keys() - weights.keys(), weights.keys() - wanted.keys()
+    misfits = [k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape]
+    if missing or extra or misfits:
+        first = sorted([*missing, *extra, *misfits])[0]
+        raise InputError(
+            f"{path}: not the weights of these networks ({len(missing)} missing, {len(extra)} unknown, "
+            f"{len(misfits)} of another shape; first: {first}); are the model flags those it was trained with?"
+        )
+    model.load_state_dict(weights)
+
+
+def read_card(folder: str | Path) -> ModelCard:
+    """What config.json says. Raises InputError naming file and key."""
+    path = Path(folder).expanduser() / "config.json"
+    try:
+        raw = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; --model wants a folder that `mono2many train` wrote") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: unreadable or cut short ({error})") from error
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise InputError(f"{path}: not a mono2many model (no \"format\": \"{FORMAT}\")")
+    if raw.get("format_version") != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: format version {raw.get('format_version')}, this program reads {FORMAT_VERSION}; "
+            "use the version of mono2many that wrote it, or train again"
+        )
+    if raw.get("model") != "mono":
+        raise InputError(f"{path}: model {raw.get('model')!r} is not known to this version; it knows 'mono'")
+    try:
+        architecture = MonoArchitecture(**_known(MonoArchitecture, raw["architecture"]))
+        return ModelCard(architecture, **_known(ModelCard, raw, without="architecture"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: a setting is missing or unknown ({error}); copy the folder again") from error
+
+
+def _known(kind: type, raw: Mapping[str, Any], without: str = "") -> dict[str, Any]:
+    envelope = {"format", "format_version", "model", without}
+    names = {f.name for f in fields(kind)}
+    unknown = set(raw) - names - envelope
+    if unknown:
+        raise ValueError(f"unknown key {sorted(unknown)[0]}")
+    return {key: value for key, value in raw.items() if key in names and key != without}
+
+
+def save_training_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Weights, optimiser and step in one file, whole or not at all."""
+    write_atomically(path, lambda temporary: torch.save(dict(state), temporary))
+
+
+def load_training_state(path: Path) -> dict[str, Any]:
+    """As saved. Reads tensors, numbers and strings only: a file cannot make it run code."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__}); remove it to resume "
+                         "from the one before") from error
+    if not isinstance(state, dict) or not {"model", "optimiser", "step"} <= state.keys():
+        raise InputError(f"{path}: not a training checkpoint of mono2many")
+    return state
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write beside `path`, flush to the disk, then rename: a reader sees the old file or the whole new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(temporary)
+        with open(temporary, "rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        with suppress(OSError):
+            directory = os.open(path.parent, os.O_RDONLY)
+            os.fsync(directory)
+            os.close(directory)
+    finally:
+        temporary.unlink(missing_ok=True)

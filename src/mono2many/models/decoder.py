@@ -1,0 +1,68 @@
+"""From features to disparity: up-sampling with skips, one sigmoid map at each of the finest strides."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mono2many.models.encoder import Features
+
+Padding = Literal["reflect", "zeros", "replicate"]
+
+PAPER_WIDTHS = (256, 128, 64, 32, 16)
+LIGHT_WIDTHS = (64, 48, 32, 24, 16)
+
+
+class DepthDecoder(nn.Module):
+    """The U-Net decoder of Godard et al. 2019, sec. 4 and supplement.
+
+    encoder_channels: at strides 2, 4, 8, 16, 32 (0: no map, hence no skip).
+    scales: number of maps, finest first, at strides 1, 2, 4, 8 (1 to 4).
+    padding: what 3x3 convolutions see beyond the border; the papers reflect.
+    outputs: channels per map (1 for disparity; one per source for the predictive mask).
+    """
+
+    def __init__(
+        self,
+        encoder_channels: Sequence[int],
+        widths: Sequence[int] = PAPER_WIDTHS,
+        scales: int = 4,
+        padding: Padding = "reflect",
+        activation: Literal["elu", "relu"] = "elu",
+        outputs: int = 1,
+    ) -> None:
+        super().__init__()
+        self.scales = scales
+        self.skips = encoder_channels[-2::-1]
+        before = [encoder_channels[-1], *widths[:-1]]
+        skip_widths = [*self.skips, 0]
+        self.reduce = nn.ModuleList(
+            _conv(a, b, padding, activation) for a, b in zip(before, widths, strict=True)
+        )
+        self.fuse = nn.ModuleList(
+            _conv(width + skip, width, padding, activation)
+            for width, skip in zip(widths, skip_widths, strict=True)
+        )
+        self.heads = nn.ModuleList(
+            nn.Conv2d(widths[-1 - s], outputs, 3, padding=1, padding_mode=padding) for s in range(scales)
+        )
+
+    def forward(self, features: Features) -> list[Float[Tensor, "B N h w"]]:
+        """Sigmoid maps in (0, 1), finest first, in float32."""
+        x = features[-1]
+        assert x is not None
+        skips = [*features[-2::-1], None]
+        stages = []
+        for reduce, fuse, skip in zip(self.reduce, self.fuse, skips, strict=True):
+            x = F.interpolate(reduce(x), scale_factor=2.0, mode="nearest")
+            x = fuse(x if skip is None else torch.cat([x, skip], 1))
+            stages.append(x)
+        return [head(stages[-1 - s]).float().sigmoid() for s, head in enumerate(self.heads)]
+
+
+def _conv(inputs: int, outputs: int, padding: Padding, activation: str) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode=padding)
+    return nn.Sequential(conv, nn.ELU(inplace=True) if activation == "elu" else nn.ReLU(inplace=True))

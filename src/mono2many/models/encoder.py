@@ -1,0 +1,194 @@
+"""Image encoders: five feature maps at strides 2, 4, 8, 16, 32, from timm by name or our light one.
+
+An encoder can be split after stride 4 (`shallow`, then `deep`): ManyDepth builds its cost volume there.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import timm
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file
+from timm.models import FeatureListNet
+from torch import Tensor, nn
+
+from mono2many.types import InputError
+
+Features = list[Tensor | None]
+"""Maps at strides 2, 4, 8, 16, 32; None where an encoder has no map at stride 2."""
+
+MEAN, STD = 0.45, 0.225
+"""The reference normalises every channel by these two numbers."""
+
+LIGHT_CHANNELS = (24, 32, 64, 96, 160)
+
+
+class Encoder(nn.Module):
+    """Anything with `channels`, `shallow` and `deep`; normalises its input itself."""
+
+    channels: tuple[int, ...]
+    """At strides 2, 4, 8, 16, 32; 0 where there is no map."""
+
+    def shallow(self, images: Float[Tensor, "B C H W"]) -> Features:
+        """Maps at strides 2 (or None) and 4 of RGB in [0, 1], one or several images in the channels."""
+        raise NotImplementedError
+
+    def deep(self, stride4: Float[Tensor, "B C4 H/4 W/4"]) -> Features:
+        """Maps at strides 8, 16, 32."""
+        raise NotImplementedError
+
+    def forward(self, images: Float[Tensor, "B C H W"]) -> Features:
+        shallow = self.shallow(images)
+        assert shallow[1] is not None
+        return shallow + self.deep(shallow[1])
+
+
+class TimmEncoder(Encoder):
+    """Any timm model that can return a list of features with strides up to 32.
+
+    weights: "imagenet" (downloaded by timm), "none", or a file with timm's or torchvision's key names.
+    images: how many images enter in the channels; pretrained first convolutions are tiled and divided.
+    Raises InputError for a name timm does not know, a model without the strides, or unusable weights.
+    """
+
+    def __init__(self, name: str, weights: str = "none", images: int = 1) -> None:
+        super().__init__()
+        net, reductions, channels, modules = _feature_net(name, weights, images)
+        by_stride = dict(zip(reductions, channels, strict=True))
+        if not {4, 8, 16, 32} <= set(by_stride):
+            raise InputError(
+                f"--encoder {name} has features at strides {sorted(by_stride)}, needed are 4, 8, 16, 32; "
+                "try resnet18, resnet50, mobilenetv4_conv_small or convnext_tiny"
+            )
+        self.channels = tuple(by_stride.get(stride, 0) for stride in (2, 4, 8, 16, 32))
+        self._taps = {m: r for m, r in zip(modules, reductions, strict=True) if r in (2, 4, 8, 16, 32)}
+        last_shallow = next(m for m, r in self._taps.items() if r == 4)
+        last = next(m for m, r in self._taps.items() if r == 32)
+        names = list(net.keys())
+        cut = names.index(last_shallow) + 1
+        self.stem = nn.ModuleDict({n: net[n] for n in names[:cut]})
+        self.body = nn.ModuleDict({n: net[n] for n in names[cut : names.index(last) + 1]})
+
+    def shallow(self, images: Float[Tensor, "B C H W"]) -> Features:
+        found = self._run(self.stem, (images - MEAN) / STD)
+        return [found.get(2), found[4]]
+
+    def deep(self, stride4: Float[Tensor, "B C4 H/4 W/4"]) -> Features:
+        found = self._run(self.body, stride4)
+        return [found[8], found[16], found[32]]
+
+    def _run(self, modules: nn.ModuleDict, x: Tensor) -> dict[int, Tensor]:
+        found = {}
+        for name, module in modules.items():
+            x = module(x)
+            if name in self._taps:
+                found[self._taps[name]] = x
+        return found
+
+
+class LightEncoder(Encoder):
+    """Five stages of two 3x3 convolutions, the first of stride 2: learns from nothing in minutes."""
+
+    def __init__(self, images: int = 1, channels: Sequence[int] = LIGHT_CHANNELS) -> None:
+        super().__init__()
+        self.channels = tuple(channels)
+        widths = (3 * images, *channels)
+        self.stages = nn.ModuleList(
+            nn.Sequential(_block(widths[i], widths[i + 1], 2), _block(widths[i + 1], widths[i + 1], 1))
+            for i in range(5)
+        )
+
+    def shallow(self, images: Float[Tensor, "B C H W"]) -> Features:
+        stride2 = self.stages[0]((images - MEAN) / STD)
+        return [stride2, self.stages[1](stride2)]
+
+    def deep(self, stride4: Float[Tensor, "B C4 H/4 W/4"]) -> Features:
+        stride8 = self.stages[2](stride4)
+        stride16 = self.stages[3](stride8)
+        return [stride8, stride16, self.stages[4](stride16)]
+
+
+def make_encoder(name: str, weights: str = "none", images: int = 1) -> Encoder:
+    """`light`, or a timm model by its name. See TimmEncoder for `weights`, `images` and errors."""
+    if name == "light":
+        if weights not in ("none", "imagenet"):
+            raise InputError("--encoder light has no pretrained weights: use --encoder-weights none")
+        return LightEncoder(images)
+    return TimmEncoder(name, weights, images)
+
+
+def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+def _feature_net(
+    name: str, weights: str, images: int
+) -> tuple[nn.ModuleDict, list[int], list[int], list[str]]:
+    imagenet = weights == "imagenet"
+    papers = f"{name}.tv_in1k"  # torchvision's weights, which the papers start from
+    tagged = papers if imagenet and papers in timm.list_pretrained(f"{name}.*") else name
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries; we report the outcome
+    try:
+        model = timm.create_model(tagged, pretrained=imagenet, num_classes=0, in_chans=3 * images)
+    except RuntimeError as error:
+        if "Unknown model" not in str(error):
+            raise
+        near = timm.list_models(f"*{name[:6]}*")[:5]
+        hint = f"near it are {', '.join(near)}" if near else "try resnet18"
+        raise InputError(f"--encoder {name} is no model that timm knows; {hint}") from error
+    except Exception as error:
+        if not imagenet:
+            raise
+        raise InputError(
+            f"--encoder-weights imagenet: the weights of {name} could not be downloaded "
+            f"({type(error).__name__}); offline, give a file (--encoder-weights FILE, timm's or "
+            "torchvision's key names) or train from nothing (--encoder-weights none)"
+        ) from error
+    if weights not in ("imagenet", "none"):
+        _load_weights(model, name, weights, images)
+    net = _list_net(model, name)
+    modules = [module.replace(".", "_") for module in net.feature_info.module_name()]
+    return net, net.feature_info.reduction(), net.feature_info.channels(), modules
+
+
+def _list_net(model: nn.Module, name: str) -> FeatureListNet:
+    """The model as a list of modules; some keep their stages one level down (`blocks.0`)."""
+    indices = tuple(range(len(getattr(model, "feature_info", ()))))
+    for flatten in (False, True):
+        try:
+            return FeatureListNet(model, out_indices=indices, flatten_sequential=flatten)
+        except (AssertionError, AttributeError, ValueError):
+            continue
+    raise InputError(f"--encoder {name} cannot return a list of feature maps; try resnet18")
+
+
+def _load_weights(model: nn.Module, name: str, file: str, images: int) -> None:
+    """Strict but for the classifier, which features do not need."""
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(f"--encoder-weights {file}: no such file (or say imagenet, or none)")
+    try:
+        loaded = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except Exception as error:
+        raise InputError(f"--encoder-weights {file}: not a readable weight file ({error})") from error
+    wanted = model.state_dict()
+    first = next(key for key, value in wanted.items() if value.dim() == 4)
+    given = {key: value.float() if value.is_floating_point() else value for key, value in loaded.items()}
+    if images > 1 and first in given and given[first].shape[1] == 3:
+        given[first] = given[first].repeat(1, images, 1, 1) / images
+    missing = [k for k in wanted if k not in given and not k.endswith("num_batches_tracked")]
+    misfits = [k for k in wanted if k in given and given[k].shape != wanted[k].shape]
+    if missing or misfits:
+        raise InputError(
+            f"--encoder-weights {file} does not fit --encoder {name}: {len(missing)} keys missing, "
+            f"{len(misfits)} of another shape (first: {(missing + misfits)[0]})"
+        )
+    model.load_state_dict({k: given.get(k, v) for k, v in wanted.items()})

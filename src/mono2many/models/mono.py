@@ -1,0 +1,117 @@
+"""MonoDepth: a depth network that sees one frame and a pose network that sees neighbours."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mono2many.geometry.depth import disparity_from_sigmoid
+from mono2many.models.decoder import LIGHT_WIDTHS, PAPER_WIDTHS, DepthDecoder, Padding
+from mono2many.models.encoder import make_encoder
+from mono2many.models.pose import Motion, PoseInput, PoseNet, PoseType, source_from_target
+
+
+@dataclass(frozen=True)
+class MonoArchitecture:
+    """All that is needed to build the networks again: it is stored with the weights."""
+
+    encoder: str = "resnet18"
+    decoder: Literal["paper", "light"] = "paper"
+    padding: Padding = "reflect"
+    scales: int = 4
+    pose_type: PoseType = "separate"
+    pose_input: PoseInput = "pairs"
+    pose_encoder: str = "resnet18"
+    sources: int = 2
+    predictive_mask: bool = False
+    min_depth: float = 0.1
+    max_depth: float = 100.0
+
+
+class DepthNet(nn.Module):
+    """One image to disparity, at up to four scales."""
+
+    min_depth: Tensor
+    max_depth: Tensor
+
+    def __init__(self, architecture: MonoArchitecture, encoder_weights: str = "none") -> None:
+        super().__init__()
+        a = architecture
+        self.encoder = make_encoder(a.encoder, encoder_weights)
+        self.decoder = _decoder(a, self.encoder.channels, outputs=1)
+        self.mask_decoder = _decoder(a, self.encoder.channels, outputs=a.sources) if a.predictive_mask else None
+        self.register_buffer("min_depth", torch.tensor(a.min_depth))
+        self.register_buffer("max_depth", torch.tensor(a.max_depth))
+
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H W"]:
+        """Disparity (1 / depth, up to scale) of RGB in [0, 1], at the image's size (multiples of 32)."""
+        sigmoid = self.decoder(self.encoder(image))[0].squeeze(1)
+        low, high = 1 / self.max_depth, 1 / self.min_depth
+        return low + (high - low) * sigmoid
+
+
+class MonoDepth(nn.Module):
+    """The depth network and the pose network that trains with it. Weights: `depth.*` and `pose.*`."""
+
+    def __init__(self, architecture: MonoArchitecture, encoder_weights: str = "none") -> None:
+        super().__init__()
+        a = architecture
+        self.architecture = a
+        self.depth = DepthNet(a, encoder_weights)
+        pose_weights = encoder_weights if a.pose_encoder == a.encoder else "none"
+        self.pose = PoseNet(
+            a.pose_type, a.pose_input, a.sources, a.pose_encoder, pose_weights, self.depth.encoder.channels[-1]
+        )
+
+    def forward(
+        self,
+        target: Float[Tensor, "B 3 H W"],
+        sources: Float[Tensor, "B S 3 H W"],
+        offsets: Sequence[int],
+    ) -> tuple[list[Tensor], Motion, list[Tensor] | None]:
+        """(sigmoid maps B 1 h w finest first, motion of every source, predictive masks B S h w or None)."""
+        if self.pose.wants_features:
+            everything = torch.cat([target.unsqueeze(1), sources], 1)
+            features = self.depth.encoder(everything.flatten(0, 1))
+            count = everything.shape[1]
+            of_target = [None if f is None else f.unflatten(0, (-1, count))[:, 0] for f in features]
+            last = features[-1]
+            assert last is not None
+            each = last.unflatten(0, (-1, count))
+            motion = self.pose(each[:, 0], each[:, 1:], offsets)
+        else:
+            of_target = self.depth.encoder(target)
+            motion = self.pose(target, sources, offsets)
+        sigmoids = self.depth.decoder(of_target)
+        masks = None if self.depth.mask_decoder is None else self.depth.mask_decoder(of_target)
+        return sigmoids, motion, masks
+
+
+def head_motion(
+    architecture: MonoArchitecture,
+    motion: Motion,
+    offsets: Sequence[int],
+    sigmoid: Float[Tensor, "B h w"],
+) -> Float[Tensor, "B S 4 4"]:
+    """source_from_target for one disparity map: PoseCNN's translations are times the map's mean disparity
+    (Godard et al. 2019's code for the pose network of Zhou et al. 2017); the others do not look at it."""
+    a = architecture
+    scale = None
+    if a.pose_type == "posecnn":
+        scale = disparity_from_sigmoid(sigmoid, a.min_depth, a.max_depth).mean((1, 2))
+    return source_from_target(motion, offsets, a.pose_input, scale)
+
+
+def _decoder(a: MonoArchitecture, channels: Sequence[int], outputs: int) -> DepthDecoder:
+    light = a.decoder == "light"
+    return DepthDecoder(
+        channels,
+        LIGHT_WIDTHS if light else PAPER_WIDTHS,
+        a.scales,
+        a.padding,
+        "relu" if light else "elu",
+        outputs,
+    )

@@ -1,0 +1,172 @@
+"""From frames to camera motion: source_from_target of every source (Godard et al. 2019, supplement).
+
+separate  an encoder of its own sees two frames (or all)
+shared    a small head on the depth encoder's last features of both frames
+posecnn   seven strided convolutions (Zhou et al. 2017); its translation is in units of the mean depth
+light     six strided convolutions on half-size pairs, for training from nothing
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mono2many.geometry.pose import invert, transform_from_pose
+from mono2many.models.encoder import Encoder, make_encoder
+
+PoseType = Literal["separate", "shared", "posecnn", "light"]
+PoseInput = Literal["pairs", "all"]
+Motion = tuple[Float[Tensor, "B S 3"], Float[Tensor, "B S 3"]]
+
+OUTPUT_SCALE = 0.01
+"""Motions start near zero, where the photometric error can lead."""
+
+
+class PoseNet(nn.Module):
+    """Camera motion between the target and each source. `pose_input` "all" fixes their number."""
+
+    def __init__(
+        self,
+        pose_type: PoseType,
+        pose_input: PoseInput = "pairs",
+        sources: int = 2,
+        encoder: str = "resnet18",
+        encoder_weights: str = "none",
+        depth_encoder_channels: int = 0,
+    ) -> None:
+        super().__init__()
+        self.pose_type, self.pose_input = pose_type, pose_input
+        frames = 2 if pose_input == "pairs" else sources + 1
+        motions = 1 if pose_input == "pairs" else sources
+        self.trunk: nn.Module
+        if pose_type == "separate":
+            encoder_net = make_encoder(encoder, encoder_weights, images=frames)
+            self.trunk = SeparateTrunk(encoder_net, 2 if pose_input == "pairs" else motions)
+        elif pose_type == "shared":
+            self.trunk = SharedTrunk(depth_encoder_channels, frames, motions)
+        elif pose_type == "posecnn":
+            kernels, widths = (7, 5, 3, 3, 3, 3, 3), (16, 32, 64, 128, 256, 256, 256)
+            self.trunk = StridedTrunk(3 * frames, widths, kernels, motions, batch_norm=False)
+        else:
+            kernels, widths = (7, 5, 3, 3, 3, 3), (16, 32, 64, 128, 128, 128)
+            self.trunk = StridedTrunk(3 * frames, widths, kernels, motions, batch_norm=True, half_size=True)
+
+    @property
+    def wants_features(self) -> bool:
+        """True where the pose head reads the depth encoder's last features instead of images."""
+        return self.pose_type == "shared"
+
+    def forward(
+        self,
+        target: Float[Tensor, "B C H W"],
+        sources: Float[Tensor, "B S C H W"],
+        offsets: Sequence[int],
+    ) -> Motion:
+        """(axis-angle in radians, translation in depth's unit) of every source, each B S 3, as the network
+        says it: in temporal order. `source_from_target` makes matrices of them. All pairs run in one batch.
+        """
+        if self.pose_input == "all":
+            together = torch.cat([target.unsqueeze(1), sources], 1).flatten(1, 2)
+            prediction = self.trunk(together).float().mean((2, 3)) * OUTPUT_SCALE
+            motions = prediction.unflatten(1, (-1, 6))
+        else:
+            pairs = [
+                (source, target) if offset < 0 else (target, source)
+                for source, offset in zip(sources.unbind(1), offsets, strict=True)
+            ]
+            stacked = torch.stack([torch.cat(pair, 1) for pair in pairs], 1)
+            prediction = self.trunk(stacked.flatten(0, 1)).float().mean((2, 3)) * OUTPUT_SCALE
+            motions = prediction[:, :6].unflatten(0, stacked.shape[:2])
+        return motions[..., :3], motions[..., 3:]
+
+
+def source_from_target(
+    motion: Motion,
+    offsets: Sequence[int],
+    pose_input: PoseInput,
+    translation_scale: Float[Tensor, "B"] | None = None,
+) -> Float[Tensor, "B S 4 4"]:
+    """Matrices of PoseNet's output. With pairs, what it says of an earlier source is target_from_source:
+    inverted here. `translation_scale`: PoseCNN's translations are times the target's mean inverse depth."""
+    axis_angle, translation = motion
+    if translation_scale is not None:
+        translation = translation * translation_scale[:, None, None]
+    matrices = transform_from_pose(axis_angle, translation)
+    if pose_input == "all":
+        return matrices
+    return torch.stack(
+        [invert(m) if offset < 0 else m for m, offset in zip(matrices.unbind(1), offsets, strict=True)], 1
+    )
+
+
+class SeparateTrunk(nn.Module):
+    """An encoder on stacked frames, squeezed to 256, two 3x3 convolutions, 6 channels per motion.
+
+    With pairs the papers' head makes two motions of which only the first is used: kept, so that published
+    weights fit.
+    """
+
+    def __init__(self, encoder: Encoder, motions: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.squeeze = nn.Conv2d(encoder.channels[-1], 256, 1)
+        self.head = _pose_head(256, motions)
+
+    def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N h w"]:
+        last = self.encoder(frames)[-1]
+        return self.head(self.squeeze(last).relu())
+
+
+class SharedTrunk(nn.Module):
+    """The depth encoder's last features of each frame, each through the same squeeze, then as above."""
+
+    def __init__(self, channels: int, frames: int, motions: int) -> None:
+        super().__init__()
+        self.frames = frames
+        self.squeeze = nn.Conv2d(channels, 256, 1)
+        self.head = _pose_head(256 * frames, motions)
+
+    def forward(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B N h w"]:
+        each = features.unflatten(1, (self.frames, -1)).flatten(0, 1)
+        squeezed = self.squeeze(each).relu().unflatten(0, (features.shape[0], self.frames))
+        return self.head(squeezed.flatten(1, 2))
+
+
+class StridedTrunk(nn.Module):
+    """Convolutions of stride 2 with ReLU, then 1x1 to 6 channels per motion. Does not normalise its input
+    (as the papers' PoseCNN) unless it has batch normalisation."""
+
+    def __init__(
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        kernels: Sequence[int],
+        motions: int,
+        batch_norm: bool,
+        half_size: bool = False,
+    ) -> None:
+        super().__init__()
+        self.half_size = half_size
+        layers: list[nn.Module] = []
+        for before, width, kernel in zip((inputs, *widths[:-1]), widths, kernels, strict=True):
+            layers.append(nn.Conv2d(before, width, kernel, 2, kernel // 2, bias=not batch_norm))
+            layers += [nn.BatchNorm2d(width)] if batch_norm else []
+            layers.append(nn.ReLU(inplace=True))
+        self.convs = nn.Sequential(*layers)
+        self.out = nn.Conv2d(widths[-1], 6 * motions, 1)
+
+    def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N h w"]:
+        return self.out(self.convs(F.avg_pool2d(frames, 2) if self.half_size else frames))
+
+
+def _pose_head(inputs: int, motions: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, 256, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(256, 256, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(256, 6 * motions, 1),
+    )

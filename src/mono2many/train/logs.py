@@ -1,0 +1,89 @@
+"""What a run leaves behind for people: a line per event (log.jsonl), TensorBoard, words on the terminal."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from mono2many import __version__
+from mono2many.io.colour import colour_disparity
+from mono2many.types import Report
+
+
+class RunLog:
+    """Appends to a run folder; use as a context."""
+
+    def __init__(self, folder: Path, console: Console, enabled: bool = True) -> None:
+        self.console = console
+        self.enabled = enabled
+        if enabled:
+            self._lines = open(folder / "log.jsonl", "a", buffering=1)  # noqa: SIM115
+            self._board = SummaryWriter(str(folder / "tensorboard"))
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.enabled:
+            self._lines.close()
+            self._board.close()
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """A line on the terminal."""
+        if self.enabled:
+            self.console.print(text, style=style, highlight=False, soft_wrap=True)
+
+    def event(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        """A line in log.jsonl; its numbers go to TensorBoard too."""
+        if not self.enabled:
+            return
+        line = {"event": kind, "step": step, "time": round(time.time(), 1), **values}
+        self._lines.write(json.dumps(line) + "\n")
+        for name, value in values.items():
+            if isinstance(value, (int, float)):
+                self._board.add_scalar(f"{kind}/{name}", value, step)
+
+    def pictures(self, step: int, report: Report) -> None:
+        """The first sample's pictures: image, disparity, warped views, error, mask."""
+        if self.enabled:
+            for name, batch in report.pictures.items():
+                self._board.add_image(name, as_picture(name, batch[0]), step)
+
+
+def as_picture(name: str, values: Tensor) -> Tensor:
+    """C H W for TensorBoard: disparity in colour, one channel scaled to its maximum, RGB as it is."""
+    if name == "disparity":
+        return colour_disparity(values[0].cpu())
+    if values.shape[0] == 1:
+        return (values / values.amax().clamp(min=1e-6)).cpu()
+    return values.clamp(0, 1).cpu()
+
+
+def provenance() -> dict[str, str]:
+    """Versions and the git commit: what someone needs to repeat a run."""
+    packages = {name: metadata.version(name) for name in ("torch", "torchvision", "timm", "lightning")}
+    commit = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return {
+        "mono2many": __version__,
+        "git": commit or "not a checkout",
+        "python": sys.version.split()[0],
+        "cuda": torch.version.cuda or "none",
+        **packages,
+    }

@@ -1,0 +1,128 @@
+"""One training step: (model, batch, plan) -> (loss, Report). Changes nothing it was given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mono2many.data.draws import gaussian
+from mono2many.geometry.depth import disparity_from_sigmoid
+from mono2many.geometry.pyramid import image_pyramid, level_intrinsics
+from mono2many.losses.objective import Head, Level, MonoTerms, Synthesis, mono_objective, pyramid_level, resize_map
+from mono2many.models.mono import MonoArchitecture, head_motion
+from mono2many.types import Batch, Report
+
+TIE_NOISE = 1e-5
+
+StepResult = tuple[Float[Tensor, ""], Report]
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What a step computes: which disparity map is judged at which level of the image pyramid."""
+
+    architecture: MonoArchitecture
+    terms: MonoTerms
+    heads: tuple[tuple[int, int], ...]
+    """(map of the decoder, pyramid level), the finest first."""
+    pyramid: Literal["mean", "lanczos"] = "mean"
+    camera_scaling: Literal["half-pixel", "plain"] = "half-pixel"
+    tie_noise: bool = True
+
+
+def mono_step(
+    model: nn.Module, batch: Batch, plan: StepPlan, seed: int = 0, step: int = 0, pictures: bool = False
+) -> StepResult:
+    """MonoDepth's loss on one batch; networks in whatever precision surrounds them, the loss in float32.
+
+    (seed, step) decide the tie noise together with each sample's index.
+    """
+    sigmoids, motion, masks = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
+    top = max(max(scale, level) for scale, level in plan.heads) + 1
+    targets = image_pyramid(batch.target, top, plan.pyramid)
+    sources = image_pyramid(batch.sources, top, plan.pyramid)
+    needed = sorted({level for _, level in plan.heads})
+    levels = {l: _level(batch, targets[l], sources[l], l, plan, seed, step) for l in needed}
+    heads = []
+    for scale, level in plan.heads:
+        sigmoid = sigmoids[scale].squeeze(1)
+        if level > scale:  # coarse to fine: the finest map, pooled to the level it is judged at
+            sigmoid = resize_map(sigmoid, _size(targets[level]))
+        smooth_at = max(scale, level)
+        heads.append(
+            Head(
+                sigmoid=sigmoid,
+                level=level,
+                image=targets[smooth_at],
+                source_from_target=head_motion(plan.architecture, motion, batch.source_offsets, sigmoid),
+                scale=smooth_at,
+                trust=None if masks is None else masks[scale],
+            )
+        )
+    loss, parts, made = mono_objective(heads, levels, batch.source_exists, plan.terms)
+    scalars = {**parts, **shape_of(sigmoids[0].squeeze(1), plan.architecture), **_motion(heads[0])}
+    return loss, Report(scalars, _pictures(batch, sigmoids[0], made) if pictures else {})
+
+
+def supervised_step(model: nn.Module, batch: Batch, plan: StepPlan) -> StepResult:
+    """The ceiling: |log depth - log exact depth|. The one loss that reads `batch.depth`; a control only."""
+    assert batch.depth is not None
+    sigmoids, _, _ = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
+    a = plan.architecture
+    disparity = disparity_from_sigmoid(sigmoids[0].squeeze(1), a.min_depth, a.max_depth)
+    known = batch.depth.isfinite() & (batch.depth < 80)
+    error = (disparity.log() + torch.where(known, batch.depth, 1).log()).abs()
+    loss = error.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
+    return loss, Report({"log_depth_error": loss.detach(), **shape_of(sigmoids[0].squeeze(1), a)})
+
+
+def shape_of(sigmoid: Float[Tensor, "B h w"], a: MonoArchitecture) -> dict[str, Float[Tensor, ""]]:
+    """What tells a collapse: mean sigmoid (0 all far, 1 all near) and disparity's variation in an image."""
+    with torch.no_grad():
+        disparity = disparity_from_sigmoid(sigmoid, a.min_depth, a.max_depth).flatten(1)
+        variation = (disparity.std(1) / disparity.mean(1)).mean()
+        return {"sigmoid": sigmoid.mean(), "disparity_variation": variation}
+
+
+def _level(
+    batch: Batch, target: Tensor, sources: Tensor, level: int, plan: StepPlan, seed: int, step: int
+) -> Level:
+    size, level_size = _size(batch.target), _size(target)
+    noise = None
+    if plan.tie_noise and plan.terms.automask:
+        count = sources.shape[1] * level_size[0] * level_size[1]
+        drawn = gaussian(seed + 1 + level, step, batch.index, count)
+        noise = TIE_NOISE * drawn.view(sources.shape[0], sources.shape[1], *level_size)
+    return pyramid_level(
+        target,
+        sources,
+        batch.source_exists,
+        level_intrinsics(batch.intrinsics, size, level_size, plan.camera_scaling),
+        level_intrinsics(batch.source_intrinsics, size, level_size, plan.camera_scaling),
+        plan.terms,
+        noise,
+    )
+
+
+def _motion(head: Head) -> dict[str, Float[Tensor, ""]]:
+    """Length of the predicted translation: zero means that no motion was found."""
+    return {"translation": head.source_from_target[..., :3, 3].detach().norm(dim=-1).mean()}
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return images.shape[-2], images.shape[-1]
+
+
+def _pictures(batch: Batch, sigmoid: Tensor, made: Synthesis) -> dict[str, Tensor]:
+    show: Sequence[tuple[str, Tensor]] = (
+        ("image", batch.target),
+        ("disparity", sigmoid),
+        ("warped_first", made.views[:, 0]),
+        ("warped_last", made.views[:, -1]),
+        ("error", made.error.unsqueeze(1)),
+        ("mask", made.kept.unsqueeze(1).float()),
+    )
+    return {name: picture.detach() for name, picture in show}

@@ -1,0 +1,72 @@
+"""During training, on scenes or frames that training never sees."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from torch import nn
+
+from mono2many.evaluate.photometric import (
+    PhotometricScore,
+    Prediction,
+    evaluate_photometric,
+    predict_batches,
+)
+from mono2many.metrics.depth import DepthMetrics, mean_metrics
+from mono2many.metrics.protocol import PROTOCOLS, score
+from mono2many.models.mono import MonoArchitecture
+from mono2many.types import Batch
+
+PROTOCOL = PROTOCOLS["synthetic-80m"]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Depth metrics where there is depth, and always the photometric error beside standing still."""
+
+    photometric: PhotometricScore
+    depth: DepthMetrics | None
+
+    @property
+    def error(self) -> float:
+        """What "best" means: Abs Rel where depth is known, else the photometric error."""
+        return self.photometric.predicted if self.depth is None else self.depth.abs_rel
+
+    def to_json(self) -> dict[str, float]:
+        p = self.photometric
+        values = {"photometric": p.predicted, "still": p.still, "ratio_to_still": p.ratio}
+        if self.depth is not None:
+            values |= {"abs_rel": self.depth.abs_rel, "rmse": self.depth.rmse, "a1": self.depth.a1}
+        return values
+
+    def describe(self) -> str:
+        p = self.photometric
+        verdict = "" if p.ratio < 1 else "; has learnt nothing yet: standing still explains as much"
+        depth = "" if self.depth is None else f"Abs Rel {self.depth.abs_rel:.3f}, a1 {self.depth.a1:.3f}; "
+        return (
+            f"{depth}photometric {p.predicted:.4f}, un-warped {p.still:.4f} (ratio {p.ratio:.3f}{verdict})"
+        )
+
+
+def validate(model: nn.Module, architecture: MonoArchitecture, batches: Iterable[Batch]) -> Validation:
+    """Score the model in evaluation mode, and leave it in training mode."""
+    depths: list[DepthMetrics] = []
+
+    def scored() -> Iterator[Prediction]:
+        for prediction in predict_batches(model, architecture, batches):
+            depths.extend(_depth_metrics(prediction))
+            yield prediction
+
+    model.eval()
+    try:
+        photometric = evaluate_photometric(scored())
+    finally:
+        model.train()
+    return Validation(photometric, mean_metrics(depths) if depths else None)
+
+
+def _depth_metrics(prediction: Prediction) -> list[DepthMetrics]:
+    if prediction.batch.depth is None:
+        return []
+    pairs = zip(1 / prediction.depth.cpu(), prediction.batch.depth.cpu(), strict=True)
+    scores = [score(disparity, truth, PROTOCOL) for disparity, truth in pairs]
+    return [s.metrics for s in scores if s is not None]

@@ -1,0 +1,106 @@
+import math
+
+import pytest
+import torch
+
+from mono2many.geometry import camera
+from mono2many.geometry.warp import sample
+
+K = camera.intrinsics_matrix(100.0, 90.0, 31.0, 17.0)
+
+
+def ray(intrinsics, x, y):
+    return torch.linalg.inv(intrinsics.double()) @ torch.tensor([x, y, 1.0], dtype=torch.float64)
+
+
+def test_a_right_angle_of_view_has_a_focal_length_of_half_the_width():
+    intrinsics = camera.intrinsics_from_fov(90.0, width=640, height=480)
+    expected = torch.tensor([[320.0, 0, 319.5], [0, 320.0, 239.5], [0, 0, 1]])
+    torch.testing.assert_close(intrinsics, expected)
+
+
+@pytest.mark.parametrize("to_size", [(20, 32), (80, 128), (17, 100)])
+def test_resizing_a_camera_keeps_every_pixels_ray(to_size):
+    resized = camera.resize_intrinsics(K, (40, 64), to_size)
+    for x, y in ((0.0, 0.0), (31.0, 17.0), (63.0, 39.0)):
+        new_x = (x + 0.5) * to_size[1] / 64 - 0.5
+        new_y = (y + 0.5) * to_size[0] / 40 - 0.5
+        torch.testing.assert_close(ray(resized, new_x, new_y), ray(K, x, y), rtol=0, atol=1e-5)
+
+
+def test_halving_a_camera_puts_its_centre_between_the_pixels_it_came_from():
+    halved = camera.resize_intrinsics(K, (40, 64), (20, 32))
+    torch.testing.assert_close(halved, torch.tensor([[50.0, 0, 15.25], [0, 45.0, 8.25], [0, 0, 1]]))
+
+
+def test_plain_scaling_multiplies_rows_and_shifts_nothing():
+    halved = camera.scale_intrinsics_plain(K.expand(2, 3, 3), (40, 64), (20, 16))
+    torch.testing.assert_close(halved[1], torch.tensor([[25.0, 0, 7.75], [0, 45.0, 8.5], [0, 0, 1]]))
+
+
+def test_a_mirrored_camera_sees_the_mirrored_ray_at_the_mirrored_pixel():
+    mirrored = camera.mirror_intrinsics(K, width=64)
+    assert mirrored[0, 2] == 32.0
+    expected = ray(K, 10.0, 5.0) * torch.tensor([-1.0, 1.0, 1.0])
+    torch.testing.assert_close(ray(mirrored, 53.0, 5.0), expected, rtol=0, atol=1e-6)
+
+
+def test_mirroring_a_camera_twice_changes_nothing():
+    torch.testing.assert_close(camera.mirror_intrinsics(camera.mirror_intrinsics(K, 64), 64), K)
+
+
+def test_a_lens_without_distortion_moves_no_point():
+    points = torch.rand(5, 4, 2) - 0.5
+    torch.testing.assert_close(camera.distort(points, (0.0, 0.0, 0.0, 0.0)), points)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "expected"),
+    [
+        # (x, y) = (0.3, 0.4): r2 = 0.25, r4 = 0.0625, r6 = 0.015625
+        ((0.4, 0.0, 0.0, 0.0, 0.0), (0.33, 0.44)),
+        ((0.0, 1.6, 0.0, 0.0, 0.0), (0.33, 0.44)),
+        ((0.0, 0.0, 0.0, 0.0, 6.4), (0.33, 0.44)),
+        ((0.0, 0.0, 0.1, 0.0, 0.0), (0.3 + 0.2 * 0.12, 0.4 + 0.1 * (0.25 + 0.32))),
+        ((0.0, 0.0, 0.0, 0.1), (0.3 + 0.1 * (0.25 + 0.18), 0.4 + 0.2 * 0.12)),
+    ],
+)
+def test_each_distortion_coefficient_moves_a_point_as_on_paper(coefficients, expected):
+    moved = camera.distort(torch.tensor([0.3, 0.4]), coefficients)
+    torch.testing.assert_close(moved, torch.tensor(expected))
+
+
+def test_the_principal_point_stays_where_it_is_under_any_lens():
+    pixels = camera.undistortion_pixels(K, (-0.3, 0.1, 0.01, -0.02, 0.05), 40, 64)
+    assert pixels.shape == (40, 64, 2)
+    torch.testing.assert_close(pixels[17, 31], torch.tensor([31.0, 17.0]))
+
+
+def test_without_distortion_every_pixel_comes_from_itself():
+    pixels = camera.undistortion_pixels(K, (0.0, 0.0, 0.0, 0.0), 40, 64)
+    torch.testing.assert_close(pixels[5, 9], torch.tensor([9.0, 5.0]), rtol=0, atol=1e-4)
+
+
+def test_a_straight_line_that_the_lens_bent_is_straight_after_undistortion():
+    # The distorted picture shows the function "ideal x of this pixel" of a lens; undistorted, each column
+    # must hold one value again. The lens is inverted by fixed-point iteration.
+    coefficients = (-0.25, 0.04, -0.0007, 0.0001, -0.1)
+    intrinsics = camera.intrinsics_matrix(120.0, 118.0, 66.0, 38.0).double()
+    row, column = torch.meshgrid(
+        torch.arange(72, dtype=torch.float64), torch.arange(128, dtype=torch.float64), indexing="ij"
+    )
+    seen = (torch.stack([column, row], -1) - intrinsics[:2, 2]) / intrinsics[[0, 1], [0, 1]]
+    ideal = seen.clone()
+    for _ in range(100):
+        ideal = ideal - (camera.distort(ideal, coefficients) - seen)
+    bent = ideal[..., 0] * 120.0 + 66.0
+    assert (bent[:, 10].max() - bent[:, 10].min()) > 1.0
+    pixels = camera.undistortion_pixels(intrinsics, coefficients, 72, 128)
+    straight, _ = sample(bent[None, None], pixels[None])
+    torch.testing.assert_close(straight[0, 0, 3:-3, 3:-3], column[3:-3, 3:-3], rtol=0, atol=0.02)
+
+
+def test_a_horizontal_field_of_view_is_measured_from_border_to_border():
+    intrinsics = camera.intrinsics_from_fov(60.0, 200, 100)
+    left = ray(intrinsics, -0.5, 0.0)
+    assert math.degrees(math.atan(-left[0])) == pytest.approx(30.0, abs=1e-4)

@@ -1,0 +1,47 @@
+from dataclasses import astuple
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mono2many.metrics.depth import DepthMetrics, depth_metrics, mean_metrics
+
+PARITY = Path(__file__).parents[3] / "shared" / "facts" / "parity.npz"
+
+
+@pytest.mark.skipif(not PARITY.exists(), reason="the reference programs' numbers are not on this machine")
+def test_the_metrics_are_those_of_the_reference_program() -> None:
+    facts = np.load(PARITY)
+    ours = depth_metrics(torch.from_numpy(facts["metric_gt"]), torch.from_numpy(facts["metric_pred"]))
+    np.testing.assert_allclose(astuple(ours), facts["metric_values"], rtol=1e-5)
+
+
+def test_twice_too_far_at_two_and_right_at_four() -> None:
+    ours = depth_metrics(torch.tensor([2.0, 4.0]), torch.tensor([4.0, 4.0]))
+    # errors 2 and 0: relative 1 and 0, squared over truth 2 and 0, squared 4 and 0; 2 > 1.25^3 = 1.953
+    assert astuple(ours) == pytest.approx((0.5, 1.0, 2**0.5, log(2) / 2**0.5, 0.5, 0.5, 0.5))
+
+
+def test_the_truth_has_no_error() -> None:
+    depth = torch.tensor([0.5, 7.0, 79.0])
+    assert astuple(depth_metrics(depth, depth)) == (0, 0, 0, 0, 1, 1, 1)
+
+
+def test_exactly_a_quarter_too_far_is_not_within_a1() -> None:
+    ours = depth_metrics(torch.tensor([4.0]), torch.tensor([5.0]))
+    assert (ours.a1, ours.a2) == (0, 1)
+
+
+def test_too_near_and_too_far_by_the_same_factor_fail_the_same_thresholds() -> None:
+    truth = torch.tensor([10.0])
+    near, far = depth_metrics(truth, truth / 1.5), depth_metrics(truth, truth * 1.5)
+    assert (near.a1, near.a2, near.a3) == (far.a1, far.a2, far.a3) == (0, 1, 1)
+    assert near.rmse_log == pytest.approx(far.rmse_log)
+
+
+def test_every_image_counts_the_same_in_the_mean() -> None:
+    first = DepthMetrics(0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0)
+    second = DepthMetrics(1.0, 2.0, 4.0, 0.5, 0.0, 0.5, 1.0)
+    assert mean_metrics([first, second]) == DepthMetrics(0.5, 1.0, 2.0, 0.25, 0.5, 0.75, 1.0)

@@ -1,0 +1,132 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mono2many.metrics.protocol import GARG, PROTOCOLS, Protocol, align, kept_pixels, median, score
+from mono2many.types import InputError
+
+SYNTHETIC = PROTOCOLS["synthetic-80m"]
+NAN = float("nan")
+
+
+def test_half_the_truth_has_no_error_under_median_scaling_and_the_ratio_is_two() -> None:
+    truth = torch.rand(6, 8) * 50 + 1
+    result = score(1 / (truth / 2), truth, SYNTHETIC)
+    assert result is not None
+    assert result.ratio == pytest.approx(2)
+    assert result.pixels == 48
+    assert result.metrics.abs_rel == pytest.approx(0, abs=1e-6)
+    assert result.metrics.a1 == 1
+
+
+def test_half_the_truth_is_half_wrong_without_alignment() -> None:
+    truth = torch.rand(6, 8) * 50 + 1
+    result = score(2 / truth, truth, replace(SYNTHETIC, align="none"))
+    assert result is not None
+    assert result.ratio == 1
+    assert result.metrics.abs_rel == pytest.approx(0.5)
+
+
+def test_a_fixed_factor_multiplies_the_prediction() -> None:
+    # disparity 0.5 is a depth of 2, times 5.4 is 10.8
+    result = score(
+        torch.full((2, 2), 0.5), torch.full((2, 2), 10.8), replace(PROTOCOLS["eigen-80m-stereo"], crop=None)
+    )
+    assert result is not None
+    assert result.ratio == 5.4
+    assert result.metrics.abs_rel == pytest.approx(0, abs=1e-6)
+
+
+def test_gargs_crop_of_a_kitti_image_is_rows_153_to_370_and_columns_44_to_1196() -> None:
+    # 375 * 0.40810811 = 153.04, 375 * 0.99189189 = 371.96;
+    # 1242 * 0.03594771 = 44.65, 1242 * 0.96405229 = 1197.35; the ends are not inside.
+    assert GARG.slices(375, 1242) == (slice(153, 371), slice(44, 1197))
+    rows, columns = torch.nonzero(
+        kept_pixels(torch.full((375, 1242), 10.0), PROTOCOLS["eigen-80m"]), as_tuple=True
+    )
+    assert (int(rows.min()), int(rows.max())) == (153, 370)
+    assert (int(columns.min()), int(columns.max())) == (44, 1196)
+    assert rows.numel() == 218 * 1153
+
+
+def test_only_measured_depths_strictly_inside_the_range_count() -> None:
+    truth = torch.tensor([[NAN, 0.0, -1.0, 1e-3], [5.0, 79.9, 80.0, float("inf")]])
+    expected = torch.tensor([[False, False, False, False], [True, True, False, False]])
+    assert kept_pixels(truth, SYNTHETIC).equal(expected)
+
+
+def test_the_improved_truth_counts_every_measured_pixel_and_clamps_the_prediction() -> None:
+    protocol = PROTOCOLS["eigen-improved"]
+    truth = torch.tensor([[0.0, 40.0, 100.0]])
+    assert kept_pixels(truth, protocol).tolist() == [[False, True, True]]
+    result = score(1 / torch.tensor([[1.0, 40.0, 100.0]]), truth, protocol)
+    assert result is not None
+    assert result.metrics.abs_rel == pytest.approx((0 + 20 / 100) / 2)
+
+
+def test_a_prediction_is_clamped_after_scaling() -> None:
+    truth = torch.tensor([[10.0, 10.0, 10.0]])
+    result = align(1 / torch.tensor([[1.0, 1.0, 1000.0]]), truth, SYNTHETIC)
+    assert result is not None
+    torch.testing.assert_close(result.depth, torch.tensor([[10.0, 10.0, 80.0]]))
+
+
+def test_an_image_without_truth_has_no_score() -> None:
+    assert score(torch.ones(2, 2), torch.full((4, 4), NAN), SYNTHETIC) is None
+    assert score(torch.ones(4, 4), torch.ones(4, 4), SYNTHETIC, torch.zeros(4, 4, dtype=torch.bool)) is None
+
+
+def test_a_region_is_scored_with_the_ratio_of_the_whole_image() -> None:
+    truth = torch.full((3, 3), 10.0)
+    predicted = truth.clone()
+    predicted[0] = 20.0  # a third of the image, so the median stays 10
+    region = torch.zeros(3, 3, dtype=torch.bool)
+    region[0] = True
+    result = score(1 / predicted, truth, SYNTHETIC, region)
+    assert result is not None
+    assert result.ratio == pytest.approx(1)
+    assert result.pixels == 3
+    assert result.metrics.abs_rel == pytest.approx(1)
+
+
+def test_the_median_of_an_even_number_is_halfway_between_the_middle_two() -> None:
+    assert median(torch.tensor([4.0, 1.0, 2.0, 100.0])) == 3
+    assert median(torch.tensor([5.0, 1.0, 2.0])) == 2
+    assert median(torch.tensor([2.0, 1.0, 2.0, 9.0])) == 2
+    assert median(torch.tensor([3.0])) == 3
+
+
+def test_disparity_or_depth_is_what_gets_interpolated() -> None:
+    # Twice as wide: the second pixel lies a quarter of the way from the first value to the second.
+    disparity = torch.tensor([[1.0, 0.5]])
+    truth = torch.full((1, 4), 1.5)
+    by_disparity = align(disparity, truth, Protocol("a", 1e-3, 80.0, align="none"))
+    by_depth = align(disparity, truth, Protocol("b", 1e-3, 80.0, align="none", resize="depth"))
+    assert by_disparity is not None
+    assert by_depth is not None
+    torch.testing.assert_close(by_disparity.depth, torch.tensor([[1, 1 / 0.875, 1 / 0.625, 2]]))
+    torch.testing.assert_close(by_depth.depth, torch.tensor([[1, 1.25, 1.75, 2]]))
+
+
+@pytest.mark.parametrize("bad", [NAN, -1.0])
+def test_a_prediction_without_depth_where_it_counts_is_refused(bad: float) -> None:
+    disparity = torch.tensor([[1.0, bad], [1.0, 1.0]])
+    with pytest.raises(InputError, match="1 of 4 pixels"):
+        align(disparity, torch.ones(2, 2), SYNTHETIC)
+    sky = torch.tensor([[1.0, NAN], [1.0, 1.0]])
+    assert align(disparity, sky, SYNTHETIC) is not None
+
+
+def test_infinitely_far_is_the_far_end_of_the_range() -> None:
+    truth = torch.tensor([[10.0, 10.0, 40.0]])
+    result = align(torch.tensor([[0.1, 0.1, 0.0]]), truth, SYNTHETIC)
+    assert result is not None
+    assert result.depth[0, 2] == 80
+    with pytest.raises(InputError, match="median"):
+        align(torch.zeros(1, 3), truth, SYNTHETIC)
+
+
+def test_protocols_are_found_by_their_own_name() -> None:
+    assert all(name == protocol.name for name, protocol in PROTOCOLS.items())
+    assert PROTOCOLS["ddad-200m"].resize == "depth"
