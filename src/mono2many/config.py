@@ -9,14 +9,15 @@ import json
 import types as builtin_types
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import tyro
 
 from mono2many.errors import InputError
 
 Recipe = Literal["default", "reference", "scratch"]
-DATATYPES = ("synthetic", "video")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,21 @@ class DataConfig:
     def offsets(self) -> tuple[int, int]:
         """Times of the sources relative to the target, in frames."""
         return (-self.frame_step, self.frame_step)
+
+    def source(self, scenes: int) -> dict[str, Any]:
+        """The arguments of data.reader.SourceSettings, for so many streets."""
+        return {
+            "datatype": self.datatype,
+            "height": self.height,
+            "width": self.width,
+            "paths": self.data,
+            "cameras": self.camera,
+            "fov": self.fov,
+            "hold_out": self.hold_out,
+            "hold_out_frames": self.hold_out_frames,
+            "scenes": scenes,
+            "scene_frames": self.scene_frames,
+        }
 
 
 @dataclass(frozen=True)
@@ -180,6 +196,11 @@ class OptimConfig:
 class RunConfig:
     """Where and how the run goes."""
 
+    recipe: Recipe = "default"
+    """What the other settings begin with. default: the papers' losses and schedule, with our masks.
+    reference: the papers' behaviour in every switch. scratch: from no weights at all, in minutes."""
+    config: str | None = None
+    """Begin with the settings of a run.json instead."""
     name: str = "mono"
     """The run's folder is OUT/NAME."""
     out: str = "model_save"
@@ -236,6 +257,7 @@ class TrainConfig:
 def recipe(name: Recipe) -> TrainConfig:
     """The settings that a recipe begins with; flags given beside it win."""
     base = TrainConfig()
+    base = replace(base, run=replace(base.run, recipe=name))
     if name == "default":
         return base
     if name == "reference":
@@ -269,9 +291,55 @@ def recipe(name: Recipe) -> TrainConfig:
     )
 
 
-def to_json(config: TrainConfig) -> str:
-    """Readable by `--config`."""
-    return json.dumps(asdict(config), indent=2) + "\n"
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Score a model: depth metrics where depth is known, else how well it explains neighbouring frames."""
+
+    model: str
+    """Model folder."""
+    data: DataConfig = field(default_factory=DataConfig)
+    split: Literal["val", "test"] = "test"
+    test_scenes: int = 24
+    """Streets to score on; neither training nor validation sees them (datatype synthetic)."""
+    guess_scenes: int = 64
+    """Training streets from which the no-learning guesses are made (datatype synthetic)."""
+    flip: bool = False
+    """Also predict the mirrored image and blend: slower, slightly better."""
+    json: str | None = None
+    """Write all figures to this file."""
+    report: str | None = None
+    """Write an HTML page with figures and pictures."""
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.data.datatype == "video" and not self.data.data:
+            raise InputError("--datatype video needs --data: one or more video files or folders of images")
+        _at_least("--test-scenes", self.test_scenes, 1)
+        _at_least("--guess-scenes", self.guess_scenes, 1)
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Depth of images, folders of images and videos."""
+
+    inputs: tyro.conf.Positional[tuple[str, ...]]
+    """Image files, folders, video files."""
+    model: str
+    """Model folder."""
+    out: str = "outputs"
+    """Folder to write to."""
+    save: tuple[Literal["npy", "png16", "colour", "video"], ...] = ()
+    """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as a
+    picture. video: input and disparity side by side. By default the first three for images, video for videos."""
+    flip: bool = False
+    """Also predict the mirrored image and blend: slower, slightly better."""
+    batch_size: int = 4
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise InputError("nothing to predict: name image files, folders or videos")
+        _at_least("--batch-size", self.batch_size, 1)
 
 
 def from_json(path: str | Path) -> TrainConfig:

@@ -11,7 +11,7 @@ y down. A rigid transform is named b_from_a: it takes the coordinates of a point
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
@@ -49,6 +49,7 @@ class Frame:
     """Metres; None where no one knows. For metrics only: training predicts it."""
 
 
+@runtime_checkable
 class Reader(Protocol):
     """A data set: it lists clips and opens one frame. Neighbours, resizing, batches are shared code."""
 

@@ -1,4 +1,4 @@
-"""The procedural street: its depth is exact, its frames depend on the seed alone, its picture does not alias."""
+"""The procedural street: exact depth, frames that depend on the seed alone, pictures that do not alias."""
 
 import pickle
 import subprocess
@@ -102,7 +102,7 @@ def test_warping_by_exact_depth_and_pose_explains_the_colours(reader: SyntheticR
     depth = target.depth.nan_to_num(1e4)[None]
     k = target.intrinsics[None]
     view, seen = warp(source.image.float()[None] / 255, depth, source_from_target, k, k)
-    z, found, static, inside = matched(target, source)
+    z, found, static, _ = matched(target, source)
     visible = static & seen[0] & ((found - z).abs() < 0.02 * z)
     warped = (view[0] - target.image / 255).abs().mean(0)[visible].mean()
     still = ((source.image.float() - target.image) / 255).abs().mean(0)[visible].mean()
@@ -161,7 +161,12 @@ def test_the_camera_keeps_clear_of_everything() -> None:
 
 @pytest.mark.parametrize(
     ("change", "flag"),
-    [({"scenes": 0}, "--scenes"), ({"seed": -1}, "--seed"), ({"step": 9.0}, "--step"), ({"width": 4}, "--width")],
+    [
+        ({"scenes": 0}, "--scenes"),
+        ({"seed": -1}, "--seed"),
+        ({"step": 9.0}, "--step"),
+        ({"width": 4}, "--width"),
+    ],
 )
 def test_a_senseless_setting_is_named(change: dict, flag: str) -> None:
     with pytest.raises(InputError, match=flag):

@@ -82,7 +82,9 @@ def test_an_impossible_field_of_view_is_refused(degrees):
 
 
 def test_a_camera_fits_footage_of_half_its_size():
-    half = fit_camera(Camera(640, 480, 500.0, 510.0, 320.0, 240.0, (0.1, 0.0, 0.0, 0.0)), (240, 320), "half.mp4")
+    half = fit_camera(
+        Camera(640, 480, 500.0, 510.0, 320.0, 240.0, (0.1, 0.0, 0.0, 0.0)), (240, 320), "half.mp4"
+    )
     assert half == Camera(320, 240, 250.0, 255.0, 159.75, 119.75, (0.1, 0.0, 0.0, 0.0))
 
 

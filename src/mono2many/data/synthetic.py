@@ -12,7 +12,7 @@ import torch
 from numpy.random import Generator
 
 from mono2many.data.synthetic_paint import Array, Light, Road
-from mono2many.data.synthetic_render import Balls, Decals, View, join, render
+from mono2many.data.synthetic_render import Balls, Decals, Picture, Quads, View, join, render
 from mono2many.data.synthetic_scene import (
     CARS,
     Builder,
@@ -59,7 +59,7 @@ class StreetSettings:
 
 
 class SyntheticReader:
-    """Procedural streets as a Reader: one clip per scene. Picklable; any order of calls gives the same frames."""
+    """Procedural streets as a Reader: one clip per scene. Cheap to pickle; frames do not depend on order."""
 
     def __init__(self, settings: StreetSettings, split: Split) -> None:
         if split not in SPLITS:
@@ -69,26 +69,18 @@ class SyntheticReader:
 
     @property
     def clips(self) -> Sequence[Clip]:
-        return [Clip(f"street-{self.split}-{i:04d}", self.settings.frames) for i in range(self.settings.scenes)]
+        return [
+            Clip(f"street-{self.split}-{i:04d}", self.settings.frames) for i in range(self.settings.scenes)
+        ]
 
     def frame(self, clip: int, index: int) -> Frame:
         settings = self.settings
         if not (0 <= clip < settings.scenes and 0 <= index < settings.frames):
-            raise IndexError(f"no frame {index} of clip {clip}: {settings.scenes} clips of {settings.frames}")
+            have = f"{settings.scenes} clips of {settings.frames} frames"
+            raise IndexError(f"no frame {index} of clip {clip}: there are {have}")
         street = build_street(settings, self.split, clip)
         view = camera(street, settings, index)
-        cars = [drive(street.road, car, index) for car in street.traffic]
-        quads = join([street.quads, *(quads for quads, _ in cars)])
-        corners = np.concatenate([street.decals.corners, *(spots for _, spots in cars)])
-        more = len(corners) - len(street.decals.corners)
-        decals = Decals(
-            corners,
-            np.append(street.decals.strength, np.full(more, CONTACT[0])),
-            np.append(street.decals.soft, np.full(more, CONTACT[1])),
-            np.append(street.decals.round, np.zeros(more, bool)),
-            np.append(street.decals.sun, np.zeros(more, bool)),
-        )
-        picture = render(quads, street.balls, decals, street.road, street.light, view)
+        picture = draw(street, view, index)
         middle = (view.width - 1) / 2, (view.height - 1) / 2
         return Frame(
             image=torch.from_numpy(picture.image),
@@ -99,12 +91,28 @@ class SyntheticReader:
         )
 
 
+def draw(street: Street, view: View, index: int) -> Picture:
+    """The street at a frame. Quads numbered from len(street.quads.kind) belong to driving cars."""
+    cars = [drive(street.road, car, index) for car in street.traffic]
+    quads = join([street.quads, *(quads for quads, _ in cars)])
+    corners = np.concatenate([street.decals.corners, *(spots for _, spots in cars)])
+    more = len(corners) - len(street.decals.corners)
+    decals = Decals(
+        corners,
+        np.append(street.decals.strength, np.full(more, CONTACT[0])),
+        np.append(street.decals.soft, np.full(more, CONTACT[1])),
+        np.append(street.decals.round, np.zeros(more, bool)),
+        np.append(street.decals.sun, np.zeros(more, bool)),
+    )
+    return render(quads, street.balls, decals, street.road, street.light, view)
+
+
 CONTACT = (0.75, 0.45)
 """Strength and softness (m) of the dark beneath a car."""
 
 
 def camera(street: Street, settings: StreetSettings, index: int) -> View:
-    """Where the camera is at a frame: forward along its lane, swaying gently, with a little pitch and roll."""
+    """Where the camera is at a frame: forward along its lane, swaying, with a little pitch and roll."""
     s = street.speed * index
     heading, pitch, roll = street.sway
     phase = 2 * np.pi * s / heading[1] + heading[2]
@@ -125,7 +133,7 @@ def camera(street: Street, settings: StreetSettings, index: int) -> View:
     return View(settings.height, settings.width, 0.58 * settings.width, world_from_camera)
 
 
-def drive(road: Road, car: Car, index: int) -> tuple:
+def drive(road: Road, car: Car, index: int) -> tuple[Quads, Array]:
     """A moving car's quads at a frame, and the dark beneath it."""
     (x, z), angle = road.place(car.s + car.speed * index, car.u)
     rotation = own_axes(angle + (np.pi if car.speed < 0 else 0))
@@ -202,8 +210,10 @@ def _light(rng: Generator) -> tuple[Light, Array]:
     sky = np.array([0.93, 0.97, 1.05]) * (0.64 + 0.3 * cloudy)
     zenith = np.array([0.3, 0.5, 0.82]) * (1 - cloudy) + np.array([0.68, 0.72, 0.78]) * cloudy
     horizon = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.84, 0.86, 0.87]) * cloudy
-    colours = (c.astype(np.float32) for c in (to_sun, sun, sky, zenith, horizon))
-    return Light(*colours, clouds=float(rng.uniform(-0.15, 0.35))), shift
+    clouds = float(rng.uniform(-0.15, 0.35))
+    single = np.float32
+    lights = to_sun.astype(single), sun.astype(single), sky.astype(single)
+    return Light(*lights, zenith.astype(single), horizon.astype(single), clouds), shift
 
 
 def _line_street(b: Builder, side: int, end: float, parked: bool, sun_shift: Array) -> None:
@@ -216,7 +226,9 @@ def _line_street(b: Builder, side: int, end: float, parked: bool, sun_shift: Arr
         width = rng.uniform(7, 19)
         # a row of houses on the inside of a bend is shorter than the street's middle line
         stretch = 1 / max(1 - road.curvature * side * line, 0.5)
-        house(b, s + width / 2 * stretch, side, line + rng.choice([0, 0, rng.uniform(0, 1.5)]), width, sun_shift)
+        house(
+            b, s + width / 2 * stretch, side, line + rng.choice([0, 0, rng.uniform(0, 1.5)]), width, sun_shift
+        )
         gap = rng.uniform(2, 6) if rng.random() < 0.3 else rng.uniform(0.05, 0.2)
         if gap > 3:
             tree(b, s + (width + gap / 2) * stretch, side * (line + 3), rng.uniform(1, 1.5), sun_shift)

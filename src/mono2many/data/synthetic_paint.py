@@ -4,9 +4,8 @@ Everything is a function of a place on the surface, never of the camera, save th
 over the ray's footprint there, so that nothing aliases. All light is fixed to the world (Lambertian).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ BLUR = 0.7
 
 
 @lru_cache(maxsize=1)
-def _noise() -> tuple[Array, NDArray[np.int64]]:
+def _noise() -> tuple[Array, NDArray[np.int32]]:
     """Two tileable noise images, each at every pair of halvings along a and b, and where each begins.
 
     Image 0 (stone): six octaves, cells of 3.5 cm to 3.6 m, amplitude rising with the cell.
@@ -31,9 +30,9 @@ def _noise() -> tuple[Array, NDArray[np.int64]]:
     frequency = np.hypot(np.fft.fftfreq(SIZE, TEXEL)[:, None], np.fft.rfftfreq(SIZE, TEXEL)[None])
     cells = 0.035 * 2.52 ** np.arange(6)
     parts: list[Array] = []
-    starts = np.zeros((2, LEVELS + 1, LEVELS + 1), np.int64)
+    starts = np.zeros((2, LEVELS + 1, LEVELS + 1), np.int32)
     total = 0
-    for layer, weights in enumerate(([0.5, 0.6, 0.7, 0.8, 0.9, 1.0], [0.4, 0.9, 1.0, 0.8, 0.4, 0.3])):
+    for layer, weights in enumerate(([0.75, 0.75, 0.8, 0.85, 0.95, 1.0], [0.4, 0.9, 1.0, 0.8, 0.4, 0.3])):
         power = np.zeros_like(frequency)
         for cell, weight in zip(cells, weights, strict=True):
             low = np.exp(-((frequency * cell) ** 2) * 4)
@@ -63,9 +62,9 @@ def noise(a: Array, b: Array, wide: Array, tall: Array, layer: int = 0) -> Array
     u -= floor_u
     v -= floor_v
     i, j = floor_u.astype(np.int32), floor_v.astype(np.int32)
-    across, down = np.right_shift(SIZE, level_a), np.right_shift(SIZE, level_b)
+    across, down = np.right_shift(np.int32(SIZE), level_a), np.right_shift(np.int32(SIZE), level_b)
     i0, i1 = i & (across - 1), (i + 1) & (across - 1)
-    start = starts[layer, level_a, level_b]
+    start = starts[layer].ravel()[level_a * np.int32(LEVELS + 1) + level_b]
     row0, row1 = start + (j & (down - 1)) * across, start + ((j + 1) & (down - 1)) * across
     top = texels[row0 + i0]
     top += u * (texels[row0 + i1] - top)
@@ -83,14 +82,19 @@ def leaf_place(x: Array, y: Array, z: Array, which: Array | int) -> tuple[Array,
     return a + which * np.float32(3.7), b
 
 
-def leafy(point: Sequence[Array], which: int, footprint: float) -> NDArray[np.bool_]:
-    """Where ball number `which` has a leaf, not a gap, at `point` from its middle; the nearest texel decides."""
+def leafy(point: tuple[Array, Array, Array], which: int, footprint: float) -> NDArray[np.bool_]:
+    """Where ball number `which` has a leaf, not a gap, `point` metres from its middle."""
     a, b = leaf_place(*point, which)
     texels, starts = _noise()
     level = int(np.clip(np.frexp(footprint / TEXEL)[1], 0, LEVELS))
     scale, last = np.float32(2.0**-level / TEXEL), (SIZE >> level) - 1
     i, j = (a * scale).astype(np.int32) & last, (b * scale).astype(np.int32) & last
-    return texels[starts[1, level, level] + j * (last + 1) + i] > -0.34
+    return texels[starts[1, level, level] + j * (last + 1) + i] > -0.4
+
+
+def length(x: Array, y: Array) -> Array:
+    """np.hypot, faster."""
+    return np.sqrt(x * x + y * y)
 
 
 def after(x: Array, edge: Array | float, width: Array) -> Array:
@@ -133,14 +137,14 @@ class Rays:
     colour: Array
     accent: Array
 
-    @property
+    @cached_property
     def wide(self) -> Array:
         """Footprint along a, metres."""
-        return np.hypot(self.a_x, self.a_y) * np.float32(BLUR)
+        return length(self.a_x, self.a_y) * np.float32(BLUR)
 
-    @property
+    @cached_property
     def tall(self) -> Array:
-        return np.hypot(self.b_x, self.b_y) * np.float32(BLUR)
+        return length(self.b_x, self.b_y) * np.float32(BLUR)
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,7 @@ class Light:
         """Foliage at `point` (3 n, from its ball's centre)."""
         normal = point / radius
         size = footprint * np.float32(BLUR * 1.2)
-        a, b = leaf_place(*point, which.astype(np.float32))
+        a, b = leaf_place(point[0], point[1], point[2], which)
         rough = noise(a, b, size, size, 1)
         fine = noise((a - b) * 1.6, (b + 0.6 * a) * 1.6, size * 2, size * 2, 1)
         facing = np.clip(self.to_sun @ normal + 0.6 * rough + 0.2, 0, None)
@@ -227,8 +231,8 @@ def paint_ground(rays: Rays, road: Road) -> Array:
     u = (2 * x - k * (x * x + z * z)) / (1 + root)
     s = np.arctan2(k * z, 1 - k * x) / k
     cos, sin = (1 - k * x) / root, k * z / root
-    fu = np.hypot(cos * rays.a_x - sin * rays.b_x, cos * rays.a_y - sin * rays.b_y) * np.float32(BLUR)
-    fs = np.hypot(sin * rays.a_x + cos * rays.b_x, sin * rays.a_y + cos * rays.b_y) * np.float32(BLUR)
+    fu = length(cos * rays.a_x - sin * rays.b_x, cos * rays.a_y - sin * rays.b_y) * np.float32(BLUR)
+    fs = length(sin * rays.a_x + cos * rays.b_x, sin * rays.a_y + cos * rays.b_y) * np.float32(BLUR)
     away = np.abs(u)
     stone = noise(u, s, fu, fs)
     broad = noise(s * 0.13 + 5, u * 0.13 + 3, fs * 0.13, fu * 0.13)
@@ -237,7 +241,7 @@ def paint_ground(rays: Rays, road: Road) -> Array:
         return np.array(rgb, np.float32)[:, None]
 
     tracks = between(np.abs(away - road.lanes / 2), 0.5, 0.95, fu + 0.3)
-    colour = tone(road.asphalt) * (1 + 0.34 * stone + 0.2 * broad - 0.1 * tracks)
+    colour = tone(road.asphalt) * (1 + 0.5 * stone + 0.2 * broad - 0.1 * tracks)
     wear = np.clip(0.85 + 0.35 * stone, 0, 1)
     lines = np.zeros_like(u)
     if road.dash:
@@ -254,7 +258,7 @@ def paint_ground(rays: Rays, road: Road) -> Array:
     blend(colour, 0.16, between(away, road.half - 0.03, road.half + 0.05, fu) * 0.7)
     row = np.floor(away / 0.6)
     joints = np.maximum(stripes(away, 0.6, 0.03, fu), stripes(s + 0.3 * (row % 2), 0.9, 0.03, fs))
-    slab = tone(road.slabs) * (1 + 0.36 * stone + 0.12 * broad) * (1 - 0.5 * joints)
+    slab = tone(road.slabs) * (1 + 0.42 * stone + 0.12 * broad) * (1 - 0.5 * joints)
     blend(colour, slab, after(away, road.half + 0.18, fu))
     leaf = noise(x, z, rays.wide, rays.tall, 1)
     strength = 0.6 if road.grass else 0.25
@@ -268,96 +272,139 @@ def paint_plain(rays: Rays, road: Road) -> Array:
     _, _, along, up, width, tone, rough, offset = rays.params[:8]
     stone = noise(rays.a + offset, rays.b + offset * 1.7, rays.wide, rays.tall)
     leaf = noise(rays.a * 2 + offset, rays.b * 2, rays.wide * 2, rays.tall * 2)
-    joints = np.maximum(stripes(rays.a + along / 2, along, width, rays.wide), stripes(rays.b, up, width, rays.tall))
+    joints = np.maximum(
+        stripes(rays.a + along / 2, along, width, rays.wide), stripes(rays.b, up, width, rays.tall)
+    )
     return rays.colour * (1 + rough * (stone + 0.5 * leaf)) * (1 - tone * joints)
 
 
 def paint_facade(rays: Rays, road: Road) -> Array:
-    """A house front. Params 2..: bay, window width, height, storey, ground floor, style, seed, rough."""
+    """A house front. Params 2..: bay, window width, height, storey, ground floor, style, seed, roughness."""
     a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
-    width, height, bay, open_w, open_h, storey, base, style, seed, rough = rays.params[:10]
+    params = rays.params[:10]
+    base, style, seed, rough = params[6:]
     stone = noise(a + seed, b + seed * 1.3, fa, fb)
     stain = noise(a * 0.35 + seed, b * 0.12, fa * 0.35, fb * 0.12)
     colour = rays.colour * (1 + rough * stone + 0.14 * stain)
-    brick = (style % 2 >= 1) * np.float32(0.22)
-    colour *= 1 - brick * np.maximum(stripes(b, 0.15, 0.03, fb), stripes(a, 0.45, 0.03, fa))
-    colour *= 1 - 0.3 * np.exp(-np.maximum(b, 0) * 1.2)
+    if (style % 2 >= 1).any():
+        brick = (style % 2 >= 1) * np.float32(0.22)
+        colour *= 1 - brick * np.maximum(stripes(b, 0.15, 0.03, fb), stripes(a, 0.45, 0.03, fa))
+    below = b < base
+    for part, paint in ((below, _ground_floor), (~below, _upper_floors)):
+        i = np.flatnonzero(part)
+        if len(i):
+            own = (x if x.shape[1] == 1 else x[:, i] for x in (params, rays.colour, rays.accent))
+            some = colour[:, i]
+            paint(some, a[i], b[i], fa[i], fb[i], stone[i], *own)
+            colour[:, i] = some
+    return colour
 
+
+def _upper_floors(
+    colour: Array,
+    a: Array,
+    b: Array,
+    fa: Array,
+    fb: Array,
+    stone: Array,
+    params: Array,
+    wall: Array,
+    trim: Array,
+) -> None:
+    """Rows of windows with frames, bars, sills, blinds; a cornice."""
+    _, height, bay, open_w, open_h, storey, base, _, seed, _ = params
+    up = b - base - storey * np.float32(0.3)
     floors = np.maximum(np.floor((height - base - 0.5) / storey), 1)
-    upper = between(b, base, base + floors * storey - 0.15, fb)
+    within = between(b, base, base + floors * storey - 0.15, fb)
     margin = (bay - open_w) / 2
-    sill = storey * 0.3
-
-    def windows(grow: float) -> tuple[Array, Array]:
-        across = stripes(a - margin + grow, bay, open_w + 2 * grow, fa)
-        along = stripes(b - base - sill + grow, storey, open_h + 2 * grow, fb) * upper
-        return across, along
-
-    across, along = windows(0.12)
-    trim = np.clip(rays.accent, 0, 1)
-    blend(colour, trim, across * along * 0.9)
-    ledge = stripes(b - base - sill + 0.24, storey, 0.12, fb) * upper
-    blend(colour, colour * 0.55, across * ledge)
-    across, along = windows(0.0)
-    cell = np.floor((a / bay)) * 7.13 + np.floor((b - base) / storey) * 3.71 + seed
+    around = stripes(a - margin + 0.12, bay, open_w + 0.24, fa)
+    blend(colour, trim, around * stripes(up + 0.12, storey, open_h + 0.24, fb) * within * 0.9)
+    blend(colour, colour * 0.55, around * stripes(up + 0.24, storey, 0.12, fb) * within)
+    across = stripes(a - margin, bay, open_w, fa)
+    window = across * stripes(up, storey, open_h, fb) * within
+    floor = np.floor(up / storey)
+    cell = np.floor(a / bay) * 7.13 + floor * 3.71 + seed
     luck = cell * 0.618 - np.floor(cell * 0.618)
     near = np.clip(1.6 - np.maximum(fa, fb), 0, 1)
     pane = noise(a * 1.5 + cell, b * 1.1 + seed, fa * 1.5, fb * 1.1)
-    glass = np.stack([0.17 + 0.05 * pane, 0.2 + 0.06 * pane, 0.25 + 0.07 * pane])
-    inside = b - base - sill - np.floor((b - base - sill) / storey) * storey
-    glass += np.clip(inside - open_h * (0.3 + 0.6 * luck), 0, 1) * 0.5 * near * (luck > 0.35).astype(np.float32)
+    glass = np.stack([0.2 + 0.06 * pane, 0.24 + 0.07 * pane, 0.3 + 0.08 * pane])
+    inside = up - floor * storey
+    blind = np.clip(inside - open_h * (0.3 + 0.6 * luck), 0, 1) * (luck > 0.35).astype(np.float32)
+    glass += 0.5 * near * blind
     glass *= 1 - 0.55 * between(inside, open_h - 0.16, open_h + 0.1, fb + 0.05)
-    blend(colour, glass, across * along)
+    blend(colour, glass, window)
     bars = stripes(a - margin - open_w / 2 + 0.035, bay, 0.07, fa)
-    bars = np.maximum(bars, stripes(b - base - sill - open_h * 0.64, storey, 0.07, fb))
+    bars = np.maximum(bars, stripes(up - open_h * 0.64, storey, 0.07, fb))
     bars = np.maximum(bars, across - stripes(a - margin - 0.06, bay, open_w - 0.12, fa))
-    blend(colour, 0.72 * (1 + 0.15 * stone), bars * across * along)
+    blend(colour, 0.72 * (1 + 0.15 * stone), bars * window)
+    blend(colour, np.minimum(wall * 1.12, 0.95), between(b, height - 0.45, height, fb))
+    blend(colour, 0.45 * wall, between(b, height - 0.6, height - 0.45, fb))
 
+
+def _ground_floor(
+    colour: Array,
+    a: Array,
+    b: Array,
+    fa: Array,
+    fb: Array,
+    stone: Array,
+    params: Array,
+    wall: Array,
+    trim: Array,
+) -> None:
+    """A shop with its sign, or windows; a door; a darker foot."""
+    width, _, bay, open_w, _, _, base, style, seed, _ = params
+    colour *= 1 - 0.3 * np.exp(-1.2 * np.maximum(b, 0))
     shop = (style >= 2).astype(np.float32)
     low, high = 0.95 - 0.5 * shop, 2.35 + 0.1 * shop
     wide = open_w + shop * (bay * np.float32(0.84) - open_w)
     side = (bay - wide) / 2
-    ground_across = stripes(a - side, bay, wide, fa)
-    display = np.stack([0.2 + 0.16 * pane, 0.2 + 0.13 * pane, 0.21 + 0.1 * pane])
-    blend(colour, trim * 0.6, stripes(a - side + 0.1, bay, wide + 0.2, fa) * between(b, low - 0.1, high + 0.1, fb))
-    blend(colour, display, ground_across * between(b, low, high, fb))
-    frame = stripes(a - bay / 2 + 0.04, bay, 0.08, fa) * between(b, low, high, fb)
-    blend(colour, 0.5, frame)
-    sign = np.stack([0.28 + 0.35 * np.sin(seed), 0.3 + 0.25 * np.sin(seed * 2.3), 0.32 + 0.3 * np.cos(seed)])
-    sign = np.clip(sign * 0.7 + 0.3 * sign.mean(0), 0.06, 0.8) * (1 + 0.2 * stone)
-    blend(colour, sign, shop * between(b, 2.6, 3.15, fb) * between(a, 0.3, width - 0.3, fa))
-    letters = stripes(a - 0.8, 0.34, 0.2, fa) * between(a, 1.2, width * 0.55, fa)
-    blend(colour, 0.85, shop * letters * between(b, 2.75, 3.0, fb) * 0.8)
+    rows = between(b, low, high, fb)
+    border = stripes(a - side + 0.1, bay, wide + 0.2, fa) * between(b, low - 0.1, high + 0.1, fb)
+    blend(colour, trim * (0.85 - 0.25 * shop), border)
+    show = noise(a * 1.3 + seed * 2, b * 1.3, fa * 1.3, fb * 1.3, 1)
+    shelf = 0.16 * show * (0.4 + shop) + 0.1 * shop * stripes(b - 0.6, 0.6, 0.3, fb)
+    display = np.stack([0.22 + shelf, 0.24 + 0.85 * shelf, 0.28 + 0.7 * shelf])
+    blend(colour, display, stripes(a - side, bay, wide, fa) * rows)
+    blend(colour, 0.55, stripes(a - bay / 2 + 0.04, bay, 0.08, fa) * rows)
+    paint = np.stack([0.28 + 0.35 * np.sin(seed), 0.3 + 0.25 * np.sin(seed * 2.3), 0.32 + 0.3 * np.cos(seed)])
+    paint = np.clip(paint * 0.7 + 0.3 * paint.mean(0), 0.06, 0.8)
+    if shop.any():
+        sign = shop * between(b, 2.55, 3.0, fb) * between(a, 0.3, width - 0.3, fa)
+        blend(colour, paint * (1 + 0.2 * stone), sign)
+        letters = stripes(a - 0.8, 0.34, 0.2, fa) * between(a, 1.2, width * 0.55, fa)
+        blend(colour, 0.85, shop * letters * between(b, 2.67, 2.88, fb) * 0.8)
     door = np.floor(seed * 1.7 % np.maximum(np.round(width / bay), 1)) * bay + bay / 2
     blend(colour, trim, between(a, door - 0.68, door + 0.68, fa) * between(b, 0, 2.42, fb))
-    leaf = np.clip(sign * 0.7, 0.08, 0.5) * (1 + 0.3 * stone)
     panels = 1 - 0.35 * between(np.abs(a - door), 0.12, 0.38, fa) * stripes(b - 0.2, 0.75, 0.55, fb)
-    blend(colour, leaf * panels, between(a, door - 0.52, door + 0.52, fa) * between(b, 0.05, 2.25, fb))
-    blend(colour, 0.7 * rays.colour, between(b, base - 0.25, base - 0.05, fb))
-    blend(colour, np.minimum(rays.colour * 1.12, 0.95), between(b, height - 0.45, height, fb))
-    blend(colour, 0.45 * rays.colour, between(b, height - 0.6, height - 0.45, fb))
-    return colour
+    leaf = np.clip(paint * 0.7, 0.08, 0.5) * ((1 + 0.3 * stone) * panels)
+    blend(colour, leaf, between(a, door - 0.52, door + 0.52, fa) * between(b, 0.05, 2.25, fb))
+    blend(colour, 0.7 * wall, between(b, base - 0.2, base - 0.04, fb))
 
 
 def paint_body(rays: Rays, road: Road) -> Array:
-    """A car's lower half. Params: length along a, height, side (0 near, 1 side, 2 far, 3 top), axles, offset."""
+    """A car's lower half. Params 2..: side (0 rear, 1 flank, 2 front, 3 top), two axles, offset."""
     a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
-    width, height, side, axle_1, axle_2, offset = rays.params[:6]
+    width, _, side, axle_1, axle_2, offset = rays.params[:6]
     dirt = noise(a * 2 + offset, b * 2 + offset, fa * 2, fb * 2)
-    colour = rays.colour * (1 + 0.2 * dirt)
+    colour = rays.colour * (1 + 0.26 * dirt)
     flank, near, far = ((side == k).astype(np.float32) for k in (1, 0, 2))
     ends = near + far
     size = np.maximum(fa, fb)
     arch = np.zeros_like(a)
     for axle in (axle_1, axle_2):
-        arch = np.maximum(arch, 1 - after(np.hypot(a - axle, b - 0.1), 0.4, size))
+        arch = np.maximum(arch, 1 - after(length(a - axle, b - 0.1), 0.4, size))
     seams = np.zeros_like(a)
     for share in (0.3, 0.5, 0.72):
         seams += between(a, width * share - 0.015, width * share + 0.015, fa)
     blend(colour, 0.07, flank * seams * 0.7)
     blend(colour, colour * 0.5, flank * between(b, 0.36, 0.41, fb) * 0.6)
     blend(colour, 0.05, flank * arch)
-    blend(colour, 0.09 * (1 + 0.4 * dirt), (side < 3).astype(np.float32) * (1 - after(b, 0.2 - 0.12 * flank, fb)))
+    blend(
+        colour,
+        0.09 * (1 + 0.4 * dirt),
+        (side < 3).astype(np.float32) * (1 - after(b, 0.2 - 0.12 * flank, fb)),
+    )
     lamp = between(np.minimum(a, width - a), 0.06, 0.4, fa) * between(b, 0.34, 0.52, fb) * ends
     red = np.array([[0.62], [0.06], [0.06]], np.float32)
     blend(colour, red + far * (np.float32(0.92) - red), lamp)
@@ -369,11 +416,11 @@ def paint_body(rays: Rays, road: Road) -> Array:
 
 
 def paint_cabin(rays: Rays, road: Road) -> Array:
-    """A car's windows. Params: length along a, height, side (as the body), lean of the ends, -, offset."""
+    """A car's windows. Params 2..: side (as the body), lean of the two ends, offset."""
     a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
     width, height, side, lean_near, lean_far, offset = rays.params[:6]
     dirt = noise(a * 2 + offset, b * 2 + offset, fa * 2, fb * 2)
-    colour = rays.colour * (1 + 0.18 * dirt)
+    colour = rays.colour * (1 + 0.26 * dirt)
     left, right = lean_near * b / height, width - lean_far * b / height
     pane = between(a, left + 0.09, right - 0.09, fa) * between(b, 0.05, height - 0.08, fb)
     pillar = between(a, width * 0.52 - 0.05, width * 0.52 + 0.05, fa) * (side == 1).astype(np.float32)
@@ -389,7 +436,7 @@ def paint_wheel(rays: Rays, road: Road) -> Array:
     diameter = rays.params[0]
     x, y = rays.a - diameter / 2, rays.b - diameter / 2
     size = np.maximum(rays.wide, rays.tall)
-    radius = np.hypot(x, y)
+    radius = length(x, y)
     dirt = noise(rays.a * 3, rays.b * 3, rays.wide * 3, rays.tall * 3)
     colour = np.broadcast_to(0.075 * (1 + 0.5 * dirt), (3, len(x))).copy()
     spokes = 0.75 + 0.25 * np.cos(5 * np.arctan2(y, x)) * np.clip(1.5 - size * 12, 0, 1)

@@ -25,7 +25,7 @@ OVERLAP = 0.002
 """Metres by which a quad is drawn too large, so that no ray slips between neighbours."""
 ALONE = 2000
 """A quad that more rays meet than this is painted by itself."""
-RAGGED = 4.0
+RAGGED = 7.0
 """A ball of more than this many pixels has gaps between its leaves."""
 SKY, GROUND, BALL, WHEEL = -1, 0, 1, 2
 
@@ -109,9 +109,7 @@ class Picture:
     """H W, index of the quad at the pixel's centre, -1 elsewhere."""
 
 
-def render(
-    quads: Quads, balls: Balls, decals: Decals, road: Road, light: Light, view: View
-) -> Picture:
+def render(quads: Quads, balls: Balls, decals: Decals, road: Road, light: Light, view: View) -> Picture:
     """One picture of the scene. See the top of the file."""
     x, y = _grid(view.height, view.width)
     world_from_pixel = view.world_from_camera[:3, :3] / np.array([view.focal, view.focal, 1.0])
@@ -153,7 +151,9 @@ def render(
         np.copyto(owner[y0:y1, x0:x1], q, where=hit)
     _cast_balls(inverse, owner, len(quads.kind), balls, x, y, origin, world_from_pixel, view)
 
-    colour = _paint(inverse, owner, shade, quads, balls, planes, road, light, x, y, origin, world_from_pixel, view)
+    colour = _paint(
+        inverse, owner, shade, quads, balls, planes, road, light, x, y, origin, world_from_pixel, view
+    )
     centre = owner[1::2, 1::2]
     with np.errstate(divide="ignore"):
         depth = np.where(centre >= 0, 1 / inverse[1::2, 1::2], np.nan).astype(np.float32)
@@ -175,9 +175,7 @@ class _Planes:
     facing: NDArray[np.bool_]
 
 
-def _planes(
-    corners: Array, outward: Array, origin: Array, world_from_pixel: Array
-) -> _Planes:
+def _planes(corners: Array, outward: Array, origin: Array, world_from_pixel: Array) -> _Planes:
     first = corners[:, 0].astype(np.float64)
     normal = outward.astype(np.float64)
     along = corners[:, 1] - first
@@ -213,9 +211,7 @@ def _screen_boxes(corners: Array, x: Array, y: Array, view: View) -> Ints:
     pixels = points[..., :2] / np.maximum(points[..., 2:], NEAR) * view.focal
     low = np.where(valid[..., None], pixels, np.inf).min(1)
     high = np.where(valid[..., None], pixels, -np.inf).max(1)
-    bounds = [
-        np.searchsorted(axis, side[:, k]) for k, axis in enumerate((x, y)) for side in (low, high)
-    ]
+    bounds = [np.searchsorted(axis, side[:, k]) for k, axis in enumerate((x, y)) for side in (low, high)]
     return np.stack(bounds, 1)
 
 
@@ -275,11 +271,10 @@ def _cast_balls(
     order = np.argsort(seen[:, 2] - balls.radius)
     for n in order[(seen[:, 2] > balls.radius + NEAR)[order]]:
         centre, radius = seen[n], float(balls.radius[n])
-        # the silhouette's half angle about the centre: wide enough for a rectangle around it
-        slack = radius * (1 + np.hypot(centre[0], centre[1]) / centre[2]) / (centre[2] - radius)
-        column, row = centre[:2] / centre[2] * view.focal
-        x0, x1 = np.searchsorted(x, (column - slack * view.focal, column + slack * view.focal))
-        y0, y1 = np.searchsorted(y, (row - slack * view.focal, row + slack * view.focal))
+        (x0, x1), (y0, y1) = (
+            np.searchsorted(axis, _extent(float(side), float(centre[2]), radius, view.focal)).tolist()
+            for axis, side in ((x, centre[0]), (y, centre[1]))
+        )
         if x0 >= x1 or y0 >= y1:
             continue
         if inverse[y0:y1, x0:x1].min() >= 1 / (centre[2] - radius):
@@ -293,12 +288,20 @@ def _cast_balls(
         near = (ahead + np.sqrt(np.maximum(under, 0))) * (1 / rest)
         region = inverse[y0:y1, x0:x1]
         hit = (under > 0) & (near > region)
-        if slack * view.focal > RAGGED:
+        if radius * view.focal > RAGGED * centre[2]:
             t = 1 / np.maximum(near, 1 / FAR)
-            point = [(dx * r[0] + (dy * r[1] + r[2])) * t - c for r, c in zip(rotation, offset[n], strict=True)]
+            px, py, pz = ((dx * r[0] + (dy * r[1] + r[2])) * t for r in rotation)
+            point = px - offset[n, 0], py - offset[n, 1], pz - offset[n, 2]
             hit &= leafy(point, n, float(centre[2]) / view.focal)
         np.copyto(region, near, where=hit)
         np.copyto(owner[y0:y1, x0:x1], first + n, where=hit)
+
+
+def _extent(side: float, ahead: float, radius: float, focal: float) -> tuple[float, float]:
+    """First and last pixel of a ball along one axis: the planes through the eye that touch it."""
+    spread = radius * np.sqrt(side * side + ahead * ahead - radius * radius)
+    scale = focal / (ahead * ahead - radius * radius)
+    return (side * ahead - spread) * scale, (side * ahead + spread) * scale
 
 
 def _paint(
@@ -340,7 +343,9 @@ def _paint(
             n = owner.ravel()[index] - len(quads.kind)
             point = origin.astype(np.float32)[:, None] + d * t - balls.centre[n].T
             footprint = t * np.float32(1 / view.focal)
-            colour[:, index] = light.leaves(point, balls.radius[n], balls.colour[n].T, footprint, n)
+            colour[:, index] = light.leaves(
+                point, balls.radius[n], balls.colour[n].T, footprint, n.astype(np.float32)
+            )
             continue
         q = owner.ravel()[index]
         if q[0] == q[-1]:
@@ -363,7 +368,9 @@ def _groups(kind: Ints, counts: Ints, ends: Ints, order: Ints) -> list[tuple[int
     counts, ends = counts[1 : len(kind) + 1], ends[1 : len(kind) + 1]
     alone = counts > ALONE
     alone[0] = True
-    groups += [(int(kind[q]), order[ends[q] - counts[q] : ends[q]]) for q in np.flatnonzero(alone & (counts > 0))]
+    groups += [
+        (int(kind[q]), order[ends[q] - counts[q] : ends[q]]) for q in np.flatnonzero(alone & (counts > 0))
+    ]
     for k in np.unique(kind):
         few = np.flatnonzero((kind == k) & ~alone & (counts > 0))
         if len(few):

@@ -13,12 +13,28 @@ from mono2many.data.synthetic_paint import KIND, Array, Light, Road
 from mono2many.data.synthetic_render import Balls, Decals, Quads, join
 
 PARAMS = 10
+FACES = np.array([[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7], [4, 5, 6, 7]])
+"""Of a block's corners, four below and four above: near, right, far, left, top."""
+AFTER, BEFORE = np.array([1, 2, 0]), np.array([2, 0, 1])
 Span = tuple[float, float, float, float]
 """right from, right to, forward from, forward to."""
-PLASTER = ((0.78, 0.72, 0.6), (0.8, 0.76, 0.7), (0.74, 0.6, 0.46), (0.62, 0.66, 0.68), (0.76, 0.66, 0.55))
-BRICK = ((0.56, 0.32, 0.25), (0.5, 0.36, 0.28), (0.62, 0.44, 0.33), (0.42, 0.3, 0.27), (0.66, 0.54, 0.42))
-TILES = ((0.5, 0.27, 0.2), (0.33, 0.33, 0.36), (0.42, 0.3, 0.25), (0.28, 0.3, 0.33))
-CARS = (
+Palette = tuple[tuple[float, float, float], ...]
+PLASTER: Palette = (
+    (0.78, 0.72, 0.6),
+    (0.8, 0.76, 0.7),
+    (0.74, 0.6, 0.46),
+    (0.62, 0.66, 0.68),
+    (0.76, 0.66, 0.55),
+)
+BRICK: Palette = (
+    (0.56, 0.32, 0.25),
+    (0.5, 0.36, 0.28),
+    (0.62, 0.44, 0.33),
+    (0.42, 0.3, 0.27),
+    (0.66, 0.54, 0.42),
+)
+TILES: Palette = ((0.5, 0.27, 0.2), (0.33, 0.33, 0.36), (0.42, 0.3, 0.25), (0.28, 0.3, 0.33))
+CARS: Palette = (
     (0.75, 0.76, 0.78), (0.86, 0.86, 0.85), (0.13, 0.14, 0.16), (0.55, 0.08, 0.08), (0.12, 0.2, 0.42),
     (0.38, 0.4, 0.43), (0.6, 0.58, 0.5), (0.12, 0.3, 0.24), (0.75, 0.45, 0.1),
 )  # fmt: skip
@@ -65,7 +81,7 @@ class Builder:
     balls: list[tuple[Array, float, Array]] = field(default_factory=list)
     decals: list[tuple[Array, float, float, bool, bool]] = field(default_factory=list)
 
-    def pick(self, choices: tuple[tuple[float, float, float], ...], spread: float = 0.05) -> Array:
+    def pick(self, choices: Palette, spread: float = 0.05) -> Array:
         return pick(self.rng, choices, spread)
 
     def frame(self, s: float, u: float, turn: float = 0.0) -> tuple[Array, Array]:
@@ -75,16 +91,23 @@ class Builder:
 
     def put(self, quads: list[Quads], s: float, u: float, turn: float = 0.0) -> None:
         rotation, position = self.frame(s, u, turn)
-        self.parts += [q.moved(rotation.astype(np.float32), position.astype(np.float32)) for q in quads]
+        self.parts.append(join(quads).moved(rotation.astype(np.float32), position.astype(np.float32)))
 
     def shadow(
-        self, s: float, u: float, span: Span, strength: float, soft: float, turn: float = 0, round_: bool = False
+        self,
+        s: float,
+        u: float,
+        span: Span,
+        strength: float,
+        soft: float,
+        turn: float = 0,
+        round_: bool = False,
     ) -> None:
         rotation, position = self.frame(s, u, turn)
         self.decals.append((footprint(span) @ rotation.T + position, strength, soft, round_, False))
 
 
-def pick(rng: Generator, choices: tuple[tuple[float, float, float], ...], spread: float = 0.05) -> Array:
+def pick(rng: Generator, choices: Palette, spread: float = 0.05) -> Array:
     """One of the colours, varied a little."""
     rgb = np.array(choices[rng.integers(len(choices))])
     return np.clip(rgb * (1 + rng.normal(0, spread)) + rng.normal(0, spread / 9, 3), 0.03, 0.95)
@@ -106,14 +129,9 @@ def block(
     bottom: Span, top: Span, low: float, high: float, kinds: str | list[str], colour: Array,
     accent: Array | None = None, params: list[list[float]] | None = None,
 ) -> Quads:  # fmt: skip
-    """A box whose top may be smaller. Faces: near, right, far, left, top. Each params row follows (width, height)."""
-    low_corners, high_corners = footprint(bottom, low), footprint(top, high)
-    faces = [
-        np.stack([low_corners[i], low_corners[j], high_corners[j], high_corners[i]])
-        for i, j in ((0, 1), (1, 2), (2, 3), (3, 0))
-    ]
-    corners = np.stack([*faces, high_corners])
-    return sheet(corners, kinds, colour, accent, params, np.concatenate([low_corners, high_corners]).mean(0))
+    """A box whose top may be smaller. Five faces, as in FACES."""
+    corners = np.concatenate([footprint(bottom, low), footprint(top, high)])
+    return sheet(corners[FACES], kinds, colour, accent, params, corners.sum(0) / 8)
 
 
 def sheet(
@@ -122,31 +140,33 @@ def sheet(
 ) -> Quads:  # fmt: skip
     """Quads from corners Q 4 3, facing away from `middle`."""
     count = len(corners)
-    along = corners[:, 1] - corners[:, 0]
-    other = np.where(
-        np.abs(corners[:, 3] - corners[:, 0]).sum(1, keepdims=True) > 1e-6, corners[:, 3], corners[:, 2]
-    )
-    outward = np.cross(along, other - corners[:, 0])
-    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    along, rise = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 1]
+    outward = along[:, AFTER] * rise[:, BEFORE] - along[:, BEFORE] * rise[:, AFTER]
+    outward /= np.sqrt((outward * outward).sum(1, keepdims=True))
     if middle is not None:
-        outward *= np.sign(((corners.mean(1) - middle) * outward).sum(1, keepdims=True))
+        outward *= np.sign(((corners[:, 0] - middle) * outward).sum(1, keepdims=True))
     rows = np.zeros((count, PARAMS), np.float32)
-    rows[:, 0] = np.linalg.norm(along, axis=1)
-    rows[:, 1] = np.linalg.norm((corners[:, 2] + corners[:, 3] - corners[:, 0] - corners[:, 1]) / 2, axis=1)
+    up = (corners[:, 2] + corners[:, 3] - corners[:, 0] - corners[:, 1]) / 2
+    rows[:, 0], rows[:, 1] = np.sqrt((along * along).sum(1)), np.sqrt((up * up).sum(1))
     for row, extra in zip(rows, params or [], strict=False):
         row[2 : 2 + len(extra)] = extra
     names = [kinds] * count if isinstance(kinds, str) else kinds
+    colours, accents = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
+    colours[:] = colour
+    accents[:] = colour if accent is None else accent
     return Quads(
         corners.astype(np.float32),
         np.array([KIND[name] for name in names], np.uint8),
-        np.broadcast_to(colour, (count, 3)).astype(np.float32),
-        np.broadcast_to(colour if accent is None else accent, (count, 3)).astype(np.float32),
+        colours,
+        accents,
         rows,
         outward.astype(np.float32),
     )
 
 
-def plain(rng: Generator, rough: float = 0.3, along: float = 9.0, up: float = 9.0, tone: float = 0.0) -> list[float]:
+def plain(
+    rng: Generator, rough: float = 0.3, along: float = 9.0, up: float = 9.0, tone: float = 0.0
+) -> list[float]:
     """Params of one face of plain material; joints 3 cm wide."""
     return [along, up, 0.03, tone, rough, rng.uniform(0, 17)]
 
@@ -208,7 +228,11 @@ def house(b: Builder, s: float, side: int, front: float, width: float, sun_shift
     row += [int(brick) + 2 * shop, rng.uniform(0, 50), rng.uniform(0.2, 0.3)]
     sparse = [*row]
     sparse[0], sparse[5] = depth / max(2, round(depth / 4)), int(brick)
-    trim = np.array((0.84, 0.83, 0.79)) if rng.random() < 0.6 else b.pick(((0.3, 0.36, 0.3), (0.35, 0.27, 0.2), (0.5, 0.5, 0.52)))
+    trim = (
+        np.array((0.84, 0.83, 0.79))
+        if rng.random() < 0.6
+        else b.pick(((0.3, 0.36, 0.3), (0.35, 0.27, 0.2), (0.5, 0.5, 0.52)))
+    )
     # own axes: right points along the street on the left side, and back on the right side
     turn = np.pi / 2 * side
     span: Span = (-width / 2, width / 2, 0, depth)
@@ -220,25 +244,30 @@ def house(b: Builder, s: float, side: int, front: float, width: float, sun_shift
     if gabled:
         rise, over = rng.uniform(0.55, 0.9) * depth / 2, 0.35
         w, drop = width / 2 + over, over * rise / (depth / 2)
-        ridge, eave = height + rise, height - drop
+        ridge, eave, far = height + rise, height - drop, depth + over
         slopes = np.array([
             [[-w, eave, -over], [w, eave, -over], [w, ridge, depth / 2], [-w, ridge, depth / 2]],
-            [[w, eave, depth + over], [-w, eave, depth + over], [-w, ridge, depth / 2], [w, ridge, depth / 2]],
+            [[w, eave, far], [-w, eave, far], [-w, ridge, depth / 2], [w, ridge, depth / 2]],
         ])  # fmt: skip
         parts.append(sheet(slopes, "plain", roof, params=[tiles] * 2, middle=np.array([0, 0, depth / 2])))
         h = width / 2
         ends = np.array([
-            [[x, height, 0], [x, height, depth], [x, ridge, depth / 2], [x, ridge, depth / 2]] for x in (-h, h)
+            [[x, height, 0], [x, height, depth], [x, ridge, depth / 2], [x, ridge, depth / 2]]
+            for x in (-h, h)
         ])  # fmt: skip
         stone = plain(rng, 0.3, 0.45, 0.15, 0.2 * brick)
-        parts.append(sheet(ends, "plain", colour, params=[stone] * 2, middle=np.array([0, height, depth / 2])))
+        parts.append(
+            sheet(ends, "plain", colour, params=[stone] * 2, middle=np.array([0, height, depth / 2]))
+        )
         c = rng.uniform(-h * 0.7, h * 0.7)
         stack: Span = (c - 0.4, c + 0.4, depth / 2 + 0.6, depth / 2 + 1.2)
-        parts.append(block(stack, stack, height, ridge + 0.9, "plain", BRICK[0] * np.ones(3), params=[stone] * 5))
+        parts.append(
+            block(stack, stack, height, ridge + 0.9, "plain", np.array(BRICK[0]), params=[stone] * 5)
+        )
     else:
         lip: Span = (-width / 2 - 0.12, width / 2 + 0.12, -0.22, depth)
         edge = [plain(rng, 0.25)] * 5
-        parts.append(block(lip, lip, height, height + 0.35, "plain", colour * 0.85, params=edge))
+        parts.append(block(lip, lip, height, height + 0.35, "plain", colour * np.float32(0.85), params=edge))
         if rng.random() < 0.35 and floors > 1:
             for level in range(1, floors):
                 for i in range(0, bays, 2):
@@ -247,7 +276,11 @@ def house(b: Builder, s: float, side: int, front: float, width: float, sun_shift
                     rail = [plain(rng, 0.25, 0.14, 9, 0.5)] * 4 + [plain(rng)]
                     parts.append(block(slab, slab, up, up + 0.85, "plain", trim * 0.8, params=rail))
     if shop and rng.random() < 0.7:
-        w, out, cloth = width / 2 - 0.4, rng.uniform(0.8, 1.3), b.pick(((0.7, 0.2, 0.16), (0.2, 0.42, 0.3), (0.8, 0.7, 0.5)))
+        w, out, cloth = (
+            width / 2 - 0.4,
+            rng.uniform(0.8, 1.3),
+            b.pick(((0.7, 0.2, 0.16), (0.2, 0.42, 0.3), (0.8, 0.7, 0.5))),
+        )
         awning = np.array([[[-w, 2.15, -out], [w, 2.15, -out], [w, 2.65, -0.02], [-w, 2.65, -0.02]]])
         lower = np.array([0.0, 0.0, 0.0])
         stripe = [1.0, 9.0, 0.5, -0.3, 0.2, rng.uniform(0, 17)]
@@ -258,7 +291,9 @@ def house(b: Builder, s: float, side: int, front: float, width: float, sun_shift
     bottom = footprint((-width / 2, width / 2, 0, depth)) @ rotation.T + position
     for i, j in ((0, 1), (1, 2), (3, 0)):
         reach = sun_shift * height
-        b.decals.append((np.stack([bottom[i], bottom[j], bottom[j] + reach, bottom[i] + reach]), 1.0, 0.1, False, True))
+        b.decals.append(
+            (np.stack([bottom[i], bottom[j], bottom[j] + reach, bottom[i] + reach]), 1.0, 0.1, False, True)
+        )
 
 
 def tree(b: Builder, s: float, u: float, big: float, sun_shift: Array) -> None:
@@ -268,18 +303,22 @@ def tree(b: Builder, s: float, u: float, big: float, sun_shift: Array) -> None:
     wide, bark = 0.13 * big, plain(rng, 0.5, 0.1, 9, 0.3)
     low: Span = (-wide, wide, -wide, wide)
     high: Span = (-wide * 0.6, wide * 0.6, -wide * 0.6, wide * 0.6)
-    shape = block(low, high, 0, trunk + big, "plain", b.pick(((0.32, 0.25, 0.19), (0.4, 0.35, 0.3))), params=[bark] * 5)
+    shape = block(
+        low, high, 0, trunk + big, "plain", b.pick(((0.32, 0.25, 0.19), (0.4, 0.35, 0.3))), params=[bark] * 5
+    )
     b.put([shape], s, u, rng.uniform(0, 3))
     rotation, position = b.frame(s, u)
     green = b.pick(((0.25, 0.4, 0.14), (0.33, 0.44, 0.17), (0.2, 0.36, 0.18), (0.5, 0.42, 0.14)), 0.1)
     crown = rng.uniform(1.2, 1.7) * big
-    count = int(rng.integers(6, 9))
+    count = int(rng.integers(6, 8))
     for i in range(count):
         angle, share = i * 2.4 + rng.uniform(0, 0.5), (i + 0.5) / count
         out = crown * np.sin(np.pi * min(share + 0.12, 1)) * 0.75
         own = np.array([out * np.cos(angle), trunk + crown * (0.25 + 1.5 * share), out * np.sin(angle)])
         radius = crown * rng.uniform(0.42, 0.6)
         b.balls.append((rotation @ own + position, radius, green * (0.75 + 0.4 * share)))
+    heart = position + np.array([0, -trunk - crown * 0.95, 0])
+    b.balls.append((heart, crown * 0.62, green * 0.6))
     middle = position + sun_shift * (trunk + crown)
     spot = footprint((-crown, crown, -crown, crown)) + middle
     b.decals.append((spot, 0.85, crown * 0.7, True, True))
@@ -288,7 +327,10 @@ def tree(b: Builder, s: float, u: float, big: float, sun_shift: Array) -> None:
 def pole(b: Builder, s: float, u: float, side: int, sun_shift: Array) -> None:
     """A street lamp, or a traffic sign."""
     rng = b.rng
-    grey, dull = b.pick(((0.33, 0.35, 0.36), (0.24, 0.3, 0.27), (0.5, 0.5, 0.5))), [plain(rng, 0.35, 9, 0.6, 0.2)] * 5
+    grey, dull = (
+        b.pick(((0.33, 0.35, 0.36), (0.24, 0.3, 0.27), (0.5, 0.5, 0.5))),
+        [plain(rng, 0.35, 9, 0.6, 0.2)] * 5,
+    )
     if rng.random() < 0.6:
         high = rng.uniform(5.5, 7.5)
         post: Span = (-0.08, 0.08, -0.08, 0.08)

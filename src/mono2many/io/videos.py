@@ -36,7 +36,8 @@ class VideoInfo:
 
 
 def video_frames(path: str | Path, start: int = 0) -> Iterator[UInt8[Tensor, "3 H W"]]:
-    """The frames in order, from number `start` on: RGB, 0 to 255, upright.
+    """The frames in order, from number `start` on: RGB, 0 to 255, upright. The tensors are views with
+    the channels last in memory, as decoders and `resize_image` like them.
 
     InputError at the first frame where the file is missing or no video; InputError after the last good
     frame where it is damaged or cut short, with the number of good frames.
@@ -251,7 +252,6 @@ def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
 
 
 def _upright_rgb(frame: av.VideoFrame) -> UInt8[Tensor, "3 H W"]:
-    """Stored channels last in memory: what resizing likes best."""
     image = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
     return image.rot90(_quarter_turns(frame), (1, 2)) if _quarter_turns(frame) else image
 

@@ -4,8 +4,9 @@
 """
 
 import json
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from mono2many.config import TrainConfig
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, Preloaded, batches, spread_out
 from mono2many.data.reader import SourceSettings, open_reader
+from mono2many.data.video import VideoReader
 from mono2many.losses.objective import MonoTerms
 from mono2many.models.checkpoint import (
     ModelCard,
@@ -34,11 +36,13 @@ from mono2many.train.logs import RunLog, provenance
 from mono2many.train.optim import learning_rate, make_optimiser
 from mono2many.train.steps import StepPlan, StepResult, mono_step, supervised_step
 from mono2many.train.validate import Validation, validate
-from mono2many.types import Batch, InputError, Reader, Split
+from mono2many.types import Batch, InputError, Split
 
 STAGES = ((0.2, ((0, 2),)), (0.6, ((0, 1), (0, 2))), (1.0, ((0, 0), (0, 1))))
 """Coarse to fine: until this share of the training, these (map, pyramid level) pairs."""
 
+
+Progressed = Callable[[int, int], None]
 
 VALIDATED = 64
 """Samples looked at in a validation, spread evenly."""
@@ -66,10 +70,10 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
     folder = Path(config.run.out) / config.run.name
     checkpoint = _claim(folder, config.run.resume)
     fabric = make_fabric(config)
+    dataset = open_dataset(config, "train", console)
+    val_dataset = open_dataset(config, "val", console)
     fabric.seed_everything(config.run.seed, verbose=False)
     state = _build(config, fabric, folder)
-    dataset = _dataset(config, "train", console)
-    val_dataset = _dataset(config, "val", console)
     per_epoch = len(dataset) // config.optim.batch_size
     steps = config.optim.steps or max(1, config.optim.epochs * per_epoch)
     start = 0 if checkpoint is None else _restore(state, checkpoint)
@@ -93,6 +97,7 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
 
 def make_fabric(config: TrainConfig) -> Fabric:
     """Device and precision. bf16 `auto`: where the machine computes in it."""
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # our first line says device and precision
     device = config.run.device
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
@@ -131,36 +136,19 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
     return StepPlan(architecture, terms, heads, loss.pyramid, loss.camera_scaling, loss.tie_noise)
 
 
-def source_settings(config: TrainConfig, split: Split) -> SourceSettings:
-    """What the readers need to know, for the training or the validation scenes."""
-    d = config.data
-    return SourceSettings(
-        datatype=d.datatype,
-        height=d.height,
-        width=d.width,
-        paths=d.data,
-        cameras=d.camera,
-        fov=d.fov,
-        hold_out=d.hold_out,
-        hold_out_frames=d.hold_out_frames,
-        scenes=d.scenes if split == "train" else d.val_scenes,
-        scene_frames=d.scene_frames,
-    )
-
-
-def preload(reader: Reader, workers: int, console: Console, what: str) -> Reader:
-    """Every frame decoded once, with a progress bar."""
-    with _progress_bar(console) as bar:
-        task = bar.add_task(what, total=None)
-        return Preloaded(reader, lambda done, total: bar.update(task, completed=done, total=total), workers)
-
-
-def _dataset(config: TrainConfig, split: Split, console: Console) -> ClipDataset:
-    reader = open_reader(source_settings(config, split), split)
+def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDataset:
+    """The frames of a split with their neighbours, decoded once into memory unless --cache off."""
+    scenes = config.data.scenes if split == "train" else config.data.val_scenes
+    reader = open_reader(SourceSettings(**config.data.source(scenes)), split)
     if config.data.cache == "memory":
-        # footage is decoded in order by one process; streets are drawn by several
-        workers = config.data.workers if config.data.datatype == "synthetic" else 0
-        reader = preload(reader, workers, console, f"reading {split} frames")
+        with _progress_bar(console) as bar:
+            task = bar.add_task(f"reading {split} frames", total=None)
+            show: Progressed = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+            if isinstance(reader, VideoReader):  # videos are decoded in order, by this process
+                reader.load(show)
+                reader = Preloaded(reader)
+            else:
+                reader = Preloaded(reader, show, config.data.workers)
     return ClipDataset(reader, config.data.offsets, config.control == "other-clips" and split == "train")
 
 

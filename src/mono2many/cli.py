@@ -1,0 +1,130 @@
+"""The command `mono2many`. Nothing heavy is imported until a command really runs."""
+
+import contextlib
+import difflib
+import io
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, get_args
+
+import tyro
+
+from mono2many import __version__
+from mono2many.config import EvaluateConfig, PredictConfig, Recipe, TrainConfig, from_json, recipe
+from mono2many.errors import InputError
+
+Config = TypeVar("Config")
+
+HELP = """mono2many {version}: depth and camera motion from ordinary video
+
+usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the options
+
+  train      learn depth from videos, folders of images, or the embedded street
+  evaluate   score a model: depth metrics, or how well it explains unseen frames
+  predict    depth of images, folders and videos
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command; a mistake of the user's is one line on stderr and exit status 2."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP.format(version=__version__), end="")
+        return
+    if arguments[0] in ("-V", "--version"):
+        print(f"mono2many {__version__}")
+        return
+    name, rest = arguments[0], arguments[1:]
+    try:
+        if name not in COMMANDS:
+            raise InputError(f"unknown command {name!r}{_nearest(name, COMMANDS)}; mono2many --help lists them")
+        COMMANDS[name](rest)
+    except InputError as error:
+        print(f"mono2many{' ' + name if name in COMMANDS else ''}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _train(arguments: list[str]) -> None:
+    base = from_json(path) if (path := _value(arguments, "--config")) else None
+    name = _value(arguments, "--recipe")
+    if base is None:
+        base = recipe(name) if name in get_args(Recipe) else TrainConfig()  # type: ignore[arg-type]
+    elif name is not None:
+        raise InputError("--config and --recipe are both given; a run.json already holds all settings")
+    if path:
+        base = replace(base, run=replace(base.run, config=path))
+    config = parse(TrainConfig, "mono2many train", arguments, base)
+    from mono2many.train.loop import train
+
+    train(config)
+
+
+def _evaluate(arguments: list[str]) -> None:
+    config = parse(EvaluateConfig, "mono2many evaluate", arguments)
+    from mono2many.evaluate.run import evaluate
+
+    evaluate(config)
+
+
+def _predict(arguments: list[str]) -> None:
+    config = parse(PredictConfig, "mono2many predict", arguments)
+    from mono2many.predict.files import predict_files
+    from mono2many.predict.predictor import load
+
+    predictor = load(config.model, config.device)
+    written = predict_files(
+        predictor, config.inputs, config.out, config.save, config.flip, config.batch_size
+    )
+    unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
+    print(f"{len(written)} files in {config.out}; depth is {unit}")
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {"train": _train, "evaluate": _evaluate, "predict": _predict}
+
+
+def parse(kind: type[Config], program: str, arguments: list[str], default: Config | None = None) -> Config:
+    """Flags into a config; whatever is wrong with them becomes an InputError of one line."""
+    settings: dict[str, Any] = {} if default is None else {"default": default}
+    words = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(words):
+            return tyro.cli(
+                kind, prog=program, args=arguments, config=(tyro.conf.OmitArgPrefixes,), **settings
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise InputError(_one_line(words.getvalue(), arguments, program)) from None
+
+
+def _one_line(boxed: str, arguments: list[str], program: str) -> str:
+    """The parser's framed message as a sentence."""
+    lines = [re.sub(r"[│╭╮╰╯─]+", " ", line).strip() for line in boxed.splitlines()]
+    rule = next((i for i, line in enumerate(boxed.splitlines()) if i and "──" in line), len(lines))
+    text = " ".join(line for line in lines[1:rule] if line)
+    text = re.sub(r"^Error parsing \S+: ", "", text) if "--" in text.split(": ", 1)[-1] else text
+    unknown = re.match(r"Unrecognized options?: ([^,\s]+)", text)
+    if unknown:
+        flags = set(re.findall(r"--[a-z0-9-]+", boxed[boxed.find("Perhaps") :])) - {"--help"}
+        hint = _nearest(unknown[1].replace("_", "-").split("=")[0], flags)
+        text = f"unknown option {unknown[1]}{hint}"
+    return text + f" ({program} --help)" if program not in text else text
+
+
+def _nearest(word: str, known: Sequence[str] | set[str] | dict[str, Any]) -> str:
+    near = difflib.get_close_matches(word, list(known), 1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _value(arguments: list[str], flag: str) -> str | None:
+    """What follows a flag, before the parser knows its defaults."""
+    for at, word in enumerate(arguments):
+        if word == flag and at + 1 < len(arguments):
+            return arguments[at + 1]
+        if word.startswith(flag + "="):
+            return word.split("=", 1)[1]
+    return None

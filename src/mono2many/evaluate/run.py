@@ -1,0 +1,128 @@
+"""The command `evaluate`: which protocol, beside which guesses, where the figures go."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from mono2many.config import EvaluateConfig
+from mono2many.data.augment import to_batch
+from mono2many.data.dataset import ClipDataset, batches, spread_out
+from mono2many.data.reader import SourceSettings, open_reader
+from mono2many.evaluate.depth import MODEL, compare, evaluate_each, guesses, print_table
+from mono2many.evaluate.gallery import gallery
+from mono2many.evaluate.photometric import (
+    NAME,
+    PhotometricScore,
+    evaluate_photometric,
+    predict_batches,
+)
+from mono2many.evaluate.report import write_report
+from mono2many.metrics.protocol import PROTOCOLS
+from mono2many.models.checkpoint import write_atomically
+from mono2many.predict.predictor import Predictor, load
+from mono2many.types import InputError, Reader
+
+CONSTANTS = 24
+"""Constant depths that the photometric guess chooses from, evenly in disparity."""
+
+
+def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str, Any]:
+    """Score a model folder and print, store and return the figures. Raises InputError."""
+    console = console or Console()
+    predictor = load(config.model, config.device)
+    data = replace(config.data, height=predictor.card.height, width=predictor.card.width)
+    reader = open_reader(SourceSettings(**data.source(config.test_scenes)), config.split)
+    if data.datatype == "synthetic":
+        figures = _against_depth(config, predictor, reader, console)
+    else:
+        figures = _against_neighbours(config, predictor, reader, console)
+    if config.json is not None:
+        path = Path(config.json)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda temporary: temporary.write_text(json.dumps(figures, indent=2) + "\n"))
+    return figures
+
+
+def _against_depth(
+    config: EvaluateConfig, predictor: Predictor, reader: Reader, console: Console
+) -> dict[str, Any]:
+    protocol = PROTOCOLS["synthetic-80m"]
+    data = replace(config.data, height=predictor.card.height, width=predictor.card.width)
+    known = open_reader(SourceSettings(**data.source(config.guess_scenes)), "train")
+    training = (known.frame(clip, 0) for clip in range(len(known.clips)))
+    guessed = guesses(
+        track(training, "the no-learning guesses", config.guess_scenes, console=console, transient=True), protocol
+    )
+
+    def predict(image: Tensor) -> Tensor:
+        return predictor.disparity(image.unsqueeze(0), config.flip)[0]
+
+    every_other = [(c, i) for c, clip in enumerate(reader.clips) for i in range(0, clip.frames, 2)]
+    shown = track(every_other, "unseen scenes", console=console, transient=True)
+    evaluations = evaluate_each({MODEL: predict, **guessed}, reader, protocol, frames=list(shown))
+    print_table(console, evaluations)
+    against = compare(evaluations)
+    console.print(
+        f"Abs Rel {evaluations[MODEL].metrics.abs_rel:.3f}: {against.ratio:.2f} of the better guess "
+        f"({against.better_guess})",
+        highlight=False,
+    )
+    if config.report is not None:
+        facts = {
+            "Data": f"embedded street, {len(reader.clips)} unseen scenes",
+            "Model": config.model,
+            "Trained on": predictor.card.trained_on,
+        }
+        pictures = gallery(predict, reader, protocol, evaluations[MODEL])
+        curve = training_curve(Path(config.model))
+        write_report(config.report, "Depth on unseen streets", evaluations, pictures, facts, curve or None)
+    rows = {name: evaluation.to_json() for name, evaluation in evaluations.items()}
+    return {"rows": rows, "ratio_to_better_guess": against.ratio, "better_guess": against.better_guess}
+
+
+def _against_neighbours(
+    config: EvaluateConfig, predictor: Predictor, reader: Reader, console: Console
+) -> dict[str, Any]:
+    if config.report is not None:
+        raise InputError("--report shows depth against exact depth, which footage has not; leave it out")
+    dataset = ClipDataset(reader, config.data.offsets)
+    loader = batches(dataset, spread_out(len(dataset), len(dataset), 4), 0, pin=False)
+    architecture = predictor.card.architecture
+    low, high = 1 / architecture.max_depth, 1 / architecture.min_depth
+    spread = torch.logspace(torch.tensor(low).log10(), torch.tensor(high).log10(), CONSTANTS)
+    shown = track(loader, "held-out frames", console=console, transient=True)
+    inputs = (to_batch(clips, config.data.offsets, predictor.device) for clips in shown)
+    predictions = predict_batches(predictor.model, architecture, inputs)
+    score = evaluate_photometric(predictions, (1 / spread).tolist())
+    console.print(_photometric_table(score))
+    if score.ratio >= 1:
+        console.print("The model has learnt nothing: standing still explains as much.", style="yellow")
+    return score.to_json()
+
+
+def _photometric_table(score: PhotometricScore) -> Table:
+    table = Table(title=NAME, title_justify="left")
+    for column in ("", "error", "to un-warped"):
+        table.add_column(column, justify="left" if not column else "right")
+    table.add_row("model", f"{score.predicted:.4f}", f"{score.ratio:.3f}", style="bold")
+    if score.constant is not None:
+        name = f"constant depth {score.constant_depth:.2f}, same motion"
+        table.add_row(name, f"{score.constant:.4f}", f"{score.constant / score.still:.3f}")
+    table.add_row("un-warped neighbour", f"{score.still:.4f}", "1.000")
+    table.caption = f"{score.images} images"
+    return table
+
+
+def training_curve(folder: Path) -> list[tuple[int, float]]:
+    """(step, Abs Rel) of the validations in a run's log; empty where there is none."""
+    log = folder / "log.jsonl"
+    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    found = {line["step"]: line["abs_rel"] for line in lines if line["event"] == "val" and "abs_rel" in line}
+    return sorted(found.items())

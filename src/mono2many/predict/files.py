@@ -1,0 +1,148 @@
+"""The command `predict`: images, folders and videos in; depth files, pictures and videos out."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float, UInt8
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from mono2many.io.colour import colour_disparity, robust_range, side_by_side
+from mono2many.io.depth_files import write_depth_npy, write_depth_png16
+from mono2many.io.images import IMAGE_SUFFIXES, list_images, read_image, write_image
+from mono2many.io.videos import VIDEO_SUFFIXES, VideoWriter, probe_video, video_frames
+from mono2many.predict.predictor import Predictor
+from mono2many.types import InputError
+
+Kind = Literal["npy", "png16", "colour", "video"]
+FOR_IMAGES: tuple[Kind, ...] = ("npy", "png16", "colour")
+FOR_VIDEOS: tuple[Kind, ...] = ("video",)
+STEADY = 0.95
+"""A video's colour range is a running mean with this memory, so that colours do not flicker."""
+
+
+def predict_files(
+    predictor: Predictor,
+    inputs: Sequence[str],
+    out: str | Path,
+    save: Sequence[Kind] = (),
+    flip: bool = False,
+    batch_size: int = 4,
+    console: Console | None = None,
+) -> list[Path]:
+    """Predict every input and write what `save` names into `out`; returns the files written.
+
+    By default npy, png16 and colour for images, a side-by-side video for videos. Raises InputError for an
+    input that is missing, of no known kind, or damaged.
+    """
+    out = Path(out)
+    images, videos = _sorted_inputs(inputs)
+    written: list[Path] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = console or Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        if images:
+            task = bar.add_task("images", total=len(images))
+            for path, target in images:
+                image = read_image(path)
+                disparity = predictor.disparity(image.unsqueeze(0), flip)[0]
+                written += write_depth(out / target, image, disparity, predictor, save or FOR_IMAGES)
+                bar.advance(task)
+        for path in videos:
+            info = probe_video(path)
+            task = bar.add_task(path.name, total=info.frames)
+            stem = out / path.stem
+            for part in _predict_video(predictor, path, stem, info.fps, save or FOR_VIDEOS, flip, batch_size):
+                written += part
+                bar.advance(task)
+    return list(dict.fromkeys(written))
+
+
+def write_depth(
+    stem: Path,
+    image: UInt8[Tensor, "3 H W"],
+    disparity: Float[Tensor, "H W"],
+    predictor: Predictor,
+    kinds: Sequence[Kind],
+) -> list[Path]:
+    """STEM_depth.npy, STEM_depth.png (16 bit) and STEM_disparity.png of one image."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    written = []
+    if "npy" in kinds:
+        written.append(stem.with_name(f"{stem.name}_depth.npy"))
+        write_depth_npy(written[-1], 1 / disparity)
+    if "png16" in kinds:
+        written.append(stem.with_name(f"{stem.name}_depth.png"))
+        metric = predictor.card.scale == "metres"
+        write_depth_png16(written[-1], 1 / disparity, 256 if metric else None, predictor.card.scale)
+    if "colour" in kinds:
+        written.append(stem.with_name(f"{stem.name}_disparity.png"))
+        write_image(written[-1], colour_disparity(disparity))
+    return written
+
+
+def _predict_video(
+    predictor: Predictor, path: Path, stem: Path, fps: float, kinds: Sequence[Kind], flip: bool, batch_size: int
+) -> Iterator[list[Path]]:
+    """Files written, frame by frame."""
+    frames = (
+        (image, disparity)
+        for batch in _stacked(video_frames(path), batch_size)
+        for image, disparity in zip(batch, predictor.disparity(batch, flip), strict=True)
+    )
+    still = [kind for kind in kinds if kind != "video"]
+    if "video" not in kinds:
+        yield from _stills(frames, predictor, stem, still)
+        return
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    film = stem.with_name(f"{stem.name}_depth.mp4")
+    low = high = None
+    with VideoWriter(film, fps) as writer:
+        for number, (image, disparity) in enumerate(frames):
+            first, last = robust_range(disparity)
+            low = first if low is None else STEADY * low + (1 - STEADY) * first
+            high = last if high is None else STEADY * high + (1 - STEADY) * last
+            writer.write(side_by_side(image, colour_disparity(disparity, low=low, high=high)))
+            here = stem / f"{number:06d}"
+            yield [film, *(write_depth(here, image, disparity, predictor, still) if still else [])]
+
+
+def _stills(
+    frames: Iterable[tuple[Tensor, Tensor]], predictor: Predictor, stem: Path, kinds: Sequence[Kind]
+) -> Iterator[list[Path]]:
+    for number, (image, disparity) in enumerate(frames):
+        yield write_depth(stem / f"{number:06d}", image, disparity, predictor, kinds)
+
+
+def _stacked(frames: Iterable[Tensor], size: int) -> Iterator[UInt8[Tensor, "B 3 H W"]]:
+    stack: list[Tensor] = []
+    for frame in frames:
+        stack.append(frame)
+        if len(stack) == size:
+            yield torch.stack(stack)
+            stack = []
+    if stack:
+        yield torch.stack(stack)
+
+
+def _sorted_inputs(inputs: Sequence[str]) -> tuple[list[tuple[Path, Path]], list[Path]]:
+    """Images with the stem of their outputs (a folder's images keep its name), and videos."""
+    images: list[tuple[Path, Path]] = []
+    videos: list[Path] = []
+    for name in inputs:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            images += [(image, Path(path.resolve().name) / image.stem) for image in list_images(path)]
+        elif not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            images.append((path, Path(path.stem)))
+        elif path.suffix.lower() in VIDEO_SUFFIXES:
+            videos.append(path)
+        else:
+            known = " ".join(sorted({*IMAGE_SUFFIXES, *VIDEO_SUFFIXES}))
+            raise InputError(f"{path}: neither an image nor a video by its ending; known are {known}")
+    return images, videos

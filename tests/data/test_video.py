@@ -1,0 +1,177 @@
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from mono2many.data.video import VideoReader, VideoSettings, split_range
+from mono2many.io.images import write_image
+from mono2many.io.videos import VideoWriter
+from mono2many.types import InputError
+
+ROAD = Path(__file__).parents[3] / "shared/data/road_video"
+HEIGHT, WIDTH = 32, 64
+
+
+def level(i):
+    return 5 * i + 20
+
+
+def make_video(path, frames=20):
+    with VideoWriter(path, fps=25.0) as video:
+        for i in range(frames):
+            video.write(torch.full((3, 64, 128), level(i), dtype=torch.uint8))
+    return str(path)
+
+
+def make_folder(path, frames=10, height=48):
+    for i in range(frames):
+        write_image(path / f"frame{i}.png", torch.full((3, height, 96), level(i), dtype=torch.uint8))
+    return str(path)
+
+
+def make_camera(path, width=128, height=64, **more):
+    values = {"width": width, "height": height, "fx": 100.0, "fy": 100.0, "cx": 63.5, "cy": 31.5}
+    path.write_text(json.dumps(values | more))
+    return str(path)
+
+
+def settings(*paths, **more):
+    return VideoSettings(paths, **({"fov": 60.0, "height": HEIGHT, "width": WIDTH} | more))
+
+
+def mean(reader, clip, index):
+    return reader.frame(clip, index).image.float().mean().item()
+
+
+def test_the_end_of_a_video_is_held_out(tmp_path):
+    path = make_video(tmp_path / "a.mp4")
+    train, val = (VideoReader(settings(path, hold_out=0.25), split) for split in ("train", "val"))
+    assert [clip.frames for clip in train.clips] == [15]
+    assert [clip.frames for clip in val.clips] == [5]
+    assert mean(train, 0, 14) == pytest.approx(level(14), abs=2)
+    assert mean(val, 0, 0) == pytest.approx(level(15), abs=2)
+    assert mean(val, 0, 4) == pytest.approx(level(19), abs=2)
+    assert VideoReader(settings(path, hold_out=0.25), "test").clips == val.clips
+
+
+@pytest.mark.parametrize(
+    ("changes", "held"),
+    [({}, 10), ({"hold_out": 0.01}, 3), ({"hold_out": 0.0}, 0), ({"hold_out_frames": 42}, 42)],
+)
+def test_a_number_of_held_out_frames_wins_over_the_share(changes, held):
+    assert split_range(100, settings("a", **changes), "train", "a") == (0, 100 - held)
+    assert split_range(100, settings("a", **changes), "val", "a") == (100 - held, 100)
+
+
+@pytest.mark.parametrize(("frames", "held"), [(2, 0), (5, 3), (100, 2), (100, 98), (3, 50)])
+def test_fewer_than_three_frames_in_a_split_are_refused_by_name(frames, held):
+    with pytest.raises(InputError, match=r"a\.mp4"):
+        split_range(frames, settings("a.mp4", hold_out_frames=held), "train", "a.mp4")
+
+
+def test_frames_have_the_training_size_and_the_resized_camera(tmp_path):
+    path, camera = make_video(tmp_path / "a.mp4"), make_camera(tmp_path / "c.json")
+    frame = VideoReader(settings(path, cameras=(camera,), fov=None), "train").frame(0, 3)
+    assert frame.image.shape == (3, HEIGHT, WIDTH)
+    assert frame.image.dtype == torch.uint8
+    # half the size: cx' = (63.5 + 0.5) / 2 - 0.5
+    expected = torch.tensor([[50.0, 0, 31.5], [0, 50.0, 15.5], [0, 0, 1]])
+    torch.testing.assert_close(frame.intrinsics, expected)
+
+
+def test_several_sources_keep_their_own_cameras(tmp_path):
+    video, folder = make_video(tmp_path / "a.mp4"), make_folder(tmp_path / "pictures")
+    camera = make_camera(tmp_path / "c.json")
+    reader = VideoReader(settings(video, folder, cameras=(camera, "fov:90"), fov=None), "train")
+    assert [clip.frames for clip in reader.clips] == [17, 7]
+    assert reader.frame(0, 0).intrinsics[0, 0] == 50.0
+    torch.testing.assert_close(reader.frame(1, 0).intrinsics[0, 0].item(), WIDTH / 2)
+    assert mean(reader, 1, 6) == level(6)
+
+
+def test_loading_reports_progress_and_decodes_only_once(tmp_path):
+    first, second = make_video(tmp_path / "a.mp4"), make_video(tmp_path / "b.mp4")
+    reader = VideoReader(settings(first, second), "train")
+    seen = []
+    reader.load(lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (34, 34)
+    assert seen == sorted(seen)
+    Path(first).unlink()
+    assert mean(reader, 0, 3) == pytest.approx(level(3), abs=2)
+
+
+def test_a_loaded_reader_can_be_sent_to_a_worker(tmp_path):
+    reader = VideoReader(settings(make_video(tmp_path / "a.mp4")), "train")
+    reader.load()
+    sent = pickle.loads(pickle.dumps(reader))
+    assert torch.equal(sent.frame(0, 2).image, reader.frame(0, 2).image)
+
+
+def test_a_bent_line_arrives_straight(tmp_path):
+    # With k1 alone the ideal point (x, y) is seen at (x, y) (1 + k1 r2): draw the ideal line x = 16 bent.
+    k1, x = -0.2, (16 - 63.5) / 100
+    picture = torch.zeros(3, 64, 128)
+    columns = torch.arange(128.0)
+    for row in range(64):
+        y = (row - 31.5) / 100
+        for _ in range(50):  # the ideal y that is seen in this row
+            y = (row - 31.5) / 100 / (1 + k1 * (x * x + y * y))
+        seen = 63.5 + 100 * x * (1 + k1 * (x * x + y * y))
+        picture[:, row] = 255 * torch.exp(-((columns - seen) ** 2) / 4)
+    for i in range(6):
+        write_image(tmp_path / "bent" / f"{i}.png", picture.round().to(torch.uint8))
+    found = []
+    for distortion in ([k1, 0.0, 0.0, 0.0], []):
+        camera = make_camera(tmp_path / "c.json", distortion=distortion)
+        bent = settings(str(tmp_path / "bent"), cameras=(camera,), fov=None, height=64, width=128)
+        image = VideoReader(bent, "train").frame(0, 0).image[0].float()
+        found.append((image * columns).sum(1) / image.sum(1))
+    straight, curved = found
+    assert (straight[2:-2] - 16).abs().max() < 0.1
+    assert curved.max() - curved.min() > 0.5
+
+
+def test_neither_camera_nor_field_of_view_is_refused_with_both_flags():
+    with pytest.raises(InputError, match=r"--camera.*--fov"):
+        settings("a.mp4", fov=None)
+
+
+def test_two_cameras_for_three_paths_are_refused():
+    with pytest.raises(InputError, match="2 cameras for 3 paths"):
+        settings("a", "b", "c", cameras=("x", "y"), fov=None)
+
+
+def test_a_camera_of_another_shape_is_refused(tmp_path):
+    camera = make_camera(tmp_path / "square.json", width=128, height=128)
+    with pytest.raises(InputError, match=r"a\.mp4 is 128x64.*square\.json"):
+        VideoReader(settings(make_video(tmp_path / "a.mp4"), cameras=(camera,), fov=None), "train")
+
+
+def test_nothing_held_out_leaves_nothing_to_validate_on(tmp_path):
+    path = make_video(tmp_path / "a.mp4")
+    assert VideoReader(settings(path, hold_out=0.0), "train").clips[0].frames == 20
+    with pytest.raises(InputError, match="--hold-out"):
+        VideoReader(settings(path, hold_out=0.0), "val")
+
+
+def test_a_picture_of_another_size_in_a_folder_is_refused_by_name(tmp_path):
+    folder = make_folder(tmp_path / "pictures")
+    write_image(tmp_path / "pictures" / "frame3.png", torch.zeros(3, 50, 96, dtype=torch.uint8))
+    with pytest.raises(InputError, match=r"frame3\.png"):
+        VideoReader(settings(folder), "train").frame(0, 3)
+
+
+def test_footage_that_would_not_fit_into_memory_is_refused_before_decoding(tmp_path):
+    path = make_video(tmp_path / "a.mp4")
+    with pytest.raises(InputError, match=r"a\.mp4.*GB"):
+        VideoReader(settings(path, height=10**6, width=10**6), "train")
+
+
+@pytest.mark.skipif(not ROAD.is_dir(), reason="real data not here")
+def test_the_real_road_video_is_counted_without_decoding():
+    road, short = str(ROAD / "road.mp4"), str(ROAD / "short_unknown_camera.mp4")
+    cameras = (str(ROAD / "road_camera.json"), "fov:60")
+    reader = VideoReader(settings(road, short, cameras=cameras, fov=None, hold_out_frames=200), "train")
+    assert [clip.frames for clip in reader.clips] == [1060, 21]
