@@ -106,7 +106,10 @@ def _one_line(boxed: str, arguments: list[str], program: str) -> str:
     lines = [re.sub(r"[│╭╮╰╯─]+", " ", line).strip() for line in boxed.splitlines()]
     rule = next((i for i, line in enumerate(boxed.splitlines()) if i and "──" in line), len(lines))
     text = " ".join(line for line in lines[1:rule] if line)
-    text = re.sub(r"^Error parsing \S+: ", "", text) if "--" in text.split(": ", 1)[-1] else text
+    text = re.sub(r"^Error parsing (?!--)\S+: ", "", text)
+    needed = re.findall(r"(--[a-z-]+) \S+ ([^()]*)\(required\)", text)
+    if needed:
+        text = ", ".join(f"{flag} is needed: {what.strip(' .').lower()}" for flag, what in needed)
     unknown = re.match(r"Unrecognized options?: ([^,\s]+)", text)
     if unknown:
         flags = set(re.findall(r"--[a-z0-9-]+", boxed[boxed.find("Perhaps") :])) - {"--help"}

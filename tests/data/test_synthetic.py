@@ -1,5 +1,6 @@
 """The procedural street: exact depth, frames that depend on the seed alone, pictures that do not alias."""
 
+import hashlib
 import pickle
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mono2many.data.synthetic import StreetSettings, SyntheticReader, build_street, camera
+from mono2many.data.synthetic import StreetSettings, SyntheticReader, build_street, camera, draw
 from mono2many.geometry.pose import invert, transform
 from mono2many.geometry.warp import backproject, project, sample, warp
 from mono2many.types import Frame, InputError
@@ -50,8 +51,6 @@ def test_the_same_seed_gives_the_same_frame_in_any_order_and_process(reader: Syn
         "r = SyntheticReader(StreetSettings(scenes=8, frames=3, height=96, width=320, seed=5), 'train');"
         "print(hashlib.sha256(r.frame(2, 1).image.numpy().tobytes()).hexdigest())"
     )
-    import hashlib
-
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == hashlib.sha256(first.image.numpy().tobytes()).hexdigest()
 
@@ -66,6 +65,14 @@ def test_no_two_scenes_of_any_seed_or_split_are_alike() -> None:
     assert len(set(heights)) == len(heights)
 
 
+def test_a_longer_clip_shows_the_same_street(reader: SyntheticReader) -> None:
+    longer = SyntheticReader(replace(SMALL, frames=30, scenes=99, moving=False), "train").frame(1, 2)
+    shorter = SyntheticReader(replace(SMALL, moving=False), "train").frame(1, 2)
+    near = longer.depth < 80
+    assert torch.equal(longer.depth[near], shorter.depth[near])
+    assert torch.equal(longer.image[:, 80:], shorter.image[:, 80:])
+
+
 def test_a_camera_looks_down_on_a_road_at_height_zero(reader: SyntheticReader) -> None:
     frame = reader.frame(0, 0)
     world = transform(frame.world_from_camera, backproject(frame.depth[None], frame.intrinsics[None])[0])
@@ -78,9 +85,7 @@ def test_road_depth_is_height_times_focal_over_rows_below_the_horizon(reader: Sy
     street = replace(build_street(SMALL, "train", 0), sway=np.array([[0, 30, 0, 0]] * 3, float), height=1.5)
     view = camera(street, SMALL, 0)
     np.testing.assert_allclose(view.world_from_camera[1, :3], [0, 1, 0], atol=1e-12)
-    from mono2many.data import synthetic
-
-    picture = synthetic.draw(street, view, 0).depth
+    picture = draw(street, view, 0).depth
     road = 1.5 * (0.58 * 320) / (95 - 47.5)  # 5.86 m, in the last row
     hits = np.isclose(picture[-1], road, rtol=1e-5)
     assert hits.mean() > 0.3
@@ -113,7 +118,7 @@ def test_warping_by_exact_depth_and_pose_explains_the_colours(reader: SyntheticR
 def test_the_mask_covers_the_cars_that_drove_and_nothing_that_stood() -> None:
     driving, standing = (SyntheticReader(replace(SMALL, moving=m), "train") for m in (True, False))
     covered = 0
-    for clip in range(8):
+    for clip in range(5):
         with_cars, without = driving.frame(clip, 1), standing.frame(clip, 1)
         assert not without.moving.any()
         assert torch.equal(with_cars.world_from_camera, without.world_from_camera)
@@ -136,7 +141,7 @@ def test_a_picture_of_twice_the_size_shrinks_to_this_one(reader: SyntheticReader
     large = SyntheticReader(replace(SMALL, height=192, width=640), "train").frame(1, 0)
     small = reader.frame(1, 0)
     shrunk = torch.nn.functional.avg_pool2d(large.image.float(), 2)
-    assert (shrunk - small.image).abs().mean() < 6  # of 255
+    assert (shrunk - small.image).abs().mean() < 4  # of 255
     expected = small.intrinsics.clone()
     expected[:2, 2] = (small.intrinsics[:2, 2] + 0.5) * 2 - 0.5
     expected[:2, :2] *= 2
@@ -151,11 +156,11 @@ def test_most_of_the_picture_below_the_horizon_is_textured(reader: SyntheticRead
 
 
 def test_the_camera_keeps_clear_of_everything() -> None:
-    settings = replace(SMALL, scenes=12, frames=40, height=32, width=96)
+    settings = replace(SMALL, scenes=12, frames=40, height=32, width=64)
     for split in ("train", "test"):
         reader = SyntheticReader(settings, split)
         for clip in range(0, 12, 3):
-            for index in (0, 13, 26, 39):
+            for index in (13, 39):
                 assert np.nanmin(reader.frame(clip, index).depth.numpy()) > 0.5
 
 
@@ -171,5 +176,3 @@ def test_the_camera_keeps_clear_of_everything() -> None:
 def test_a_senseless_setting_is_named(change: dict, flag: str) -> None:
     with pytest.raises(InputError, match=flag):
         replace(SMALL, **change)
-    with pytest.raises(InputError, match="--split"):
-        SyntheticReader(SMALL, "all")  # type: ignore[arg-type]

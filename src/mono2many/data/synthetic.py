@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.random import Generator
 
-from mono2many.data.synthetic_paint import Array, Light, Road
+from mono2many.data.synthetic_noise import Array
+from mono2many.data.synthetic_paint import Light, Road
 from mono2many.data.synthetic_render import Balls, Decals, Picture, Quads, View, join, render
 from mono2many.data.synthetic_scene import (
     CARS,
@@ -148,7 +149,8 @@ def drive(road: Road, car: Car, index: int) -> tuple[Quads, Array]:
 def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
     """Scene number `scene` of a split."""
     seeds = np.random.SeedSequence([settings.seed, SPLITS.index(split), scene])
-    rng, traffic_rng = (np.random.default_rng(s) for s in seeds.spawn(2))
+    # a generator for every kind of thing: a longer clip gets more street, not another street
+    rng, traffic_rng, wear_rng, *side_rngs = (np.random.default_rng(s) for s in seeds.spawn(11))
     light, sun_shift = _light(rng)
     two_way = rng.random() < 0.7
     lanes = rng.uniform(2.75, 3.4) if two_way else rng.uniform(1.7, 2.1)
@@ -173,12 +175,6 @@ def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
         edge_line=bool(rng.random() < 0.6),
         zebra=float(rng.uniform(8, 60)) if rng.random() < 0.4 else -500.0,
     )
-    b = Builder(road, rng)
-    end = settings.step * 1.25 * settings.frames + AHEAD
-    for side in (-1, 1):
-        _line_street(b, side, end, parked[0 if side < 0 else 1], sun_shift)
-    _wear(b, end)
-
     speed = settings.step * rng.uniform(0.75, 1.25)
     lane = lanes / 2 if two_way else 0.0
     room = max(lane - 1.0, 0.15) if two_way else lanes - 1.25
@@ -191,6 +187,15 @@ def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
         [rng.uniform(0.002, 0.01), rng.uniform(7, 15), phases[2], 0],
     ])  # fmt: skip
     height = rng.uniform(1.35, 1.75)
+
+    end = settings.step * 1.25 * settings.frames + AHEAD
+    b = Builder(road, wear_rng)
+    _wear(b, end)
+    for side in (-1, 1):
+        _line_street(
+            b, side, end, bool(parked[side > 0]), sun_shift, side_rngs[:4] if side < 0 else side_rngs[4:]
+        )
+
     traffic = _traffic(traffic_rng, settings, speed, lane) if settings.moving else []
     corners, strength, soft, round_, sun = (list(column) for column in zip(*b.decals, strict=True))
     centre, radius, colour = (np.array(column, np.float32) for column in zip(*b.balls, strict=True))
@@ -216,9 +221,12 @@ def _light(rng: Generator) -> tuple[Light, Array]:
     return Light(*lights, zenith.astype(single), horizon.astype(single), clouds), shift
 
 
-def _line_street(b: Builder, side: int, end: float, parked: bool, sun_shift: Array) -> None:
+def _line_street(
+    b: Builder, side: int, end: float, parked: bool, sun_shift: Array, rngs: list[Generator]
+) -> None:
     """Houses, trees, lamps and parked cars of one side."""
-    rng, road = b.rng, b.road
+    road = b.road
+    b.rng = rng = rngs[0]
     kerb = road.half + 0.3
     line = max(road.half + road.pavement + rng.choice([0.0, rng.uniform(0.5, 5)]), 4.6)
     s = -BEHIND + rng.uniform(-6, 0)
@@ -233,6 +241,7 @@ def _line_street(b: Builder, side: int, end: float, parked: bool, sun_shift: Arr
         if gap > 3:
             tree(b, s + (width + gap / 2) * stretch, side * (line + 3), rng.uniform(1, 1.5), sun_shift)
         s += (width + gap) * stretch
+    b.rng = rng = rngs[1]
     greenery = rng.uniform(9, 22)
     s = -BEHIND + rng.uniform(0, 8)
     trees = []
@@ -241,11 +250,13 @@ def _line_street(b: Builder, side: int, end: float, parked: bool, sun_shift: Arr
             trees.append(s)
             tree(b, s, side * (kerb + 0.5), rng.uniform(0.75, 1.15), sun_shift)
         s += greenery * rng.uniform(0.7, 1.4)
+    b.rng = rng = rngs[2]
     s = -BEHIND + rng.uniform(0, 8)
     while s < end:
         if all(abs(s - at) > 3.2 for at in trees):
             pole(b, s, side * (kerb + 0.2), side, sun_shift)
         s += rng.uniform(14, 26)
+    b.rng = rng = rngs[3]
     s = -BEHIND
     while s < end:
         if parked and rng.random() < 0.7:

@@ -9,12 +9,13 @@ colour is the tent-weighted mean of the 3 x 3 rays around it; its depth is that 
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mono2many.data.synthetic_paint import PAINTERS, Light, Rays, Road, leafy, paint_sky
+from mono2many.data.synthetic_noise import leafy
+from mono2many.data.synthetic_paint import KIND, PAINTERS, SKY, Light, Rays, Road, paint_sky
 
 Array = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -27,7 +28,7 @@ ALONE = 2000
 """A quad that more rays meet than this is painted by itself."""
 RAGGED = 7.0
 """A ball of more than this many pixels has gaps between its leaves."""
-SKY, GROUND, BALL, WHEEL = -1, 0, 1, 2
+GROUND, BALL, WHEEL = KIND["ground"], KIND["ball"], KIND["wheel"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,28 @@ class View:
     focal: float
     world_from_camera: Array
 
+    @cached_property
+    def x(self) -> Array:
+        """Pixel coordinates of the rays' columns, from the principal point."""
+        return _half_pixels(self.width)
+
+    @cached_property
+    def y(self) -> Array:
+        return _half_pixels(self.height)
+
+    @property
+    def origin(self) -> Array:
+        return self.world_from_camera[:3, 3]
+
+    @property
+    def world_from_pixel(self) -> Array:
+        """Direction of a ray with z = 1 from (x, y, 1)."""
+        return self.world_from_camera[:3, :3] / np.array([self.focal, self.focal, 1.0])
+
+
+def _half_pixels(size: int) -> Array:
+    return ((np.arange(2 * size + 1) - 1) / 2 - (size - 1) / 2).astype(np.float32)
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -111,9 +134,7 @@ class Picture:
 
 def render(quads: Quads, balls: Balls, decals: Decals, road: Road, light: Light, view: View) -> Picture:
     """One picture of the scene. See the top of the file."""
-    x, y = _grid(view.height, view.width)
-    world_from_pixel = view.world_from_camera[:3, :3] / np.array([view.focal, view.focal, 1.0])
-    origin = view.world_from_camera[:3, 3]
+    x, y = view.x, view.y
     ground = Quads(
         np.array([[[0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]]], np.float32),
         np.zeros(1, np.uint8),
@@ -122,20 +143,20 @@ def render(quads: Quads, balls: Balls, decals: Decals, road: Road, light: Light,
         np.array([[0, -1, 0]], np.float32),
     )
     quads = join([ground, quads])
-    planes = _planes(quads.corners, quads.outward, origin, world_from_pixel)
+    planes = _planes(quads.corners, quads.outward, view)
 
     inverse = planes.coef[0, 4, 0] * x + planes.coef[0, 4, 2] + (planes.coef[0, 4, 1] * y)[:, None]
     owner = np.where(inverse > 1 / FAR, 0, -1).astype(np.int32)
     inverse = np.where(owner == 0, inverse, 0).astype(np.float32)
     shade = np.ones_like(inverse)
-    _darken(shade, inverse, decals, light.share_of_sun, x, y, origin, world_from_pixel, view)
+    _darken(shade, inverse, decals, light.share_of_sun, view)
 
-    boxes = _screen_boxes(quads.corners, x, y, view)
+    boxes = _screen_boxes(quads.corners, view)
     facing = planes.facing & (boxes[:, 0] < boxes[:, 1]) & (boxes[:, 2] < boxes[:, 3])
     facing[0] = False
     bounds = boxes.tolist()
     # nearest first, so that what is hidden is passed over
-    nearest = 1 / np.maximum(((quads.corners - origin) @ view.world_from_camera[:3, 2]).min(1), NEAR)
+    nearest = 1 / np.maximum(((quads.corners - view.origin) @ view.world_from_camera[:3, 2]).min(1), NEAR)
     index = np.flatnonzero(facing)
     for q in index[np.argsort(-nearest[index])].tolist():
         x0, x1, y0, y1 = bounds[q]
@@ -149,23 +170,13 @@ def render(quads: Quads, balls: Balls, decals: Decals, road: Road, light: Light,
             hit &= f[0] * f[2] + f[1] * f[3] >= quads.params[q, 0] ** 2 / 4 * f[4] ** 2
         np.copyto(region, f[4], where=hit)
         np.copyto(owner[y0:y1, x0:x1], q, where=hit)
-    _cast_balls(inverse, owner, len(quads.kind), balls, x, y, origin, world_from_pixel, view)
+    _cast_balls(inverse, owner, len(quads.kind), balls, view)
 
-    colour = _paint(
-        inverse, owner, shade, quads, balls, planes, road, light, x, y, origin, world_from_pixel, view
-    )
+    colour = _paint(inverse, owner, shade, quads, balls, planes, road, light, view)
     centre = owner[1::2, 1::2]
     with np.errstate(divide="ignore"):
         depth = np.where(centre >= 0, 1 / inverse[1::2, 1::2], np.nan).astype(np.float32)
     return Picture(_tent(colour), depth, np.where((centre > 0) & (centre < len(quads.kind)), centre - 1, -1))
-
-
-@lru_cache(maxsize=4)
-def _grid(height: int, width: int) -> tuple[Array, Array]:
-    """Pixel coordinates of the rays' columns and rows, from the principal point."""
-    x = (np.arange(2 * width + 1) - 1) / 2 - (width - 1) / 2
-    y = (np.arange(2 * height + 1) - 1) / 2 - (height - 1) / 2
-    return x.astype(np.float32), y.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -175,17 +186,18 @@ class _Planes:
     facing: NDArray[np.bool_]
 
 
-def _planes(corners: Array, outward: Array, origin: Array, world_from_pixel: Array) -> _Planes:
+def _planes(corners: Array, outward: Array, view: View) -> _Planes:
     first = corners[:, 0].astype(np.float64)
     normal = outward.astype(np.float64)
     along = corners[:, 1] - first
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     up = np.cross(normal, along)
     up *= np.sign(((corners[:, 2] - first) * up).sum(1, keepdims=True))
-    away = ((first - origin) * normal).sum(1)
+    away = ((first - view.origin) * normal).sum(1)
     facing = away < -1e-4
+    world_from_pixel, here = view.world_from_pixel, view.origin - first
     one = (normal @ world_from_pixel) / np.where(facing, away, 1)[:, None]
-    a, b = (axis @ world_from_pixel + ((origin - first) * axis).sum(1)[:, None] * one for axis in (along, up))
+    a, b = (axis @ world_from_pixel + (here * axis).sum(1)[:, None] * one for axis in (along, up))
 
     flat = corners - first[:, None]
     flat = np.stack([(flat * along[:, None]).sum(-1), (flat * up[:, None]).sum(-1)], -1)
@@ -198,10 +210,9 @@ def _planes(corners: Array, outward: Array, origin: Array, world_from_pixel: Arr
     return _Planes(coef.astype(np.float32), facing)
 
 
-def _screen_boxes(corners: Array, x: Array, y: Array, view: View) -> Ints:
+def _screen_boxes(corners: Array, view: View) -> Ints:
     """Columns [x0, x1) and rows [y0, y1) of the rays that may meet each polygon; empty where none may."""
-    rotation, origin = view.world_from_camera[:3, :3], view.world_from_camera[:3, 3]
-    seen = (corners - origin) @ rotation
+    seen = (corners - view.origin) @ view.world_from_camera[:3, :3]
     following = np.roll(seen, -1, 1)
     z, z_next = seen[..., 2:], following[..., 2:]
     crosses = (z < NEAR) != (z_next < NEAR)
@@ -211,7 +222,9 @@ def _screen_boxes(corners: Array, x: Array, y: Array, view: View) -> Ints:
     pixels = points[..., :2] / np.maximum(points[..., 2:], NEAR) * view.focal
     low = np.where(valid[..., None], pixels, np.inf).min(1)
     high = np.where(valid[..., None], pixels, -np.inf).max(1)
-    bounds = [np.searchsorted(axis, side[:, k]) for k, axis in enumerate((x, y)) for side in (low, high)]
+    bounds = [
+        np.searchsorted(axis, side[:, k]) for k, axis in enumerate((view.x, view.y)) for side in (low, high)
+    ]
     return np.stack(bounds, 1)
 
 
@@ -220,18 +233,15 @@ def _darken(
     inverse: Array,
     decals: Decals,
     share_of_sun: float,
-    x: Array,
-    y: Array,
-    origin: Array,
-    world_from_pixel: Array,
     view: View,
 ) -> None:
     """Multiply `shade` by what the decals leave of the light. All lie in the ground's plane."""
     if not len(decals.corners):
         return
     outward = np.broadcast_to(np.array([0, -1, 0], np.float32), (len(decals.corners), 3))
-    planes = _planes(decals.corners, outward, origin, world_from_pixel)
-    boxes = _screen_boxes(decals.corners, x, y, view)
+    planes = _planes(decals.corners, outward, view)
+    x, y = view.x, view.y
+    boxes = _screen_boxes(decals.corners, view)
     sunlit = np.ones_like(shade)
     sides = np.linalg.norm(np.diff(decals.corners[:, :3], axis=1), axis=-1)
     for d in np.flatnonzero((boxes[:, 0] < boxes[:, 1]) & (boxes[:, 2] < boxes[:, 3])):
@@ -258,16 +268,13 @@ def _cast_balls(
     owner: Ints,
     first: int,
     balls: Balls,
-    x: Array,
-    y: Array,
-    origin: Array,
-    world_from_pixel: Array,
     view: View,
 ) -> None:
     """Balls into the depth buffer; ball n gets the number first + n."""
-    seen = (balls.centre - origin) @ view.world_from_camera[:3, :3]
+    x, y = view.x, view.y
+    seen = (balls.centre - view.origin) @ view.world_from_camera[:3, :3]
     rotation = view.world_from_camera[:3, :3].astype(np.float32)
-    offset = (balls.centre - origin).astype(np.float32)
+    offset = (balls.centre - view.origin).astype(np.float32)
     order = np.argsort(seen[:, 2] - balls.radius)
     for n in order[(seen[:, 2] > balls.radius + NEAR)[order]]:
         centre, radius = seen[n], float(balls.radius[n])
@@ -313,17 +320,14 @@ def _paint(
     planes: _Planes,
     road: Road,
     light: Light,
-    x: Array,
-    y: Array,
-    origin: Array,
-    world_from_pixel: Array,
     view: View,
 ) -> Array:
     """Colour of every ray, 3 x rows x columns, 0 to 1."""
     rows, columns = inverse.shape
     inverse, shade = inverse.ravel(), shade.ravel()
     colour = np.empty((3, rows * columns), np.float32)
-    direction = world_from_pixel.astype(np.float32)
+    x, y = view.x, view.y
+    direction = view.world_from_pixel.astype(np.float32)
     lit = light.on(quads.outward)
     # rays sorted by what they meet: a large quad is painted alone, its numbers being scalars then
     order = np.argsort(owner.ravel().astype(np.int16), kind="stable").astype(np.int32)
@@ -341,7 +345,7 @@ def _paint(
         t = 1 / inverse[index]
         if k == BALL:
             n = owner.ravel()[index] - len(quads.kind)
-            point = origin.astype(np.float32)[:, None] + d * t - balls.centre[n].T
+            point = view.origin.astype(np.float32)[:, None] + d * t - balls.centre[n].T
             footprint = t * np.float32(1 / view.focal)
             colour[:, index] = light.leaves(
                 point, balls.radius[n], balls.colour[n].T, footprint, n.astype(np.float32)

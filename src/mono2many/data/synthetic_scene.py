@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.random import Generator
 
-from mono2many.data.synthetic_paint import KIND, Array, Light, Road
+from mono2many.data.synthetic_noise import Array
+from mono2many.data.synthetic_paint import KIND, Light, Road
 from mono2many.data.synthetic_render import Balls, Decals, Quads, join
 
 PARAMS = 10
 FACES = np.array([[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7], [4, 5, 6, 7]])
 """Of a block's corners, four below and four above: near, right, far, left, top."""
 AFTER, BEFORE = np.array([1, 2, 0]), np.array([2, 0, 1])
-Span = tuple[float, float, float, float]
+Real = float | int
+Span = tuple[Real, Real, Real, Real]
 """right from, right to, forward from, forward to."""
 Palette = tuple[tuple[float, float, float], ...]
 PLASTER: Palette = (
@@ -84,23 +86,23 @@ class Builder:
     def pick(self, choices: Palette, spread: float = 0.05) -> Array:
         return pick(self.rng, choices, spread)
 
-    def frame(self, s: float, u: float, turn: float = 0.0) -> tuple[Array, Array]:
+    def frame(self, s: Real, u: Real, turn: Real = 0.0) -> tuple[Array, Array]:
         """world_from_own of an object at (s, u): rotation of (right, up, forward) columns, position."""
         (x, z), angle = self.road.place(s, u)
         return own_axes(angle + turn), np.array([x, 0, z])
 
-    def put(self, quads: list[Quads], s: float, u: float, turn: float = 0.0) -> None:
+    def put(self, quads: list[Quads], s: Real, u: Real, turn: Real = 0.0) -> None:
         rotation, position = self.frame(s, u, turn)
         self.parts.append(join(quads).moved(rotation.astype(np.float32), position.astype(np.float32)))
 
     def shadow(
         self,
-        s: float,
-        u: float,
+        s: Real,
+        u: Real,
         span: Span,
-        strength: float,
-        soft: float,
-        turn: float = 0,
+        strength: Real,
+        soft: Real,
+        turn: Real = 0,
         round_: bool = False,
     ) -> None:
         rotation, position = self.frame(s, u, turn)
@@ -119,15 +121,15 @@ def own_axes(angle: float) -> Array:
     return np.array([[cos, 0, sin], [0, -1, 0], [-sin, 0, cos]])
 
 
-def footprint(span: Span, up: float = 0.0) -> Array:
+def footprint(span: Span, up: Real = 0.0) -> Array:
     """Corners of a rectangle: near left, near right, far right, far left."""
     r0, r1, f0, f1 = span
     return np.array([[r0, up, f0], [r1, up, f0], [r1, up, f1], [r0, up, f1]])
 
 
 def block(
-    bottom: Span, top: Span, low: float, high: float, kinds: str | list[str], colour: Array,
-    accent: Array | None = None, params: list[list[float]] | None = None,
+    bottom: Span, top: Span, low: Real, high: Real, kinds: str | list[str], colour: Array,
+    accent: Array | None = None, params: list[list[Real]] | None = None,
 ) -> Quads:  # fmt: skip
     """A box whose top may be smaller. Five faces, as in FACES."""
     corners = np.concatenate([footprint(bottom, low), footprint(top, high)])
@@ -136,7 +138,7 @@ def block(
 
 def sheet(
     corners: Array, kinds: str | list[str], colour: Array, accent: Array | None = None,
-    params: list[list[float]] | None = None, middle: Array | None = None,
+    params: list[list[Real]] | None = None, middle: Array | None = None,
 ) -> Quads:  # fmt: skip
     """Quads from corners Q 4 3, facing away from `middle`."""
     count = len(corners)
@@ -165,8 +167,8 @@ def sheet(
 
 
 def plain(
-    rng: Generator, rough: float = 0.3, along: float = 9.0, up: float = 9.0, tone: float = 0.0
-) -> list[float]:
+    rng: Generator, rough: Real = 0.3, along: Real = 9.0, up: Real = 9.0, tone: Real = 0.0
+) -> list[Real]:
     """Params of one face of plain material; joints 3 cm wide."""
     return [along, up, 0.03, tone, rough, rng.uniform(0, 17)]
 
@@ -210,7 +212,7 @@ def car_shape(rng: Generator, colour: Array, van: bool) -> tuple[list[Quads], fl
     return parts, length, width
 
 
-def house(b: Builder, s: float, side: int, front: float, width: float, sun_shift: Array) -> None:
+def house(b: Builder, s: Real, side: int, front: Real, width: Real, sun_shift: Array) -> None:
     """A house of `width` along the street whose front lies `front` metres from the middle."""
     rng = b.rng
     gabled = width < 12 and rng.random() < 0.6
@@ -296,7 +298,7 @@ def house(b: Builder, s: float, side: int, front: float, width: float, sun_shift
         )
 
 
-def tree(b: Builder, s: float, u: float, big: float, sun_shift: Array) -> None:
+def tree(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
     """A trunk and a crown of leafy balls."""
     rng = b.rng
     trunk = rng.uniform(2.2, 2.9) * big
@@ -324,7 +326,7 @@ def tree(b: Builder, s: float, u: float, big: float, sun_shift: Array) -> None:
     b.decals.append((spot, 0.85, crown * 0.7, True, True))
 
 
-def pole(b: Builder, s: float, u: float, side: int, sun_shift: Array) -> None:
+def pole(b: Builder, s: Real, u: Real, side: int, sun_shift: Array) -> None:
     """A street lamp, or a traffic sign."""
     rng = b.rng
     grey, dull = (

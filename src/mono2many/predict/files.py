@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mono2many.io.colour import colour_disparity, robust_range, side_by_side
 from mono2many.io.depth_files import write_depth_npy, write_depth_png16
-from mono2many.io.images import IMAGE_SUFFIXES, list_images, read_image, write_image
-from mono2many.io.videos import VIDEO_SUFFIXES, VideoWriter, probe_video, video_frames
+from mono2many.io.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, read_image, write_image
+from mono2many.io.videos import VideoWriter, probe_video, video_frames
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 

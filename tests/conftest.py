@@ -1,0 +1,38 @@
+"""Shapes and types are checked in the tests only: every annotated function of the package, at each call."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import install_import_hook
+from torch import Tensor
+
+install_import_hook("mono2many", "beartype.beartype")
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED = REPOSITORY.parent / "shared"
+"""Facts and real data, on machines that have them; what reads them skips elsewhere."""
+
+
+@pytest.fixture(autouse=True)
+def _reproducible() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def parity() -> dict[str, Tensor]:
+    """What the reference programs compute on given tensors (float32)."""
+    path = SHARED / "facts" / "parity.npz"
+    if not path.exists():
+        pytest.skip("the reference programs' numbers are not on this machine")
+    return {name: torch.from_numpy(value) for name, value in np.load(path).items()}
+
+
+@pytest.fixture(scope="session")
+def road() -> Path:
+    """The folder of a real road video with its camera file."""
+    folder = SHARED / "data" / "road_video"
+    if not folder.exists():
+        pytest.skip("the road video is not on this machine")
+    return folder

@@ -1,0 +1,75 @@
+import torch
+from torch import Tensor
+
+from mono2many.geometry.camera import intrinsics_matrix
+from mono2many.geometry.pose import rigid
+from mono2many.geometry.warp import backproject, project, sample, warp
+
+HEIGHT, WIDTH = 9, 17
+CAMERA = intrinsics_matrix(20.0, 20.0, 8.0, 4.0).double()[None]
+
+
+def shift(*xyz: float) -> Tensor:
+    return rigid(torch.eye(3), torch.tensor(xyz, dtype=torch.float32)).double()[None]
+
+
+def ramp() -> Tensor:
+    """Each pixel holds its own column and row, so that a view tells where it was taken from."""
+    row, column = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
+    return torch.stack([column, row])[None].double()
+
+
+def wall(depth: float) -> Tensor:
+    return torch.full((1, HEIGHT, WIDTH), depth).double()
+
+
+def test_a_still_camera_changes_nothing() -> None:
+    picture = torch.rand(1, 3, HEIGHT, WIDTH).double()
+    view, seen = warp(picture, wall(3.7), shift(0, 0, 0), CAMERA, CAMERA)
+    torch.testing.assert_close(view, picture, atol=1e-5, rtol=0)  # z + 1e-7, not a half pixel
+    assert seen[:, 1:-1, 1:-1].all()
+
+
+def test_a_sideways_step_shifts_a_wall_by_focal_over_depth() -> None:
+    view, seen = warp(ramp(), wall(10.0), shift(1, 0, 0), CAMERA, CAMERA)  # 20 * 1 / 10 = 2 columns
+    torch.testing.assert_close(view[0, 0, :, :-2], ramp()[0, 0, :, 2:], atol=1e-5, rtol=0)
+    assert not seen[..., -1].any()
+    assert seen[..., 1:-3, :-3].all()
+
+
+def test_forward_motion_expands_about_the_principal_point() -> None:
+    # the camera moves 5 towards a wall at 10: what was at radius r is seen at radius 2 r
+    view, _ = warp(ramp(), wall(10.0), shift(0, 0, -5), CAMERA, CAMERA)
+    columns = view[0, 0, 4]
+    torch.testing.assert_close(columns[8], torch.tensor(8.0).double(), atol=1e-5, rtol=0)
+    torch.testing.assert_close(columns[10] - columns[6], torch.tensor(8.0).double(), atol=1e-5, rtol=0)
+
+
+def test_what_lies_behind_the_source_camera_is_not_seen() -> None:
+    _, seen = warp(ramp(), wall(2.0), shift(0, 0, -3), CAMERA, CAMERA)
+    assert not seen.any()
+
+
+def test_a_pixel_projects_back_onto_itself() -> None:
+    depth = torch.rand(1, HEIGHT, WIDTH).double() + 1
+    pixels, z = project(backproject(depth, CAMERA), CAMERA)
+    torch.testing.assert_close(z, depth.flatten(1))
+    torch.testing.assert_close(pixels.transpose(1, 2).view(1, 2, HEIGHT, WIDTH), ramp(), atol=1e-5, rtol=0)
+
+
+def test_between_four_pixels_lies_their_mean() -> None:
+    picture = torch.tensor([[[[0.0, 1], [2, 5]]]])
+    view, inside = sample(picture, torch.tensor([[[[0.5, 0.5], [1.5, 0.0]]]]))
+    torch.testing.assert_close(view.flatten(), torch.tensor([2.0, 1.0]))  # beyond the border: repeated
+    assert inside.flatten().tolist() == [True, False]
+
+
+def test_depth_and_motion_have_the_gradients_that_differences_show() -> None:
+    # on a ramp the view is the column that is looked at, without the kinks of a textured picture
+    depth = (torch.rand(1, HEIGHT, WIDTH).double() + 4).requires_grad_()
+    motion = shift(0.13, 0.02, 0.1).requires_grad_()
+
+    def inner(d: Tensor, m: Tensor) -> Tensor:
+        return warp(ramp(), d, m, CAMERA, CAMERA)[0][..., 2:-2, 2:-2]
+
+    assert torch.autograd.gradcheck(inner, (depth, motion), eps=1e-6, atol=1e-4)

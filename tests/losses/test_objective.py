@@ -1,0 +1,171 @@
+"""MonoDepth's objective, first on pictures whose loss can be told beforehand, then against the reference."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from mono2many.geometry.camera import intrinsics_matrix
+from mono2many.geometry.pose import invert, transform_from_pose
+from mono2many.losses.objective import (
+    Head,
+    Level,
+    MonoTerms,
+    mean_over_all,
+    mean_over_kept,
+    mono_objective,
+    pyramid_level,
+    resize_map,
+)
+
+PLAIN = MonoTerms(mask_unseen=False)
+"""As the reference program: nothing is masked but by the auto-mask."""
+STILL = torch.eye(4).expand(1, 2, 4, 4)
+BOTH = torch.ones(1, 2, dtype=torch.bool)
+
+
+def level_of(target: Tensor, sources: Tensor, exists: Tensor, terms: MonoTerms) -> Level:
+    camera = intrinsics_matrix(20.0, 20.0, 7.5, 3.5).expand(1, 3, 3)
+    return pyramid_level(target, sources, exists, camera, camera[:, None].expand(1, 2, 3, 3), terms)
+
+
+def head(target: Tensor, sigmoid: Tensor, motion: Tensor = STILL, trust: Tensor | None = None) -> Head:
+    return Head(sigmoid, 0, target, motion, trust=trust)
+
+
+def test_a_still_scene_seen_by_a_still_camera_costs_nothing_but_noise() -> None:
+    target = torch.rand(1, 3, 8, 16)
+    terms = MonoTerms(automask=False)
+    level = level_of(target, target[:, None].expand(1, 2, 3, 8, 16), BOTH, terms)
+    loss, parts, _ = mono_objective([head(target, torch.full((1, 8, 16), 0.3))], {0: level}, BOTH, terms)
+    assert loss < 1e-5
+    assert parts["smoothness"] == 0
+
+
+def test_pixels_that_standing_still_explains_stay_in_the_mean_as_constants() -> None:
+    target = torch.rand(1, 3, 8, 16)
+    sources = target[:, None].expand(1, 2, 3, 8, 16)  # nothing moved: standing still is perfect
+    sigmoid = torch.full((1, 8, 16), 0.3, requires_grad=True)
+    moved = STILL.clone()
+    moved[..., 0, 3] = 0.5
+    terms = MonoTerms(smoothness=0.0)
+    level = level_of(target, sources, BOTH, terms)
+    loss, _, made = mono_objective([head(target, sigmoid, moved)], {0: level}, BOTH, terms)
+    loss.backward()
+    assert not made.kept.any()
+    assert loss == 0
+    assert sigmoid.grad is not None
+    assert torch.equal(sigmoid.grad, torch.zeros_like(sigmoid))
+
+
+@pytest.mark.parametrize("automask", [True, False])
+@pytest.mark.parametrize("combine", ["minimum", "average"])
+def test_no_source_at_all_gives_zero_loss_and_finite_gradients(automask: bool, combine: str) -> None:
+    target, sigmoid = torch.rand(1, 3, 8, 16), torch.rand(1, 8, 16, requires_grad=True)
+    terms = replace(MonoTerms(smoothness=0.0, automask=automask), combine=combine)
+    none = torch.zeros(1, 2, dtype=torch.bool)
+    level = level_of(target, torch.zeros(1, 2, 3, 8, 16), none, terms)
+    loss, _, _ = mono_objective([head(target, sigmoid)], {0: level}, none, terms)
+    loss.backward()
+    assert loss == 0
+    assert sigmoid.grad is not None
+    assert sigmoid.grad.isfinite().all()
+
+
+def test_an_absent_neighbour_changes_nothing() -> None:
+    target, source = torch.rand(1, 3, 8, 16), torch.rand(1, 3, 8, 16)
+    sigmoid = torch.rand(1, 8, 16)
+    losses = []
+    for absent in (torch.zeros(1, 3, 8, 16), target):  # even a perfect picture must not win if it is absent
+        exists = torch.tensor([[True, False]])
+        level = level_of(target, torch.stack([source, absent], 1), exists, MonoTerms())
+        losses.append(mono_objective([head(target, sigmoid)], {0: level}, exists, MonoTerms())[0])
+    assert losses[0] == losses[1]
+
+
+def test_the_predicted_mask_scales_the_error_and_is_pulled_towards_one() -> None:
+    target, source = torch.rand(1, 3, 8, 16), torch.rand(1, 2, 3, 8, 16)
+    terms = MonoTerms(automask=False, smoothness=0.0, mask_unseen=False)
+    level = level_of(target, source, BOTH, terms)
+    sigmoid = torch.full((1, 8, 16), 0.3)
+    whole, _, _ = mono_objective([head(target, sigmoid)], {0: level}, BOTH, terms)
+    half = torch.full((1, 2, 8, 16), 0.5)
+    halved, parts, _ = mono_objective([head(target, sigmoid, trust=half)], {0: level}, BOTH, terms)
+    torch.testing.assert_close(parts["predictive_mask"], 0.2 * torch.tensor(2.0).log())
+    torch.testing.assert_close(halved, 0.5 * whole + 0.2 * torch.tensor(2.0).log())
+
+
+def test_the_two_reductions_differ_by_the_share_of_kept_pixels() -> None:
+    values, kept = torch.tensor([[2.0, 4.0, 0.0, 0.0]]), torch.tensor([[True, True, False, False]])
+    assert mean_over_all(values) == 1.5
+    torch.testing.assert_close(mean_over_kept(values, kept), torch.tensor(3.0))
+    assert mean_over_kept(values, torch.zeros_like(kept)) == 0
+
+
+def test_maps_shrink_by_the_mean_of_blocks() -> None:
+    assert torch.equal(resize_map(torch.tensor([[[1.0, 3], [5, 7]]]), (1, 1)), torch.tensor([[[4.0]]]))
+
+
+def reference(parity: dict[str, Tensor], terms: MonoTerms) -> dict[str, Tensor]:
+    """Loss and gradients on the reference's tensors, all four scales judged at full size."""
+    turn = parity["loss_axisangle"].clone().requires_grad_()
+    shift = parity["loss_translation"].clone().requires_grad_()
+    sigmoids = [parity[f"sigmoid_scale{s}"].clone().requires_grad_() for s in range(4)]
+    said = transform_from_pose(turn, shift)
+    motion = torch.stack([invert(said[:, 0]), said[:, 1]], 1)
+    exists = torch.ones(2, 2, dtype=torch.bool)
+    camera = parity["K"]
+    level = pyramid_level(
+        parity["target"], parity["sources"], exists, camera, camera[:, None].expand(-1, 2, -1, -1), terms
+    )
+    heads = [
+        Head(sigmoid[:, 0], 0, parity[f"target_scale{s}"], motion, s) for s, sigmoid in enumerate(sigmoids)
+    ]
+    loss, _, made = mono_objective(heads, {0: level}, exists, terms)
+    loss.backward()
+    assert turn.grad is not None
+    assert shift.grad is not None
+    grads = {f"mono_grad_sigmoid{s}": x.grad for s, x in enumerate(sigmoids) if x.grad is not None}
+    values = {"source_from_target": motion, "depth_scale0": made.depth[:, None], "warped_scale0": made.views}
+    return {
+        **values,
+        **grads,
+        "mono_loss": loss[None],
+        "mono_grad_axisangle": turn.grad,
+        "mono_grad_translation": shift.grad,
+    }
+
+
+def test_loss_and_gradients_agree_with_the_reference_program(parity: dict[str, Tensor]) -> None:
+    for name, ours in reference(parity, PLAIN).items():
+        theirs = parity[name]
+        limit = 1e-4 if "grad" in name else 1e-5
+        assert (ours - theirs).abs().max() <= limit * theirs.abs().max(), name
+
+
+@pytest.mark.parametrize("scale", range(4))
+def test_each_scale_agrees_with_the_reference_program(parity: dict[str, Tensor], scale: int) -> None:
+    motion, camera = parity["source_from_target"], parity["K"]
+    exists = torch.ones(2, 2, dtype=torch.bool)
+    level = pyramid_level(
+        parity["target"], parity["sources"], exists, camera, camera[:, None].expand(-1, 2, -1, -1), PLAIN
+    )
+    one = Head(parity[f"sigmoid_scale{scale}"][:, 0], 0, parity[f"target_scale{scale}"], motion, scale)
+    loss, _, _ = mono_objective([one], {0: level}, exists, PLAIN)
+    torch.testing.assert_close(loss[None], parity[f"mono_loss_scale{scale}"], rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "terms"),
+    [
+        ("average", replace(PLAIN, combine="average")),
+        ("no_automask", replace(PLAIN, automask=False)),
+        ("no_ssim", replace(PLAIN, ssim=False)),
+    ],
+)
+def test_each_variant_agrees_with_the_reference_program(
+    parity: dict[str, Tensor], name: str, terms: MonoTerms
+) -> None:
+    ours = reference(parity, terms)["mono_loss"]
+    torch.testing.assert_close(ours, parity[f"mono_loss_{name}"], rtol=1e-5, atol=0)

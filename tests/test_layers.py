@@ -1,0 +1,60 @@
+"""The layer rule: who may import whom. Read from the source's import statements."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "mono2many"
+GEOMETRY = {"geometry", "types", "errors"}
+IO = GEOMETRY | {"io"}
+PREDICT = IO | {"models", "predict"}
+ALL = PREDICT | {"losses", "metrics", "data", "train", "evaluate", "config", "mono2many"}
+MAY_SEE = {
+    "errors": set(),
+    "types": {"errors"},
+    "geometry": {"geometry"},
+    "losses": GEOMETRY | {"losses"},
+    "metrics": GEOMETRY | {"metrics"},
+    "models": GEOMETRY | {"models"},
+    "io": IO,
+    "data": IO | {"data"},
+    "predict": PREDICT,
+    "evaluate": ALL - {"train"},
+    "train": ALL,
+    "config": {"errors"},
+    "cli": ALL,
+    "__init__": {"predict"},
+    "__main__": {"cli"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Our own modules that a file imports, by their first part."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert all(a.name != "*" for a in node.names), f"{path}: star import"
+            names = [f"{node.module}.{a.name}" for a in node.names] if node.module == "mono2many" else []
+            names = names or [node.module or ""]
+        ours = [name.split(".") for name in names if name.split(".")[0] == "mono2many"]
+        # `from mono2many import __version__` is the package itself
+        found |= {"mono2many" if len(p) == 1 or p[1].startswith("__") else p[1] for p in ours}
+    return found
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_layer_sees_only_those_below_it(path: Path) -> None:
+    layer = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    assert layer in MAY_SEE, f"{layer} has no place in the layer rule"
+    assert imports(path) <= MAY_SEE[layer]
+
+
+def test_geometry_and_the_settings_import_no_library_they_do_not_need() -> None:
+    for path in (SOURCE / "geometry").glob("*.py"):
+        tree = ast.walk(ast.parse(path.read_text()))
+        names = {n.module.split(".")[0] for n in tree if isinstance(n, ast.ImportFrom) and n.module}
+        assert names <= {"collections", "typing", "dataclasses", "torch", "jaxtyping", "mono2many"}
+    assert "torch" not in (SOURCE / "config.py").read_text().split('"""')[2]
