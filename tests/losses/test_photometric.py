@@ -35,7 +35,7 @@ def test_without_ssim_the_error_is_the_mean_absolute_difference() -> None:
 def test_a_box_in_the_corner_counts_the_reflected_pixels() -> None:
     picture = torch.arange(9.0).view(1, 3, 3)
     # around (0, 0) the reflection has rows 1 0 1 and columns 1 0 1
-    assert box_mean(picture)[0, 0, 0].item() == (4 + 3 + 4 + 1 + 0 + 1 + 4 + 3 + 4) / 9
+    torch.testing.assert_close(box_mean(picture)[0, 0, 0], torch.tensor((4 + 3 + 4 + 1 + 0 + 1 + 4 + 3 + 4) / 9))
 
 
 def test_the_fast_path_equals_the_plain_one_in_values_and_gradients() -> None:
@@ -56,11 +56,13 @@ def test_the_box_has_its_own_adjoint_as_gradient() -> None:
 
 def test_errors_agree_with_the_reference_program(parity: dict[str, Tensor]) -> None:
     view, target = parity["sources"][:, 0], parity["target"]
-    # in float32 the order of nine additions shows, magnified by SSIM's small denominators: the plain twin
-    # repeats the reference's order and agrees; the fast path is as far from the exact value as they are
-    close = {"rtol": 1e-5, "atol": 1e-6}
-    torch.testing.assert_close(plain_ssim_loss(view, target), parity["ssim_loss"], **close)
+    plain = plain_ssim_loss(view, target)
+    torch.testing.assert_close(plain, parity["ssim_loss"], rtol=1e-5, atol=1e-6)
+    # The fast path adds nine numbers in another order than the reference. In float32 that shows, magnified by
+    # SSIM's small denominators: the reference itself is 1e-4 from the exact value, and so are we.
     ours, exact = ssim_loss(view, patches(target)), plain_ssim_loss(view.double(), target.double())
-    for mine, theirs in ((ours, parity["ssim_loss"]), (photometric_error(view, patches(target)), parity["pe_source0"][:, 0])):
-        assert (mine - theirs).norm() < 1e-5 * theirs.norm()
-    assert (ours - exact).abs().max() < 2 * (parity["ssim_loss"] - exact).abs().max()
+    assert (ours - exact).norm() < 1.5 * (parity["ssim_loss"] - exact).norm() < 1e-4 * exact.norm()
+    double = photometric_error(view.double(), patches(target.double()))
+    plain_error = 0.85 * exact.mean(1) + 0.15 * (view.double() - target.double()).abs().mean(1)
+    torch.testing.assert_close(double, plain_error, rtol=1e-10, atol=1e-12)
+    assert (double - parity["pe_source0"][:, 0]).norm() < 1e-4 * double.norm()

@@ -22,7 +22,7 @@ def image_pyramid(
     return result
 
 
-def halve_lanczos(images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H/2 W/2"]:
+def halve_lanczos(images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C h w"]:
     """Half size by the Lanczos kernel of support 3 (weights outside the picture left out), in [0, 1]."""
     offsets = torch.arange(12, device=images.device, dtype=images.dtype) - 5.5
     kernel = torch.sinc(offsets / 2) * torch.sinc(offsets / 6)

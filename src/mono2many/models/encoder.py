@@ -35,7 +35,7 @@ class Encoder(nn.Module):
         """Maps at strides 2 (or None) and 4 of RGB in [0, 1], one or several images in the channels."""
         raise NotImplementedError
 
-    def deep(self, stride4: Float[Tensor, "B C4 H/4 W/4"]) -> Features:
+    def deep(self, stride4: Float[Tensor, "B C4 h w"]) -> Features:
         """Maps at strides 8, 16, 32."""
         raise NotImplementedError
 
@@ -75,7 +75,7 @@ class TimmEncoder(Encoder):
         found = self._run(self.stem, (images - MEAN) / STD)
         return [found.get(2), found[4]]
 
-    def deep(self, stride4: Float[Tensor, "B C4 H/4 W/4"]) -> Features:
+    def deep(self, stride4: Float[Tensor, "B C4 h w"]) -> Features:
         found = self._run(self.body, stride4)
         return [found[8], found[16], found[32]]
 
@@ -104,7 +104,7 @@ class LightEncoder(Encoder):
         stride2 = self.stages[0]((images - MEAN) / STD)
         return [stride2, self.stages[1](stride2)]
 
-    def deep(self, stride4: Float[Tensor, "B C4 H/4 W/4"]) -> Features:
+    def deep(self, stride4: Float[Tensor, "B C4 h w"]) -> Features:
         stride8 = self.stages[2](stride4)
         stride16 = self.stages[3](stride8)
         return [stride8, stride16, self.stages[4](stride16)]

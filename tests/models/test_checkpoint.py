@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mono2many.errors import InputError
+from mono2many.models.checkpoint import (
+    ModelCard,
+    load_model,
+    load_training_state,
+    save_model,
+    save_training_state,
+    write_atomically,
+)
+from mono2many.models.mono import MonoArchitecture, MonoDepth
+
+LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light", min_depth=0.5)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_model(tmp_path / "model", MonoDepth(LIGHT), ModelCard(LIGHT, 64, 96))
+    return tmp_path / "model"
+
+
+def change(folder: Path, **values: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_a_folder_brings_back_the_same_networks_with_no_flags(tmp_path: Path) -> None:
+    model = MonoDepth(LIGHT).eval()
+    save_model(tmp_path, model, ModelCard(LIGHT, 64, 96, "metres", "street"))
+    again, card = load_model(tmp_path)
+    image = torch.rand(1, 3, 64, 96)
+    assert torch.equal(again.depth(image), model.depth(image))
+    assert card == ModelCard(LIGHT, 64, 96, "metres", "street")
+    assert {name.split(".")[0] for name in load_file(tmp_path / "model.safetensors")} == {"depth", "pose"}
+    assert again.depth(image).max() <= 2.0 + 1e-6  # the depth range travels with the weights
+
+
+def test_a_folder_cut_short_is_refused_by_the_files_name(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(InputError, match=r"model\.safetensors: damaged or cut short"):
+        load_model(folder)
+    weights.unlink()
+    with pytest.raises(InputError, match=r"model\.safetensors: no such file"):
+        load_model(folder)
+    (folder / "config.json").write_text('{"format": "mono')
+    with pytest.raises(InputError, match=r"config\.json: unreadable or cut short"):
+        load_model(folder)
+
+
+def test_a_folder_of_another_version_or_program_is_refused(folder: Path) -> None:
+    change(folder, format_version=99)
+    with pytest.raises(InputError, match="format version 99, this program reads 1"):
+        load_model(folder)
+    change(folder, format_version=1, surprise=1)
+    with pytest.raises(InputError, match="unknown key surprise"):
+        load_model(folder)
+    change(folder, format="else")
+    with pytest.raises(InputError, match="not a mono2many model"):
+        load_model(folder)
+
+
+def test_weights_that_do_not_fit_are_refused(folder: Path) -> None:
+    raw = json.loads((folder / "config.json").read_text())
+    change(folder, architecture={**raw["architecture"], "encoder": "resnet18"})
+    with pytest.raises(InputError, match="not the weights of these networks"):
+        load_model(folder)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_checkpoint_that_would_run_code_is_not_run(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"model": Bomb(), "optimiser": {}, "step": 1}, tmp_path / "step-1.pt")
+    with pytest.raises(InputError, match="not a readable checkpoint"):
+        load_training_state(tmp_path / "step-1.pt")
+    assert not (tmp_path / "ran").exists()
+    save_training_state(tmp_path / "step-2.pt", {"model": {}, "optimiser": {}, "step": 2})
+    assert load_training_state(tmp_path / "step-2.pt")["step"] == 2

@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from mono2many.models.decoder import DepthDecoder, Padding
+
+CHANNELS = (8, 8, 16, 16, 24)
+
+
+def features(height: int = 64, width: int = 96, channels: tuple[int, ...] = CHANNELS) -> list[torch.Tensor | None]:
+    return [
+        torch.rand(2, c, height // s, width // s) if c else None for c, s in zip(channels, (2, 4, 8, 16, 32), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("scales", [1, 4])
+def test_maps_come_finest_first_each_half_the_one_before_within_0_and_1(scales: int) -> None:
+    maps = DepthDecoder(CHANNELS, scales=scales)(features())
+    assert [tuple(m.shape) for m in maps] == [(2, 1, 64 >> s, 96 >> s) for s in range(scales)]
+    assert all(0 < m.min() and m.max() < 1 for m in maps)
+
+
+def test_without_a_map_at_stride_2_there_is_no_skip_there() -> None:
+    channels = (0, 8, 16, 16, 24)
+    decoder = DepthDecoder(channels)
+    assert decoder(features(channels=channels))[0].shape == (2, 1, 64, 96)
+    assert decoder.fuse[3][0].in_channels == 32  # its own width alone
+
+
+@pytest.mark.parametrize("padding", ["reflect", "zeros", "replicate"])
+def test_the_padding_is_that_of_every_3x3_convolution(padding: Padding) -> None:
+    decoder = DepthDecoder(CHANNELS, padding=padding)
+    modes = {m.padding_mode for m in decoder.modules() if isinstance(m, torch.nn.Conv2d)}
+    assert modes == {padding}
+
+
+def test_on_a_plain_input_reflection_keeps_the_output_plain_and_zeros_do_not() -> None:
+    plain = [torch.full_like(f, 0.5) for f in features() if f is not None]
+    torch.manual_seed(0)
+    reflect = DepthDecoder(CHANNELS, padding="reflect", scales=1)
+    zeros = DepthDecoder(CHANNELS, padding="zeros", scales=1)
+    zeros.load_state_dict(reflect.state_dict())
+    assert reflect(plain)[0].std() < 1e-6
+    assert zeros(plain)[0].std() > 1e-4
+
+
+def test_the_papers_decoder_has_the_papers_widths() -> None:
+    decoder = DepthDecoder((64, 64, 128, 256, 512))
+    shapes = [(c[0].in_channels, c[0].out_channels) for pair in zip(decoder.reduce, decoder.fuse, strict=True) for c in pair]
+    assert shapes == [
+        (512, 256), (512, 256), (256, 128), (256, 128), (128, 64), (128, 64), (64, 32), (96, 32), (32, 16), (16, 16)
+    ]  # fmt: skip

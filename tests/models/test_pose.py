@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from mono2many.geometry.pose import invert, transform_from_pose
+from mono2many.models.mono import MonoArchitecture, MonoDepth, head_motion
+from mono2many.models.pose import PoseInput, PoseNet, PoseType, source_from_target
+
+
+@pytest.mark.parametrize("pose_type", ["separate", "shared", "posecnn", "light"])
+@pytest.mark.parametrize("pose_input", ["pairs", "all"])
+def test_every_variant_gives_one_small_motion_per_source(pose_type: PoseType, pose_input: PoseInput) -> None:
+    model = MonoDepth(MonoArchitecture("light", "light", pose_type=pose_type, pose_input=pose_input, pose_encoder="light"))
+    sigmoids, motion, masks = model(torch.rand(2, 3, 64, 96), torch.rand(2, 2, 3, 64, 96), (-1, 1))
+    assert motion[0].shape == motion[1].shape == (2, 2, 3)
+    assert motion[0].abs().max() < 0.1
+    assert masks is None
+    sum(part.square().sum() for part in motion).backward()
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in model.pose.parameters())
+
+
+def test_pairs_enter_in_temporal_order_and_earlier_sources_are_inverted() -> None:
+    net = PoseNet("light").eval()
+    target, source = torch.rand(1, 3, 64, 64), torch.rand(1, 1, 3, 64, 64)
+    turn, shift = net(target, source, (1,))  # the pair (target, source)
+    back_turn, back_shift = net(source[:, 0], target[:, None], (-1,))  # the same pair, seen from the later frame
+    torch.testing.assert_close((turn, shift), (back_turn, back_shift))
+    later = source_from_target((turn, shift), (1,), "pairs")
+    torch.testing.assert_close(later, transform_from_pose(turn, shift))
+    torch.testing.assert_close(source_from_target((turn, shift), (-1,), "pairs"), invert(later))
+
+
+def test_with_all_frames_nothing_is_inverted() -> None:
+    turn, shift = torch.rand(1, 2, 3), torch.rand(1, 2, 3)
+    matrices = source_from_target((turn, shift), (-1, 1), "all")
+    torch.testing.assert_close(matrices, transform_from_pose(turn, shift))
+
+
+def test_posecnns_translation_is_in_units_of_the_mean_disparity() -> None:
+    architecture = MonoArchitecture(pose_type="posecnn", min_depth=1.0, max_depth=2.0)
+    motion = (torch.zeros(1, 1, 3), torch.ones(1, 1, 3))
+    nearest = torch.ones(1, 4, 4)  # sigmoid 1: disparity 1; sigmoid 0: 1/2
+    assert head_motion(architecture, motion, (1,), nearest)[0, 0, 0, 3] == 1.0
+    assert head_motion(architecture, motion, (1,), 0 * nearest)[0, 0, 0, 3] == 0.5
+
+
+def test_the_papers_pose_head_has_the_papers_channels() -> None:
+    trunk = PoseNet("separate", encoder="resnet18").trunk
+    convs = [m for m in trunk.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert convs[0].in_channels == 6
+    assert [(c.in_channels, c.out_channels) for c in convs[-4:]] == [(512, 256), (256, 256), (256, 256), (256, 12)]
+    shared = PoseNet("shared", depth_encoder_channels=512).trunk
+    assert [m.out_channels for m in shared.modules() if isinstance(m, torch.nn.Conv2d)] == [256, 256, 256, 6]
+    cnn = [m for m in PoseNet("posecnn").trunk.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert [c.out_channels for c in cnn] == [16, 32, 64, 128, 256, 256, 256, 6]
