@@ -33,9 +33,9 @@ class DataConfig:
     fov: float | None = None
     """Horizontal field of view in degrees, where there is no camera file."""
     height: int = 192
-    """Training height in pixels, a multiple of 32."""
+    """Training height in pixels, a multiple of 32, 64 or more."""
     width: int = 640
-    """Training width in pixels, a multiple of 32."""
+    """Training width in pixels, a multiple of 32, 64 or more."""
     frame_step: int = 1
     """Neighbours are this many frames away: more for slow cameras or high frame rates."""
     hold_out: float = 0.1
@@ -55,9 +55,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         for flag, value in (("--height", self.height), ("--width", self.width)):
-            if value < 32 or value % 32:
-                near = max(32, round(value / 32) * 32)
-                raise InputError(f"{flag} must be a multiple of 32, got {value}; try {near}")
+            if value < 64 or value % 32:
+                near = max(64, round(value / 32) * 32)
+                raise InputError(f"{flag} must be a multiple of 32, 64 or more, got {value}; try {near}")
         _at_least("--frame-step", self.frame_step, 1)
         _at_least("--scenes", self.scenes, 1)
         _at_least("--val-scenes", self.val_scenes, 1)

@@ -73,3 +73,13 @@ def test_depth_and_motion_have_the_gradients_that_differences_show() -> None:
         return warp(ramp(), d, m, CAMERA, CAMERA)[0][..., 2:-2, 2:-2]
 
     assert torch.autograd.gradcheck(inner, (depth, motion), eps=1e-6, atol=1e-4)
+
+
+def test_a_depth_that_is_not_a_number_is_not_seen_and_harms_nobody() -> None:
+    depth = wall(2.0)
+    depth[0, 0, :4] = torch.nan
+    depth.requires_grad_()
+    view, seen = warp(torch.rand(1, 3, HEIGHT, WIDTH).double(), depth, shift(0, 0, 0), CAMERA, CAMERA)
+    view.sum().backward()
+    assert not seen[0, 0, :4].any()
+    assert view.isfinite().all()

@@ -53,7 +53,8 @@ def sample(
     height, width = image.shape[-2:]
     size = pixels.new_tensor([width - 1, height - 1])
     inside = ((pixels >= 0) & (pixels <= size)).all(-1)
-    grid = pixels * (2 / size) - 1
+    # grid_sample reads outside its memory where a coordinate is not a number (seen on the CPU)
+    grid = (pixels * (2 / size) - 1).nan_to_num(nan=-2.0)
     view = F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=True)
     return view, inside
 

@@ -14,7 +14,7 @@ import torch
 from lightning.fabric import Fabric
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import nn
+from torch import Tensor, nn
 
 from mono2many.config import TrainConfig
 from mono2many.data.augment import Augmentation, to_batch
@@ -36,7 +36,7 @@ from mono2many.train.logs import RunLog, provenance
 from mono2many.train.optim import learning_rate, make_optimiser
 from mono2many.train.steps import StepPlan, StepResult, mono_step, supervised_step
 from mono2many.train.validate import Validation, validate
-from mono2many.types import Batch, InputError, Split
+from mono2many.types import Batch, InputError, Report, Split
 
 STAGES = ((0.2, ((0, 2),)), (0.6, ((0, 1), (0, 2))), (1.0, ((0, 0), (0, 1))))
 """Coarse to fine: until this share of the training, these (map, pyramid level) pairs."""
@@ -213,12 +213,12 @@ def _run(
             plan = plan_at(config, state.card.architecture, progress)
             pictures = (step + 1) % run.picture_every == 0
             loss, report = _step(config, state.model, batch, plan, step, pictures)
-            state.optimiser.zero_grad(set_to_none=True)
-            fabric.backward(loss)
             last = step + 1 == steps
             logs_now = (step + 1) % run.log_every == 0 or last
-            if (logs_now or device.type == "cpu") and not bool(loss.isfinite()):
+            if (logs_now or device.type == "cpu") and not _finite(loss, report):
                 raise InputError(not_finite(step, rate))
+            state.optimiser.zero_grad(set_to_none=True)
+            fabric.backward(loss)
             state.optimiser.step()
             if pictures:
                 log.pictures(step + 1, report)
@@ -254,6 +254,12 @@ def _step(
     if config.control == "supervised":
         return supervised_step(model, batch, plan)
     return mono_step(model, batch, plan, config.run.seed, step, pictures)
+
+
+def _finite(loss: Tensor, report: Report) -> bool:
+    """Waits for the device. Motion that is not a number hides all pixels and leaves the loss finite, so every
+    figure is looked at."""
+    return bool(torch.stack([loss.detach(), *report.scalars.values()]).isfinite().all())
 
 
 def _save(state: RunState, step: int, keep: int, log: RunLog) -> None:

@@ -1,0 +1,109 @@
+import colorsys
+
+import torch
+from torch import Tensor
+
+from mono2many.data.augment import (
+    Augmentation,
+    change_brightness,
+    change_contrast,
+    change_hue,
+    change_saturation,
+    jitter,
+    to_batch,
+)
+from mono2many.geometry.camera import intrinsics_matrix
+from mono2many.types import Clips
+
+
+def clips(count: int = 16) -> Clips:
+    frames = torch.randint(0, 256, (count, 3, 3, 4, 6), dtype=torch.uint8)
+    camera = intrinsics_matrix(5.0, 5.0, 2.0, 1.5).expand(count, 3, 3, 3)
+    depth = torch.rand(count, 4, 6)
+    return Clips(frames, torch.ones(count, 3, dtype=torch.bool), camera, torch.arange(count), depth, depth > 0.5)
+
+
+def test_without_augmentation_pictures_are_the_frames_over_255() -> None:
+    given = clips()
+    batch = to_batch(given, (-1, 1), "cpu")
+    torch.testing.assert_close(batch.target, given.frames[:, 0] / 255)
+    torch.testing.assert_close(batch.sources, given.frames[:, 1:] / 255)
+    assert torch.equal(batch.target_jittered, batch.target)
+    assert batch.source_offsets == (-1, 1)
+
+
+def test_a_mirrored_sample_is_mirrored_in_all_its_frames_its_depth_and_its_camera() -> None:
+    given = clips()
+    batch = to_batch(given, (-1, 1), "cpu", Augmentation(jitter=False))
+    plain = given.frames / 255
+    assert given.depth is not None
+    assert batch.depth is not None
+    mirrored = 0
+    for i in range(16):
+        flipped = batch.intrinsics[i, 0, 2] == 3  # width 6: cx 2 becomes 6 - 1 - 2
+        mirrored += int(flipped)
+        picture = plain[i].flip(-1) if flipped else plain[i]
+        torch.testing.assert_close(torch.cat([batch.target[i, None], batch.sources[i]]), picture)
+        assert torch.equal(batch.depth[i], given.depth[i].flip(-1) if flipped else given.depth[i])
+    assert 3 <= mirrored <= 13
+
+
+def test_the_reference_leaves_the_principal_point() -> None:
+    batch = to_batch(clips(), (-1, 1), "cpu", Augmentation(jitter=False, mirror_camera=False))
+    assert (batch.intrinsics[:, 0, 2] == 2).all()
+
+
+def test_half_of_the_samples_change_colours_all_frames_alike_and_the_losses_see_none_of_it() -> None:
+    given = clips()
+    same = given.frames[:, :1].expand(-1, 3, -1, -1, -1)
+    batch = to_batch(Clips(same, given.exists, given.intrinsics, given.index), (-1, 1), "cpu", Augmentation(mirror=False))
+    torch.testing.assert_close(batch.target, same[:, 0] / 255)
+    changed = (batch.target_jittered != batch.target).flatten(1).any(1)
+    assert 3 <= changed.sum() <= 13
+    torch.testing.assert_close(batch.sources_jittered, batch.target_jittered[:, None].expand(-1, 2, -1, -1, -1))
+
+
+def test_a_sample_is_changed_in_the_same_way_in_whatever_batch_it_comes() -> None:
+    given = clips()
+    some = Clips(given.frames[5:9], given.exists[5:9], given.intrinsics[5:9], given.index[5:9])
+    whole, part = (to_batch(c, (-1, 1), "cpu", Augmentation(), 3, 11) for c in (given, some))
+    assert torch.equal(whole.target_jittered[5:9], part.target_jittered)
+
+
+def pixel(red: float, green: float, blue: float) -> Tensor:
+    return torch.tensor([red, green, blue])[:, None, None]
+
+
+def amount(value: float) -> Tensor:
+    return torch.tensor(value)[None, None, None]
+
+
+def test_each_change_of_colour_is_what_its_name_says() -> None:
+    colour = pixel(0.2, 0.4, 0.6)
+    torch.testing.assert_close(change_brightness(colour, amount(0.1)), pixel(0.22, 0.44, 0.66))
+    grey = 0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6
+    expected = pixel(*(grey + 1.2 * (c - grey) for c in (0.2, 0.4, 0.6)))
+    torch.testing.assert_close(change_saturation(colour, amount(0.2)), expected)
+    torch.testing.assert_close(change_contrast(colour, amount(0.2)), expected)  # one pixel is its own mean
+    assert change_brightness(pixel(1.0, 0.5, 0.0), amount(0.2)).max() == 1
+
+
+def test_hue_turns_as_in_hsv() -> None:
+    colours = torch.rand(50, 3)
+    turned = change_hue(colours.T[:, :, None], amount(0.07))[:, :, 0].T
+    for before, after in zip(colours.tolist(), turned.tolist(), strict=True):
+        hue, saturation, value = colorsys.rgb_to_hsv(*before)
+        torch.testing.assert_close(
+            torch.tensor(after), torch.tensor(colorsys.hsv_to_rgb((hue + 0.07) % 1, saturation, value)), atol=1e-5, rtol=0
+        )
+    torch.testing.assert_close(change_hue(pixel(0.3, 0.3, 0.3), amount(0.05)), pixel(0.3, 0.3, 0.3))
+
+
+def test_orders_differ_between_samples() -> None:
+    # brightness then contrast is not contrast then brightness: with one draw of amounts the order shows
+    frames = torch.rand(1, 1, 3, 4, 4)
+    u = torch.full((1, 10), 0.25)
+    u[0, 6:] = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    swapped = u.clone()
+    swapped[0, 6:8] = torch.tensor([0.2, 0.1])
+    assert not torch.equal(jitter(frames, u, Augmentation()), jitter(frames, swapped, Augmentation()))

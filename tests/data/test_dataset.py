@@ -1,0 +1,92 @@
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from mono2many.data.dataset import BatchOrder, ClipDataset, Preloaded, batches, collate, spread_out
+from mono2many.errors import InputError
+from mono2many.types import Clip, Frame
+
+
+class Numbers:
+    """A reader whose pictures say where they come from."""
+
+    def __init__(self, *lengths: int) -> None:
+        self.clips: Sequence[Clip] = [Clip(str(i), n) for i, n in enumerate(lengths)]
+        self.opened = 0
+
+    def frame(self, clip: int, index: int) -> Frame:
+        self.opened += 1
+        return Frame(torch.full((3, 2, 2), 10 * clip + index, dtype=torch.uint8), torch.eye(3))
+
+
+def test_a_sample_is_a_frame_with_its_neighbours_of_the_same_clip() -> None:
+    dataset = ClipDataset(Numbers(3, 4), (-1, 1))
+    assert len(dataset) == 7
+    sample = dataset[4]  # clip 1, frame 1
+    assert sample.frames[:, 0, 0, 0].tolist() == [11, 10, 12]
+    assert sample.exists.tolist() == [True, True, True]
+
+
+def test_at_the_ends_of_a_clip_a_neighbour_is_absent() -> None:
+    dataset = ClipDataset(Numbers(3, 4), (-1, 1))
+    assert dataset[0].exists.tolist() == [True, False, True]
+    assert dataset[2].exists.tolist() == [True, True, False]
+    assert dataset[2].frames[2].max() == 0
+
+
+def test_a_larger_frame_step_leaves_out_what_has_no_neighbour() -> None:
+    assert len(ClipDataset(Numbers(3, 6), (-3, 3))) == 6
+    with pytest.raises(InputError, match="smaller --frame-step"):
+        ClipDataset(Numbers(3), (-3, 3))
+
+
+def test_the_control_takes_its_sources_from_another_clip() -> None:
+    sample = ClipDataset(Numbers(4, 4), (-1, 1), shuffle_sources=True)[1]
+    assert sample.frames[:, 0, 0, 0].tolist() == [1, 10, 12]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_preloaded_frames_are_the_same_and_opened_once(workers: int) -> None:
+    reader, seen = Numbers(3, 4), []
+    loaded = Preloaded(reader, lambda done, total: seen.append((done, total)), workers)
+    for clip, listed in enumerate(reader.clips):
+        for index in range(listed.frames):
+            assert torch.equal(loaded.frame(clip, index).image, Numbers(3, 4).frame(clip, index).image)
+    assert seen[-1] == (7, 7)
+    assert reader.opened == (0 if workers else 7)
+
+
+def test_an_epoch_shows_every_sample_once_and_a_resumed_run_sees_what_it_would_have_seen() -> None:
+    order = list(BatchOrder(10, 3, seed=0, start=0, stop=9))
+    assert [len(batch) for batch in order] == [3] * 9
+    for epoch in range(3):
+        shown = [i for batch in order[3 * epoch : 3 * epoch + 3] for i in batch]
+        assert len(set(shown)) == 9  # the short last batch is dropped
+    assert list(BatchOrder(10, 3, seed=0, start=4, stop=9)) == order[4:]
+
+
+def test_processes_share_each_batch() -> None:
+    whole = list(BatchOrder(10, 4, 0, 0, 2))
+    shares = [list(BatchOrder(10, 4, 0, 0, 2, rank, 2)) for rank in (0, 1)]
+    for step in range(2):
+        assert sorted(shares[0][step] + shares[1][step]) == sorted(whole[step])
+
+
+def test_a_batch_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(InputError, match="--batch-size 12 is more than the 5 training samples"):
+        BatchOrder(5, 12, 0, 0, 1)
+
+
+def test_validation_looks_at_samples_spread_over_the_whole() -> None:
+    assert spread_out(100, 4, 3) == [[0, 25, 50], [75]]
+    assert spread_out(2, 4, 3) == [[0, 1]]
+
+
+def test_the_loader_gives_the_batches_of_the_order() -> None:
+    dataset = ClipDataset(Numbers(6, 6), (-1, 1))
+    order = BatchOrder(len(dataset), 4, 0, 0, 5)
+    for workers in (0, 2):
+        found = [clips.index.tolist() for clips in batches(dataset, order, workers, pin=False)]
+        assert found == list(order)
+    assert collate([dataset[0], dataset[1]]).depth is None

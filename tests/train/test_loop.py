@@ -1,0 +1,153 @@
+"""Whole runs, tiny: folders, resume, repetition, warnings, real footage."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from mono2many import load
+from mono2many.config import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig, from_json, recipe
+from mono2many.errors import InputError
+from mono2many.io.videos import VideoWriter
+from mono2many.train.loop import train
+
+
+def tiny(out: Path, **run: object) -> TrainConfig:
+    base = recipe("scratch")
+    return replace(
+        base,
+        data=replace(base.data, scenes=4, val_scenes=2, scene_frames=3, height=64, width=96, workers=0),
+        optim=replace(base.optim, steps=6, batch_size=4),
+        run=replace(base.run, name="tiny", out=str(out), log_every=2, picture_every=3, val_every=3, **run),  # type: ignore[arg-type]
+    )
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def events(folder: Path, kind: str) -> Sequence[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["event"] == kind]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tiny(tmp_path_factory.mktemp("runs"), precision="fp32"), quiet())
+
+
+def test_a_run_leaves_a_model_its_settings_its_log_and_its_checkpoints(run: Path) -> None:
+    names = {p.name for p in run.iterdir()}
+    assert names == {"model.safetensors", "config.json", "run.json", "log.jsonl", "tensorboard", "checkpoints", "best"}
+    assert [p.name for p in sorted((run / "checkpoints").iterdir())] == ["step-00000003.pt", "step-00000006.pt"]
+    made_by = json.loads((run / "run.json").read_text())["made_by"]
+    assert {"mono2many", "git", "torch", "python"} <= set(made_by)
+    assert [e["step"] for e in events(run, "train")] == [2, 4, 6]
+    assert [e["step"] for e in events(run, "val")] == [3, 6]
+    assert all(e["still"] > 0 and e["abs_rel"] > 0 for e in events(run, "val"))
+    predictor = load(run)
+    depth = predictor(torch.randint(0, 256, (3, 50, 70), dtype=torch.uint8))
+    assert depth.depth.shape == (50, 70)
+    assert load(run / "best").card == predictor.card
+
+
+def test_tensorboard_holds_scalars_and_the_six_pictures(run: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert set(board.Tags()["images"]) == {"image", "disparity", "warped_first", "warped_last", "error", "mask"}
+    assert {"train/loss", "train/samples_per_s", "val/abs_rel", "val/ratio_to_still"} <= set(board.Tags()["scalars"])
+
+
+def test_the_same_settings_make_the_same_weights_and_a_resumed_run_too(run: Path, tmp_path: Path) -> None:
+    again = replace(from_json(run / "run.json"), run=replace(from_json(run / "run.json").run, out=str(tmp_path)))
+    half = train(again, quiet())
+    whole = load_file(run / "model.safetensors")
+    assert all(torch.equal(v, load_file(half / "model.safetensors")[k]) for k, v in whole.items())
+    (half / "checkpoints" / "step-00000006.pt").unlink()  # as if it had been stopped after step 3
+    train(replace(again, run=replace(again.run, resume=True)), quiet())
+    assert all(torch.equal(v, load_file(half / "model.safetensors")[k]) for k, v in whole.items())
+
+
+def test_another_run_is_not_overwritten_and_nothing_is_not_resumed(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds a run already: add --resume"):
+        train(tiny(run.parent), quiet())
+    with pytest.raises(InputError, match="no checkpoint in"):
+        train(tiny(tmp_path, resume=True), quiet())
+
+
+def test_fine_tuning_starts_from_the_weights_of_a_folder(run: Path, tmp_path: Path) -> None:
+    config = tiny(tmp_path, start_from=str(run), precision="fp32")
+    frozen = replace(config, optim=replace(config.optim, learning_rate=1e-30, steps=1))
+    tuned = load_file(train(frozen, quiet()) / "model.safetensors")
+    start = load_file(run / "model.safetensors")
+    key = "depth.decoder.heads.0.weight"
+    torch.testing.assert_close(tuned[key], start[key])
+
+
+def test_a_collapse_is_named_on_the_terminal_and_in_the_log(tmp_path: Path) -> None:
+    console = quiet()
+    config = tiny(tmp_path)
+    flat = replace(config, optim=replace(config.optim, learning_rate=1e-30), loss=replace(config.loss, smoothness=0.0))
+    folder = train(flat, console)
+    assert isinstance(console.file, io.StringIO)
+    assert events(folder, "warning")
+    assert "--frame-step" in console.file.getvalue()
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_a_remedy(tmp_path: Path) -> None:
+    config = tiny(tmp_path, precision="fp32")
+    wild = replace(config, optim=replace(config.optim, learning_rate=1e30, warm_up=0.0, optimiser="adam"))
+    with pytest.raises(InputError, match=r"not finite at step \d.*--learning-rate"):
+        train(wild, quiet())
+
+
+def test_the_supervised_and_the_other_clips_control_run(tmp_path: Path) -> None:
+    for control in ("supervised", "other-clips"):
+        config = replace(tiny(tmp_path / control), control=control)
+        assert (train(config, quiet()) / "model.safetensors").exists()
+
+
+def test_a_film_and_a_folder_train_together_with_cameras_of_their_own(tmp_path: Path) -> None:
+    from mono2many.io.images import write_image
+
+    with VideoWriter(tmp_path / "film.mp4", 10.0) as film:
+        for i in range(20):
+            film.write(torch.randint(0, 255, (3, 48, 80), dtype=torch.uint8).roll(i, -1))
+    (tmp_path / "folder").mkdir()
+    for i in range(10):
+        write_image(tmp_path / "folder" / f"{i}.png", torch.randint(0, 255, (3, 40, 60), dtype=torch.uint8))
+    for name, (width, height) in {"film": (80, 48), "folder": (60, 40)}.items():
+        camera = {"width": width, "height": height, "fx": 50.0, "fy": 50.0, "cx": width / 2, "cy": height / 2}
+        (tmp_path / f"{name}.json").write_text(json.dumps(camera))
+    base = tiny(tmp_path)
+    data = DataConfig(
+        datatype="video",
+        data=(str(tmp_path / "film.mp4"), str(tmp_path / "folder")),
+        camera=(str(tmp_path / "film.json"), str(tmp_path / "folder.json")),
+        height=64,
+        width=96,
+        hold_out=0.3,
+        workers=0,
+    )
+    folder = train(replace(base, data=data), quiet())
+    assert [set(e) >= {"photometric", "still"} and "abs_rel" not in e for e in events(folder, "val")] == [True, True]
+
+
+def test_the_papers_networks_take_a_step_through_the_loop(tmp_path: Path) -> None:
+    base = tiny(tmp_path, precision="bf16")
+    model = ModelConfig(encoder_weights="none", pose_type="shared")
+    config = replace(base, model=model, optim=OptimConfig(steps=2, batch_size=2), run=replace(base.run, val_every=2))
+    config = replace(config, loss=recipe("reference").loss)
+    assert (train(config, quiet()) / "model.safetensors").exists()
+
+
+def test_run_config_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--name must be the name of a folder"):
+        RunConfig(name="../else")
