@@ -12,7 +12,15 @@ from typing import Any, TypeVar, get_args
 import tyro
 
 from mono2many import __version__
-from mono2many.config import EvaluateConfig, PredictConfig, Recipe, TrainConfig, from_json, recipe
+from mono2many.config import (
+    EvaluateConfig,
+    PredictConfig,
+    Recipe,
+    StreetConfig,
+    TrainConfig,
+    from_json,
+    recipe,
+)
 from mono2many.errors import InputError
 
 Config = TypeVar("Config")
@@ -24,6 +32,7 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the 
   train      learn depth from videos, folders of images, or the embedded street
   evaluate   score a model: depth metrics, or how well it explains unseen frames
   predict    depth of images, folders and videos
+  street     the embedded street as a film with its camera file, to try things on
 """
 
 
@@ -39,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name, rest = arguments[0], arguments[1:]
     try:
         if name not in COMMANDS:
-            raise InputError(f"unknown command {name!r}{_nearest(name, COMMANDS)}; mono2many --help lists them")
+            raise InputError(
+                f"unknown command {name!r}{_nearest(name, COMMANDS)}; mono2many --help lists them"
+            )
         COMMANDS[name](rest)
     except InputError as error:
         print(f"mono2many{' ' + name if name in COMMANDS else ''}: {error}", file=sys.stderr)
@@ -76,14 +87,27 @@ def _predict(arguments: list[str]) -> None:
     from mono2many.predict.predictor import load
 
     predictor = load(config.model, config.device)
-    written = predict_files(
-        predictor, config.inputs, config.out, config.save, config.flip, config.batch_size
-    )
+    written = predict_files(predictor, config.inputs, config.out, config.save, config.flip, config.batch_size)
     unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
     print(f"{len(written)} files in {config.out}; depth is {unit}")
 
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {"train": _train, "evaluate": _evaluate, "predict": _predict}
+def _street(arguments: list[str]) -> None:
+    config = parse(StreetConfig, "mono2many street", arguments)
+    from mono2many.data.film import write_film
+    from mono2many.data.synthetic import StreetSettings
+
+    settings = StreetSettings(frames=config.frames, height=config.height, width=config.width)
+    film, camera = write_film(config.film, settings, scene=config.scene)
+    print(f"{film} and its camera {camera}")
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "predict": _predict,
+    "street": _street,
+}
 
 
 def parse(kind: type[Config], program: str, arguments: list[str], default: Config | None = None) -> Config:

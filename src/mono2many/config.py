@@ -29,7 +29,7 @@ class DataConfig:
     data: tuple[str, ...] = ()
     """Video files or folders of images (datatype video)."""
     camera: tuple[str, ...] = ()
-    """Camera file (JSON: fx fy cx cy width height, optional distortion): one for all of --data, or one each."""
+    """Camera file (JSON: fx fy cx cy width height, optional distortion): one for all --data, or one each."""
     fov: float | None = None
     """Horizontal field of view in degrees, where there is no camera file."""
     height: int = 192
@@ -62,7 +62,9 @@ class DataConfig:
         _at_least("--scenes", self.scenes, 1)
         _at_least("--val-scenes", self.val_scenes, 1)
         if self.scene_frames < 3:
-            raise InputError(f"--scene-frames must be at least 3 (a frame and two neighbours), got {self.scene_frames}")
+            raise InputError(
+                f"--scene-frames must be at least 3 (a frame and two neighbours), got {self.scene_frames}"
+            )
         if not 0 < self.hold_out < 1:
             raise InputError(f"--hold-out is a share between 0 and 1, got {self.hold_out}; try 0.1")
         if self.fov is not None and not 5 <= self.fov < 175:
@@ -123,7 +125,7 @@ class ModelConfig:
             raise InputError(f"--scales must be 1 to 4, got {self.scales}")
         if not 0 < self.min_depth < self.max_depth:
             raise InputError(
-                f"--min-depth must be positive and below --max-depth, got {self.min_depth} and {self.max_depth}"
+                f"--min-depth must be above 0 and below --max-depth, got {self.min_depth} and {self.max_depth}"
             )
 
 
@@ -133,7 +135,7 @@ class LossConfig:
 
     multi_scale: Literal["full", "own", "coarse-to-fine"] = "full"
     """Where each disparity map is judged. full: at full size. own: at its own size (v1). coarse-to-fine: the
-    finest map, pooled, on a pyramid that grows from 1/4 to 1/2 to 1 in the course of training."""
+    finest map, pooled, on a pyramid that grows from 1/4 to 1/2 to 1 as training goes on."""
     ssim: bool = True
     """Structural similarity beside the absolute difference."""
     automask: bool = True
@@ -229,7 +231,9 @@ class RunConfig:
         if self.val_every is not None:
             _at_least("--val-every", self.val_every, 1)
         if not self.name or "/" in self.name or self.name.startswith("."):
-            raise InputError(f"--name must be the name of a folder, got {self.name!r}; --out says where it is")
+            raise InputError(
+                f"--name must be the name of a folder, got {self.name!r}; --out says where it is"
+            )
 
 
 @dataclass(frozen=True)
@@ -330,7 +334,7 @@ class PredictConfig:
     """Folder to write to."""
     save: tuple[Literal["npy", "png16", "colour", "video"], ...] = ()
     """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as a
-    picture. video: input and disparity side by side. By default the first three for images, video for videos."""
+    picture. video: input and disparity side by side. Default: the first three for images, video for videos."""
     flip: bool = False
     """Also predict the mirrored image and blend: slower, slightly better."""
     batch_size: int = 4
@@ -340,6 +344,23 @@ class PredictConfig:
         if not self.inputs:
             raise InputError("nothing to predict: name image files, folders or videos")
         _at_least("--batch-size", self.batch_size, 1)
+
+
+@dataclass(frozen=True)
+class StreetConfig:
+    """Write the embedded street as a film with its camera file: footage to try things on."""
+
+    film: tyro.conf.Positional[str]
+    """The film to write (.mp4); the camera file goes beside it (.json)."""
+    frames: int = 60
+    height: int = 192
+    width: int = 640
+    scene: int = 0
+    """Which street; neither training nor validation sees any of these."""
+
+    def __post_init__(self) -> None:
+        _at_least("--frames", self.frames, 3)
+        _at_least("--scene", self.scene, 0)
 
 
 def from_json(path: str | Path) -> TrainConfig:

@@ -128,4 +128,3 @@ class Report:
 
     scalars: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
     pictures: dict[str, Float[Tensor, "B C H W"]] = field(default_factory=dict)
-

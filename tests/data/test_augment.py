@@ -20,7 +20,9 @@ def clips(count: int = 16) -> Clips:
     frames = torch.randint(0, 256, (count, 3, 3, 4, 6), dtype=torch.uint8)
     camera = intrinsics_matrix(5.0, 5.0, 2.0, 1.5).expand(count, 3, 3, 3)
     depth = torch.rand(count, 4, 6)
-    return Clips(frames, torch.ones(count, 3, dtype=torch.bool), camera, torch.arange(count), depth, depth > 0.5)
+    return Clips(
+        frames, torch.ones(count, 3, dtype=torch.bool), camera, torch.arange(count), depth, depth > 0.5
+    )
 
 
 def test_without_augmentation_pictures_are_the_frames_over_255() -> None:
@@ -56,11 +58,15 @@ def test_the_reference_leaves_the_principal_point() -> None:
 def test_half_of_the_samples_change_colours_all_frames_alike_and_the_losses_see_none_of_it() -> None:
     given = clips()
     same = given.frames[:, :1].expand(-1, 3, -1, -1, -1)
-    batch = to_batch(Clips(same, given.exists, given.intrinsics, given.index), (-1, 1), "cpu", Augmentation(mirror=False))
+    batch = to_batch(
+        Clips(same, given.exists, given.intrinsics, given.index), (-1, 1), "cpu", Augmentation(mirror=False)
+    )
     torch.testing.assert_close(batch.target, same[:, 0] / 255)
     changed = (batch.target_jittered != batch.target).flatten(1).any(1)
     assert 3 <= changed.sum() <= 13
-    torch.testing.assert_close(batch.sources_jittered, batch.target_jittered[:, None].expand(-1, 2, -1, -1, -1))
+    torch.testing.assert_close(
+        batch.sources_jittered, batch.target_jittered[:, None].expand(-1, 2, -1, -1, -1)
+    )
 
 
 def test_a_sample_is_changed_in_the_same_way_in_whatever_batch_it_comes() -> None:
@@ -94,7 +100,10 @@ def test_hue_turns_as_in_hsv() -> None:
     for before, after in zip(colours.tolist(), turned.tolist(), strict=True):
         hue, saturation, value = colorsys.rgb_to_hsv(*before)
         torch.testing.assert_close(
-            torch.tensor(after), torch.tensor(colorsys.hsv_to_rgb((hue + 0.07) % 1, saturation, value)), atol=1e-5, rtol=0
+            torch.tensor(after),
+            torch.tensor(colorsys.hsv_to_rgb((hue + 0.07) % 1, saturation, value)),
+            atol=1e-5,
+            rtol=0,
         )
     torch.testing.assert_close(change_hue(pixel(0.3, 0.3, 0.3), amount(0.05)), pixel(0.3, 0.3, 0.3))
 

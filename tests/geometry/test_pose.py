@@ -23,7 +23,9 @@ def test_a_motion_and_its_inverse_cancel_and_names_meet() -> None:
     b_from_a = transform_from_pose(torch.randn(5, 3), torch.randn(5, 3))
     c_from_b = transform_from_pose(torch.randn(5, 3), torch.randn(5, 3))
     a_from_c = invert(c_from_b @ b_from_a)
-    torch.testing.assert_close(a_from_c @ c_from_b @ b_from_a, torch.eye(4).expand(5, 4, 4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        a_from_c @ c_from_b @ b_from_a, torch.eye(4).expand(5, 4, 4), atol=1e-5, rtol=0
+    )
 
 
 def test_points_are_turned_first_and_shifted_after() -> None:

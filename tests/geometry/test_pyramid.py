@@ -12,7 +12,7 @@ def test_a_level_is_the_mean_of_two_by_two() -> None:
 
 
 def test_sources_are_halved_with_their_batch_axes_kept() -> None:
-    assert [tuple(l.shape) for l in image_pyramid(torch.rand(2, 4, 3, 8, 16), 3)] == [
+    assert [tuple(level.shape) for level in image_pyramid(torch.rand(2, 4, 3, 8, 16), 3)] == [
         (2, 4, 3, 8, 16),
         (2, 4, 3, 4, 8),
         (2, 4, 3, 2, 4),
@@ -32,7 +32,9 @@ def test_lanczos_agrees_with_pillow() -> None:
     picture = torch.rand(32, 48)
     theirs = Image.fromarray(picture.numpy()).resize((24, 16), Image.Resampling.LANCZOS)
     ours = halve_lanczos(picture[None, None])[0, 0]
-    torch.testing.assert_close(ours, torch.tensor(theirs.get_flattened_data()).view(16, 24).clamp(0, 1), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        ours, torch.tensor(theirs.get_flattened_data()).view(16, 24).clamp(0, 1), atol=1e-5, rtol=0
+    )
 
 
 def test_a_levels_camera_keeps_the_pictures_corner_and_the_plain_one_does_not() -> None:

@@ -28,14 +28,21 @@ def test_plain_grey_against_plain_grey_is_the_formula_of_means_alone() -> None:
 
 
 def test_without_ssim_the_error_is_the_mean_absolute_difference() -> None:
-    view, target = torch.zeros(1, 3, 4, 4), torch.tensor([0.1, 0.2, 0.6])[None, :, None, None].expand(1, 3, 4, 4)
-    torch.testing.assert_close(photometric_error(view, patches(target), ssim=False), torch.full((1, 4, 4), 0.3))
+    view, target = (
+        torch.zeros(1, 3, 4, 4),
+        torch.tensor([0.1, 0.2, 0.6])[None, :, None, None].expand(1, 3, 4, 4),
+    )
+    torch.testing.assert_close(
+        photometric_error(view, patches(target), ssim=False), torch.full((1, 4, 4), 0.3)
+    )
 
 
 def test_a_box_in_the_corner_counts_the_reflected_pixels() -> None:
     picture = torch.arange(9.0).view(1, 3, 3)
     # around (0, 0) the reflection has rows 1 0 1 and columns 1 0 1
-    torch.testing.assert_close(box_mean(picture)[0, 0, 0], torch.tensor((4 + 3 + 4 + 1 + 0 + 1 + 4 + 3 + 4) / 9))
+    torch.testing.assert_close(
+        box_mean(picture)[0, 0, 0], torch.tensor((4 + 3 + 4 + 1 + 0 + 1 + 4 + 3 + 4) / 9)
+    )
 
 
 def test_the_fast_path_equals_the_plain_one_in_values_and_gradients() -> None:

@@ -16,7 +16,9 @@ def test_a_step_costs_its_height_over_the_mean_and_less_at_a_picture_edge() -> N
 
 def test_twice_the_disparity_is_as_smooth() -> None:
     sigmoid, image = torch.rand(1, 6, 8), torch.rand(1, 3, 6, 8)
-    for once, twice in zip(edge_aware_smoothness(sigmoid, image), edge_aware_smoothness(2 * sigmoid, image), strict=True):
+    for once, twice in zip(
+        edge_aware_smoothness(sigmoid, image), edge_aware_smoothness(2 * sigmoid, image), strict=True
+    ):
         torch.testing.assert_close(once, twice, rtol=1e-5, atol=1e-6)
 
 

@@ -19,7 +19,9 @@ from mono2many.models.encoder import make_encoder
         ("light", (24, 32, 64, 96, 160)),
     ],
 )
-def test_features_have_the_strides_2_to_32_and_the_promised_channels(name: str, channels: tuple[int, ...]) -> None:
+def test_features_have_the_strides_2_to_32_and_the_promised_channels(
+    name: str, channels: tuple[int, ...]
+) -> None:
     encoder = make_encoder(name).eval()
     assert encoder.channels == channels
     features = encoder(torch.rand(1, 3, 64, 96))

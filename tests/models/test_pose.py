@@ -9,8 +9,10 @@ from mono2many.models.pose import PoseInput, PoseNet, PoseType, source_from_targ
 @pytest.mark.parametrize("pose_type", ["separate", "shared", "posecnn", "light"])
 @pytest.mark.parametrize("pose_input", ["pairs", "all"])
 def test_every_variant_gives_one_small_motion_per_source(pose_type: PoseType, pose_input: PoseInput) -> None:
-    model = MonoDepth(MonoArchitecture("light", "light", pose_type=pose_type, pose_input=pose_input, pose_encoder="light"))
-    sigmoids, motion, masks = model(torch.rand(2, 3, 64, 96), torch.rand(2, 2, 3, 64, 96), (-1, 1))
+    model = MonoDepth(
+        MonoArchitecture("light", "light", pose_type=pose_type, pose_input=pose_input, pose_encoder="light")
+    )
+    _, motion, masks = model(torch.rand(2, 3, 64, 96), torch.rand(2, 2, 3, 64, 96), (-1, 1))
     assert motion[0].shape == motion[1].shape == (2, 2, 3)
     assert motion[0].abs().max() < 0.1
     assert masks is None
@@ -22,7 +24,9 @@ def test_pairs_enter_in_temporal_order_and_earlier_sources_are_inverted() -> Non
     net = PoseNet("light").eval()
     target, source = torch.rand(1, 3, 64, 64), torch.rand(1, 1, 3, 64, 64)
     turn, shift = net(target, source, (1,))  # the pair (target, source)
-    back_turn, back_shift = net(source[:, 0], target[:, None], (-1,))  # the same pair, seen from the later frame
+    back_turn, back_shift = net(
+        source[:, 0], target[:, None], (-1,)
+    )  # the same pair, seen from the later frame
     torch.testing.assert_close((turn, shift), (back_turn, back_shift))
     later = source_from_target((turn, shift), (1,), "pairs")
     torch.testing.assert_close(later, transform_from_pose(turn, shift))
@@ -47,7 +51,12 @@ def test_the_papers_pose_head_has_the_papers_channels() -> None:
     trunk = PoseNet("separate", encoder="resnet18").trunk
     convs = [m for m in trunk.modules() if isinstance(m, torch.nn.Conv2d)]
     assert convs[0].in_channels == 6
-    assert [(c.in_channels, c.out_channels) for c in convs[-4:]] == [(512, 256), (256, 256), (256, 256), (256, 12)]
+    assert [(c.in_channels, c.out_channels) for c in convs[-4:]] == [
+        (512, 256),
+        (256, 256),
+        (256, 256),
+        (256, 12),
+    ]
     shared = PoseNet("shared", depth_encoder_channels=512).trunk
     assert [m.out_channels for m in shared.modules() if isinstance(m, torch.nn.Conv2d)] == [256, 256, 256, 6]
     cnn = [m for m in PoseNet("posecnn").trunk.modules() if isinstance(m, torch.nn.Conv2d)]

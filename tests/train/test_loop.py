@@ -44,8 +44,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_a_model_its_settings_its_log_and_its_checkpoints(run: Path) -> None:
     names = {p.name for p in run.iterdir()}
-    assert names == {"model.safetensors", "config.json", "run.json", "log.jsonl", "tensorboard", "checkpoints", "best"}
-    assert [p.name for p in sorted((run / "checkpoints").iterdir())] == ["step-00000003.pt", "step-00000006.pt"]
+    assert names == {
+        "model.safetensors",
+        "config.json",
+        "run.json",
+        "log.jsonl",
+        "tensorboard",
+        "checkpoints",
+        "best",
+    }
+    assert [p.name for p in sorted((run / "checkpoints").iterdir())] == [
+        "step-00000003.pt",
+        "step-00000006.pt",
+    ]
     made_by = json.loads((run / "run.json").read_text())["made_by"]
     assert {"mono2many", "git", "torch", "python"} <= set(made_by)
     assert [e["step"] for e in events(run, "train")] == [2, 4, 6]
@@ -61,12 +72,23 @@ def test_tensorboard_holds_scalars_and_the_six_pictures(run: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     board = EventAccumulator(str(run / "tensorboard")).Reload()
-    assert set(board.Tags()["images"]) == {"image", "disparity", "warped_first", "warped_last", "error", "mask"}
-    assert {"train/loss", "train/samples_per_s", "val/abs_rel", "val/ratio_to_still"} <= set(board.Tags()["scalars"])
+    assert set(board.Tags()["images"]) == {
+        "image",
+        "disparity",
+        "warped_first",
+        "warped_last",
+        "error",
+        "mask",
+    }
+    assert {"train/loss", "train/samples_per_s", "val/abs_rel", "val/ratio_to_still"} <= set(
+        board.Tags()["scalars"]
+    )
 
 
 def test_the_same_settings_make_the_same_weights_and_a_resumed_run_too(run: Path, tmp_path: Path) -> None:
-    again = replace(from_json(run / "run.json"), run=replace(from_json(run / "run.json").run, out=str(tmp_path)))
+    again = replace(
+        from_json(run / "run.json"), run=replace(from_json(run / "run.json").run, out=str(tmp_path))
+    )
     half = train(again, quiet())
     whole = load_file(run / "model.safetensors")
     assert all(torch.equal(v, load_file(half / "model.safetensors")[k]) for k, v in whole.items())
@@ -94,7 +116,9 @@ def test_fine_tuning_starts_from_the_weights_of_a_folder(run: Path, tmp_path: Pa
 def test_a_collapse_is_named_on_the_terminal_and_in_the_log(tmp_path: Path) -> None:
     console = quiet()
     config = tiny(tmp_path)
-    flat = replace(config, optim=replace(config.optim, learning_rate=1e-30), loss=replace(config.loss, smoothness=0.0))
+    flat = replace(
+        config, optim=replace(config.optim, learning_rate=1e-30), loss=replace(config.loss, smoothness=0.0)
+    )
     folder = train(flat, console)
     assert isinstance(console.file, io.StringIO)
     assert events(folder, "warning")
@@ -137,13 +161,18 @@ def test_a_film_and_a_folder_train_together_with_cameras_of_their_own(tmp_path: 
         workers=0,
     )
     folder = train(replace(base, data=data), quiet())
-    assert [set(e) >= {"photometric", "still"} and "abs_rel" not in e for e in events(folder, "val")] == [True, True]
+    assert [set(e) >= {"photometric", "still"} and "abs_rel" not in e for e in events(folder, "val")] == [
+        True,
+        True,
+    ]
 
 
 def test_the_papers_networks_take_a_step_through_the_loop(tmp_path: Path) -> None:
     base = tiny(tmp_path, precision="bf16")
     model = ModelConfig(encoder_weights="none", pose_type="shared")
-    config = replace(base, model=model, optim=OptimConfig(steps=2, batch_size=2), run=replace(base.run, val_every=2))
+    config = replace(
+        base, model=model, optim=OptimConfig(steps=2, batch_size=2), run=replace(base.run, val_every=2)
+    )
     config = replace(config, loss=recipe("reference").loss)
     assert (train(config, quiet()) / "model.safetensors").exists()
 

@@ -42,7 +42,9 @@ VARIANTS = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("progress", [0.0, 0.7])
-def test_every_variant_has_a_finite_loss_that_moves_depth_and_pose(batch: Batch, name: str, progress: float) -> None:
+def test_every_variant_has_a_finite_loss_that_moves_depth_and_pose(
+    batch: Batch, name: str, progress: float
+) -> None:
     m = VARIANTS[name].model
     architecture = replace(
         LIGHT,
@@ -63,7 +65,9 @@ def test_every_variant_has_a_finite_loss_that_moves_depth_and_pose(batch: Batch,
         assert all(g.isfinite().all() for g in grads)
         assert sum(g.abs().sum() for g in grads) > 0
     assert set(report.pictures) == {"image", "disparity", "warped_first", "warped_last", "error", "mask"}
-    assert {"photometric", "smoothness", "still", "sigmoid", "disparity_variation", "translation"} <= set(report.scalars)
+    assert {"photometric", "smoothness", "still", "sigmoid", "disparity_variation", "translation"} <= set(
+        report.scalars
+    )
 
 
 def test_a_step_repeats_itself_and_changes_nothing_it_was_given(batch: Batch) -> None:
@@ -77,13 +81,20 @@ def test_a_step_repeats_itself_and_changes_nothing_it_was_given(batch: Batch) ->
 
 def test_coarse_to_fine_begins_at_a_quarter_and_ends_at_full_size() -> None:
     config = recipe("scratch")
-    levels = [[level for _, level in plan_at(config, LIGHT, p).heads] for p in (0.0, 0.19, 0.2, 0.59, 0.6, 0.99)]
+    levels = [
+        [level for _, level in plan_at(config, LIGHT, p).heads] for p in (0.0, 0.19, 0.2, 0.59, 0.6, 0.99)
+    ]
     assert levels == [[2], [2], [1, 2], [1, 2], [0, 1], [0, 1]]
 
 
 def test_the_late_auto_mask_sets_in_where_it_is_told_to() -> None:
     config = TrainConfig(loss=LossConfig(automask_from=0.5))
-    assert [plan_at(config, LIGHT, p).terms.automask for p in (0.0, 0.49, 0.5, 1.0)] == [False, False, True, True]
+    assert [plan_at(config, LIGHT, p).terms.automask for p in (0.0, 0.49, 0.5, 1.0)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_exact_depth_is_the_supervised_controls_optimum(batch: Batch) -> None:

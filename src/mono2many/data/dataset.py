@@ -64,7 +64,9 @@ class ClipDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         clip, at = self.places[index]
         target = self.reader.frame(clip, at)
-        other = (clip + len(self.reader.clips) // 2) % len(self.reader.clips) if self.shuffle_sources else clip
+        other = (
+            (clip + len(self.reader.clips) // 2) % len(self.reader.clips) if self.shuffle_sources else clip
+        )
         limit = self.reader.clips[other].frames
         frames = [target] + [
             self.reader.frame(other, at + offset) if 0 <= at + offset < limit else None
@@ -145,8 +147,8 @@ def spread_out(length: int, most: int, batch_size: int) -> list[list[int]]:
 def batches(dataset: ClipDataset, order: Iterable[list[int]], workers: int, pin: bool) -> DataLoader[Clips]:
     """A loader that keeps `workers` processes ahead of the device (0: in this process)."""
     return DataLoader(
-        dataset,
-        batch_sampler=order,  # type: ignore[arg-type]
+        dataset,  # type: ignore[arg-type]
+        batch_sampler=order,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=pin,

@@ -83,7 +83,12 @@ def _errors(prediction: Prediction, constants: Sequence[float]) -> Float[Tensor,
     """Per image: predicted, still, and one column per constant, on the pixels that the prediction sees."""
     batch, depth, moved = prediction.batch, prediction.depth, prediction.source_from_target
     level = pyramid_level(
-        batch.target, batch.sources, batch.source_exists, batch.intrinsics, batch.source_intrinsics, MonoTerms()
+        batch.target,
+        batch.sources,
+        batch.source_exists,
+        batch.intrinsics,
+        batch.source_intrinsics,
+        MonoTerms(),
     )
     views, seen = synthesise(depth, moved, level)
     counts = batch.source_exists[..., None, None].expand_as(seen)

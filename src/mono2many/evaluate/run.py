@@ -58,7 +58,8 @@ def _against_depth(
     known = open_reader(SourceSettings(**data.source(config.guess_scenes)), "train")
     training = (known.frame(clip, 0) for clip in range(len(known.clips)))
     guessed = guesses(
-        track(training, "the no-learning guesses", config.guess_scenes, console=console, transient=True), protocol
+        track(training, "the no-learning guesses", config.guess_scenes, console=console, transient=True),
+        protocol,
     )
 
     def predict(image: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """The one file that knows the pixel convention: centres at integers, (0, 0) top left, x before y.
 
-    points_target = backproject(depth, K_target)            where each target pixel is in space
-    pixels, z     = project(transform(source_from_target, points_target), K_source)
-    view, inside  = sample(source, pixels)                  what the source shows there
+points_target = backproject(depth, K_target)            where each target pixel is in space
+pixels, z     = project(transform(source_from_target, points_target), K_source)
+view, inside  = sample(source, pixels)                  what the source shows there
 """
 
 import torch

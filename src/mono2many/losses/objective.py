@@ -1,8 +1,8 @@
 """The MonoDepth objective: weights and reductions, once. Godard et al. 2019, sec. 3.
 
-    image pyramid -> per level: target patches, error of the un-warped sources (each computed once)
-    per head:  sigmoid -> depth -> warp every source -> photometric error -> best source -> mean over pixels
-               + smoothness * 1e-3 / 2^scale;  loss = mean over heads
+image pyramid -> per level: target patches, error of the un-warped sources (each computed once)
+per head:  sigmoid -> depth -> warp every source -> photometric error -> best source -> mean over pixels
+           + smoothness * 1e-3 / 2^scale;  loss = mean over heads
 """
 
 from collections.abc import Mapping, Sequence
@@ -141,7 +141,7 @@ def mean_over_kept(values: Float[Tensor, "*shape"], kept: Bool[Tensor, "*shape"]
 def _head_loss(
     head: Head, level: Level, exists: Tensor, terms: MonoTerms
 ) -> tuple[dict[str, Tensor], Synthesis]:
-    size = level.still.shape[-2:]
+    size = (level.still.shape[-2], level.still.shape[-1])
     sigmoid = resize_map(head.sigmoid, size)
     depth = depth_from_sigmoid(sigmoid, terms.min_depth, terms.max_depth)
     views, seen = synthesise(depth, head.source_from_target, level)

@@ -40,7 +40,9 @@ def save_model(folder: str | Path, model: MonoDepth, card: ModelCard) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, "model": "mono", **asdict(card)}, indent=2)
+    text = json.dumps(
+        {"format": FORMAT, "format_version": FORMAT_VERSION, "model": "mono", **asdict(card)}, indent=2
+    )
     write_atomically(folder / "model.safetensors", lambda path: save_file(weights, path, {"format": "pt"}))
     write_atomically(folder / "config.json", lambda path: path.write_text(text + "\n"))
 
@@ -63,9 +65,13 @@ def load_weights(model: MonoDepth, folder: str | Path) -> None:
     try:
         weights = load_file(path)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; a model folder holds model.safetensors and config.json") from error
+        raise InputError(
+            f"{path}: no such file; a model folder holds model.safetensors and config.json"
+        ) from error
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: damaged or cut short ({error}); copy it again or use a checkpoint") from error
+        raise InputError(
+            f"{path}: damaged or cut short ({error}); copy it again or use a checkpoint"
+        ) from error
     wanted = model.state_dict()
     missing, extra = wanted.keys() - weights.keys(), weights.keys() - wanted.keys()
     misfits = [k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape]
@@ -73,7 +79,7 @@ def load_weights(model: MonoDepth, folder: str | Path) -> None:
         first = sorted([*missing, *extra, *misfits])[0]
         raise InputError(
             f"{path}: not the weights of these networks ({len(missing)} missing, {len(extra)} unknown, "
-            f"{len(misfits)} of another shape; first: {first}); are the model flags those it was trained with?"
+            f"{len(misfits)} of another shape; first: {first}); are the flags those it was trained with?"
         )
     model.load_state_dict(weights)
 
@@ -84,11 +90,13 @@ def read_card(folder: str | Path) -> ModelCard:
     try:
         raw = json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; --model wants a folder that `mono2many train` wrote") from error
+        raise InputError(
+            f"{path}: no such file; --model wants a folder that `mono2many train` wrote"
+        ) from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: unreadable or cut short ({error})") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise InputError(f"{path}: not a mono2many model (no \"format\": \"{FORMAT}\")")
+        raise InputError(f'{path}: not a mono2many model (no "format": "{FORMAT}")')
     if raw.get("format_version") != FORMAT_VERSION:
         raise InputError(
             f"{path}: format version {raw.get('format_version')}, this program reads {FORMAT_VERSION}; "
@@ -100,7 +108,9 @@ def read_card(folder: str | Path) -> ModelCard:
         architecture = MonoArchitecture(**_known(MonoArchitecture, raw["architecture"]))
         return ModelCard(architecture, **_known(ModelCard, raw, without="architecture"))
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: a setting is missing or unknown ({error}); copy the folder again") from error
+        raise InputError(
+            f"{path}: a setting is missing or unknown ({error}); copy the folder again"
+        ) from error
 
 
 def _known(kind: type, raw: Mapping[str, Any], without: str = "") -> dict[str, Any]:
@@ -122,15 +132,17 @@ def load_training_state(path: Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise InputError(f"{path}: not a readable checkpoint ({type(error).__name__}); remove it to resume "
-                         "from the one before") from error
+        raise InputError(
+            f"{path}: not a readable checkpoint ({type(error).__name__}); remove it to resume "
+            "from the one before"
+        ) from error
     if not isinstance(state, dict) or not {"model", "optimiser", "step"} <= state.keys():
         raise InputError(f"{path}: not a training checkpoint of mono2many")
     return state
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside `path`, flush to the disk, then rename: a reader sees the old file or the whole new one."""
+    """Write beside `path`, flush to the disk, rename: a reader sees the old file or the whole new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(temporary)

@@ -42,7 +42,9 @@ class DepthNet(nn.Module):
         a = architecture
         self.encoder = make_encoder(a.encoder, encoder_weights)
         self.decoder = _decoder(a, self.encoder.channels, outputs=1)
-        self.mask_decoder = _decoder(a, self.encoder.channels, outputs=a.sources) if a.predictive_mask else None
+        self.mask_decoder = (
+            _decoder(a, self.encoder.channels, outputs=a.sources) if a.predictive_mask else None
+        )
         self.register_buffer("min_depth", torch.tensor(a.min_depth))
         self.register_buffer("max_depth", torch.tensor(a.max_depth))
 
@@ -63,7 +65,12 @@ class MonoDepth(nn.Module):
         self.depth = DepthNet(a, encoder_weights)
         pose_weights = encoder_weights if a.pose_encoder == a.encoder else "none"
         self.pose = PoseNet(
-            a.pose_type, a.pose_input, a.sources, a.pose_encoder, pose_weights, self.depth.encoder.channels[-1]
+            a.pose_type,
+            a.pose_input,
+            a.sources,
+            a.pose_encoder,
+            pose_weights,
+            self.depth.encoder.channels[-1],
         )
 
     def forward(

@@ -24,6 +24,9 @@ Motion = tuple[Float[Tensor, "B S 3"], Float[Tensor, "B S 3"]]
 OUTPUT_SCALE = 0.01
 """Motions start near zero, where the photometric error can lead."""
 
+POSECNN_WIDTHS = (16, 32, 64, 128, 256, 256, 256)
+LIGHT_POSE_WIDTHS = (16, 32, 64, 128, 128, 128)
+
 
 class PoseNet(nn.Module):
     """Camera motion between the target and each source. `pose_input` "all" fixes their number."""
@@ -48,11 +51,9 @@ class PoseNet(nn.Module):
         elif pose_type == "shared":
             self.trunk = SharedTrunk(depth_encoder_channels, frames, motions)
         elif pose_type == "posecnn":
-            kernels, widths = (7, 5, 3, 3, 3, 3, 3), (16, 32, 64, 128, 256, 256, 256)
-            self.trunk = StridedTrunk(3 * frames, widths, kernels, motions, batch_norm=False)
+            self.trunk = StridedTrunk(3 * frames, POSECNN_WIDTHS, motions, batch_norm=False)
         else:
-            kernels, widths = (7, 5, 3, 3, 3, 3), (16, 32, 64, 128, 128, 128)
-            self.trunk = StridedTrunk(3 * frames, widths, kernels, motions, batch_norm=True, half_size=True)
+            self.trunk = StridedTrunk(3 * frames, LIGHT_POSE_WIDTHS, motions, batch_norm=True, half_size=True)
 
     @property
     def wants_features(self) -> bool:
@@ -136,14 +137,13 @@ class SharedTrunk(nn.Module):
 
 
 class StridedTrunk(nn.Module):
-    """Convolutions of stride 2 with ReLU, then 1x1 to 6 channels per motion. Does not normalise its input
-    (as the papers' PoseCNN) unless it has batch normalisation."""
+    """Convolutions of stride 2 (kernels 7, 5, then 3) with ReLU, then 1x1 to 6 channels per motion.
+    Does not normalise its input (as the papers' PoseCNN) unless it has batch normalisation."""
 
     def __init__(
         self,
         inputs: int,
         widths: Sequence[int],
-        kernels: Sequence[int],
         motions: int,
         batch_norm: bool,
         half_size: bool = False,
@@ -151,6 +151,7 @@ class StridedTrunk(nn.Module):
         super().__init__()
         self.half_size = half_size
         layers: list[nn.Module] = []
+        kernels = (7, 5, *(3,) * (len(widths) - 2))
         for before, width, kernel in zip((inputs, *widths[:-1]), widths, kernels, strict=True):
             layers.append(nn.Conv2d(before, width, kernel, 2, kernel // 2, bias=not batch_norm))
             layers += [nn.BatchNorm2d(width)] if batch_norm else []

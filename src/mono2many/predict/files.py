@@ -85,7 +85,13 @@ def write_depth(
 
 
 def _predict_video(
-    predictor: Predictor, path: Path, stem: Path, fps: float, kinds: Sequence[Kind], flip: bool, batch_size: int
+    predictor: Predictor,
+    path: Path,
+    stem: Path,
+    fps: float,
+    kinds: Sequence[Kind],
+    flip: bool,
+    batch_size: int,
 ) -> Iterator[list[Path]]:
     """Files written, frame by frame."""
     frames = (

@@ -14,11 +14,11 @@ from mono2many.types import DepthMap
 
 
 class Predictor:
-    """A trained model, ready for pictures of any size. `.model` is the nn.Module, `.card` what is known of it."""
+    """A trained model, ready for pictures of any size. `.model` is the nn.Module, `.card` what is known."""
 
     def __init__(self, model: MonoDepth, card: ModelCard, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
-        self.model = model.eval().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.card = card
 
     def __call__(self, image: UInt8[ndarray, "H W 3"] | UInt8[Tensor, "3 H W"]) -> DepthMap:
@@ -45,7 +45,9 @@ class Predictor:
             result = blend_mirrored(result, self.model.depth(inputs.flip(-1)).flip(-1))
         if own_size and result.shape[-2:] != images.shape[-2:]:
             shape = images.shape[-2:]
-            result = F.interpolate(result.unsqueeze(1), shape, mode="bilinear", align_corners=False).squeeze(1)
+            result = F.interpolate(result.unsqueeze(1), shape, mode="bilinear", align_corners=False).squeeze(
+                1
+            )
         return result.float().cpu()
 
 

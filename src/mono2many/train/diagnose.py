@@ -19,13 +19,13 @@ def collapse(scalars: Mapping[str, float], progress: float) -> str | None:
         )
     if variation < 0.05:
         return (
-            f"disparity is nearly constant (it varies by {variation:.1%} within an image): wrong camera file, "
-            "too little motion (--frame-step), or from scratch without --recipe scratch"
+            f"disparity is nearly constant (it varies by {variation:.1%} within an image): wrong camera "
+            "file, too little motion (--frame-step), or from scratch without --recipe scratch"
         )
     if sigmoid > 0.95:
         return (
-            f"everything is as near as it can be (mean sigmoid {sigmoid:.3f}): lower --learning-rate, or check "
-            "the camera's focal length"
+            f"everything is as near as it can be (mean sigmoid {sigmoid:.3f}): lower --learning-rate, or "
+            "check the camera's focal length"
         )
     if sigmoid < 1e-3:
         return (
@@ -38,6 +38,6 @@ def collapse(scalars: Mapping[str, float], progress: float) -> str | None:
 def not_finite(step: int, learning_rate: float) -> str:
     """Why a loss may be infinite or not a number."""
     return (
-        f"the loss is not finite at step {step} (learning rate {learning_rate:.1e}): lower --learning-rate, use "
-        "--precision fp32, or look for broken frames; weights of the last good checkpoint are kept"
+        f"the loss is not finite at step {step} (learning rate {learning_rate:.1e}): lower --learning-rate, "
+        "use --precision fp32, or look for broken frames; weights of the last good checkpoint are kept"
     )

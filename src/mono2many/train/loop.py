@@ -1,6 +1,6 @@
 """The training loop: it owns all that has a memory (weights, optimiser, step, files); steps own none.
 
-    open readers -> decode once -> for every step: batch -> step -> weights, log, now and then validate, save
+open readers -> decode once -> for every step: batch -> step -> weights, log, now and then validate, save
 """
 
 import json
@@ -35,7 +35,7 @@ from mono2many.train.diagnose import collapse, not_finite
 from mono2many.train.logs import RunLog, provenance
 from mono2many.train.optim import learning_rate, make_optimiser
 from mono2many.train.steps import StepPlan, StepResult, mono_step, supervised_step
-from mono2many.train.validate import Validation, validate
+from mono2many.train.validate import validate
 from mono2many.types import Batch, InputError, Report, Split
 
 STAGES = ((0.2, ((0, 2),)), (0.6, ((0, 1), (0, 2))), (1.0, ((0, 0), (0, 1))))
@@ -78,13 +78,19 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
     steps = config.optim.steps or max(1, config.optim.epochs * per_epoch)
     start = 0 if checkpoint is None else _restore(state, checkpoint)
     order = BatchOrder(
-        len(dataset), config.optim.batch_size, config.run.seed, start, steps, fabric.global_rank, fabric.world_size
+        len(dataset),
+        config.optim.batch_size,
+        config.run.seed,
+        start,
+        steps,
+        fabric.global_rank,
+        fabric.world_size,
     )
     write_atomically(folder / "run.json", lambda path: path.write_text(_run_json(config)))
     with RunLog(folder, console, fabric.is_global_zero) as log:
         log.say(
-            f"[bold]{folder}[/]: {len(dataset)} samples in {len(dataset.reader.clips)} clips, steps {start} to "
-            f"{steps} of {config.optim.batch_size}, {_words(state)}"
+            f"[bold]{folder}[/]: {len(dataset)} samples in {len(dataset.reader.clips)} clips, "
+            f"steps {start} to {steps} of {config.optim.batch_size}, {_words(state)}"
         )
         try:
             _run(config, state, log, dataset, val_dataset, order, steps)
@@ -97,7 +103,9 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
 
 def make_fabric(config: TrainConfig) -> Fabric:
     """Device and precision. bf16 `auto`: where the machine computes in it."""
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # our first line says device and precision
+    logging.getLogger("lightning.fabric").setLevel(
+        logging.WARNING
+    )  # our first line says device and precision
     device = config.run.device
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
@@ -118,6 +126,7 @@ def cpu_has_bf16() -> bool:
 def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float) -> StepPlan:
     """What a step computes at this share of the training."""
     loss = config.loss
+    heads: tuple[tuple[int, int], ...]
     if loss.multi_scale == "coarse-to-fine":
         heads = next(heads for until, heads in STAGES if progress < until or until == 1.0)
     elif loss.multi_scale == "own":
@@ -171,7 +180,7 @@ def _build(config: TrainConfig, fabric: Fabric, folder: Path) -> RunState:
     network = MonoDepth(architecture, "none" if known else m.encoder_weights)
     if config.run.start_from is not None and not config.run.resume:
         load_weights(network, config.run.start_from)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(memory_format=torch.channels_last)
     optimiser = make_optimiser(network, config.optim.optimiser, config.optim.learning_rate)
     model, optimiser = fabric.setup(network, optimiser)
     trained_on = " ".join(config.data.data) or config.data.datatype
@@ -226,8 +235,13 @@ def _run(
                 now = time.monotonic()
                 speed = (step + 1 - since) * optim.batch_size / (now - seconds)
                 since, seconds = step + 1, now
-                values = {"loss": loss.item(), **{name: value.item() for name, value in report.scalars.items()}}
-                log.event("train", step + 1, {**values, "learning_rate": rate, "samples_per_s": round(speed, 2)})
+                values = {
+                    "loss": loss.item(),
+                    **{name: value.item() for name, value in report.scalars.items()},
+                }
+                log.event(
+                    "train", step + 1, {**values, "learning_rate": rate, "samples_per_s": round(speed, 2)}
+                )
                 bar.update(task, description=f"loss {values['loss']:.4f}  {speed:.1f} samples/s")
                 cause = collapse(values, progress)
                 if cause is not None and cause[:20] != warned:
@@ -295,7 +309,9 @@ def _claim(folder: Path, resume: bool) -> Path | None:
     if resume and not found:
         raise InputError(f"--resume: no checkpoint in {folder / 'checkpoints'}; leave --resume out to begin")
     if not resume and (folder / "run.json").exists():
-        raise InputError(f"{folder} holds a run already: add --resume to go on with it, or choose another --name")
+        raise InputError(
+            f"{folder} holds a run already: add --resume to go on with it, or choose another --name"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     return found[-1] if resume else None
 

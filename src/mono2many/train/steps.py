@@ -11,7 +11,15 @@ from torch import Tensor, nn
 from mono2many.data.draws import gaussian
 from mono2many.geometry.depth import disparity_from_sigmoid
 from mono2many.geometry.pyramid import image_pyramid, level_intrinsics
-from mono2many.losses.objective import Head, Level, MonoTerms, Synthesis, mono_objective, pyramid_level, resize_map
+from mono2many.losses.objective import (
+    Head,
+    Level,
+    MonoTerms,
+    Synthesis,
+    mono_objective,
+    pyramid_level,
+    resize_map,
+)
 from mono2many.models.mono import MonoArchitecture, head_motion
 from mono2many.types import Batch, Report
 
@@ -45,7 +53,7 @@ def mono_step(
     targets = image_pyramid(batch.target, top, plan.pyramid)
     sources = image_pyramid(batch.sources, top, plan.pyramid)
     needed = sorted({level for _, level in plan.heads})
-    levels = {l: _level(batch, targets[l], sources[l], l, plan, seed, step) for l in needed}
+    levels = {k: _level(batch, targets[k], sources[k], k, plan, seed, step) for k in needed}
     heads = []
     for scale, level in plan.heads:
         sigmoid = sigmoids[scale].squeeze(1)

@@ -42,9 +42,7 @@ class Validation:
         p = self.photometric
         verdict = "" if p.ratio < 1 else "; has learnt nothing yet: standing still explains as much"
         depth = "" if self.depth is None else f"Abs Rel {self.depth.abs_rel:.3f}, a1 {self.depth.a1:.3f}; "
-        return (
-            f"{depth}photometric {p.predicted:.4f}, un-warped {p.still:.4f} (ratio {p.ratio:.3f}{verdict})"
-        )
+        return f"{depth}photometric {p.predicted:.4f}, un-warped {p.still:.4f} (ratio {p.ratio:.3f}{verdict})"
 
 
 def validate(model: nn.Module, architecture: MonoArchitecture, batches: Iterable[Batch]) -> Validation:
