@@ -126,10 +126,12 @@ def parse(kind: type[Config], program: str, arguments: list[str], default: Confi
 
 
 def _one_line(boxed: str, arguments: list[str], program: str) -> str:
-    """The parser's framed message as a sentence."""
-    lines = [re.sub(r"[│╭╮╰╯─]+", " ", line).strip() for line in boxed.splitlines()]
-    rule = next((i for i, line in enumerate(boxed.splitlines()) if i and "──" in line), len(lines))
-    text = " ".join(line for line in lines[1:rule] if line)
+    """The parser's framed message as a sentence. What follows its first rule is long help; without a drawn
+    frame (a terminal that has no such signs) a title and a rule come before it."""
+    rule = r"(?m)^[ |+]*(?:[╭╰].*|[│ ]*[-─]{5}.*)$"
+    parts = [part for part in re.split(rule, boxed) if part.strip()]
+    part = parts[0] if "╭" in boxed or len(parts) < 2 else parts[1]
+    text = " ".join(line.strip(" │|") for line in part.splitlines()).strip()
     text = re.sub(r"^Error parsing (?!--)\S+: ", "", text)
     needed = re.findall(r"(--[a-z-]+) \S+ ([^()]*)\(required\)", text)
     if needed:

@@ -125,7 +125,7 @@ class ModelConfig:
             raise InputError(f"--scales must be 1 to 4, got {self.scales}")
         if not 0 < self.min_depth < self.max_depth:
             raise InputError(
-                f"--min-depth must be above 0 and below --max-depth, got {self.min_depth} and {self.max_depth}"
+                f"--min-depth must be above 0, below --max-depth, got {self.min_depth} and {self.max_depth}"
             )
 
 
@@ -334,7 +334,7 @@ class PredictConfig:
     """Folder to write to."""
     save: tuple[Literal["npy", "png16", "colour", "video"], ...] = ()
     """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as a
-    picture. video: input and disparity side by side. Default: the first three for images, video for videos."""
+    picture. video: input and disparity side by side. Default: the first three of images, video of videos."""
     flip: bool = False
     """Also predict the mirrored image and blend: slower, slightly better."""
     batch_size: int = 4

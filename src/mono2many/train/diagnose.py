@@ -5,10 +5,16 @@ from collections.abc import Mapping
 START_UP = 0.3
 """Share of the training in which depth may still be flat: depth and motion have to find each other."""
 
+SATURATED = 1e-5
+"""A mean sigmoid so near to 0 or 1 has no gradient left to come back: said at once."""
+
 
 def collapse(scalars: Mapping[str, float], progress: float) -> str | None:
     """One line that names a likely cause if disparity has collapsed, else None. `progress` is 0 to 1."""
-    if progress < START_UP or "sigmoid" not in scalars:
+    if "sigmoid" not in scalars:
+        return None
+    stuck = not SATURATED < scalars["sigmoid"] < 1 - SATURATED
+    if progress < START_UP and not stuck:
         return None
     sigmoid, variation = scalars["sigmoid"], scalars["disparity_variation"]
     motion = scalars.get("translation")
@@ -16,11 +22,6 @@ def collapse(scalars: Mapping[str, float], progress: float) -> str | None:
         return (
             f"no camera motion is found (mean translation {motion:.1e}): does the camera move between "
             "neighbours? Try a larger --frame-step"
-        )
-    if variation < 0.05:
-        return (
-            f"disparity is nearly constant (it varies by {variation:.1%} within an image): wrong camera "
-            "file, too little motion (--frame-step), or from scratch without --recipe scratch"
         )
     if sigmoid > 0.95:
         return (
@@ -31,6 +32,11 @@ def collapse(scalars: Mapping[str, float], progress: float) -> str | None:
         return (
             f"everything is as far as it can be (mean sigmoid {sigmoid:.1e}): neighbours that hardly move "
             "(--frame-step), cars driving along (--automask), or a wrong camera file"
+        )
+    if variation < 0.05:
+        return (
+            f"disparity is nearly constant (it varies by {variation:.1%} within an image): wrong camera "
+            "file, too little motion (--frame-step), or from scratch without --recipe scratch"
         )
     return None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
+from lightning_utilities.core import rank_zero
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -103,9 +104,7 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
 
 def make_fabric(config: TrainConfig) -> Fabric:
     """Device and precision. bf16 `auto`: where the machine computes in it."""
-    logging.getLogger("lightning.fabric").setLevel(
-        logging.WARNING
-    )  # our first line says device and precision
+    rank_zero.log.setLevel(logging.WARNING)  # our first line says device and precision
     device = config.run.device
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")

@@ -1,0 +1,38 @@
+import pytest
+import torch
+
+from mono2many.data.augment import to_batch
+from mono2many.data.dataset import ClipDataset, collate
+from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.evaluate.photometric import Prediction, evaluate_photometric
+from mono2many.geometry.pose import invert
+
+
+@pytest.fixture(scope="module")
+def truth() -> Prediction:
+    """Exact depth and motion of a street without traffic."""
+    settings = StreetSettings(scenes=1, frames=3, height=96, width=320, moving=False)
+    reader = SyntheticReader(settings, "test")
+    batch = to_batch(collate([ClipDataset(reader, (-1, 1))[1]]), (-1, 1), "cpu")
+    poses = [reader.frame(0, i).world_from_camera for i in range(3)]
+    assert batch.depth is not None
+    world = [pose for pose in poses if pose is not None]
+    moved = torch.stack([invert(world[i]) @ world[1] for i in (0, 2)])[None]
+    return Prediction(batch, batch.depth.nan_to_num(1000.0), moved)
+
+
+def test_exact_depth_and_motion_explain_the_neighbours_far_better_than_standing_still(
+    truth: Prediction,
+) -> None:
+    score = evaluate_photometric([truth], [3.0, 10.0, 30.0])
+    assert score.ratio < 0.35
+    assert score.constant is not None
+    assert score.predicted < 0.5 * score.constant
+    assert score.constant_depth in (3.0, 10.0, 30.0)
+
+
+def test_without_motion_every_depth_explains_as_much_as_standing_still(truth: Prediction) -> None:
+    still = torch.eye(4).expand(1, 2, 4, 4)
+    score = evaluate_photometric([Prediction(truth.batch, truth.depth, still)], [5.0])
+    assert score.ratio == pytest.approx(1, abs=1e-3)
+    assert score.constant == pytest.approx(score.still, abs=1e-4)

@@ -1,0 +1,71 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mono2many.errors import InputError
+from mono2many.io.depth_files import read_depth_png16
+from mono2many.io.images import read_image, write_image
+from mono2many.io.videos import VideoWriter, probe_video
+from mono2many.models.checkpoint import ModelCard
+from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.predict.files import predict_files
+from mono2many.predict.predictor import Predictor
+
+LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    torch.manual_seed(0)
+    return Predictor(MonoDepth(LIGHT), ModelCard(LIGHT, 64, 96))
+
+
+def picture(height: int = 50, width: int = 70) -> torch.Tensor:
+    return torch.randint(0, 256, (3, height, width), dtype=torch.uint8)
+
+
+def test_an_image_becomes_three_files_of_its_own_size_that_agree(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    write_image(tmp_path / "house.png", picture())
+    files = predict_files(predictor, [str(tmp_path / "house.png")], tmp_path / "out")
+    assert [f.name for f in files] == ["house_depth.npy", "house_depth.png", "house_disparity.png"]
+    depth = np.load(files[0])
+    assert depth.shape == (50, 70)
+    np.testing.assert_allclose(read_depth_png16(files[1]).numpy(), depth, rtol=1e-2)
+    assert read_image(files[2]).shape == (3, 50, 70)
+
+
+def test_a_folders_images_keep_the_folders_name(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "trip").mkdir()
+    for name in ("a2", "a10"):
+        write_image(tmp_path / "trip" / f"{name}.jpg", picture())
+    files = predict_files(predictor, [str(tmp_path / "trip")], tmp_path / "out", ["npy"])
+    assert [str(f.relative_to(tmp_path / "out")) for f in files] == [
+        "trip/a2_depth.npy",
+        "trip/a10_depth.npy",
+    ]
+
+
+def test_a_film_becomes_a_film_twice_as_wide_with_as_many_frames(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    with VideoWriter(tmp_path / "drive.mp4", 10.0) as film:
+        for _ in range(7):
+            film.write(picture(48, 80))
+    (made,) = predict_files(predictor, [str(tmp_path / "drive.mp4")], tmp_path / "out")
+    info = probe_video(made)
+    assert (info.width, info.height, info.frames, info.fps) == (160, 48, 7, 10.0)
+    files = predict_files(predictor, [str(tmp_path / "drive.mp4")], tmp_path / "still", ["npy"])
+    assert [f.name for f in files][:2] == ["000000_depth.npy", "000001_depth.npy"]
+    assert len(files) == 7
+
+
+def test_what_is_no_picture_is_refused_by_name(predictor: Predictor, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(InputError, match=r"notes\.txt: neither an image nor a video"):
+        predict_files(predictor, [str(tmp_path / "notes.txt")], tmp_path / "out")
+    with pytest.raises(InputError, match=r"gone\.png: no such file"):
+        predict_files(predictor, [str(tmp_path / "gone.png")], tmp_path / "out")

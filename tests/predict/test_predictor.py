@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mono2many import Predictor, load
+from mono2many.models.checkpoint import ModelCard, save_model
+from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.predict.predictor import blend_mirrored
+
+LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("model")
+    save_model(folder, MonoDepth(LIGHT), ModelCard(LIGHT, 64, 96))
+    return load(folder, "cpu")
+
+
+def test_depth_comes_at_the_pictures_own_size_with_what_it_is_known_up_to(predictor: Predictor) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (50, 71, 3), dtype=np.uint8)
+    found = predictor(image)
+    assert found.depth.shape == found.disparity.shape == (50, 71)
+    torch.testing.assert_close(found.depth * found.disparity, torch.ones(50, 71))
+    assert found.scale == "up to scale"
+    assert (found.depth >= 0.1).all()
+    assert (found.depth <= 100.01).all()
+
+
+def test_numpy_and_torch_pictures_give_the_same_and_so_do_batches(predictor: Predictor) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    tensor = torch.from_numpy(image).permute(2, 0, 1)
+    assert torch.equal(predictor(image).depth, predictor(tensor).depth)
+    both = predictor.disparity(torch.stack([tensor, tensor.flip(-1)]))
+    torch.testing.assert_close(both[0], predictor(tensor).disparity, rtol=1e-4, atol=1e-6)
+
+
+def test_with_flip_a_mirrored_picture_has_the_mirrored_depth_in_the_middle(predictor: Predictor) -> None:
+    image = torch.randint(0, 256, (1, 3, 64, 96), dtype=torch.uint8)
+    plain, mirrored = (predictor.disparity(x, flip=True)[0] for x in (image, image.flip(-1)))
+    torch.testing.assert_close(mirrored.flip(-1)[:, 12:-12], plain[:, 12:-12], rtol=1e-4, atol=1e-6)
+
+
+def test_the_blend_is_that_of_the_reference_program(parity: dict[str, torch.Tensor]) -> None:
+    ours = blend_mirrored(parity["post_plain"], parity["post_unmirrored"])
+    torch.testing.assert_close(ours, parity["post_result"], rtol=1e-5, atol=1e-7)
+
+
+def test_the_left_end_is_the_mirrored_ones_the_right_end_the_plain_ones_the_middle_their_mean() -> None:
+    blended = blend_mirrored(torch.full((1, 2, 101), 1.0), torch.full((1, 2, 101), 3.0))
+    wanted = torch.tensor([3.0, 3, 2, 2, 2, 1, 1])
+    torch.testing.assert_close(blended[0, 0, [0, 5, 10, 50, 90, 95, 100]], wanted)
+
+
+def test_loading_brings_no_package_that_is_not_needed(predictor: Predictor, tmp_path: Path) -> None:
+    save_model(tmp_path, predictor.model, predictor.card)
+    assert load(str(tmp_path)).card == predictor.card

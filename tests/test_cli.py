@@ -1,0 +1,177 @@
+"""The command as a user types it: help at once, and one line for every mistake."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mono2many import __version__
+from mono2many.cli import main
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mono2many", *arguments]
+    environment = {**os.environ, "COLUMNS": "80"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that a wrong command leaves on stderr."""
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1, said
+    return said
+
+
+def test_help_lists_the_commands_without_importing_torch() -> None:
+    code = "import sys; from mono2many.cli import main; main(['--help']); print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.endswith("False\n")
+    assert all(command in said for command in ("train", "evaluate", "predict", "street"))
+
+
+def test_help_takes_a_small_part_of_the_time_that_importing_torch_takes() -> None:
+    def seconds(*command: str) -> float:
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, *command], capture_output=True, check=True)
+        return time.perf_counter() - begin
+
+    heavy = min(seconds("-c", "import torch") for _ in range(2))
+    assert min(seconds("-m", "mono2many", "--help") for _ in range(2)) < heavy
+    assert min(seconds("-m", "mono2many", "train", "--help") for _ in range(2)) < heavy
+
+
+def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
+    said = run("train", "--help").stdout
+    for flag in (
+        "--pose-type {separate,shared,posecnn,light}",
+        "--padding {reflect,zeros,replicate}",
+        "--frame-step",
+    ):
+        assert flag in said
+    assert run("train", "--pose_type", "shared", "--help").returncode == 0
+    assert run("--version").stdout == f"mono2many {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("trian",), ("unknown command 'trian'", "did you mean train?")),
+        (("train", "--pose-tipe", "shared"), ("unknown option --pose-tipe", "did you mean --pose-type?")),
+        (("train", "--height", "100"), ("--height", "multiple of 32", "got 100", "try 96")),
+        (("train", "--pose-type", "wrong"), ("'wrong'", "--pose-type", "'separate'")),
+        (("train", "--epochs", "x"), ("--epochs", "'x'")),
+        (("train", "--datatype", "video"), ("--data",)),
+        (("train", "--datatype", "video", "--data", "gone.mp4", "--fov", "60"), ("gone.mp4",)),
+        (("train", "--datatype", "video", "--data", "gone.mp4"), ("--camera", "--fov")),
+        (("train", "--config", "gone.json"), ("--config gone.json", "cannot be read")),
+        (("train", "--predictive-mask"), ("--no-automask",)),
+        (("train", "--batch-size", "0"), ("--batch-size must be at least 1",)),
+        (("evaluate", "--model", "gone"), ("gone/config.json: no such file", "--model")),
+        (("evaluate",), ("--model is needed",)),
+        (("predict", "--model", "gone"), ("nothing to predict",)),
+        (("predict", "a.png", "--model", "gone"), ("gone/config.json",)),
+        (("street", "film.avi"), ("film.avi", "try film.mp4")),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it_and_the_remedy(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    words: tuple[str, ...],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = mistake(capsys, *arguments)
+    assert said.startswith("mono2many")
+    assert all(word in said for word in words), said
+
+
+def film(folder: Path, frames: int = 12) -> tuple[Path, Path]:
+    main(["street", str(folder / "film.mp4"), "--frames", str(frames), "--height", "64", "--width", "96"])
+    return folder / "film.mp4", folder / "film.json"
+
+
+def test_footage_that_cannot_be_used_is_one_line_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip, camera = film(tmp_path)
+    capsys.readouterr()
+    good = json.loads(camera.read_text())
+    common = ("train", "--datatype", "video", "--data", str(clip), "--height", "64", "--width", "96")
+
+    def with_camera(**changes: object) -> str:
+        values = {key: value for key, value in {**good, **changes}.items() if value is not None}
+        (tmp_path / "camera.json").write_text(json.dumps(values))
+        return mistake(capsys, *common, "--camera", str(tmp_path / "camera.json"))
+
+    assert "fy" in with_camera(fy=None)
+    assert "fx" in with_camera(fx=-100)
+    assert "film.mp4" in with_camera(width=1000)
+    (tmp_path / "short").mkdir()
+    short, its_camera = film(tmp_path / "short", 5)
+    capsys.readouterr()
+    flags = ("--camera", str(its_camera), "--hold-out-frames", "3")
+    assert "short" in mistake(capsys, "train", "--datatype", "video", "--data", str(short), *flags)
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    arguments = [str(cut) if a == str(clip) else a for a in common]
+    assert "cut.mp4" in mistake(capsys, *arguments, "--camera", str(camera))
+
+
+def test_a_model_folder_cut_short_or_of_another_version_is_one_line_too(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from mono2many.models.checkpoint import ModelCard, save_model
+    from mono2many.models.mono import MonoArchitecture, MonoDepth
+
+    light = MonoArchitecture("light", "light", scales=1, pose_type="light")
+    save_model(tmp_path / "model", MonoDepth(light), ModelCard(light, 64, 96))
+    weights, config = tmp_path / "model" / "model.safetensors", tmp_path / "model" / "config.json"
+    whole = config.read_text()
+    config.write_text(whole.replace('"format_version": 1', '"format_version": 7'))
+    assert "format version 7" in mistake(capsys, "evaluate", "--model", str(tmp_path / "model"))
+    config.write_text(whole)
+    weights.write_bytes(weights.read_bytes()[:5000])
+    assert "model.safetensors: damaged or cut short" in mistake(
+        capsys, "predict", "a.png", "--model", str(tmp_path / "model")
+    )
+
+
+def test_a_recipe_sets_many_switches_and_a_flag_beside_it_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mono2many.config import TrainConfig
+    from mono2many.train import loop
+
+    seen: list[TrainConfig] = []
+    monkeypatch.setattr(loop, "train", seen.append)
+    main(["train", "--recipe", "scratch", "--batch_size", "3", "--automask"])
+    main(["train", "--recipe=reference"])
+    assert (seen[0].model.encoder, seen[0].optim.batch_size, seen[0].loss.automask) == ("light", 3, True)
+    assert (seen[1].loss.mask_unseen, seen[1].loss.pyramid, seen[1].optim.mirror_camera) == (
+        False,
+        "lanczos",
+        False,
+    )
+
+
+def test_a_run_is_repeated_from_its_settings_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from dataclasses import asdict, replace
+
+    from mono2many.config import TrainConfig, recipe
+    from mono2many.train import loop
+
+    config = recipe("scratch")
+    (tmp_path / "run.json").write_text(json.dumps({"settings": asdict(config), "made_by": {}}))
+    seen: list[TrainConfig] = []
+    monkeypatch.setattr(loop, "train", seen.append)
+    main(["train", "--config", str(tmp_path / "run.json"), "--name", "again"])
+    assert seen[0] == replace(
+        config, run=replace(config.run, config=str(tmp_path / "run.json"), name="again")
+    )
