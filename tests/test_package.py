@@ -1,0 +1,39 @@
+"""What a user installs: the built wheel, outside the repository, with all its data files."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def test_the_wheel_works_outside_the_repository(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(REPOSITORY)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    source = REPOSITORY / "src"
+    tracked = {p for p in (source / "mono2many").rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    assert {str(p.relative_to(source)) for p in tracked} <= names
+    assert {"LICENSE", "NOTICE"} <= {Path(name).name for name in names}
+    unpacked = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(unpacked)
+    # -I keeps the repository out; the wheel's own files come first
+    code = (
+        f"import sys; sys.path.insert(0, {str(unpacked)!r})\n"
+        "import mono2many.evaluate.report as report, mono2many\n"
+        f"assert mono2many.__file__.startswith({str(unpacked)!r}), mono2many.__file__\n"
+        "from mono2many.data.synthetic import StreetSettings, SyntheticReader\n"
+        "print(SyntheticReader(StreetSettings(scenes=1, height=64, width=96), 'test').frame(0, 0).image.shape)\n"
+        "from mono2many.cli import main; main(['--version'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"torch.Size([3, 64, 96])\nmono2many {_version()}\n"
+
+
+def _version() -> str:
+    from mono2many import __version__
+
+    return __version__
