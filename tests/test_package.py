@@ -9,7 +9,16 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 def test_the_wheel_works_outside_the_repository(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(REPOSITORY)]
+    build = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+        str(REPOSITORY),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
@@ -28,7 +37,9 @@ def test_the_wheel_works_outside_the_repository(tmp_path: Path) -> None:
         "print(SyntheticReader(StreetSettings(scenes=1, height=64, width=96), 'test').frame(0, 0).image.shape)\n"
         "from mono2many.cli import main; main(['--version'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"torch.Size([3, 64, 96])\nmono2many {_version()}\n"
 

@@ -33,13 +33,19 @@ def test_the_commands_run_in_order_and_then_the_python(place: Path) -> None:
         words = shlex.split(command)[1:]
         words += SHORT if words[0] == "train" else ["--frames", "30"] if words[0] == "street" else []
         done = subprocess.run(
-            [sys.executable, "-m", "mono2many", *words], cwd=place, capture_output=True, text=True, check=False
+            [sys.executable, "-m", "mono2many", *words],
+            cwd=place,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
     assert (place / "outputs" / "film_depth.mp4").exists()
     write_image(place / "photo.jpg", torch.randint(0, 256, (3, 48, 80), dtype=torch.uint8))
     for code in blocks("python"):
-        done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         assert done.stdout == "torch.Size([48, 80]) up to scale\n"
 
@@ -48,7 +54,12 @@ def test_make_knows_the_two_commands_of_a_fresh_machine() -> None:
     for target in ("demo", "test"):
         assert f"make {target}" in README
         planned = subprocess.run(
-            ["make", "-n", target], cwd=REPOSITORY, capture_output=True, text=True, check=True, env={**os.environ}
+            ["make", "-n", target],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ},
         )
         assert planned.stdout.strip()
 
@@ -62,7 +73,9 @@ def test_the_tree_names_what_is_there_and_nothing_else() -> None:
 
 def test_every_flag_that_the_readme_names_exists() -> None:
     helps = [
-        subprocess.run([sys.executable, "-m", "mono2many", c, "--help"], capture_output=True, text=True, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "mono2many", c, "--help"], capture_output=True, text=True, check=True
+        )
         for c in ("train", "evaluate", "predict", "street")
     ]
     known = set(re.findall(r"--[a-z][a-z-]+", " ".join(done.stdout for done in helps)))

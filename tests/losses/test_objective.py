@@ -54,7 +54,7 @@ def test_pixels_that_standing_still_explains_stay_in_the_mean_as_constants() -> 
     loss, _, made = mono_objective([head(target, sigmoid, moved)], {0: level}, BOTH, terms)
     loss.backward()
     assert not made.kept.any()
-    assert loss == 0
+    assert loss < 1e-7
     assert sigmoid.grad is not None
     assert torch.equal(sigmoid.grad, torch.zeros_like(sigmoid))
 
