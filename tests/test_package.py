@@ -34,7 +34,8 @@ def test_the_wheel_works_outside_the_repository(tmp_path: Path) -> None:
         "import mono2many.evaluate.report as report, mono2many\n"
         f"assert mono2many.__file__.startswith({str(unpacked)!r}), mono2many.__file__\n"
         "from mono2many.data.synthetic import StreetSettings, SyntheticReader\n"
-        "print(SyntheticReader(StreetSettings(scenes=1, height=64, width=96), 'test').frame(0, 0).image.shape)\n"
+        "street = SyntheticReader(StreetSettings(scenes=1, height=64, width=96), 'test')\n"
+        "print(street.frame(0, 0).image.shape)\n"
         "from mono2many.cli import main; main(['--version'])\n"
     )
     done = subprocess.run(

@@ -14,7 +14,7 @@ from mono2many.io.images import write_image
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
-SHORT = "--steps 2 --batch-size 2 --height 64 --width 96 --val-every 2".split()
+SHORT = ["--steps", "2", "--batch-size", "2", "--height", "64", "--width", "96", "--val-every", "2"]
 
 
 def blocks(language: str) -> list[str]:

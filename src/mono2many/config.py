@@ -36,6 +36,8 @@ class DataConfig:
     """Training height in pixels, a multiple of 32, 64 or more."""
     width: int = 640
     """Training width in pixels, a multiple of 32, 64 or more."""
+    crop_bottom: float = 0.0
+    """Share of the height to cut off below, where the camera sees its own car's bonnet."""
     frame_step: int = 1
     """Neighbours are this many frames away: more for slow cameras or high frame rates."""
     hold_out: float = 0.1
@@ -65,6 +67,8 @@ class DataConfig:
             raise InputError(
                 f"--scene-frames must be at least 3 (a frame and two neighbours), got {self.scene_frames}"
             )
+        if not 0 <= self.crop_bottom < 0.9:
+            raise InputError(f"--crop-bottom is a share of the height below 0.9, got {self.crop_bottom}")
         if not 0 < self.hold_out < 1:
             raise InputError(f"--hold-out is a share between 0 and 1, got {self.hold_out}; try 0.1")
         if self.fov is not None and not 5 <= self.fov < 175:
@@ -85,6 +89,7 @@ class DataConfig:
             "paths": self.data,
             "cameras": self.camera,
             "fov": self.fov,
+            "crop_bottom": self.crop_bottom,
             "hold_out": self.hold_out,
             "hold_out_frames": self.hold_out_frames,
             "scenes": scenes,

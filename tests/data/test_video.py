@@ -175,3 +175,15 @@ def test_the_real_road_video_is_counted_without_decoding():
     cameras = (str(ROAD / "road_camera.json"), "fov:60")
     reader = VideoReader(settings(road, short, cameras=cameras, fov=None, hold_out_frames=200), "train")
     assert [clip.frames for clip in reader.clips] == [1060, 21]
+
+
+def test_a_crop_below_leaves_the_camera_its_axis_and_drops_the_rows(tmp_path):
+    rows = torch.arange(64, dtype=torch.uint8)[None, :, None].expand(3, 64, 128)
+    for i in range(4):
+        write_image(tmp_path / f"{i}.png", rows)
+    camera = make_camera(tmp_path / "camera.json")
+    more = {"cameras": (camera,), "fov": None, "height": 32, "width": 128, "hold_out": 0.0}
+    reader = VideoReader(settings(str(tmp_path), crop_bottom=0.5, **more), "train")
+    frame = reader.frame(0, 0)
+    assert torch.equal(frame.image[0, :, 0], torch.arange(32, dtype=torch.uint8))
+    assert frame.intrinsics.tolist() == [[100, 0, 63.5], [0, 100, 31.5], [0, 0, 1]]

@@ -32,11 +32,11 @@ def change(folder: Path, **values: object) -> None:
 
 def test_a_folder_brings_back_the_same_networks_with_no_flags(tmp_path: Path) -> None:
     model = MonoDepth(LIGHT).eval()
-    save_model(tmp_path, model, ModelCard(LIGHT, 64, 96, "metres", "street"))
+    save_model(tmp_path, model, ModelCard(LIGHT, 64, 96, 0.1, "metres", "street"))
     again, card = load_model(tmp_path)
     image = torch.rand(1, 3, 64, 96)
     assert torch.equal(again.depth(image), model.depth(image))
-    assert card == ModelCard(LIGHT, 64, 96, "metres", "street")
+    assert card == ModelCard(LIGHT, 64, 96, 0.1, "metres", "street")
     assert {name.split(".")[0] for name in load_file(tmp_path / "model.safetensors")} == {"depth", "pose"}
     assert again.depth(image).max() <= 2.0 + 1e-6  # the depth range travels with the weights
 

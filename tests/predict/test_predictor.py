@@ -55,6 +55,14 @@ def test_the_left_end_is_the_mirrored_ones_the_right_end_the_plain_ones_the_midd
     torch.testing.assert_close(blended[0, 0, [0, 5, 10, 50, 90, 95, 100]], wanted)
 
 
+def test_what_training_cut_off_below_is_continued_from_the_row_above(predictor: Predictor) -> None:
+    cropped = Predictor(predictor.model, ModelCard(LIGHT, 64, 96, crop_bottom=0.2))
+    image = torch.randint(0, 256, (3, 80, 96), dtype=torch.uint8)
+    disparity = cropped(image).disparity
+    assert torch.equal(disparity[64:], disparity[63:64].expand(16, -1))
+    torch.testing.assert_close(disparity[:64], predictor(image[:, :64]).disparity)
+
+
 def test_loading_brings_no_package_that_is_not_needed(predictor: Predictor, tmp_path: Path) -> None:
     save_model(tmp_path, predictor.model, predictor.card)
     assert load(str(tmp_path)).card == predictor.card

@@ -18,6 +18,7 @@ class SourceSettings:
     paths: tuple[str, ...] = ()
     cameras: tuple[str, ...] = ()
     fov: float | None = None
+    crop_bottom: float = 0.0
     hold_out: float = 0.1
     hold_out_frames: int | None = None
     scenes: int = 320
@@ -36,7 +37,10 @@ def _synthetic(s: SourceSettings, split: Split) -> Reader:
 
 def _video(s: SourceSettings, split: Split) -> Reader:
     return VideoReader(
-        VideoSettings(s.paths, s.cameras, s.fov, s.height, s.width, s.hold_out, s.hold_out_frames), split
+        VideoSettings(
+            s.paths, s.cameras, s.fov, s.height, s.width, s.hold_out, s.hold_out_frames, s.crop_bottom
+        ),
+        split,
     )
 
 

@@ -44,6 +44,8 @@ class VideoSettings:
     """Share of each clip's frames, at its end, that is kept from training (at least 3 frames; 0: none)."""
     hold_out_frames: int | None = None
     """The same as a number of frames; wins over `hold_out`."""
+    crop_bottom: float = 0.0
+    """Share of the height that is cut off below, before the frames are resized."""
 
     def __post_init__(self) -> None:
         if not self.paths:
@@ -100,8 +102,13 @@ class VideoReader:
             raise InputError(
                 f"no frames are held out for '{split}'; give --hold-out 0.1 or --hold-out-frames 200"
             )
+        self.crop_bottom = settings.crop_bottom
         self.intrinsics = [
-            resize_intrinsics(clip.camera.intrinsics, (clip.camera.height, clip.camera.width), self.size)
+            resize_intrinsics(
+                clip.camera.intrinsics,
+                (kept_rows(clip.camera.height, self.crop_bottom), clip.camera.width),
+                self.size,
+            )
             for clip in self.footage
         ]
         self._check_memory()
@@ -171,7 +178,7 @@ class VideoReader:
         return self._prepare(footage, image[None])[0]
 
     def _prepare(self, footage: Footage, frames: UInt8[Tensor, "N 3 h w"]) -> UInt8[Tensor, "N 3 H W"]:
-        """Undistorted at full size, then resized."""
+        """Undistorted at full size, cropped, then resized."""
         camera = footage.camera
         if any(camera.distortion):
             if camera not in self._undistortion:
@@ -179,7 +186,7 @@ class VideoReader:
                     camera.intrinsics, camera.distortion, camera.height, camera.width
                 )
             frames = undistort(frames, self._undistortion[camera])
-        return resize_image(frames, self.size)
+        return resize_image(frames[..., : kept_rows(camera.height, self.crop_bottom), :], self.size)
 
     def _check_memory(self) -> None:
         """Refuses, before anything is decoded, what would not fit into the machine's memory."""
@@ -196,6 +203,11 @@ class VideoReader:
                 f"{memory / 1e9:.1f} GB; train smaller, or write the frames to a folder and give that: "
                 f"ffmpeg -i {videos[0].path.name} -q:v 2 frames/%06d.jpg"
             )
+
+
+def kept_rows(height: int, crop_bottom: float) -> int:
+    """How many of `height` rows are left when that share is cut off below."""
+    return max(1, round(height * (1 - crop_bottom)))
 
 
 def undistort(frames: UInt8[Tensor, "N 3 h w"], pixels: Float[Tensor, "h w 2"]) -> UInt8[Tensor, "N 3 h w"]:

@@ -11,7 +11,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from mono2many.config import EvaluateConfig
+from mono2many.config import DataConfig, EvaluateConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
 from mono2many.data.reader import SourceSettings, open_reader
@@ -25,7 +25,7 @@ from mono2many.evaluate.photometric import (
 )
 from mono2many.evaluate.report import write_report
 from mono2many.metrics.protocol import PROTOCOLS
-from mono2many.models.checkpoint import write_atomically
+from mono2many.models.checkpoint import ModelCard, write_atomically
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import InputError, Reader
 
@@ -37,7 +37,7 @@ def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str
     """Score a model folder and print, store and return the figures. Raises InputError."""
     console = console or Console()
     predictor = load(config.model, config.device)
-    data = replace(config.data, height=predictor.card.height, width=predictor.card.width)
+    data = as_trained(config.data, predictor.card)
     reader = open_reader(SourceSettings(**data.source(config.test_scenes)), config.split)
     if data.datatype == "synthetic":
         figures = _against_depth(config, predictor, reader, console)
@@ -50,11 +50,16 @@ def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str
     return figures
 
 
+def as_trained(data: DataConfig, card: ModelCard) -> DataConfig:
+    """The data at the size and crop that the model was trained at."""
+    return replace(data, height=card.height, width=card.width, crop_bottom=card.crop_bottom)
+
+
 def _against_depth(
     config: EvaluateConfig, predictor: Predictor, reader: Reader, console: Console
 ) -> dict[str, Any]:
     protocol = PROTOCOLS["synthetic-80m"]
-    data = replace(config.data, height=predictor.card.height, width=predictor.card.width)
+    data = as_trained(config.data, predictor.card)
     known = open_reader(SourceSettings(**data.source(config.guess_scenes)), "train")
     training = (known.frame(clip, 0) for clip in range(len(known.clips)))
     guessed = guesses(

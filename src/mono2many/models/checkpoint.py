@@ -31,6 +31,8 @@ class ModelCard:
     height: int
     """Size of the pictures it was trained on: inputs are resized to it."""
     width: int
+    crop_bottom: float = 0.0
+    """Share of the height below that was cut off in training: the camera carrier's own bonnet."""
     scale: Scale = "up to scale"
     trained_on: str = ""
 

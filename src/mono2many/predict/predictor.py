@@ -36,18 +36,20 @@ class Predictor:
         flip: also predict the mirrored image and blend (Godard et al. 2019, supplement): twice the time.
         """
         size = (self.card.height, self.card.width)
-        inputs = images.to(self.device).float()
+        height, width = images.shape[-2:]
+        rows = max(1, round(height * (1 - self.card.crop_bottom)))
+        inputs = images[..., :rows, :].to(self.device).float()
         if inputs.shape[-2:] != size:
             inputs = F.interpolate(inputs, size, mode="bilinear", align_corners=False, antialias=True)
         inputs = (inputs / 255).contiguous(memory_format=torch.channels_last)
         result = self.model.depth(inputs)
         if flip:
             result = blend_mirrored(result, self.model.depth(inputs.flip(-1)).flip(-1))
-        if own_size and result.shape[-2:] != images.shape[-2:]:
-            shape = images.shape[-2:]
-            result = F.interpolate(result.unsqueeze(1), shape, mode="bilinear", align_corners=False).squeeze(
-                1
-            )
+        if own_size:
+            if result.shape[-2:] != (rows, width):
+                result = F.interpolate(result.unsqueeze(1), (rows, width), mode="bilinear").squeeze(1)
+            # what training cut off below is continued from the last row that has a depth
+            result = F.pad(result, (0, 0, 0, height - rows), mode="replicate")
         return result.float().cpu()
 
 

@@ -183,7 +183,9 @@ def _build(config: TrainConfig, fabric: Fabric, folder: Path) -> RunState:
     optimiser = make_optimiser(network, config.optim.optimiser, config.optim.learning_rate)
     model, optimiser = fabric.setup(network, optimiser)
     trained_on = " ".join(config.data.data) or config.data.datatype
-    card = ModelCard(architecture, config.data.height, config.data.width, trained_on=trained_on)
+    card = ModelCard(
+        architecture, config.data.height, config.data.width, config.data.crop_bottom, trained_on=trained_on
+    )
     return RunState(fabric, network, model, optimiser, folder, card)
 
 
