@@ -286,7 +286,7 @@ def recipe(name: Recipe) -> TrainConfig:
             scales=1,
             pose_type="light",
         ),
-        loss=replace(base.loss, multi_scale="coarse-to-fine", automask=False),
+        loss=replace(base.loss, multi_scale="coarse-to-fine", automask_from=0.6),
         optim=replace(
             base.optim,
             optimiser="adamw",
