@@ -175,3 +175,19 @@ def test_a_run_is_repeated_from_its_settings_file(monkeypatch: pytest.MonkeyPatc
     assert seen[0] == replace(
         config, run=replace(config.run, config=str(tmp_path / "run.json"), name="again")
     )
+
+
+def test_a_resumed_run_keeps_its_own_settings_and_a_flag_beside_it_wins(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from dataclasses import asdict
+
+    from mono2many.config import TrainConfig, recipe
+    from mono2many.train import loop
+
+    (tmp_path / "street").mkdir()
+    (tmp_path / "street" / "run.json").write_text(json.dumps({"settings": asdict(recipe("scratch"))}))
+    seen: list[TrainConfig] = []
+    monkeypatch.setattr(loop, "train", seen.append)
+    main(["train", "--out", str(tmp_path), "--name", "street", "--resume", "--steps", "9"])
+    assert (seen[0].model.encoder, seen[0].optim.steps, seen[0].run.resume) == ("light", 9, True)

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import tyro
@@ -16,6 +17,7 @@ from mono2many.config import (
     EvaluateConfig,
     PredictConfig,
     Recipe,
+    RunConfig,
     StreetConfig,
     TrainConfig,
     from_json,
@@ -60,18 +62,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _train(arguments: list[str]) -> None:
-    base = from_json(path) if (path := _value(arguments, "--config")) else None
-    name = _value(arguments, "--recipe")
-    if base is None:
-        base = recipe(name) if name in get_args(Recipe) else TrainConfig()  # type: ignore[arg-type]
-    elif name is not None:
-        raise InputError("--config and --recipe are both given; a run.json already holds all settings")
-    if path:
-        base = replace(base, run=replace(base.run, config=path))
-    config = parse(TrainConfig, "mono2many train", arguments, base)
+    config = parse(TrainConfig, "mono2many train", arguments, _base(arguments))
     from mono2many.train.loop import train
 
     train(config)
+
+
+def _base(arguments: list[str]) -> TrainConfig:
+    """What the flags change: a run's own settings (--resume, --config), a recipe, or the defaults."""
+    name, path = _value(arguments, "--recipe"), _value(arguments, "--config")
+    if path is not None and name is not None:
+        raise InputError("--config and --recipe are both given; a run.json already holds all settings")
+    if path is not None:
+        config = from_json(path)
+        return replace(config, run=replace(config.run, config=path))
+    run = RunConfig()
+    out, run_name = _value(arguments, "--out") or run.out, _value(arguments, "--name") or run.name
+    own = Path(out) / run_name / "run.json"
+    if "--resume" in arguments and name is None and own.exists():
+        return from_json(own)
+    return recipe(name) if name in get_args(Recipe) else TrainConfig()  # type: ignore[arg-type]
 
 
 def _evaluate(arguments: list[str]) -> None:

@@ -212,7 +212,7 @@ class RunConfig:
     """The run's folder is OUT/NAME."""
     out: str = "model_save"
     resume: bool = False
-    """Go on with the run in OUT/NAME from its last checkpoint."""
+    """Go on with the run in OUT/NAME from its last checkpoint, with its own settings."""
     start_from: str | None = None
     """Model folder whose weights to start from (fine-tuning)."""
     device: str = "auto"
@@ -294,7 +294,7 @@ def recipe(name: Recipe) -> TrainConfig:
             schedule="cosine",
             warm_up=0.06,
             batch_size=8,
-            steps=2400,
+            steps=2000,
             jitter=False,
         ),
     )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -180,3 +181,29 @@ def test_the_papers_networks_take_a_step_through_the_loop(tmp_path: Path) -> Non
 def test_run_config_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--name must be the name of a folder"):
         RunConfig(name="../else")
+
+
+def test_a_signal_finishes_the_step_saves_and_the_resumed_run_ends_with_the_same_weights(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mono2many.train import loop
+
+    config = tiny(tmp_path, precision="fp32")
+    step = loop.mono_step
+
+    def killed(*arguments: object, **more: object) -> object:
+        if arguments[4] == 3:  # in the fourth step
+            signal.raise_signal(signal.SIGTERM)
+        return step(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "mono_step", killed)
+    console = quiet()
+    with pytest.raises(KeyboardInterrupt):
+        train(config, console)
+    assert isinstance(console.file, io.StringIO)
+    assert "--resume" in console.file.getvalue()
+    assert (tmp_path / "tiny" / "checkpoints" / "step-00000004.pt").exists()
+    monkeypatch.setattr(loop, "mono_step", step)
+    resumed = train(replace(config, run=replace(config.run, resume=True)), quiet())
+    whole = load_file(run / "model.safetensors")
+    assert all(torch.equal(v, load_file(resumed / "model.safetensors")[k]) for k, v in whole.items())

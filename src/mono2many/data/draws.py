@@ -4,7 +4,7 @@ The same on every device and in every process, however a batch is split: counter
 (splitmix64, Steele et al. 2014), all in one vectorised expression.
 """
 
-import math
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int64
@@ -37,12 +37,15 @@ def uniform(seed: int, step: int, sample: Int64[Tensor, "B"], count: int) -> Flo
 
 
 def gaussian(seed: int, step: int, sample: Int64[Tensor, "B"], count: int) -> Float[Tensor, "B count"]:
-    """Standard normal numbers (Box and Muller), `count` for each sample."""
-    half = (count + 1) // 2
-    u = uniform(seed, step, sample, 2 * half)
-    radius = (-2 * u[:, :half].log()).sqrt()
-    angle = 2 * math.pi * u[:, half:]
-    return torch.cat([radius * angle.cos(), radius * angle.sin()], 1)[:, :count]
+    """Standard normal numbers, `count` for each sample: a stretch of one long table, from a place drawn."""
+    table = _normal_table(seed, str(sample.device))
+    start = (uniform(seed, step, sample, 1) * len(table)).long()
+    return table[(start + torch.arange(count, device=sample.device)) % len(table)]
+
+
+@lru_cache(maxsize=8)
+def _normal_table(seed: int, device: str) -> Tensor:
+    return torch.randn(2**20, generator=torch.Generator().manual_seed(seed)).to(device)
 
 
 def shuffled(seed: int, epoch: int, length: int) -> Int64[Tensor, "length"]:

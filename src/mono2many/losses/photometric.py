@@ -60,7 +60,11 @@ class _SsimLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, mean_y: Tensor, variance_y: Tensor) -> Tensor:
-        mean, square, product = _box(torch.stack([x, x * x, x * y])).unbind(0)
+        three = x.new_empty(3, *x.shape)
+        three[0].copy_(x)
+        torch.mul(x, x, out=three[1])
+        torch.mul(x, y, out=three[2])
+        mean, square, product = _box(three).unbind(0)
         means = mean * mean_y
         mean_squared = mean * mean
         a1 = 2 * means + C1
@@ -70,11 +74,14 @@ class _SsimLoss(torch.autograd.Function):
         inverse = (b1 * b2).reciprocal_()
         ssim = a1 * a2 * inverse
         if ctx.needs_input_grad[0]:
-            inside = ssim.abs() < 1
-            by_product = 2 * a1 * inverse
-            by_square = -(ssim / b2)
-            by_mean = 2 * (mean_y * (a2 - a1) * inverse - mean * (by_square + ssim / b1))
-            slopes = torch.stack([by_mean, by_square, by_product]).mul_(-0.5).mul_(inside)
+            # slopes of (1 - SSIM) / 2 by m, q and r; zero where the clamp holds it
+            by_mean, by_square, by_product = three.unbind(0)
+            inverse.mul_(-0.5).mul_(ssim.abs() < 1)
+            torch.mul(a1, inverse, out=by_product).mul_(2)
+            torch.mul(a1, a2, out=by_square).mul_(inverse).div_(b2).neg_()
+            torch.addcdiv(by_square, a1 * a2 * inverse, b1, out=by_mean).mul_(-mean)
+            by_mean.addcmul_(mean_y * inverse, a2 - a1).mul_(2)
+            slopes = three
             ctx.save_for_backward(x, y, slopes)
         return ssim.neg_().add_(1).mul_(0.5).clamp_(0, 1)
 

@@ -46,9 +46,7 @@ class DepthDecoder(nn.Module):
             _conv(width + skip, width, padding, activation)
             for width, skip in zip(widths, skip_widths, strict=True)
         )
-        self.heads = nn.ModuleList(
-            nn.Conv2d(widths[-1 - s], outputs, 3, padding=1, padding_mode=padding) for s in range(scales)
-        )
+        self.heads = nn.ModuleList(Conv3x3(widths[-1 - s], outputs, padding) for s in range(scales))
 
     def forward(self, features: Features) -> list[Float[Tensor, "B N h w"]]:
         """Sigmoid maps in (0, 1), finest first, in float32."""
@@ -63,6 +61,23 @@ class DepthDecoder(nn.Module):
         return [head(stages[-1 - s]).float().sigmoid() for s, head in enumerate(self.heads)]
 
 
+class Conv3x3(nn.Conv2d):
+    """A 3x3 convolution that keeps the size, padded in its input's precision.
+
+    Automatic mixed precision on the CPU would reflect in float32: two conversions of every map.
+    """
+
+    def __init__(self, inputs: int, outputs: int, padding: Padding) -> None:
+        super().__init__(inputs, outputs, 3, padding=1, padding_mode=padding)
+
+    def forward(self, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B N h w"]:
+        if self.padding_mode == "zeros":
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            padded = F.pad(x, (1, 1, 1, 1), mode=self.padding_mode)
+        return F.conv2d(padded, self.weight, self.bias)
+
+
 def _conv(inputs: int, outputs: int, padding: Padding, activation: str) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode=padding)
+    conv = Conv3x3(inputs, outputs, padding)
     return nn.Sequential(conv, nn.ELU(inplace=True) if activation == "elu" else nn.ReLU(inplace=True))

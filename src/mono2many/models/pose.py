@@ -42,6 +42,7 @@ class PoseNet(nn.Module):
     ) -> None:
         super().__init__()
         self.pose_type, self.pose_input = pose_type, pose_input
+        self.half_size = pose_type == "light"
         frames = 2 if pose_input == "pairs" else sources + 1
         motions = 1 if pose_input == "pairs" else sources
         self.trunk: nn.Module
@@ -53,7 +54,7 @@ class PoseNet(nn.Module):
         elif pose_type == "posecnn":
             self.trunk = StridedTrunk(3 * frames, POSECNN_WIDTHS, motions, batch_norm=False)
         else:
-            self.trunk = StridedTrunk(3 * frames, LIGHT_POSE_WIDTHS, motions, batch_norm=True, half_size=True)
+            self.trunk = StridedTrunk(3 * frames, LIGHT_POSE_WIDTHS, motions, batch_norm=True)
 
     @property
     def wants_features(self) -> bool:
@@ -69,6 +70,9 @@ class PoseNet(nn.Module):
         """(axis-angle in radians, translation in depth's unit) of every source, each B S 3, as the network
         says it: in temporal order. `source_from_target` makes matrices of them. All pairs run in one batch.
         """
+        if self.half_size:  # each frame once, not once per pair
+            target = F.avg_pool2d(target, 2)
+            sources = F.avg_pool2d(sources.flatten(0, 1), 2).unflatten(0, sources.shape[:2])
         if self.pose_input == "all":
             together = torch.cat([target.unsqueeze(1), sources], 1).flatten(1, 2)
             prediction = self.trunk(together).float().mean((2, 3)) * OUTPUT_SCALE
@@ -146,10 +150,8 @@ class StridedTrunk(nn.Module):
         widths: Sequence[int],
         motions: int,
         batch_norm: bool,
-        half_size: bool = False,
     ) -> None:
         super().__init__()
-        self.half_size = half_size
         layers: list[nn.Module] = []
         kernels = (7, 5, *(3,) * (len(widths) - 2))
         for before, width, kernel in zip((inputs, *widths[:-1]), widths, kernels, strict=True):
@@ -160,7 +162,7 @@ class StridedTrunk(nn.Module):
         self.out = nn.Conv2d(widths[-1], 6 * motions, 1)
 
     def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N h w"]:
-        return self.out(self.convs(F.avg_pool2d(frames, 2) if self.half_size else frames))
+        return self.out(self.convs(frames))
 
 
 def _pose_head(inputs: int, motions: int) -> nn.Sequential:

@@ -35,6 +35,7 @@ from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.train.diagnose import collapse, not_finite
 from mono2many.train.logs import RunLog, provenance
 from mono2many.train.optim import learning_rate, make_optimiser
+from mono2many.train.signals import stop_requested
 from mono2many.train.steps import StepPlan, StepResult, mono_step, supervised_step
 from mono2many.train.validate import validate
 from mono2many.types import Batch, InputError, Report, Split
@@ -65,7 +66,8 @@ class RunState:
 def train(config: TrainConfig, console: Console | None = None) -> Path:
     """Train as configured and return the run's folder, which is also a model folder.
 
-    Raises InputError for settings or data that cannot work. Ctrl-C saves a checkpoint before it stops.
+    Raises InputError for settings or data that cannot work.
+    Ctrl-C and SIGTERM: the step is finished and saved, then KeyboardInterrupt.
     """
     console = console or Console(stderr=True)
     folder = Path(config.run.out) / config.run.name
@@ -93,12 +95,13 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
             f"[bold]{folder}[/]: {len(dataset)} samples in {len(dataset.reader.clips)} clips, "
             f"steps {start} to {steps} of {config.optim.batch_size}, {_words(state)}"
         )
-        try:
-            _run(config, state, log, dataset, val_dataset, order, steps)
-            log.say(f"model: {folder}   curves: tensorboard --logdir {folder}")
-        except KeyboardInterrupt:
-            log.say("stopped; go on with the same command and --resume", "yellow")
-            raise
+        with stop_requested() as stop:
+            finished = _run(config, state, log, dataset, val_dataset, order, steps, stop)
+        if not finished:
+            again = f"mono2many train --out {config.run.out} --name {config.run.name} --resume"
+            log.say(f"stopped and saved; go on with: {again}", "yellow")
+            raise KeyboardInterrupt
+        log.say(f"model: {folder}   curves: tensorboard --logdir {folder}")
     return folder
 
 
@@ -197,7 +200,9 @@ def _run(
     val_dataset: ClipDataset,
     order: BatchOrder,
     steps: int,
-) -> None:
+    stop: Callable[[], bool],
+) -> bool:
+    """True when all steps were taken, False when asked to stop."""
     fabric, optim, run = state.fabric, config.optim, config.run
     augmentation = Augmentation(optim.mirror, optim.jitter, optim.mirror_camera)
     device, offsets = fabric.device, config.data.offsets
@@ -260,7 +265,10 @@ def _run(
                 if result.error < best:
                     best = result.error
                     save_model(state.folder / "best", state.network, state.card)
-        bar.update(task, description="trained")
+            elif stop():
+                _save(state, step + 1, run.keep, log)
+                return False
+    return True
 
 
 def _step(
