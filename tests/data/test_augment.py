@@ -116,3 +116,16 @@ def test_orders_differ_between_samples() -> None:
     swapped = u.clone()
     swapped[0, 6:8] = torch.tensor([0.2, 0.1])
     assert not torch.equal(jitter(frames, u, Augmentation()), jitter(frames, swapped, Augmentation()))
+
+
+def test_where_a_neighbour_is_absent_the_networks_see_the_target_and_the_losses_see_black() -> None:
+    given = clips(2)
+    exists = torch.tensor([[True, False, True], [True, True, True]])
+    batch = to_batch(
+        Clips(given.frames * exists[..., None, None, None], exists, given.intrinsics, given.index),
+        (-1, 1),
+        "cpu",
+    )
+    assert torch.equal(batch.sources_jittered[0, 0], batch.target[0])
+    assert batch.sources[0, 0].max() == 0
+    assert torch.equal(batch.sources_jittered[1], batch.sources[1])

@@ -55,15 +55,18 @@ def to_batch(
     jittered = frames
     if augmentation is not None and augmentation.jitter:
         jittered = jitter(frames, u, augmentation)
+    exists = clips.exists.to(device, non_blocking=True)
+    # the networks see the target where there is no neighbour: black would upset their statistics
+    seen_by_networks = torch.where(exists[..., None, None, None], jittered, jittered[:, :1])
     intrinsics = intrinsics.to(device, non_blocking=True)
     return Batch(
         target=frames[:, 0],
         sources=frames[:, 1:],
-        source_exists=clips.exists[:, 1:].to(device, non_blocking=True),
+        source_exists=exists[:, 1:],
         intrinsics=intrinsics[:, 0],
         source_intrinsics=intrinsics[:, 1:],
-        target_jittered=jittered[:, 0],
-        sources_jittered=jittered[:, 1:],
+        target_jittered=seen_by_networks[:, 0],
+        sources_jittered=seen_by_networks[:, 1:],
         source_offsets=tuple(offsets),
         index=clips.index.to(device, non_blocking=True),
         depth=None if depth is None else depth.to(device, non_blocking=True),

@@ -59,7 +59,7 @@ def predict_batches(
 ) -> Iterator[Prediction]:
     """Run a model (in evaluation mode) over batches that are not augmented."""
     for batch in batches:
-        sigmoids, motion, _ = model(batch.target, batch.sources, batch.source_offsets)
+        sigmoids, motion, _ = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
         sigmoid = sigmoids[0].squeeze(1)
         depth = depth_from_sigmoid(sigmoid, architecture.min_depth, architecture.max_depth)
         yield Prediction(batch, depth, head_motion(architecture, motion, batch.source_offsets, sigmoid))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mono2many.data.draws import gaussian
@@ -51,8 +51,8 @@ def mono_step(
     sigmoids, motion, masks = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
     top = max(max(scale, level) for scale, level in plan.heads) + 1
     targets = image_pyramid(batch.target, top, plan.pyramid)
-    sources = image_pyramid(batch.sources, top, plan.pyramid)
     needed = sorted({level for _, level in plan.heads})
+    sources = image_pyramid(batch.sources, needed[-1] + 1, plan.pyramid)
     levels = {k: _level(batch, targets[k], sources[k], k, plan, seed, step) for k in needed}
     heads = []
     for scale, level in plan.heads:
@@ -71,7 +71,11 @@ def mono_step(
             )
         )
     loss, parts, made = mono_objective(heads, levels, batch.source_exists, plan.terms)
-    scalars = {**parts, **shape_of(sigmoids[0].squeeze(1), plan.architecture), **_motion(heads[0])}
+    scalars = {
+        **parts,
+        **shape_of(sigmoids[0].squeeze(1), plan.architecture),
+        **_motion(heads[0], batch.source_exists),
+    }
     return loss, Report(scalars, _pictures(batch, sigmoids[0], made) if pictures else {})
 
 
@@ -115,9 +119,10 @@ def _level(
     )
 
 
-def _motion(head: Head) -> dict[str, Float[Tensor, ""]]:
+def _motion(head: Head, exists: Bool[Tensor, "B S"]) -> dict[str, Float[Tensor, ""]]:
     """Length of the predicted translation: zero means that no motion was found."""
-    return {"translation": head.source_from_target[..., :3, 3].detach().norm(dim=-1).mean()}
+    length = head.source_from_target[..., :3, 3].detach().norm(dim=-1)
+    return {"translation": (length * exists).sum() / exists.sum().clamp(min=1)}
 
 
 def _size(images: Tensor) -> tuple[int, int]:
