@@ -73,6 +73,12 @@ def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
         (("train", "--config", "gone.json"), ("--config gone.json", "cannot be read")),
         (("train", "--predictive-mask"), ("--no-automask",)),
         (("train", "--batch-size", "0"), ("--batch-size must be at least 1",)),
+        (("train", "--data", "film.mp4", "--fov", "60"), ("film.mp4", "add --datatype video")),
+        (("train", "--crop-bottom", "0.1"), ("--crop-bottom", "footage")),
+        (("train", "--seed", "-1"), ("--seed",)),
+        (("train", "--device", "foo"), ("--device", "cuda")),
+        (("train", "--scenes", "1", "--val-scenes", "1", "--control", "other-clips"), ("two clips or more",)),
+        (("train", "--scenes", "1", "--val-scenes", "1", "--out", "/proc/nowhere"), ("/proc/nowhere",)),
         (("evaluate", "--model", "gone"), ("gone/config.json: no such file", "--model")),
         (("evaluate",), ("--model is needed",)),
         (("predict", "--model", "gone"), ("nothing to predict",)),
@@ -191,3 +197,28 @@ def test_a_resumed_run_keeps_its_own_settings_and_a_flag_beside_it_wins(
     monkeypatch.setattr(loop, "train", seen.append)
     main(["train", "--out", str(tmp_path), "--name", "street", "--resume", "--steps", "9"])
     assert (seen[0].model.encoder, seen[0].optim.steps, seen[0].run.resume) == ("light", 9, True)
+
+
+def test_a_film_that_exists_is_not_overwritten(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    clip, _ = film(tmp_path, 3)
+    before = clip.read_bytes()
+    assert "exists already" in mistake(capsys, "street", str(clip))
+    assert clip.read_bytes() == before
+
+
+def test_a_model_is_evaluated_on_what_its_own_run_held_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from dataclasses import asdict, replace
+
+    from mono2many.config import DataConfig, EvaluateConfig, TrainConfig
+    from mono2many.evaluate import run
+
+    data = DataConfig(datatype="video", data=("film.mp4",), fov=60.0, hold_out=0.25, frame_step=2)
+    (tmp_path / "run.json").write_text(json.dumps({"settings": asdict(replace(TrainConfig(), data=data))}))
+    seen: list[EvaluateConfig] = []
+    monkeypatch.setattr(run, "evaluate", seen.append)
+    main(["evaluate", "--model", str(tmp_path)])
+    main(["evaluate", "--model", str(tmp_path), "--datatype", "synthetic"])
+    assert (seen[0].data.data, seen[0].data.hold_out, seen[0].data.frame_step) == (("film.mp4",), 0.25, 2)
+    assert (seen[1].data.datatype, seen[1].data.frame_step) == ("synthetic", 1)

@@ -31,7 +31,9 @@ def test_the_wheel_works_outside_the_repository(tmp_path: Path) -> None:
     # -I keeps the repository out; the wheel's own files come first
     code = (
         f"import sys; sys.path.insert(0, {str(unpacked)!r})\n"
-        "import mono2many.evaluate.report as report, mono2many\n"
+        "import mono2many\n"
+        "from importlib.resources import files\n"
+        "assert files('mono2many.evaluate').joinpath('report.css').read_text()\n"
         f"assert mono2many.__file__.startswith({str(unpacked)!r}), mono2many.__file__\n"
         "from mono2many.data.synthetic import StreetSettings, SyntheticReader\n"
         "street = SyntheticReader(StreetSettings(scenes=1, height=64, width=96), 'test')\n"
@@ -39,7 +41,7 @@ def test_the_wheel_works_outside_the_repository(tmp_path: Path) -> None:
         "from mono2many.cli import main; main(['--version'])\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"torch.Size([3, 64, 96])\nmono2many {_version()}\n"

@@ -40,7 +40,7 @@ def test_the_commands_run_in_order_and_then_the_python(place: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stderr}"
-    assert (place / "outputs" / "film_depth.mp4").exists()
+    assert (place / "outputs" / "street_depth.mp4").exists()
     write_image(place / "photo.jpg", torch.randint(0, 256, (3, 48, 80), dtype=torch.uint8))
     for code in blocks("python"):
         done = subprocess.run(

@@ -6,7 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -18,6 +18,7 @@ from mono2many.config import (
     PredictConfig,
     Recipe,
     RunConfig,
+    SourceConfig,
     StreetConfig,
     TrainConfig,
     from_json,
@@ -54,8 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"unknown command {name!r}{_nearest(name, COMMANDS)}; mono2many --help lists them"
             )
         COMMANDS[name](rest)
-    except InputError as error:
-        print(f"mono2many{' ' + name if name in COMMANDS else ''}: {error}", file=sys.stderr)
+    except (InputError, OSError) as error:
+        # a loader's process wraps the message in its own traceback
+        said = str(error).strip().splitlines()[-1].removeprefix("mono2many.errors.InputError: ")
+        print(f"mono2many{' ' + name if name in COMMANDS else ''}: {said}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -85,10 +88,21 @@ def _base(arguments: list[str]) -> TrainConfig:
 
 
 def _evaluate(arguments: list[str]) -> None:
-    config = parse(EvaluateConfig, "mono2many evaluate", arguments)
+    config = parse(EvaluateConfig, "mono2many evaluate", arguments, _trained_on(arguments))
     from mono2many.evaluate.run import evaluate
 
     evaluate(config)
+
+
+def _trained_on(arguments: list[str]) -> EvaluateConfig | None:
+    """The data, hold-out and frame step of the run that made the model, where no other data is named."""
+    folder = _value(arguments, "--model")
+    named = any(_value(arguments, flag) for flag in ("--data", "--datatype"))
+    if folder is None or named or not (Path(folder) / "run.json").exists():
+        return None
+    data = from_json(Path(folder) / "run.json").data
+    shared = {f.name: getattr(data, f.name) for f in fields(SourceConfig)}
+    return EvaluateConfig(folder, SourceConfig(**shared))
 
 
 def _predict(arguments: list[str]) -> None:

@@ -21,8 +21,8 @@ Recipe = Literal["default", "reference", "scratch"]
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """What to learn from."""
+class SourceConfig:
+    """Which frames."""
 
     datatype: Literal["synthetic", "video"] = "synthetic"
     """synthetic: the embedded street. video: video files or folders of images."""
@@ -32,69 +32,86 @@ class DataConfig:
     """Camera file (JSON: fx fy cx cy width height, optional distortion): one for all --data, or one each."""
     fov: float | None = None
     """Horizontal field of view in degrees, where there is no camera file."""
-    height: int = 192
-    """Training height in pixels, a multiple of 32, 64 or more."""
-    width: int = 640
-    """Training width in pixels, a multiple of 32, 64 or more."""
-    crop_bottom: float = 0.0
-    """Share of the height to cut off below, where the camera sees its own car's bonnet."""
     frame_step: int = 1
     """Neighbours are this many frames away: more for slow cameras or high frame rates."""
     hold_out: float = 0.1
     """Share of the frames at the end of each clip kept for validation (datatype video)."""
     hold_out_frames: int | None = None
     """The same as a number of frames; wins over --hold-out."""
-    scenes: int = 320
-    """Streets to train on (datatype synthetic)."""
     scene_frames: int = 4
-    """Frames of each street."""
-    val_scenes: int = 16
-    """Streets to validate on, other ones."""
-    workers: int = 2
-    """Processes that read and decode."""
-    cache: Literal["memory", "off"] = "memory"
-    """memory: decode every frame once, before training. off: open frames when they are needed."""
+    """Frames of each street (datatype synthetic)."""
 
     def __post_init__(self) -> None:
-        for flag, value in (("--height", self.height), ("--width", self.width)):
-            if value < 64 or value % 32:
-                near = max(64, round(value / 32) * 32)
-                raise InputError(f"{flag} must be a multiple of 32, 64 or more, got {value}; try {near}")
+        if self.datatype == "video" and not self.data:
+            raise InputError("--datatype video needs --data: one or more video files or folders of images")
+        if self.datatype == "synthetic" and self.data:
+            raise InputError(
+                f"--data {self.data[0]} is not read by --datatype synthetic; add --datatype video"
+            )
         _at_least("--frame-step", self.frame_step, 1)
-        _at_least("--scenes", self.scenes, 1)
-        _at_least("--val-scenes", self.val_scenes, 1)
         if self.scene_frames < 3:
             raise InputError(
                 f"--scene-frames must be at least 3 (a frame and two neighbours), got {self.scene_frames}"
             )
-        if not 0 <= self.crop_bottom < 0.9:
-            raise InputError(f"--crop-bottom is a share of the height below 0.9, got {self.crop_bottom}")
         if not 0 < self.hold_out < 1:
             raise InputError(f"--hold-out is a share between 0 and 1, got {self.hold_out}; try 0.1")
-        if self.fov is not None and not 5 <= self.fov < 175:
-            raise InputError(f"--fov is in degrees, 5 to 175, got {self.fov}; a phone's camera has about 65")
-        _at_least("--workers", self.workers, 0)
+        if self.fov is not None and not 5 <= self.fov <= 170:
+            raise InputError(f"--fov is in degrees, 5 to 170, got {self.fov}; a phone's camera has about 65")
 
     @property
     def offsets(self) -> tuple[int, int]:
         """Times of the sources relative to the target, in frames."""
         return (-self.frame_step, self.frame_step)
 
-    def source(self, scenes: int) -> dict[str, Any]:
-        """The arguments of data.reader.SourceSettings, for so many streets."""
+    def reader(self, height: int, width: int, crop_bottom: float, scenes: int) -> dict[str, Any]:
+        """The arguments of data.reader.SourceSettings, for frames of this size and so many streets."""
         return {
             "datatype": self.datatype,
-            "height": self.height,
-            "width": self.width,
+            "height": height,
+            "width": width,
             "paths": self.data,
             "cameras": self.camera,
             "fov": self.fov,
-            "crop_bottom": self.crop_bottom,
+            "crop_bottom": crop_bottom,
             "hold_out": self.hold_out,
             "hold_out_frames": self.hold_out_frames,
             "scenes": scenes,
             "scene_frames": self.scene_frames,
         }
+
+
+@dataclass(frozen=True)
+class DataConfig(SourceConfig):
+    """What to learn from."""
+
+    height: int = 192
+    """Training height in pixels, a multiple of 32, 64 or more."""
+    width: int = 640
+    """Training width in pixels, a multiple of 32, 64 or more."""
+    crop_bottom: float = 0.0
+    """Share of the height to cut off below, where the camera sees its own car's bonnet (datatype video)."""
+    scenes: int = 320
+    """Streets to train on (datatype synthetic)."""
+    val_scenes: int = 16
+    """Streets to validate on, other ones."""
+    workers: int = 2
+    """Processes that read and decode images and draw streets; videos are decoded by one."""
+    cache: Literal["memory", "off"] = "memory"
+    """memory: open every frame once, before training. off: open images when they are needed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for flag, value in (("--height", self.height), ("--width", self.width)):
+            if value < 64 or value % 32:
+                near = max(64, round(value / 32) * 32)
+                raise InputError(f"{flag} must be a multiple of 32, 64 or more, got {value}; try {near}")
+        if not 0 <= self.crop_bottom < 0.9:
+            raise InputError(f"--crop-bottom is a share of the height below 0.9, got {self.crop_bottom}")
+        if self.crop_bottom and self.datatype == "synthetic":
+            raise InputError("--crop-bottom is for footage; the embedded street shows no bonnet")
+        _at_least("--scenes", self.scenes, 1)
+        _at_least("--val-scenes", self.val_scenes, 1)
+        _at_least("--workers", self.workers, 0)
 
 
 @dataclass(frozen=True)
@@ -104,7 +121,7 @@ class ModelConfig:
     encoder: str = "resnet18"
     """Any timm model with features at strides 4 to 32, or `light`."""
     encoder_weights: str = "imagenet"
-    """imagenet, none, or a file with timm's or torchvision's key names."""
+    """imagenet, none, or a file with timm's key names (for ResNets also torchvision's: they agree)."""
     decoder: Literal["paper", "light"] = "paper"
     """paper: ELU, widths 256 to 16. light: ReLU, widths 64 to 16."""
     padding: Literal["reflect", "zeros", "replicate"] = "reflect"
@@ -172,13 +189,17 @@ class OptimConfig:
     """How the weights move."""
 
     optimiser: Literal["adam", "adamw"] = "adam"
+    """adam: the papers'. adamw: with weight decay."""
     learning_rate: float = 1e-4
+    """At the peak of the schedule."""
     schedule: Literal["step", "cosine"] = "step"
     """step: x0.1 after 3/4 of the training (15 of 20 epochs). cosine: to zero, after a warm-up."""
     warm_up: float = 0.0
     """Share of the training in which the learning rate rises from zero."""
     batch_size: int = 12
+    """Samples per step; each is a frame with its neighbours."""
     epochs: int = 20
+    """Length of the training in passes over all samples."""
     steps: int | None = None
     """Length of the training in steps; wins over --epochs."""
     mirror: bool = True
@@ -211,15 +232,17 @@ class RunConfig:
     name: str = "mono"
     """The run's folder is OUT/NAME."""
     out: str = "model_save"
+    """Where the folders of runs are."""
     resume: bool = False
     """Go on with the run in OUT/NAME from its last checkpoint, with its own settings."""
     start_from: str | None = None
-    """Model folder whose weights to start from (fine-tuning)."""
-    device: str = "auto"
-    """auto, cpu, cuda, mps."""
+    """Model folder to start from (fine-tuning): its networks and weights."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where to compute; auto: a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """bf16: networks in mixed precision, losses in fp32. auto: bf16 where the machine computes in it."""
     seed: int = 0
+    """Of everything random: first weights, order, augmentation."""
     log_every: int = 50
     """Steps between lines of the log."""
     picture_every: int = 500
@@ -230,6 +253,9 @@ class RunConfig:
     """Checkpoints kept, beside the best."""
 
     def __post_init__(self) -> None:
+        _at_least("--seed", self.seed, 0)
+        if self.seed >= 2**32:
+            raise InputError(f"--seed must be below 2**32, got {self.seed}")
         _at_least("--log-every", self.log_every, 1)
         _at_least("--picture-every", self.picture_every, 1)
         _at_least("--keep", self.keep, 1)
@@ -257,8 +283,6 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.model.predictive_mask and self.loss.automask:
             raise InputError("--predictive-mask takes the place of the auto-mask: add --no-automask")
-        if self.data.datatype == "video" and not self.data.data:
-            raise InputError("--datatype video needs --data: one or more video files or folders of images")
         if self.control == "supervised" and self.data.datatype != "synthetic":
             raise InputError("--control supervised needs exact depth: use --datatype synthetic")
 
@@ -274,6 +298,7 @@ def recipe(name: Recipe) -> TrainConfig:
             base,
             loss=replace(base.loss, mask_unseen=False, pyramid="lanczos", camera_scaling="plain"),
             optim=replace(base.optim, mirror_camera=False),
+            run=replace(base.run, precision="fp32"),
         )
     return replace(
         base,
@@ -306,8 +331,9 @@ class EvaluateConfig:
 
     model: str
     """Model folder."""
-    data: DataConfig = field(default_factory=DataConfig)
+    data: SourceConfig = field(default_factory=SourceConfig)
     split: Literal["val", "test"] = "test"
+    """Which unseen streets; of footage both are the held-out end."""
     test_scenes: int = 24
     """Streets to score on; neither training nor validation sees them (datatype synthetic)."""
     guess_scenes: int = 64
@@ -318,11 +344,10 @@ class EvaluateConfig:
     """Write all figures to this file."""
     report: str | None = None
     """Write an HTML page with figures and pictures."""
-    device: str = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto: a GPU if there is one."""
 
     def __post_init__(self) -> None:
-        if self.data.datatype == "video" and not self.data.data:
-            raise InputError("--datatype video needs --data: one or more video files or folders of images")
         _at_least("--test-scenes", self.test_scenes, 1)
         _at_least("--guess-scenes", self.guess_scenes, 1)
 
@@ -343,7 +368,9 @@ class PredictConfig:
     flip: bool = False
     """Also predict the mirrored image and blend: slower, slightly better."""
     batch_size: int = 4
-    device: str = "auto"
+    """Frames of a video that are predicted together."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto: a GPU if there is one."""
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -358,8 +385,11 @@ class StreetConfig:
     film: tyro.conf.Positional[str]
     """The film to write (.mp4); the camera file goes beside it (.json)."""
     frames: int = 60
+    """Length of the film."""
     height: int = 192
+    """Of its pictures, in pixels."""
     width: int = 640
+    """Of its pictures, in pixels."""
     scene: int = 0
     """Which street; neither training nor validation sees any of these."""
 
@@ -376,9 +406,10 @@ def from_json(path: str | Path) -> TrainConfig:
         raise InputError(f"--config {path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise InputError(f"--config {path}: not JSON ({error})") from error
-    if not isinstance(raw, dict):
-        raise InputError(f"--config {path}: wanted an object of settings, found {type(raw).__name__}")
-    made = _build(TrainConfig, raw.get("settings", raw), str(path))
+    settings = raw.get("settings", raw) if isinstance(raw, dict) else raw
+    if not isinstance(settings, dict):
+        raise InputError(f"--config {path}: wanted an object of settings, found {type(settings).__name__}")
+    made = _build(TrainConfig, settings, str(path))
     assert isinstance(made, TrainConfig)
     return made
 

@@ -84,6 +84,11 @@ class Clips:
     depth: Float[Tensor, "B H W"] | None = None
     moving: Bool[Tensor, "B H W"] | None = None
 
+    def pin_memory(self) -> "Clips":
+        """The same in page-locked memory, from which a GPU copies while it computes (the loader calls it)."""
+        values = (self.frames, self.exists, self.intrinsics, self.index, self.depth, self.moving)
+        return Clips(*(None if value is None else value.pin_memory() for value in values))  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -36,3 +36,10 @@ def test_without_motion_every_depth_explains_as_much_as_standing_still(truth: Pr
     score = evaluate_photometric([Prediction(truth.batch, truth.depth, still)], [5.0])
     assert score.ratio == pytest.approx(1, abs=1e-3)
     assert score.constant == pytest.approx(score.still, abs=1e-4)
+
+
+def test_a_prediction_that_moves_everything_out_of_view_gains_nothing(truth: Prediction) -> None:
+    away = torch.eye(4).repeat(1, 2, 1, 1)
+    away[..., 2, 3] = -1e4  # far ahead: every point lies behind the source cameras
+    score = evaluate_photometric([Prediction(truth.batch, truth.depth, away)])
+    assert score.ratio == pytest.approx(1)

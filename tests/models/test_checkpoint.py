@@ -96,5 +96,5 @@ def test_a_checkpoint_that_would_run_code_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a readable checkpoint"):
         load_training_state(tmp_path / "step-1.pt")
     assert not (tmp_path / "ran").exists()
-    save_training_state(tmp_path / "step-2.pt", {"model": {}, "optimiser": {}, "step": 2})
+    save_training_state(tmp_path / "step-2.pt", {"model": {}, "optimiser": {}, "step": 2, "best": 0.5})
     assert load_training_state(tmp_path / "step-2.pt")["step"] == 2

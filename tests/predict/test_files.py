@@ -69,3 +69,13 @@ def test_what_is_no_picture_is_refused_by_name(predictor: Predictor, tmp_path: P
         predict_files(predictor, [str(tmp_path / "notes.txt")], tmp_path / "out")
     with pytest.raises(InputError, match=r"gone\.png: no such file"):
         predict_files(predictor, [str(tmp_path / "gone.png")], tmp_path / "out")
+
+
+def test_inputs_that_would_overwrite_each_other_are_refused(predictor: Predictor, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        write_image(tmp_path / folder / "1.png", picture())
+    both = [str(tmp_path / folder / "1.png") for folder in ("a", "b")]
+    with pytest.raises(InputError, match="both be written as"):
+        predict_files(predictor, both, tmp_path / "out")
+    with pytest.raises(InputError, match="--save video writes nothing for images"):
+        predict_files(predictor, both[:1], tmp_path / "out", ["video"])

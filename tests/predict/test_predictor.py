@@ -1,10 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from mono2many import Predictor, load
+from mono2many.errors import InputError
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.predict.predictor import blend_mirrored
@@ -63,6 +62,7 @@ def test_what_training_cut_off_below_is_continued_from_the_row_above(predictor: 
     torch.testing.assert_close(disparity[:64], predictor(image[:, :64]).disparity)
 
 
-def test_loading_brings_no_package_that_is_not_needed(predictor: Predictor, tmp_path: Path) -> None:
-    save_model(tmp_path, predictor.model, predictor.card)
-    assert load(str(tmp_path)).card == predictor.card
+def test_what_is_no_rgb_picture_is_refused_with_the_remedy(predictor: Predictor) -> None:
+    for wrong in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3), np.float32)):
+        with pytest.raises(InputError, match=r'must be RGB.*convert\("RGB"\)'):
+            predictor(wrong)

@@ -29,11 +29,11 @@ def _mix(x: Tensor) -> Tensor:
 
 
 def uniform(seed: int, step: int, sample: Int64[Tensor, "B"], count: int) -> Float[Tensor, "B count"]:
-    """Uniform numbers in (0, 1), `count` for each sample, in float32 on the sample indices' device."""
+    """Uniform numbers in [0, 1), `count` for each sample, in float32 on the sample indices' device."""
     key = _mix(sample * _GOLDEN + _signed(seed * 0x2545F4914F6CDD1D + step * 0x632BE59BD9B4E019))
     position = torch.arange(1, count + 1, device=sample.device)
     bits = _shift(_mix(key[:, None] + position * _GOLDEN), 40)
-    return (bits.float() + 0.5) * 2.0**-24
+    return bits.float() * 2.0**-24
 
 
 def gaussian(seed: int, step: int, sample: Int64[Tensor, "B"], count: int) -> Float[Tensor, "B count"]:

@@ -26,6 +26,9 @@ def write_film(
     path = Path(path)
     if path.suffix.lower() != ".mp4":
         raise InputError(f"{path}: the film is written as .mp4; try {path.with_suffix('.mp4')}")
+    for taken in (path, path.with_suffix(".json")):
+        if taken.exists():
+            raise InputError(f"{taken} exists already; remove it or name another film")
     reader = SyntheticReader(replace(settings, scenes=scene + 1), split)
     path.parent.mkdir(parents=True, exist_ok=True)
     with VideoWriter(path, FRAMES_PER_SECOND) as writer:

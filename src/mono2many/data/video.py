@@ -116,6 +116,11 @@ class VideoReader:
         self._undistortion: dict[Camera, Float[Tensor, "h w 2"]] = {}
 
     @property
+    def has_videos(self) -> bool:
+        """False where all footage is folders of pictures, which need not be opened in order."""
+        return any(not clip.images for clip in self.footage)
+
+    @property
     def clips(self) -> list[Clip]:
         """One per path, in the given order; `frames` is the number of frames in this split."""
         return [Clip(str(clip.path), clip.stop - clip.start) for clip in self.footage]

@@ -24,7 +24,8 @@ NAME = "photometric: 0.85 SSIM + 0.15 L1, best neighbour, pixels that a neighbou
 
 @dataclass(frozen=True)
 class PhotometricScore:
-    """Means over the pixels that some neighbour sees, then over images."""
+    """Means over the pixels that some neighbour sees, then over images. An image of which the prediction lets
+    no neighbour see anything counts as if it stood still."""
 
     images: int
     predicted: float
@@ -38,7 +39,7 @@ class PhotometricScore:
     @property
     def ratio(self) -> float:
         """predicted / still: below 1 the model has learnt something."""
-        return self.predicted / self.still
+        return self.predicted / self.still if self.still > 0 else 1.0
 
     def to_json(self) -> dict[str, object]:
         return {"protocol": NAME, **asdict(self), "ratio": self.ratio}
@@ -71,7 +72,7 @@ def evaluate_photometric(
 ) -> PhotometricScore:
     """Score depth and motion by the views they make. `constants`: depths to try for the constant guess."""
     rows = [_errors(prediction, constants) for prediction in predictions]
-    means = torch.cat(rows).double().mean(0).tolist()
+    means = torch.cat(rows).cpu().double().mean(0).tolist()
     score = PhotometricScore(sum(len(r) for r in rows), means[0], means[1])
     if not constants:
         return score
@@ -95,8 +96,12 @@ def _errors(prediction: Prediction, constants: Sequence[float]) -> Float[Tensor,
     target = patches(batch.target.unsqueeze(1))
     predicted, known = minimum_over_sources(photometric_error(views, target), counts & seen)
 
+    nothing = ~known.flatten(1).any(1)[:, None, None]
+    predicted = torch.where(nothing, level.still, predicted)
+    known = known | nothing
+
     def mean(error: Tensor) -> Tensor:
-        return error.masked_fill(~known, 0).sum((1, 2)) / known.sum((1, 2)).clamp(min=1)
+        return error.masked_fill(~known, 0).sum((1, 2)) / known.sum((1, 2))
 
     columns = [mean(predicted), mean(level.still)]
     for constant in constants:

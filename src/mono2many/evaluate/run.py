@@ -1,17 +1,17 @@
 """The command `evaluate`: which protocol, beside which guesses, where the figures go."""
 
 import json
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 from rich.table import Table
 from torch import Tensor
 
-from mono2many.config import DataConfig, EvaluateConfig
+from mono2many.config import EvaluateConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
 from mono2many.data.reader import SourceSettings, open_reader
@@ -27,19 +27,18 @@ from mono2many.evaluate.report import write_report
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.checkpoint import ModelCard, write_atomically
 from mono2many.predict.predictor import Predictor, load
-from mono2many.types import InputError, Reader
+from mono2many.types import InputError, Reader, Split
 
 CONSTANTS = 24
-"""Constant depths that the photometric guess chooses from, evenly in disparity."""
+"""Constant depths that the photometric guess chooses from, each the same factor from the next."""
 
 
 def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str, Any]:
     """Score a model folder and print, store and return the figures. Raises InputError."""
     console = console or Console()
     predictor = load(config.model, config.device)
-    data = as_trained(config.data, predictor.card)
-    reader = open_reader(SourceSettings(**data.source(config.test_scenes)), config.split)
-    if data.datatype == "synthetic":
+    reader = open_as_trained(config, predictor.card, config.test_scenes, config.split)
+    if config.data.datatype == "synthetic":
         figures = _against_depth(config, predictor, reader, console)
     else:
         figures = _against_neighbours(config, predictor, reader, console)
@@ -50,17 +49,17 @@ def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str
     return figures
 
 
-def as_trained(data: DataConfig, card: ModelCard) -> DataConfig:
+def open_as_trained(config: EvaluateConfig, card: ModelCard, scenes: int, split: Split) -> Reader:
     """The data at the size and crop that the model was trained at."""
-    return replace(data, height=card.height, width=card.width, crop_bottom=card.crop_bottom)
+    settings = config.data.reader(card.height, card.width, card.crop_bottom, scenes)
+    return open_reader(SourceSettings(**settings), split)
 
 
 def _against_depth(
     config: EvaluateConfig, predictor: Predictor, reader: Reader, console: Console
 ) -> dict[str, Any]:
     protocol = PROTOCOLS["synthetic-80m"]
-    data = as_trained(config.data, predictor.card)
-    known = open_reader(SourceSettings(**data.source(config.guess_scenes)), "train")
+    known = open_as_trained(config, predictor.card, config.guess_scenes, "train")
     training = (known.frame(clip, 0) for clip in range(len(known.clips)))
     guessed = guesses(
         track(training, "the no-learning guesses", config.guess_scenes, console=console, transient=True),
@@ -71,8 +70,15 @@ def _against_depth(
         return predictor.disparity(image.unsqueeze(0), config.flip)[0]
 
     every_other = [(c, i) for c, clip in enumerate(reader.clips) for i in range(0, clip.frames, 2)]
-    shown = track(every_other, "unseen scenes", console=console, transient=True)
-    evaluations = evaluate_each({MODEL: predict, **guessed}, reader, protocol, frames=list(shown))
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("unseen scenes", total=len(every_other))
+        evaluations = evaluate_each(
+            {MODEL: predict, **guessed},
+            reader,
+            protocol,
+            lambda done, total: bar.update(task, completed=done),
+            every_other,
+        )
     print_table(console, evaluations)
     against = compare(evaluations)
     console.print(
@@ -96,6 +102,8 @@ def _against_depth(
 def _against_neighbours(
     config: EvaluateConfig, predictor: Predictor, reader: Reader, console: Console
 ) -> dict[str, Any]:
+    if config.flip:
+        raise InputError("--flip blends depth maps; the photometric score of footage takes them as they are")
     if config.report is not None:
         raise InputError("--report shows depth against exact depth, which footage has not; leave it out")
     dataset = ClipDataset(reader, config.data.offsets)
@@ -129,6 +137,10 @@ def _photometric_table(score: PhotometricScore) -> Table:
 def training_curve(folder: Path) -> list[tuple[int, float]]:
     """(step, Abs Rel) of the validations in a run's log; empty where there is none."""
     log = folder / "log.jsonl"
-    lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-    found = {line["step"]: line["abs_rel"] for line in lines if line["event"] == "val" and "abs_rel" in line}
+    found = {}
+    for text in log.read_text().splitlines() if log.exists() else []:
+        with suppress(ValueError):  # a run that was killed may end in half a line
+            line = json.loads(text)
+            if line["event"] == "val" and "abs_rel" in line:
+                found[line["step"]] = line["abs_rel"]
     return sorted(found.items())

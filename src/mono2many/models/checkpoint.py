@@ -56,7 +56,12 @@ def load_model(folder: str | Path) -> tuple[MonoDepth, ModelCard]:
     """
     folder = Path(folder).expanduser()
     card = read_card(folder)
-    model = MonoDepth(card.architecture)
+    try:
+        model = MonoDepth(card.architecture)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{folder / 'config.json'}: describes no networks that can be built ({error})"
+        ) from error
     load_weights(model, folder)
     return model.eval(), card
 
@@ -108,7 +113,11 @@ def read_card(folder: str | Path) -> ModelCard:
         raise InputError(f"{path}: model {raw.get('model')!r} is not known to this version; it knows 'mono'")
     try:
         architecture = MonoArchitecture(**_known(MonoArchitecture, raw["architecture"]))
-        return ModelCard(architecture, **_known(ModelCard, raw, without="architecture"))
+        card = ModelCard(architecture, **_known(ModelCard, raw, without="architecture"))
+        sizes = (card.height, card.width)
+        if not all(type(size) is int and size > 0 and size % 32 == 0 for size in sizes):
+            raise ValueError(f"height and width must be multiples of 32, got {sizes}")
+        return card
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: a setting is missing or unknown ({error}); copy the folder again"
@@ -138,7 +147,7 @@ def load_training_state(path: Path) -> dict[str, Any]:
             f"{path}: not a readable checkpoint ({type(error).__name__}); remove it to resume "
             "from the one before"
         ) from error
-    if not isinstance(state, dict) or not {"model", "optimiser", "step"} <= state.keys():
+    if not isinstance(state, dict) or not {"model", "optimiser", "step", "best"} <= state.keys():
         raise InputError(f"{path}: not a training checkpoint of mono2many")
     return state
 

@@ -135,7 +135,12 @@ def _feature_net(
     try:
         model = timm.create_model(tagged, pretrained=imagenet, num_classes=0, in_chans=3 * images)
     except RuntimeError as error:
-        if "Unknown model" not in str(error):
+        unknown = "Unknown model" in str(error) or "Invalid pretrained tag" in str(error)
+        if not unknown and "No pretrained weights" in str(error):
+            raise InputError(
+                f"--encoder {name} has no ImageNet weights; use --encoder-weights none"
+            ) from error
+        if not unknown:
             raise
         near = timm.list_models(f"*{name[:6]}*")[:5]
         hint = f"near it are {', '.join(near)}" if near else "try resnet18"
@@ -178,7 +183,13 @@ def _load_weights(model: nn.Module, name: str, file: str, images: int) -> None:
             else torch.load(path, map_location="cpu", weights_only=True)
         )
     except Exception as error:
-        raise InputError(f"--encoder-weights {file}: not a readable weight file ({error})") from error
+        raise InputError(
+            f"--encoder-weights {file}: not a readable weight file ({_first_line(error)})"
+        ) from error
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise InputError(
+            f"--encoder-weights {file}: wanted tensors by name, as torchvision or timm save them"
+        )
     wanted = model.state_dict()
     first = next(key for key, value in wanted.items() if value.dim() == 4)
     given = {key: value.float() if value.is_floating_point() else value for key, value in loaded.items()}
@@ -192,3 +203,7 @@ def _load_weights(model: nn.Module, name: str, file: str, images: int) -> None:
             f"{len(misfits)} of another shape (first: {(missing + misfits)[0]})"
         )
     model.load_state_dict({k: given.get(k, v) for k, v in wanted.items()})
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -63,7 +63,9 @@ class MonoDepth(nn.Module):
         a = architecture
         self.architecture = a
         self.depth = DepthNet(a, encoder_weights)
-        pose_weights = encoder_weights if a.pose_encoder == a.encoder else "none"
+        # a file holds one network's weights; ImageNet's exist for either
+        same = a.pose_encoder == a.encoder or encoder_weights == "imagenet"
+        pose_weights = encoder_weights if same else "none"
         self.pose = PoseNet(
             a.pose_type,
             a.pose_input,

@@ -142,7 +142,7 @@ class SharedTrunk(nn.Module):
 
 class StridedTrunk(nn.Module):
     """Convolutions of stride 2 (kernels 7, 5, then 3) with ReLU, then 1x1 to 6 channels per motion.
-    Does not normalise its input (as the papers' PoseCNN) unless it has batch normalisation."""
+    Does not normalise its input (like the papers' PoseCNN)."""
 
     def __init__(
         self,

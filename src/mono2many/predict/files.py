@@ -40,6 +40,14 @@ def predict_files(
     """
     out = Path(out)
     images, videos = _sorted_inputs(inputs)
+    targets = [target for _, target in images] + [Path(path.stem) for path in videos]
+    twice = next((target for target in targets if targets.count(target) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"two inputs would both be written as {out / twice}_...; give them another --out each"
+        )
+    if images and save and not set(save) & set(FOR_IMAGES):
+        raise InputError(f"--save {' '.join(save)} writes nothing for images; add npy, png16 or colour")
     written: list[Path] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = console or Console(stderr=True)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mono2many.models.checkpoint import ModelCard, load_model
 from mono2many.models.mono import MonoDepth
-from mono2many.types import DepthMap
+from mono2many.types import DepthMap, InputError
 
 
 class Predictor:
@@ -21,9 +21,20 @@ class Predictor:
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.card = card
 
-    def __call__(self, image: UInt8[ndarray, "H W 3"] | UInt8[Tensor, "3 H W"]) -> DepthMap:
-        """Depth of one RGB image at its own size: H W 3 (NumPy, Pillow) or 3 H W (torch), 0 to 255."""
-        picture = torch.from_numpy(image.copy()).permute(2, 0, 1) if isinstance(image, ndarray) else image
+    def __call__(self, image: ndarray | Tensor) -> DepthMap:
+        """Depth of one RGB image at its own size: H W 3 uint8 (NumPy) or 3 H W uint8 (torch), 0 to 255.
+
+        Raises InputError for anything else.
+        """
+        picture = torch.from_numpy(image.copy()) if isinstance(image, ndarray) else image
+        channels = -1 if isinstance(image, ndarray) else 0
+        if picture.dtype != torch.uint8 or picture.dim() != 3 or picture.shape[channels] != 3:
+            found = f"{tuple(picture.shape)} {str(picture.dtype).removeprefix('torch.')}"
+            raise InputError(
+                f"an image must be RGB, 0 to 255: H W 3 uint8 (NumPy) or 3 H W uint8 (torch), got {found}; "
+                'with Pillow: image.convert("RGB")'
+            )
+        picture = picture.permute(2, 0, 1) if isinstance(image, ndarray) else picture
         disparity = self.disparity(picture.unsqueeze(0))[0]
         return DepthMap(1 / disparity, disparity, self.card.scale)
 
@@ -69,4 +80,6 @@ def load(folder: str | Path, device: str = "auto") -> Predictor:
     model, card = load_model(folder)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
     return Predictor(model, card, device)

@@ -1,7 +1,7 @@
 """A run's folder: settings, checkpoints, the model as it is now."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from mono2many.config import TrainConfig
@@ -21,7 +21,7 @@ def claim_folder(folder: Path, resume: bool) -> Path | None:
     found = sorted((folder / "checkpoints").glob("step-*.pt"))
     if resume and not found:
         raise InputError(f"--resume: no checkpoint in {folder / 'checkpoints'}; leave --resume out to begin")
-    if not resume and (folder / "run.json").exists():
+    if not resume and found:
         raise InputError(
             f"{folder} holds a run already: add --resume to go on with it, or choose another --name"
         )
@@ -31,7 +31,8 @@ def claim_folder(folder: Path, resume: bool) -> Path | None:
 
 def write_settings(folder: Path, config: TrainConfig) -> None:
     """run.json: the settings (for --config) with what made them run."""
-    text = json.dumps({"settings": asdict(config), "made_by": provenance()}, indent=2) + "\n"
+    again = replace(config, run=replace(config.run, resume=False))
+    text = json.dumps({"settings": asdict(again), "made_by": provenance()}, indent=2) + "\n"
     write_atomically(folder / "run.json", lambda path: path.write_text(text))
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -74,12 +75,12 @@ def as_picture(name: str, values: Tensor) -> Tensor:
 def provenance() -> dict[str, str]:
     """Versions and the git commit: what someone needs to repeat a run."""
     packages = {name: metadata.version(name) for name in ("torch", "torchvision", "timm", "lightning")}
-    commit = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    commit = ""
+    with suppress(OSError):  # no git on this machine
+        here = Path(__file__).resolve().parents[3]
+        if (here / ".git").exists():
+            describe = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"]
+            commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "mono2many": __version__,
         "git": commit or "not a checkout",

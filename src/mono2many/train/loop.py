@@ -76,17 +76,17 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
     if loss.multi_scale == "coarse-to-fine":
         heads = next(heads for until, heads in STAGES if progress < until or until == 1.0)
     elif loss.multi_scale == "own":
-        heads = tuple((s, s) for s in range(config.model.scales))
+        heads = tuple((s, s) for s in range(architecture.scales))
     else:
-        heads = tuple((s, 0) for s in range(config.model.scales))
+        heads = tuple((s, 0) for s in range(architecture.scales))
     terms = MonoTerms(
         ssim=loss.ssim,
         automask=loss.automask and progress >= loss.automask_from,
         combine=loss.combine,
         mask_unseen=loss.mask_unseen,
         smoothness=loss.smoothness,
-        min_depth=config.model.min_depth,
-        max_depth=config.model.max_depth,
+        min_depth=architecture.min_depth,
+        max_depth=architecture.max_depth,
     )
     return StepPlan(architecture, terms, heads, loss.pyramid, loss.camera_scaling, loss.tie_noise)
 
@@ -122,13 +122,14 @@ def _run(
             done, progress = step + 1, step / steps
             last = done == steps
             logs_now, pictures = done % run.log_every == 0 or last, done % run.picture_every == 0
+            saves_now = done % val_every == 0 or last
             rate = learning_rate(step, steps, optim.learning_rate, optim.schedule, optim.warm_up)
             for group in state.optimiser.param_groups:
                 group["lr"] = rate
             batch = to_batch(clips, offsets, device, augmentation, run.seed, step)
             plan = plan_at(config, state.card.architecture, progress)
             loss, report = _step(config, state.model, batch, plan, step, pictures)
-            if (logs_now or device.type == "cpu") and not _finite(loss, report):
+            if (logs_now or saves_now or device.type == "cpu") and not _finite(loss, report):
                 raise InputError(not_finite(step, rate))
             state.optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
@@ -143,10 +144,13 @@ def _run(
                 speed = clock.steps_per_second(done) * optim.batch_size
                 rates = {"learning_rate": rate, "samples_per_s": round(speed, 2)}
                 log.event("train", done, {**values, **rates})
-                bar.update(task, description=f"loss {values['loss']:.4f}  {speed:.1f} samples/s")
+                figures = f"loss {values['loss']:.4f}  {speed:.1f} samples/s"
+                bar.update(task, description=figures)
+                if not log.console.is_terminal:
+                    log.say(f"step {done} of {steps}: {figures}")
                 warned = _warn(log, done, collapse(values, progress), warned)
             bar.update(task, completed=done)
-            if done % val_every == 0 or last:
+            if saves_now:
                 with clock.stopped():
                     result = validate(state.model, state.card.architecture, val_batches())
                 log.event("val", done, result.to_json())

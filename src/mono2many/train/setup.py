@@ -16,7 +16,7 @@ from mono2many.config import TrainConfig
 from mono2many.data.dataset import ClipDataset, Preloaded
 from mono2many.data.reader import SourceSettings, open_reader
 from mono2many.data.video import VideoReader
-from mono2many.models.checkpoint import ModelCard, load_weights
+from mono2many.models.checkpoint import ModelCard, load_weights, read_card
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.train.optim import make_optimiser
 from mono2many.types import InputError, Split
@@ -44,7 +44,11 @@ def make_fabric(config: TrainConfig) -> Fabric:
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
     wants_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    fast = torch.cuda.is_bf16_supported() if wants_cuda else device in ("cpu", "auto") and cpu_has_bf16()
+    fast = (
+        torch.cuda.is_bf16_supported(including_emulation=False)
+        if wants_cuda
+        else device in ("cpu", "auto") and cpu_has_bf16()
+    )
     bf16 = config.run.precision == "bf16" or (config.run.precision == "auto" and fast)
     fabric = Fabric(accelerator=device, devices=1, precision="bf16-mixed" if bf16 else "32-true")
     fabric.launch()
@@ -58,25 +62,46 @@ def cpu_has_bf16() -> bool:
 
 
 def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDataset:
-    """The frames of a split with their neighbours, decoded once into memory unless --cache off."""
+    """The frames of a split with their neighbours, opened once and kept in memory unless --cache off."""
     scenes = config.data.scenes if split == "train" else config.data.val_scenes
-    reader = open_reader(SourceSettings(**config.data.source(scenes)), split)
-    if config.data.cache == "memory":
-        with progress_bar(console) as bar:
-            task = bar.add_task(f"reading {split} frames", total=None)
-            show: Progressed = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
-            if isinstance(reader, VideoReader):  # videos are decoded in order, by this process
-                reader.load(show)
-                reader = Preloaded(reader)
-            else:
-                reader = Preloaded(reader, show, config.data.workers)
+    d = config.data
+    reader = open_reader(SourceSettings(**d.reader(d.height, d.width, d.crop_bottom, scenes)), split)
+    with progress_bar(console) as bar:
+        task = bar.add_task(f"reading {split} frames", total=None)
+        show: Progressed = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+        workers = config.data.workers
+        if isinstance(reader, VideoReader) and reader.has_videos:
+            reader.load(show)  # decoded in order and kept, by this process
+            workers = 0
+        if config.data.cache == "memory":
+            reader = Preloaded(reader, show, workers)
+    if config.control == "other-clips" and len(reader.clips) < 2:
+        raise InputError("--control other-clips takes sources from another clip: give two clips or more")
     return ClipDataset(reader, config.data.offsets, config.control == "other-clips" and split == "train")
 
 
 def build_run(config: TrainConfig, fabric: Fabric, folder: Path) -> RunState:
     """Networks and optimiser as configured, on the device. Raises InputError for unusable weights."""
+    start = None if config.run.resume else config.run.start_from
+    architecture = as_configured(config) if start is None else read_card(start).architecture
+    weights = "none" if config.run.resume or start else config.model.encoder_weights
+    network = MonoDepth(architecture, weights)
+    if start is not None:
+        load_weights(network, start)
+    network = network.to(memory_format=torch.channels_last)
+    optimiser = make_optimiser(network, config.optim.optimiser, config.optim.learning_rate)
+    model, optimiser = fabric.setup(network, optimiser)
+    trained_on = " ".join(Path(name).name for name in config.data.data) or config.data.datatype
+    card = ModelCard(
+        architecture, config.data.height, config.data.width, config.data.crop_bottom, trained_on=trained_on
+    )
+    return RunState(fabric, network, model, optimiser, folder, card)
+
+
+def as_configured(config: TrainConfig) -> MonoArchitecture:
+    """The networks that the flags describe. Fine-tuning (--start-from) keeps those of its folder instead."""
     m = config.model
-    architecture = MonoArchitecture(
+    return MonoArchitecture(
         encoder=m.encoder,
         decoder=m.decoder,
         padding=m.padding,
@@ -89,18 +114,6 @@ def build_run(config: TrainConfig, fabric: Fabric, folder: Path) -> RunState:
         min_depth=m.min_depth,
         max_depth=m.max_depth,
     )
-    known = config.run.resume or config.run.start_from is not None
-    network = MonoDepth(architecture, "none" if known else m.encoder_weights)
-    if config.run.start_from is not None and not config.run.resume:
-        load_weights(network, config.run.start_from)
-    network = network.to(memory_format=torch.channels_last)
-    optimiser = make_optimiser(network, config.optim.optimiser, config.optim.learning_rate)
-    model, optimiser = fabric.setup(network, optimiser)
-    trained_on = " ".join(config.data.data) or config.data.datatype
-    card = ModelCard(
-        architecture, config.data.height, config.data.width, config.data.crop_bottom, trained_on=trained_on
-    )
-    return RunState(fabric, network, model, optimiser, folder, card)
 
 
 def in_words(state: RunState) -> str:

@@ -28,8 +28,8 @@ class Validation:
 
     @property
     def error(self) -> float:
-        """What "best" means: Abs Rel where depth is known, else the photometric error."""
-        return self.photometric.predicted if self.depth is None else self.depth.abs_rel
+        """What "best" means: Abs Rel where depth is known, else photometric error / un-warped."""
+        return self.photometric.ratio if self.depth is None else self.depth.abs_rel
 
     def to_json(self) -> dict[str, float]:
         p = self.photometric
