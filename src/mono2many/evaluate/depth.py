@@ -223,21 +223,21 @@ def compare(evaluations: Mapping[str, Evaluation], model: str = MODEL) -> Compar
 def print_table(console: Console, evaluations: Mapping[str, Evaluation]) -> None:
     """One row for each evaluation and, below it, for each of its regions. The title names the protocol."""
     protocols = sorted({evaluation.protocol for evaluation in evaluations.values()})
-    table = Table(title=f"Depth, protocol {', '.join(protocols)}", title_justify="left")
+    images = next(iter(evaluations.values())).images
+    title = f"Depth, protocol {', '.join(protocols)}, {images} images"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
-    for column in COLUMNS:
-        table.add_column(column, justify="right")
-    table.add_column("median ratio", justify="right", no_wrap=True)
-    table.add_column("images", justify="right")
+    for column in COLUMNS:  # fits into 80 columns
+        table.add_column(column, justify="right", no_wrap=True)
     best = min(e.metrics.abs_rel for e in evaluations.values())
     for name, evaluation in evaluations.items():
         style = "bold" if evaluation.metrics.abs_rel == best else None
-        table.add_row(
-            name, *_cells(evaluation.metrics), ratio_text(evaluation), str(evaluation.images), style=style
-        )
+        table.add_row(name, *_cells(evaluation.metrics), style=style)
         for region, metrics in evaluation.regions.items():
             table.add_row(f"  {region}", *_cells(metrics), style="dim")
     console.print(table)
+    for name, evaluation in evaluations.items():
+        console.print(f"median ratio of {name}: {ratio_text(evaluation)}", highlight=False)
 
 
 def ratio_text(evaluation: Evaluation) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.types import InputError, Scale
@@ -45,7 +45,8 @@ def save_model(folder: str | Path, model: MonoDepth, card: ModelCard) -> None:
     text = json.dumps(
         {"format": FORMAT, "format_version": FORMAT_VERSION, "model": "mono", **asdict(card)}, indent=2
     )
-    write_atomically(folder / "model.safetensors", lambda path: save_file(weights, path, {"format": "pt"}))
+    data = save(weights, {"format": "pt"})  # through our own file: its permissions are the usual ones
+    write_atomically(folder / "model.safetensors", lambda path: path.write_bytes(data))
     write_atomically(folder / "config.json", lambda path: path.write_text(text + "\n"))
 
 
