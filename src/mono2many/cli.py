@@ -113,7 +113,8 @@ def _predict(arguments: list[str]) -> None:
     predictor = load(config.model, config.device)
     written = predict_files(predictor, config.inputs, config.out, config.save, config.flip, config.batch_size)
     unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
-    print(f"{len(written)} files in {config.out}; depth is {unit}")
+    files = "1 file" if len(written) == 1 else f"{len(written)} files"
+    print(f"{files} in {config.out}; depth is {unit}")
 
 
 def _street(arguments: list[str]) -> None:
