@@ -199,7 +199,8 @@ def test_a_model_is_evaluated_on_what_its_own_run_held_out(
 ) -> None:
     from dataclasses import asdict, replace
 
-    from mono2many.config import DataConfig, EvaluateConfig, TrainConfig
+    from mono2many.commands import EvaluateConfig
+    from mono2many.config import DataConfig, TrainConfig
     from mono2many.evaluate import run
 
     data = DataConfig(datatype="video", data=("film.mp4",), fov=60.0, hold_out=0.25, frame_step=2)

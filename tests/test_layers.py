@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "mono2many"
 GEOMETRY = {"geometry", "types", "errors"}
 IO = GEOMETRY | {"io"}
 PREDICT = IO | {"models", "predict"}
-ALL = PREDICT | {"losses", "metrics", "data", "train", "evaluate", "config", "mono2many"}
+ALL = PREDICT | {"losses", "metrics", "data", "train", "evaluate", "config", "commands", "mono2many"}
 MAY_SEE = {
     "errors": set(),
     "types": {"errors"},
@@ -23,7 +23,9 @@ MAY_SEE = {
     "evaluate": ALL - {"train"},
     "train": ALL,
     "config": {"errors"},
-    "cli": ALL,
+    "commands": {"errors", "config"},
+    "bench": ALL,
+    "cli": ALL | {"bench"},
     "__init__": {"predict"},
     "__main__": {"cli"},
 }

@@ -13,17 +13,16 @@ from typing import Any, TypeVar, get_args
 import tyro
 
 from mono2many import __version__
-from mono2many.config import (
+from mono2many.commands import (
+    BenchConfig,
+    CheckConfig,
     EvaluateConfig,
     PredictConfig,
-    Recipe,
-    RunConfig,
-    SourceConfig,
+    PrepareVideoConfig,
+    ScaleConfig,
     StreetConfig,
-    TrainConfig,
-    from_json,
-    recipe,
 )
+from mono2many.config import Recipe, RunConfig, SourceConfig, TrainConfig, from_json, recipe
 from mono2many.errors import InputError
 
 Config = TypeVar("Config")
@@ -35,6 +34,10 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the 
   train      learn depth from videos, folders of images, or the embedded street
   evaluate   score a model: depth metrics, or how well it explains unseen frames
   predict    depth of images, folders and videos
+  scale      find out how many metres a model's unit is, and store it with the model
+  prepare    video: cuts, standing and blurred frames of your own films
+  check      look at data before training on it
+  bench      how fast this machine trains and predicts
   street     the embedded street as a film with its camera file, to try things on
 """
 
@@ -88,13 +91,13 @@ def _base(arguments: list[str]) -> TrainConfig:
 
 
 def _evaluate(arguments: list[str]) -> None:
-    config = parse(EvaluateConfig, "mono2many evaluate", arguments, _trained_on(arguments))
+    config = parse(EvaluateConfig, "mono2many evaluate", arguments, _trained_on(arguments, EvaluateConfig))
     from mono2many.evaluate.run import evaluate
 
     evaluate(config)
 
 
-def _trained_on(arguments: list[str]) -> EvaluateConfig | None:
+def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
     """The data, hold-out and frame step of the run that made the model, where no other data is named."""
     folder = _value(arguments, "--model")
     named = any(_value(arguments, flag) for flag in ("--data", "--datatype"))
@@ -102,7 +105,7 @@ def _trained_on(arguments: list[str]) -> EvaluateConfig | None:
         return None
     data = from_json(Path(folder) / "run.json").data
     shared = {f.name: getattr(data, f.name) for f in fields(SourceConfig)}
-    return EvaluateConfig(folder, SourceConfig(**shared))
+    return kind(model=folder, data=SourceConfig(**shared))  # type: ignore[call-arg]
 
 
 def _predict(arguments: list[str]) -> None:
@@ -115,6 +118,38 @@ def _predict(arguments: list[str]) -> None:
     unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
     files = "1 file" if len(written) == 1 else f"{len(written)} files"
     print(f"{files} in {config.out}; depth is {unit}")
+
+
+def _scale(arguments: list[str]) -> None:
+    config = parse(ScaleConfig, "mono2many scale", arguments, _trained_on(arguments, ScaleConfig))
+    from mono2many.evaluate.scale import find_scale
+
+    find_scale(config)
+
+
+def _prepare(arguments: list[str]) -> None:
+    kind, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if kind not in ("video",):
+        raise InputError(f"prepare what? mono2many prepare video FILM..., got {kind!r}")
+    config = parse(PrepareVideoConfig, "mono2many prepare video", rest)
+    from mono2many.data.prepare import prepare_video
+
+    prepare_video(config.inputs, config.out, config.fps, config.shortest)
+
+
+def _check(arguments: list[str]) -> None:
+    config = parse(CheckConfig, "mono2many check", arguments)
+    from mono2many.evaluate.check import check
+
+    if not check(config):
+        sys.exit(1)
+
+
+def _bench(arguments: list[str]) -> None:
+    config = parse(BenchConfig, "mono2many bench", arguments)
+    from mono2many.bench import bench
+
+    bench(config)
 
 
 def _street(arguments: list[str]) -> None:
@@ -131,6 +166,10 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,
+    "scale": _scale,
+    "prepare": _prepare,
+    "check": _check,
+    "bench": _bench,
     "street": _street,
 }
 

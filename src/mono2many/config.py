@@ -1,4 +1,4 @@
-"""The settings of a run: frozen dataclasses, checked when made. Read by train, evaluate and cli only.
+"""The settings of a training: frozen dataclasses, checked when made. Read by train, evaluate and cli only.
 
 Every field is a flag of `mono2many train` (`--pose-type` or `--pose_type`). Imports nothing heavy:
 `--help` answers at once.
@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
-
-import tyro
 
 from mono2many.errors import InputError
 
@@ -29,7 +27,8 @@ class SourceConfig:
     data: tuple[str, ...] = ()
     """Video files or folders of images (datatype video)."""
     camera: tuple[str, ...] = ()
-    """Camera file (JSON: fx fy cx cy width height, optional distortion): one for all --data, or one each."""
+    """Camera file (JSON: fx fy cx cy width height, optional distortion): one for all --data, or one each.
+    `learn`: find fx, fy, cx, cy of each film in training, from --fov (default 65 degrees) on."""
     fov: float | None = None
     """Horizontal field of view in degrees, where there is no camera file."""
     frame_step: int = 1
@@ -48,7 +47,7 @@ class SourceConfig:
             raise InputError(
                 f"--data {self.data[0]} is not read by --datatype synthetic; add --datatype video"
             )
-        _at_least("--frame-step", self.frame_step, 1)
+        at_least("--frame-step", self.frame_step, 1)
         if self.scene_frames < 3:
             raise InputError(
                 f"--scene-frames must be at least 3 (a frame and two neighbours), got {self.scene_frames}"
@@ -96,8 +95,10 @@ class DataConfig(SourceConfig):
     """Streets to validate on, other ones."""
     workers: int = 2
     """Processes that read and decode images and draw streets; videos are decoded by one."""
-    cache: Literal["memory", "off"] = "memory"
-    """memory: open every frame once, before training. off: open images when they are needed."""
+    cache: Literal["on", "off"] = "on"
+    """on: decode every frame once into a packed file at training size. off: open the originals each time."""
+    cache_dir: str | None = None
+    """Folder of the packed files; default: $MONO2MANY_CACHE, else ~/.cache/mono2many."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,9 +110,9 @@ class DataConfig(SourceConfig):
             raise InputError(f"--crop-bottom is a share of the height below 0.9, got {self.crop_bottom}")
         if self.crop_bottom and self.datatype == "synthetic":
             raise InputError("--crop-bottom is for footage; the embedded street shows no bonnet")
-        _at_least("--scenes", self.scenes, 1)
-        _at_least("--val-scenes", self.val_scenes, 1)
-        _at_least("--workers", self.workers, 0)
+        at_least("--scenes", self.scenes, 1)
+        at_least("--val-scenes", self.val_scenes, 1)
+        at_least("--workers", self.workers, 0)
 
 
 @dataclass(frozen=True)
@@ -210,10 +211,10 @@ class OptimConfig:
     """Mirror the principal point with the picture (the reference does not)."""
 
     def __post_init__(self) -> None:
-        _at_least("--batch-size", self.batch_size, 1)
-        _at_least("--epochs", self.epochs, 1)
+        at_least("--batch-size", self.batch_size, 1)
+        at_least("--epochs", self.epochs, 1)
         if self.steps is not None:
-            _at_least("--steps", self.steps, 1)
+            at_least("--steps", self.steps, 1)
         if not self.learning_rate > 0:
             raise InputError(f"--learning-rate must be positive, got {self.learning_rate}")
         if not 0 <= self.warm_up < 1:
@@ -249,18 +250,34 @@ class RunConfig:
     """Steps between pictures in TensorBoard."""
     val_every: int | None = None
     """Steps between validations (and checkpoints); by default ten times in the run."""
+    save_every: int | None = None
+    """Steps between checkpoints; by default as often as validations."""
     keep: int = 3
     """Checkpoints kept, beside the best."""
+    devices: int = 1
+    """Processes on this machine, one per GPU (on the CPU: one per share of the batch)."""
+    nodes: int = 1
+    """Machines that train together; see docs/scale.md."""
+    sync_batchnorm: bool = False
+    """Batch statistics over all processes instead of each one's share."""
+    compile: bool = False
+    """Compile the networks (torch.compile): slow to start, faster on a GPU."""
+    not_finite_limit: int = 20
+    """Steps in a row that may be skipped because their loss or gradient is not finite."""
 
     def __post_init__(self) -> None:
-        _at_least("--seed", self.seed, 0)
+        at_least("--seed", self.seed, 0)
         if self.seed >= 2**32:
             raise InputError(f"--seed must be below 2**32, got {self.seed}")
-        _at_least("--log-every", self.log_every, 1)
-        _at_least("--picture-every", self.picture_every, 1)
-        _at_least("--keep", self.keep, 1)
-        if self.val_every is not None:
-            _at_least("--val-every", self.val_every, 1)
+        at_least("--log-every", self.log_every, 1)
+        at_least("--picture-every", self.picture_every, 1)
+        at_least("--keep", self.keep, 1)
+        for flag, value in (("--val-every", self.val_every), ("--save-every", self.save_every)):
+            if value is not None:
+                at_least(flag, value, 1)
+        at_least("--devices", self.devices, 1)
+        at_least("--nodes", self.nodes, 1)
+        at_least("--not-finite-limit", self.not_finite_limit, 1)
         if not self.name or "/" in self.name or self.name.startswith("."):
             raise InputError(
                 f"--name must be the name of a folder, got {self.name!r}; --out says where it is"
@@ -325,79 +342,6 @@ def recipe(name: Recipe) -> TrainConfig:
     )
 
 
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """Score a model: depth metrics where depth is known, else how well it explains neighbouring frames."""
-
-    model: str
-    """Model folder."""
-    data: SourceConfig = field(default_factory=SourceConfig)
-    split: Literal["val", "test"] = "test"
-    """Which unseen streets; of footage both are the held-out end."""
-    test_scenes: int = 24
-    """Streets to score on; neither training nor validation sees them (datatype synthetic)."""
-    guess_scenes: int = 64
-    """Training streets from which the no-learning guesses are made (datatype synthetic)."""
-    flip: bool = False
-    """Also predict the mirrored image and blend: slower, slightly better."""
-    json: str | None = None
-    """Write all figures to this file."""
-    report: str | None = None
-    """Write an HTML page with figures and pictures."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; auto: a GPU if there is one."""
-
-    def __post_init__(self) -> None:
-        _at_least("--test-scenes", self.test_scenes, 1)
-        _at_least("--guess-scenes", self.guess_scenes, 1)
-
-
-@dataclass(frozen=True)
-class PredictConfig:
-    """Depth of images, folders of images and videos."""
-
-    inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Image files, folders, video files."""
-    model: str
-    """Model folder."""
-    out: str = "outputs"
-    """Folder to write to."""
-    save: tuple[Literal["npy", "png16", "colour", "video"], ...] = ()
-    """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as a
-    picture. video: input and disparity side by side. Default: the first three of images, video of videos."""
-    flip: bool = False
-    """Also predict the mirrored image and blend: slower, slightly better."""
-    batch_size: int = 4
-    """Frames of a video that are predicted together."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; auto: a GPU if there is one."""
-
-    def __post_init__(self) -> None:
-        if not self.inputs:
-            raise InputError("nothing to predict: name image files, folders or videos")
-        _at_least("--batch-size", self.batch_size, 1)
-
-
-@dataclass(frozen=True)
-class StreetConfig:
-    """Write the embedded street as a film with its camera file: footage to try things on."""
-
-    film: tyro.conf.Positional[str]
-    """The film to write (.mp4); the camera file goes beside it (.json)."""
-    frames: int = 60
-    """Length of the film."""
-    height: int = 192
-    """Of its pictures, in pixels."""
-    width: int = 640
-    """Of its pictures, in pixels."""
-    scene: int = 0
-    """Which street; neither training nor validation sees any of these."""
-
-    def __post_init__(self) -> None:
-        _at_least("--frames", self.frames, 3)
-        _at_least("--scene", self.scene, 0)
-
-
 def from_json(path: str | Path) -> TrainConfig:
     """The settings of a run, from its config.json. Raises InputError that names file and key."""
     try:
@@ -448,6 +392,7 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     raise InputError(f"{where} must be {wanted}, got {value!r}")
 
 
-def _at_least(flag: str, value: int, least: int) -> None:
+def at_least(flag: str, value: int, least: int) -> None:
+    """InputError where a flag's number is too small."""
     if value < least:
         raise InputError(f"{flag} must be at least {least}, got {value}")

@@ -31,6 +31,8 @@ class Clip:
     name: str
     frames: int
     """Number of frames; a reader opens them by index 0 .. frames - 1."""
+    times: tuple[float, ...] | None = None
+    """Seconds at which they were taken, since the film's beginning; None where no one knows."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Reader(Protocol):
     def clips(self) -> Sequence[Clip]: ...
 
     def frame(self, clip: int, index: int) -> Frame: ...
+
+    def fingerprint(self) -> str:
+        """Everything that decides what the frames look like, as text: settings, files with size and date."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from rich.progress import Progress, track
 from rich.table import Table
 from torch import Tensor
 
-from mono2many.config import EvaluateConfig
+from mono2many.commands import EvaluateConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
 from mono2many.data.reader import SourceSettings, open_reader

@@ -34,6 +34,12 @@ class ModelCard:
     crop_bottom: float = 0.0
     """Share of the height below that was cut off in training: the camera carrier's own bonnet."""
     scale: Scale = "up to scale"
+    factor: float = 1.0
+    """Metres per unit of the networks' depth and translation, where `scale` is "metres"."""
+    factor_spread: float | None = None
+    """Standard deviation of single estimates of `factor`, as a share of it."""
+    factor_from: str = ""
+    """How it was found, for example "camera-height 1.65"."""
     trained_on: str = ""
 
 
