@@ -1,5 +1,6 @@
 """Shapes and types are checked in the tests only: every annotated function of the package, at each call."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,11 @@ install_import_hook("mono2many", "beartype.beartype")
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"
 """Facts and real data, on machines that have them; what reads them skips elsewhere."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["MONO2MANY_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)

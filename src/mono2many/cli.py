@@ -92,6 +92,7 @@ def _base(arguments: list[str]) -> TrainConfig:
 
 def _evaluate(arguments: list[str]) -> None:
     config = parse(EvaluateConfig, "mono2many evaluate", arguments, _trained_on(arguments, EvaluateConfig))
+    config = replace(config, data=_with_learnt_cameras(config.model, config.data))
     from mono2many.evaluate.run import evaluate
 
     evaluate(config)
@@ -108,6 +109,19 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
     return kind(model=folder, data=SourceConfig(**shared))  # type: ignore[call-arg]
 
 
+def _with_learnt_cameras(folder: str, data: SourceConfig) -> SourceConfig:
+    """`--camera learn` of a trained model: the camera files that its training wrote."""
+    if not data.learns_camera or data.datatype == "synthetic":
+        return data
+    files = sorted((Path(folder) / "cameras").glob("*.json"), key=lambda path: int(path.stem))
+    if len(files) not in (1, len(data.data)):
+        raise InputError(
+            f"--camera learn: {Path(folder) / 'cameras'} holds {len(files)} learnt cameras for "
+            f"{len(data.data)} of --data; give the camera files: --camera FILE.json ..."
+        )
+    return replace(data, camera=tuple(map(str, files)), fov=None)
+
+
 def _predict(arguments: list[str]) -> None:
     config = parse(PredictConfig, "mono2many predict", arguments)
     from mono2many.predict.files import predict_files
@@ -122,6 +136,7 @@ def _predict(arguments: list[str]) -> None:
 
 def _scale(arguments: list[str]) -> None:
     config = parse(ScaleConfig, "mono2many scale", arguments, _trained_on(arguments, ScaleConfig))
+    config = replace(config, data=_with_learnt_cameras(config.model, config.data))
     from mono2many.evaluate.scale import find_scale
 
     find_scale(config)

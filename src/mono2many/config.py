@@ -54,8 +54,14 @@ class SourceConfig:
             )
         if not 0 < self.hold_out < 1:
             raise InputError(f"--hold-out is a share between 0 and 1, got {self.hold_out}; try 0.1")
+        if "learn" in self.camera and len(self.camera) > 1:
+            raise InputError("--camera learn finds the camera of every film: give no camera file beside it")
         if self.fov is not None and not 5 <= self.fov <= 170:
             raise InputError(f"--fov is in degrees, 5 to 170, got {self.fov}; a phone's camera has about 65")
+
+    @property
+    def learns_camera(self) -> bool:
+        return self.camera == ("learn",)
 
     @property
     def offsets(self) -> tuple[int, int]:
@@ -235,7 +241,8 @@ class RunConfig:
     out: str = "model_save"
     """Where the folders of runs are."""
     resume: bool = False
-    """Go on with the run in OUT/NAME from its last checkpoint, with its own settings."""
+    """Go on with the run in OUT/NAME from its last checkpoint, with its own settings; begin where there is
+    none."""
     start_from: str | None = None
     """Model folder to start from (fine-tuning): its networks and weights."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -33,6 +33,10 @@ class Clip:
     """Number of frames; a reader opens them by index 0 .. frames - 1."""
     times: tuple[float, ...] | None = None
     """Seconds at which they were taken, since the film's beginning; None where no one knows."""
+    camera: int = 0
+    """Which of the data set's cameras took it."""
+    size: tuple[int, int] | None = None
+    """Height and width of the film itself, where frames arrive cropped or resized."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Sample:
     intrinsics: Float[Tensor, "F 3 3"]
     index: int
     """Position in the dataset: with (seed, step) it decides every random draw."""
+    camera: int = 0
+    """Of the target's clip."""
     depth: Float[Tensor, "H W"] | None = None
     moving: Bool[Tensor, "H W"] | None = None
 
@@ -89,10 +95,11 @@ class Clips:
     index: Int64[Tensor, "B"]
     depth: Float[Tensor, "B H W"] | None = None
     moving: Bool[Tensor, "B H W"] | None = None
+    camera: Int64[Tensor, "B"] | None = None
 
     def pin_memory(self) -> "Clips":
         """The same in page-locked memory, from which a GPU copies while it computes (the loader calls it)."""
-        values = (self.frames, self.exists, self.intrinsics, self.index, self.depth, self.moving)
+        values = (self.frames, self.exists, self.intrinsics, self.index, self.depth, self.moving, self.camera)
         return Clips(*(None if value is None else value.pin_memory() for value in values))  # type: ignore[arg-type]
 
 
@@ -115,6 +122,10 @@ class Batch:
     source_offsets: tuple[int, ...]
     """Source s is frame t + source_offsets[s], for example (-1, 1)."""
     index: Int64[Tensor, "B"]
+    camera: Int64[Tensor, "B"] | None = None
+    """Which of the data set's cameras took each sample; None: there is one."""
+    mirrored: Bool[Tensor, "B"] | None = None
+    """Samples that augmentation mirrored; None: none."""
     rig_source_from_target: Float[Tensor, "B S 4 4"] | None = None
     """Known transforms (stereo); None where the pose network must say."""
     depth: Float[Tensor, "B H W"] | None = None

@@ -1,17 +1,19 @@
 import colorsys
 
+import pytest
 import torch
 from torch import Tensor
 
+from mono2many.data import augment
 from mono2many.data.augment import (
     Augmentation,
     change_brightness,
     change_contrast,
     change_hue,
     change_saturation,
-    jitter,
     to_batch,
 )
+from mono2many.data.draws import uniform
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.types import Clips
 
@@ -76,46 +78,95 @@ def test_a_sample_is_changed_in_the_same_way_in_whatever_batch_it_comes() -> Non
     assert torch.equal(whole.target_jittered[5:9], part.target_jittered)
 
 
+def grey(rgb: Tensor) -> Tensor:
+    return (rgb * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(-3, keepdim=True)
+
+
+def plain_hue(rgb: Tensor, amount: float) -> Tensor:
+    """To HSV, turned, and back."""
+    value, low = rgb.amax(-3), rgb.amin(-3)
+    red, green, blue = rgb.unbind(-3)
+    chroma = value - low
+    safe = torch.where(chroma > 0, chroma, 1)
+    toward_green, toward_blue = (blue - red) / safe + 2, (red - green) / safe + 4
+    hue = torch.where(value == green, toward_green, toward_blue)
+    hue = torch.where(value == red, (green - blue) / safe, hue)
+    k = (hue[..., None, :, :] + 6 * amount + torch.tensor([5.0, 3.0, 1.0])[:, None, None]).remainder(6)
+    return value.unsqueeze(-3) - chroma.unsqueeze(-3) * torch.minimum(k, 4 - k).clamp(0, 1)
+
+
+def plain_jitter(picture: Tensor, u: Tensor, a: Augmentation) -> Tensor:
+    """Change after change on the whole picture, by the formulas as one writes them down."""
+    result = picture.clone()
+    for kind in u[6:10].argsort().tolist() if u[1] < 0.5 else []:
+        span = (a.brightness, a.contrast, a.saturation, a.hue)[kind]
+        amount = float((2 * u[2 + kind] - 1) * span)
+        mean = grey(result).mean((-2, -1), keepdim=True)
+        result = (
+            (result * (1 + amount)).clamp(0, 1),
+            (mean + (result - mean) * (1 + amount)).clamp(0, 1),
+            (grey(result) + (result - grey(result)) * (1 + amount)).clamp(0, 1),
+            plain_hue(result, amount),
+        )[kind]
+    return result
+
+
+@pytest.mark.parametrize("pictures", [augment._pictures_in_bands, augment._pictures_at_once])
+@pytest.mark.parametrize("a", [Augmentation(), Augmentation(hue=0.3, saturation=0.0, contrast=0.5)])
+def test_both_ways_of_working_give_the_values_of_the_plain_formulas(pictures, a, monkeypatch) -> None:
+    monkeypatch.setattr(augment, "BAND", 60)  # bands of 5 rows, the last of 3
+    frames = torch.randint(0, 256, (16, 2, 3, 13, 12), dtype=torch.uint8)
+    frames[::2, 0] = frames[::2, 0, :1]  # grey
+    frames[1::2, 0, :2] = frames[1::2, 0, 1:]  # two channels alike, or three
+    u = uniform(0, 5, torch.arange(16), 10)
+    mirrored = u[:, 0] < 0.5
+    plain, jittered = pictures(frames, mirrored, u, a)
+    expected = torch.where(mirrored[:, None, None, None, None], frames.flip(-1), frames) / 255
+    torch.testing.assert_close(plain, expected)
+    wanted = torch.stack([plain_jitter(p, draws, a) for p, draws in zip(expected, u, strict=True)])
+    torch.testing.assert_close(jittered, wanted, atol=3e-6, rtol=0)
+
+
+def test_memory_is_used_again_only_when_no_batch_needs_it() -> None:
+    given, kept = clips(), []
+    for step in range(8):
+        batch = to_batch(given, (-1, 1), "cpu", Augmentation(), 0, step)
+        kept.append((batch.target_jittered[3:5], batch.target_jittered[3:5].clone(), batch.sources.numpy()))
+    assert all(torch.equal(view, copy) for view, copy, _ in kept)
+    assert len({view.data_ptr() for view, _, _ in kept}) == 8
+    assert len({array.ctypes.data for _, _, array in kept}) == 8
+    del kept, batch
+    places = {to_batch(given, (-1, 1), "cpu", Augmentation(), 0, step).target.data_ptr() for step in range(8)}
+    assert len(places) < 4
+
+
 def pixel(red: float, green: float, blue: float) -> Tensor:
     return torch.tensor([red, green, blue])[:, None, None]
 
 
-def amount(value: float) -> Tensor:
-    return torch.tensor(value)[None, None, None]
-
-
 def test_each_change_of_colour_is_what_its_name_says() -> None:
-    colour = pixel(0.2, 0.4, 0.6)
-    torch.testing.assert_close(change_brightness(colour, amount(0.1)), pixel(0.22, 0.44, 0.66))
-    grey = 0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6
-    expected = pixel(*(grey + 1.2 * (c - grey) for c in (0.2, 0.4, 0.6)))
-    torch.testing.assert_close(change_saturation(colour, amount(0.2)), expected)
-    torch.testing.assert_close(change_contrast(colour, amount(0.2)), expected)  # one pixel is its own mean
-    assert change_brightness(pixel(1.0, 0.5, 0.0), amount(0.2)).max() == 1
+    colour = (0.2, 0.4, 0.6)
+    torch.testing.assert_close(change_brightness(pixel(*colour), 0.1), pixel(0.22, 0.44, 0.66))
+    mean = 0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6
+    expected = pixel(*(mean + 1.2 * (c - mean) for c in colour))
+    torch.testing.assert_close(change_saturation(pixel(*colour), 0.2), expected)
+    torch.testing.assert_close(change_contrast(pixel(*colour), 0.2), expected)  # one pixel is its own mean
+    assert change_brightness(pixel(1.0, 0.5, 0.0), 0.2).max() == 1
 
 
-def test_hue_turns_as_in_hsv() -> None:
+@pytest.mark.parametrize("amount", [0.07, -0.1, 0.33])
+def test_hue_turns_as_in_hsv(amount: float) -> None:
     colours = torch.rand(50, 3)
-    turned = change_hue(colours.T[:, :, None], amount(0.07))[:, :, 0].T
+    turned = change_hue(colours.T[:, :, None].clone(), amount)[:, :, 0].T
     for before, after in zip(colours.tolist(), turned.tolist(), strict=True):
         hue, saturation, value = colorsys.rgb_to_hsv(*before)
         torch.testing.assert_close(
             torch.tensor(after),
-            torch.tensor(colorsys.hsv_to_rgb((hue + 0.07) % 1, saturation, value)),
+            torch.tensor(colorsys.hsv_to_rgb((hue + amount) % 1, saturation, value)),
             atol=1e-5,
             rtol=0,
         )
-    torch.testing.assert_close(change_hue(pixel(0.3, 0.3, 0.3), amount(0.05)), pixel(0.3, 0.3, 0.3))
-
-
-def test_orders_differ_between_samples() -> None:
-    # brightness then contrast is not contrast then brightness: with one draw of amounts the order shows
-    frames = torch.rand(1, 1, 3, 4, 4)
-    u = torch.full((1, 10), 0.25)
-    u[0, 6:] = torch.tensor([0.1, 0.2, 0.3, 0.4])
-    swapped = u.clone()
-    swapped[0, 6:8] = torch.tensor([0.2, 0.1])
-    assert not torch.equal(jitter(frames, u, Augmentation()), jitter(frames, swapped, Augmentation()))
+    torch.testing.assert_close(change_hue(pixel(0.3, 0.3, 0.3), 0.05), pixel(0.3, 0.3, 0.3))
 
 
 def test_where_a_neighbour_is_absent_the_networks_see_the_target_and_the_losses_see_black() -> None:

@@ -1,22 +1,27 @@
 from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 import torch
 
-from mono2many.data.dataset import BatchOrder, ClipDataset, Preloaded, batches, collate, spread_out
+from mono2many.data.cache import cached
+from mono2many.data.dataset import BatchOrder, ClipDataset, batches, collate, spread_out
+from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.errors import InputError
-from mono2many.types import Clip, Frame
+from mono2many.types import Clip, Clips, Frame
 
 
 class Numbers:
     """A reader whose pictures say where they come from."""
 
     def __init__(self, *lengths: int) -> None:
-        self.clips: Sequence[Clip] = [Clip(str(i), n) for i, n in enumerate(lengths)]
-        self.opened = 0
+        self.clips: Sequence[Clip] = [Clip(str(i), n, camera=i) for i, n in enumerate(lengths)]
+
+    def fingerprint(self) -> str:
+        return "numbers"
 
     def frame(self, clip: int, index: int) -> Frame:
-        self.opened += 1
         return Frame(torch.full((3, 2, 2), 10 * clip + index, dtype=torch.uint8), torch.eye(3))
 
 
@@ -46,15 +51,40 @@ def test_the_control_takes_its_sources_from_another_clip() -> None:
     assert sample.frames[:, 0, 0, 0].tolist() == [1, 10, 12]
 
 
+@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("depth", [False, True])
+def test_a_batch_out_of_the_cache_is_the_stack_of_its_samples(
+    depth: bool, shuffled: bool, tmp_path: Path
+) -> None:
+    reader = SyntheticReader(StreetSettings(2, 3, 16, 32), "train") if depth else Numbers(3, 4)
+    plain = ClipDataset(reader, (-1, 2), shuffled)
+    packed = ClipDataset(cached(reader, tmp_path), (-1, 2), shuffled)
+    indices = [5, 0, 2, 2]
+    expected, samples = plain.batch(indices), collate([packed[i] for i in indices])
+    assert expected.exists.tolist() != torch.ones(4, 3).tolist()
+    for loader in (batches(packed, [indices], workers, pin=False) for workers in (0, 1)):
+        for found in [*loader, samples]:
+            assert isinstance(found, Clips)
+            for name in (field.name for field in fields(Clips)):
+                a, b = getattr(found, name), getattr(expected, name)
+                assert (a is None) == (b is None) == (name in ("depth", "moving") and not depth)
+                torch.testing.assert_close(a, b, equal_nan=True, rtol=0, atol=0)
+
+
+def test_a_sample_says_which_camera_took_it() -> None:
+    assert ClipDataset(Numbers(3, 4), (-1, 1)).batch([0, 6]).camera.tolist() == [0, 1]
+
+
+class Unreadable(Numbers):
+    def frame(self, clip: int, index: int) -> Frame:
+        raise InputError("a.png: cannot be read")
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-def test_preloaded_frames_are_the_same_and_opened_once(workers: int) -> None:
-    reader, seen = Numbers(3, 4), []
-    loaded = Preloaded(reader, lambda done, total: seen.append((done, total)), workers)
-    for clip, listed in enumerate(reader.clips):
-        for index in range(listed.frames):
-            assert torch.equal(loaded.frame(clip, index).image, Numbers(3, 4).frame(clip, index).image)
-    assert seen[-1] == (7, 7)
-    assert reader.opened == (0 if workers else 7)
+def test_what_cannot_be_read_is_said_in_one_line_also_by_a_worker(workers: int) -> None:
+    with pytest.raises(InputError) as caught:
+        list(batches(ClipDataset(Unreadable(4), (-1, 1)), [[0, 1]], workers, pin=False))
+    assert str(caught.value) == "a.png: cannot be read"
 
 
 def test_an_epoch_shows_every_sample_once_and_a_resumed_run_sees_what_it_would_have_seen() -> None:

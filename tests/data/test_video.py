@@ -1,11 +1,16 @@
 import json
+import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from mono2many.data.video import VideoReader, VideoSettings, split_range
+from mono2many.data.cache import cached
+from mono2many.data.footage import VideoSettings, split_range
+from mono2many.data.video import VideoReader
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
 from mono2many.types import InputError
@@ -165,8 +170,11 @@ def test_a_picture_of_another_size_in_a_folder_is_refused_by_name(tmp_path):
 
 def test_footage_that_would_not_fit_into_memory_is_refused_before_decoding(tmp_path):
     path = make_video(tmp_path / "a.mp4")
+    reader = VideoReader(settings(path, height=10**6, width=10**6), "train")
+    with pytest.raises(InputError, match=r"a\.mp4.*GB.*--cache on"):
+        reader.load()
     with pytest.raises(InputError, match=r"a\.mp4.*GB"):
-        VideoReader(settings(path, height=10**6, width=10**6), "train")
+        reader.frame(0, 0)
 
 
 @pytest.mark.skipif(not ROAD.is_dir(), reason="real data not here")
@@ -187,3 +195,118 @@ def test_a_crop_below_leaves_the_camera_its_axis_and_drops_the_rows(tmp_path):
     frame = reader.frame(0, 0)
     assert torch.equal(frame.image[0, :, 0], torch.arange(32, dtype=torch.uint8))
     assert frame.intrinsics.tolist() == [[100, 0, 63.5], [0, 100, 31.5], [0, 0, 1]]
+
+
+def make_list(path, listed, **more):
+    values = {
+        "format": "mono2many-clips",
+        "version": 1,
+        "film": "a.mp4",
+        "width": 128,
+        "height": 64,
+        "fps": 25.0,
+    }
+    values["bytes"] = (path.parent / "a.mp4").stat().st_size if (path.parent / "a.mp4").exists() else 0
+    values["clips"] = [{"frames": frames, "times": [i / 25 for i in frames]} for frames in listed]
+    path.write_text(json.dumps(values | more))
+    return str(path)
+
+
+def test_films_say_when_their_frames_were_taken_and_which_camera_took_them(tmp_path):
+    video, folder = make_video(tmp_path / "a.mp4"), make_folder(tmp_path / "pictures")
+    first, second = VideoReader(settings(video, folder, cameras=("fov:60", "learn"), fov=70.0), "val").clips
+    assert first.times == (17 / 25, 18 / 25, 19 / 25)
+    assert second.times is None
+    assert (first.camera, second.camera) == (0, 1)
+    assert (first.size, second.size) == ((64, 128), (48, 96))
+
+
+def test_a_camera_to_be_learnt_starts_from_the_field_of_view_or_a_phones(tmp_path):
+    path = make_video(tmp_path / "a.mp4")
+    for fov, expected in ((90.0, WIDTH / 2), (None, WIDTH / 2 / np.tan(np.radians(32.5)))):
+        reader = VideoReader(settings(path, cameras=("learn",), fov=fov), "train")
+        assert float(reader.frame(0, 0).intrinsics[0, 0]) == pytest.approx(expected)
+
+
+def test_a_run_through_a_film_gives_the_frames_that_loading_gives(tmp_path):
+    reader = VideoReader(settings(make_video(tmp_path / "a.mp4"), make_video(tmp_path / "b.mp4")), "train")
+    places = [(0, 3), (0, 4), (0, 9), (0, 1), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (1, 16)]
+    streamed = list(reader.stream(places))
+    assert [f.image.float().mean().item() for f in streamed] == pytest.approx(
+        [level(i) for _, i in places], abs=2
+    )
+    reader.load()
+    for place, frame in zip(places, streamed, strict=True):
+        assert torch.equal(reader.frame(*place).image, frame.image)
+
+
+def test_the_cache_of_films_is_the_same_from_one_process_or_two(tmp_path):
+    reader = VideoReader(settings(make_video(tmp_path / "a.mp4"), make_folder(tmp_path / "b")), "train")
+    caches = [cached(reader, tmp_path / str(workers), workers) for workers in (0, 2)]
+    for clip, listed in enumerate(reader.clips):
+        for index in range(listed.frames):
+            one, two = (cache.frame(clip, index) for cache in caches)
+            assert torch.equal(one.image, two.image)
+            assert torch.equal(one.image, reader.frame(clip, index).image)
+            assert torch.equal(one.intrinsics, reader.frame(clip, index).intrinsics)
+
+
+def test_listed_clips_have_their_frames_and_times_and_hold_out_their_ends(tmp_path):
+    make_video(tmp_path / "a.mp4")
+    path = make_list(tmp_path / "a.clips.json", [[0, 2, 3, 4, 6, 7, 8], [10, 11, 12, 13], [15, 16, 18]])
+    train, val = (VideoReader(settings(path), split) for split in ("train", "val"))
+    # too short for two parts of 3: the second and the third are for training
+    assert [clip.frames for clip in train.clips] == [4, 4, 3]
+    assert [clip.name for clip in train.clips] == ["a.mp4#0", "a.mp4#1", "a.mp4#2"]
+    assert [clip.times for clip in val.clips] == [(6 / 25, 7 / 25, 8 / 25)]
+    assert [mean(train, 0, i) for i in range(4)] == pytest.approx([level(i) for i in (0, 2, 3, 4)], abs=2)
+    assert mean(train, 2, 2) == pytest.approx(level(18), abs=2)
+    assert mean(val, 0, 0) == pytest.approx(level(6), abs=2)
+
+
+def test_a_list_whose_clips_are_all_too_short_to_hold_out_is_refused(tmp_path):
+    make_video(tmp_path / "a.mp4")
+    path = make_list(tmp_path / "a.clips.json", [[0, 1, 2, 3], [5, 6, 7]])
+    with pytest.raises(InputError, match="--hold-out"):
+        VideoReader(settings(path), "train")
+    assert len(VideoReader(settings(path, hold_out=0.0), "train").clips) == 2
+
+
+def test_a_list_of_pictures_opens_those_that_it_names(tmp_path):
+    make_folder(tmp_path / "pictures")
+    path = make_list(tmp_path / "p.clips.json", [[1, 3, 5, 6, 7, 9]], film="pictures", width=96, height=48)
+    reader = VideoReader(settings(path), "train")
+    assert [mean(reader, 0, i) for i in range(3)] == [level(1), level(3), level(5)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bytes": 7}, r"a\.mp4 has \d+ bytes, had 7.*prepare"),
+        ({"film": "b.mp4"}, r"b\.mp4 is missing.*prepare"),
+        ({"format": "other"}, r"list of clips.*prepare"),
+        ({"clips": [{"frames": [3, 2, 1]}]}, r"not in order.*prepare"),
+        ({"clips": "none"}, r"list of clips.*prepare"),
+        ({"width": 96}, r"a\.mp4: is 128x64.*96x64"),
+    ],
+)
+def test_a_list_that_does_not_fit_its_film_is_refused_in_one_line(changes, message, tmp_path):
+    make_video(tmp_path / "a.mp4")
+    path = make_list(tmp_path / "a.clips.json", [[0, 1, 2, 3, 4, 5]], **changes)
+    with pytest.raises(InputError, match=message) as caught:
+        VideoReader(settings(path), "train").frame(0, 0)
+    assert "\n" not in str(caught.value)
+
+
+def test_grey_and_16_bit_pictures_are_read_and_a_truncated_one_is_named(tmp_path):
+    folder = tmp_path / "pictures"
+    make_folder(folder)
+    Image.fromarray(np.full((48, 96), 77, np.uint8)).save(folder / "frame1.png")
+    Image.fromarray(np.full((48, 96), 257 * 99, np.uint16)).save(folder / "frame2.png")
+    write_image(folder / "frame3.png", torch.randint(0, 256, (3, 48, 96)).to(torch.uint8))
+    os.truncate(folder / "frame3.png", 5000)
+    reader = VideoReader(settings(str(folder)), "train")
+    assert [mean(reader, 0, i) for i in (1, 2)] == [77, 99]
+    with pytest.raises(InputError, match=r"frame3\.png: cannot be read") as caught:
+        reader.frame(0, 3)
+    assert "\n" not in str(caught.value)

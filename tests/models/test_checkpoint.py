@@ -32,11 +32,11 @@ def change(folder: Path, **values: object) -> None:
 
 def test_a_folder_brings_back_the_same_networks_with_no_flags(tmp_path: Path) -> None:
     model = MonoDepth(LIGHT).eval()
-    save_model(tmp_path, model, ModelCard(LIGHT, 64, 96, 0.1, "metres", "street"))
+    save_model(tmp_path, model, ModelCard(LIGHT, 64, 96, 0.1, "metres", trained_on="street"))
     again, card = load_model(tmp_path)
     image = torch.rand(1, 3, 64, 96)
     assert torch.equal(again.depth(image), model.depth(image))
-    assert card == ModelCard(LIGHT, 64, 96, 0.1, "metres", "street")
+    assert card == ModelCard(LIGHT, 64, 96, 0.1, "metres", trained_on="street")
     assert {name.split(".")[0] for name in load_file(tmp_path / "model.safetensors")} == {"depth", "pose"}
     assert again.depth(image).max() <= 2.0 + 1e-6  # the depth range travels with the weights
 
@@ -93,8 +93,23 @@ def test_a_checkpoint_that_would_run_code_is_not_run(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "ran",))
 
     torch.save({"model": Bomb(), "optimiser": {}, "step": 1}, tmp_path / "step-1.pt")
-    with pytest.raises(InputError, match="not a readable checkpoint"):
+    with pytest.raises(InputError, match="not a checkpoint that can be read"):
         load_training_state(tmp_path / "step-1.pt")
     assert not (tmp_path / "ran").exists()
     save_training_state(tmp_path / "step-2.pt", {"model": {}, "optimiser": {}, "step": 2, "best": 0.5})
     assert load_training_state(tmp_path / "step-2.pt")["step"] == 2
+
+
+def test_a_full_disk_is_one_line_and_what_was_there_stays(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("before")
+
+    def write(temporary: Path) -> None:
+        temporary.write_text("half")
+        with open("/dev/full", "wb", buffering=0) as full:
+            full.write(b"x")
+
+    with pytest.raises(InputError, match=r"the disk is full.*--resume"):
+        write_atomically(path, write)
+    assert path.read_text() == "before"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

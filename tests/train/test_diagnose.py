@@ -1,27 +1,49 @@
+from pathlib import Path
+
 from mono2many.train.diagnose import collapse, not_finite
 
-HEALTHY = {"sigmoid": 0.1, "disparity_variation": 0.6, "translation": 0.02}
+HEALTHY = {"sigmoid": 0.1, "disparity_variation": 0.6, "translation": 0.02, "seen": 0.9, "kept": 0.5}
 
 
 def test_a_healthy_run_and_a_young_one_are_left_alone() -> None:
-    assert collapse(HEALTHY, 0.9) is None
-    assert collapse({**HEALTHY, "disparity_variation": 0.0}, 0.1) is None
+    assert collapse(HEALTHY, 0.9, 1e-4, 60.0) is None
+    assert collapse({**HEALTHY, "disparity_variation": 0.0}, 0.1, 1e-4, 60.0) is None
+    assert collapse(HEALTHY, 0.9, 1e-4, 170.0) is None
 
 
 def test_what_cannot_come_back_is_said_at_once() -> None:
-    text = collapse({**HEALTHY, "sigmoid": 2e-12}, 0.01)
-    assert text is not None
-    assert "as far as" in text
+    for change, words in (({"sigmoid": 2e-12}, "as far as"), ({"kept": 0.001}, "leaves only 0.1%")):
+        text = collapse({**HEALTHY, **change}, 0.01, 1e-4, 60.0)
+        assert text is not None
+        assert words in text
 
 
 def test_each_collapse_is_named_with_its_figure_and_a_flag() -> None:
     for change, words in (
         ({"disparity_variation": 0.01}, ("nearly constant", "1.0%", "--frame-step")),
-        ({"sigmoid": 0.99}, ("as near as", "0.990", "--learning-rate")),
+        ({"sigmoid": 0.99}, ("as near as", "0.990", "--learning-rate", "3.0e-04")),
         ({"sigmoid": 2e-5}, ("as far as", "2.0e-05", "--automask")),
-        ({"translation": 0.0}, ("no camera motion", "--frame-step")),
+        ({"translation": 0.0}, ("no camera motion", "--frame-step", "mono2many check")),
+        ({"kept": 0.01}, ("auto-mask", "1.0%", "--automask-from")),
+        ({"seen": 0.01, "kept": 0.0}, ("neighbours show only 1.0%", "camera file")),
     ):
-        text = collapse({**HEALTHY, **change}, 0.9)
+        text = collapse({**HEALTHY, **change}, 0.9, 3e-4, 60.0)
         assert text is not None
         assert all(word in text for word in words)
-    assert "--learning-rate" in not_finite(10, 1e-3)
+
+
+def test_an_implausible_camera_is_the_first_suspect_of_any_collapse() -> None:
+    text = collapse({**HEALTHY, "disparity_variation": 0.01}, 0.9, 3e-4, 151.0)
+    assert text is not None
+    assert "nearly constant" in text
+    assert "151 degrees" in text
+
+
+def test_a_loss_that_is_not_finite_names_the_checkpoint_that_is_left(tmp_path: Path) -> None:
+    assert "no checkpoint was saved yet" in not_finite(10, 20, 25, 1e-3, tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-00000008.pt").touch()
+    text = not_finite(10, 20, 25, 1e-3, tmp_path)
+    assert all(
+        word in text for word in ("20 steps in a row", "25 in all", "--learning-rate", "step-00000008")
+    )

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from mono2many import load
 from mono2many.config import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig, from_json, recipe
 from mono2many.errors import InputError
+from mono2many.io.camera_file import read_camera
 from mono2many.io.videos import VideoWriter
 from mono2many.train.loop import train
 
@@ -98,11 +99,38 @@ def test_the_same_settings_make_the_same_weights_and_a_resumed_run_too(run: Path
     assert all(torch.equal(v, load_file(half / "model.safetensors")[k]) for k, v in whole.items())
 
 
-def test_another_run_is_not_overwritten_and_nothing_is_not_resumed(run: Path, tmp_path: Path) -> None:
+def test_another_run_is_not_overwritten(run: Path) -> None:
     with pytest.raises(InputError, match="holds a run already: add --resume"):
         train(tiny(run.parent), quiet())
-    with pytest.raises(InputError, match="no checkpoint in"):
+
+
+def test_resume_begins_where_there_is_nothing_and_only_writes_the_model_where_all_is_done(
+    run: Path, tmp_path: Path
+) -> None:
+    config = tiny(tmp_path, precision="fp32", resume=True)
+    folder = train(config, quiet())
+    (folder / ".model.safetensors.1.part").touch()
+    with open(folder / "log.jsonl", "a") as log:
+        log.write('{"event": "train", "step": 99}\n{"event": "tr')  # of a process that was killed
+    assert train(config, quiet()) == folder
+    whole = load_file(run / "model.safetensors")
+    assert all(torch.equal(v, load_file(folder / "model.safetensors")[k]) for k, v in whole.items())
+    assert [e["step"] for e in events(folder, "train")] == [2, 4, 6]
+    assert not list(folder.glob(".*.part"))
+
+
+def test_a_checkpoint_that_is_a_pickle_in_disguise_is_refused_and_not_run(run: Path, tmp_path: Path) -> None:
+    import pickle
+
+    class Harm:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (Path(tmp_path / "harm"),)  # type: ignore[return-value]
+
+    (tmp_path / "tiny" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "tiny" / "checkpoints" / "step-00000003.pt").write_bytes(pickle.dumps(Harm()))
+    with pytest.raises(InputError, match=r"step-00000003\.pt: not a checkpoint.*remove"):
         train(tiny(tmp_path, resume=True), quiet())
+    assert not (tmp_path / "harm").exists()
 
 
 def test_fine_tuning_starts_from_the_weights_of_a_folder(run: Path, tmp_path: Path) -> None:
@@ -131,6 +159,58 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_a_remedy(tmp_path: Path) -
     wild = replace(config, optim=replace(config.optim, learning_rate=1e30, warm_up=0.0, optimiser="adam"))
     with pytest.raises(InputError, match=r"not finite at step \d.*--learning-rate"):
         train(wild, quiet())
+
+
+def test_a_single_loss_that_is_not_finite_is_skipped_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mono2many.train import loop
+
+    step = loop.mono_step
+
+    def broken(*arguments: object, **more: object) -> object:
+        loss, report = step(*arguments, **more)  # type: ignore[arg-type]
+        return (loss * torch.nan if arguments[4] == 2 else loss), report
+
+    monkeypatch.setattr(loop, "mono_step", broken)
+    folder = train(tiny(tmp_path), quiet())
+    assert [e["skipped_steps"] for e in events(folder, "train")] == [0, 1, 1]
+    assert all(v.isfinite().all() for v in load_file(folder / "model.safetensors").values())
+
+
+def test_bad_steps_save_nothing_over_the_last_good_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mono2many.train import loop
+
+    step = loop.mono_step
+
+    def broken(*arguments: object, **more: object) -> object:
+        loss, report = step(*arguments, **more)  # type: ignore[arg-type]
+        return (loss * torch.nan if arguments[4] >= 3 else loss), report  # type: ignore[operator]
+
+    monkeypatch.setattr(loop, "mono_step", broken)
+    with pytest.raises(InputError, match=r"2 steps in a row.*kept \(.*step-00000003\.pt\)"):
+        train(tiny(tmp_path, not_finite_limit=2), quiet())
+
+
+def test_a_learnt_camera_starts_from_the_field_of_view_moves_and_is_written_for_the_film(
+    tmp_path: Path,
+) -> None:
+    config = tiny(tmp_path)
+    config = replace(
+        config,
+        data=replace(config.data, camera=("learn",), fov=90.0),
+        optim=replace(config.optim, learning_rate=1e-2),
+    )
+    folder = train(config, quiet())
+    moved = [e["camera_0_fx"] for e in events(folder, "train")]
+    assert all(abs(fx - 0.5) < 0.1 for fx in moved)  # tan(45 degrees) = 1: half the width
+    assert len(set(moved)) == 3
+    camera = read_camera(folder / "cameras" / "0.json")
+    assert (camera.width, camera.height) == (96, 64)
+    assert camera.fx / 96 == pytest.approx(moved[-1], abs=1e-4)
+    assert load(folder).model.cameras is not None
 
 
 def test_the_supervised_and_the_other_clips_control_run(tmp_path: Path) -> None:

@@ -2,13 +2,20 @@
 
 Half of the samples are mirrored, half change colours; which, and how much, is a function of
 (seed, step, sample). The jittered copies go to the networks; the losses see the plain ones.
+
+On the CPU a picture is worked on in bands of rows that stay in the processor's cache; elsewhere all samples
+that need the same change are worked on together.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from threading import Lock
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from mono2many.data.draws import uniform
@@ -41,99 +48,179 @@ def to_batch(
     """Float pictures on `device`, augmented unless `augmentation` is None."""
     u = uniform(seed, step, clips.index, 10)  # on the host: nothing waits for the device
     mirrored = u[:, 0] < 0.5 if augmentation is not None and augmentation.mirror else None
-    frames = clips.frames.to(device, non_blocking=True).float().div_(255)
-    intrinsics = clips.intrinsics
-    depth, moving = clips.depth, clips.moving
+    jitters = augmentation if augmentation is not None and augmentation.jitter else None
+    intrinsics, depth, moving = clips.intrinsics, clips.depth, clips.moving
     if mirrored is not None:
-        flip = mirrored.to(device, non_blocking=True)
-        frames = torch.where(flip[:, None, None, None, None], frames.flip(-1), frames)
         if augmentation is not None and augmentation.mirror_camera:
-            other = mirror_intrinsics(intrinsics, frames.shape[-1])
+            other = mirror_intrinsics(intrinsics, clips.frames.shape[-1])
             intrinsics = torch.where(mirrored[:, None, None, None], other, intrinsics)
         depth = None if depth is None else torch.where(mirrored[:, None, None], depth.flip(-1), depth)
         moving = None if moving is None else torch.where(mirrored[:, None, None], moving.flip(-1), moving)
-    jittered = frames
-    if augmentation is not None and augmentation.jitter:
-        jittered = jitter(frames, u, augmentation)
-    exists = clips.exists.to(device, non_blocking=True)
-    # the networks see the target where there is no neighbour: black would upset their statistics
-    seen_by_networks = torch.where(exists[..., None, None, None], jittered, jittered[:, :1])
-    intrinsics = intrinsics.to(device, non_blocking=True)
+    device = torch.device(device)
+    pictures = _pictures_in_bands if device.type == "cpu" else _pictures_at_once
+    frames, jittered = pictures(_on(device, clips.frames), mirrored, u, jitters)
+    absent, source = (~clips.exists).nonzero(as_tuple=True)
+    if len(absent):
+        # the networks see the target where there is no neighbour: black would upset their statistics
+        jittered = jittered.clone() if jittered is frames else jittered
+        absent, source = _on(device, absent), _on(device, source)
+        jittered[absent, source] = jittered[absent, 0]
+    exists, intrinsics = _on(device, clips.exists), _on(device, intrinsics)
     return Batch(
         target=frames[:, 0],
         sources=frames[:, 1:],
         source_exists=exists[:, 1:],
         intrinsics=intrinsics[:, 0],
         source_intrinsics=intrinsics[:, 1:],
-        target_jittered=seen_by_networks[:, 0],
-        sources_jittered=seen_by_networks[:, 1:],
+        target_jittered=jittered[:, 0],
+        sources_jittered=jittered[:, 1:],
         source_offsets=tuple(offsets),
-        index=clips.index.to(device, non_blocking=True),
-        depth=None if depth is None else depth.to(device, non_blocking=True),
-        moving=None if moving is None else moving.to(device, non_blocking=True),
+        index=_on(device, clips.index),
+        camera=None if clips.camera is None else _on(device, clips.camera),
+        mirrored=None if mirrored is None else _on(device, mirrored),
+        depth=None if depth is None else _on(device, depth),
+        moving=None if moving is None else _on(device, moving),
     )
 
 
-def jitter(
-    frames: Float[Tensor, "B F 3 H W"], u: Float[Tensor, "B 10"], a: Augmentation
-) -> Float[Tensor, "B F 3 H W"]:
-    """Brightness, contrast, saturation and hue in an order of its own for each sample; half stay as they are.
+def _on(device: torch.device, values: Tensor) -> Tensor:
+    return values.to(device, non_blocking=True)
 
-    u[:, 1]: whether; u[:, 2:6]: how much; u[:, 6:10]: the order (by rank). On the host.
+
+BAND = 2**15
+"""Pixels, about: with what is computed on the way, 1 MB."""
+
+
+def _pictures_in_bands(
+    frames: UInt8[Tensor, "B F 3 H W"],
+    mirrored: Bool[Tensor, "B"] | None,
+    u: Float[Tensor, "B 10"],
+    a: Augmentation | None,
+) -> tuple[Float[Tensor, "B F 3 H W"], Float[Tensor, "B F 3 H W"]]:
+    """Plain pictures, and jittered ones (the same tensor where none is)."""
+    height, width = frames.shape[-2:]
+    plans = [_plan(draws, a) for draws in u.tolist()]
+    plain = _memory(frames.shape)
+    jittered = _memory(frames.shape) if any(plans) else plain
+    rows = max(1, BAND // width)
+    bands = [slice(start, start + rows) for start in range(0, height, rows)]
+    for b, f in product(*map(range, frames.shape[:2])):
+        plan = plans[b]
+        # contrast needs to know the whole picture: what comes before it, then it and what comes after
+        split = next((i for i, (kind, _) in enumerate(plan) if kind == CONTRAST), len(plan))
+        sums = torch.zeros(3)
+        for band in bands:
+            raw, out = frames[b, f, :, band], plain[b, f, :, band]
+            out.copy_(raw.flip(-1) if mirrored is not None and mirrored[b] else raw).mul_(1 / 255)
+            if jittered is not plain:
+                rgb = jittered[b, f, :, band].copy_(out)
+                for kind, amount in plan[:split]:
+                    _CHANGES[kind](rgb, amount)
+                if split < len(plan):
+                    sums += rgb.sum((1, 2))
+        mean = float(sums @ sums.new_tensor(GREY)) / (height * width)
+        for band in bands if split < len(plan) else ():
+            rgb = change_contrast(jittered[b, f, :, band], plan[split][1], mean)
+            for kind, amount in plan[split + 1 :]:
+                _CHANGES[kind](rgb, amount)
+    return plain, jittered
+
+
+def _memory(shape: tuple[int, ...]) -> Tensor:
+    """Memory for floats: an earlier batch's, once no tensor holds it any more. Fresh pages take the operating
+    system as long as we take to fill them."""
+    with _USED_LOCK:
+        for array in _USED:
+            if array.shape == shape and sys.getrefcount(array) <= 3:  # the list's, ours, the argument's
+                return torch.from_numpy(array)
+        array = np.empty(shape, np.float32)
+        _USED[:] = [*_USED[-3:], array]
+        return torch.from_numpy(array)
+
+
+_USED: list[np.ndarray] = []
+_USED_LOCK = Lock()
+
+
+def _pictures_at_once(
+    frames: UInt8[Tensor, "B F 3 H W"],
+    mirrored: Bool[Tensor, "B"] | None,
+    u: Float[Tensor, "B 10"],
+    a: Augmentation | None,
+) -> tuple[Float[Tensor, "B F 3 H W"], Float[Tensor, "B F 3 H W"]]:
+    """The same without a loop over samples: for devices that like few large operations."""
+    if mirrored is not None:
+        flip = _on(frames.device, mirrored)
+        frames = torch.where(flip[:, None, None, None, None], frames.flip(-1), frames)
+    plain = frames.float().div_(255)
+    plans = [_plan(draws, a) for draws in u.tolist()]
+    jittered = plain.clone() if any(plans) else plain
+    for turn, kind in product(range(4), range(4)):
+        found = [
+            (b, plan[turn][1])
+            for b, plan in enumerate(plans)
+            if plan[turn : turn + 1] and plan[turn][0] == kind
+        ]
+        if found:
+            rows, amounts = (_on(frames.device, torch.tensor(x)) for x in zip(*found, strict=True))
+            jittered[rows] = _CHANGES[kind](jittered[rows], amounts[:, None, None, None, None])
+    return plain, jittered
+
+
+def _plan(u: Sequence[float], a: Augmentation | None) -> list[tuple[int, float]]:
+    """What is done to a sample's colours, in order: (which of _CHANGES, how much); half stay as they are.
+
+    u[1]: whether; u[2:6]: how much; u[6:10]: the order (by rank).
     """
+    if a is None or u[1] >= 0.5:
+        return []
     spans = (a.brightness, a.contrast, a.saturation, a.hue)
-    result = frames.clone()
-    orders = u[:, 6:10].argsort(1)
-    chosen = u[:, 1] < 0.5
-    for turn in range(4):
-        for kind, span in enumerate(spans):
-            rows = (chosen & (orders[:, turn] == kind)).nonzero().flatten()
-            if len(rows) == 0 or span == 0:
-                continue
-            amount = ((2 * u[rows, 2 + kind] - 1) * span).to(frames.device)[:, None, None, None, None]
-            rows = rows.to(frames.device)
-            result[rows] = _CHANGES[kind](result[rows], amount)
-    return result
+    order = sorted(range(4), key=lambda kind: u[6 + kind])
+    return [(kind, (2 * u[2 + kind] - 1) * spans[kind]) for kind in order if spans[kind]]
 
 
-def change_brightness(rgb: Tensor, amount: Tensor) -> Tensor:
-    """Times 1 + amount, clipped to [0, 1]."""
-    return (rgb * (1 + amount)).clamp(0, 1)
+Amount = Tensor | float
 
 
-def change_contrast(rgb: Tensor, amount: Tensor) -> Tensor:
-    """Away from the mean grey of each picture by the factor 1 + amount."""
-    mean = _grey(rgb).mean((-2, -1), keepdim=True)
-    return (mean + (rgb - mean) * (1 + amount)).clamp(0, 1)
+def change_brightness(rgb: Tensor, amount: Amount) -> Tensor:
+    """In place: times 1 + amount, clipped to [0, 1]."""
+    return rgb.mul_(1 + amount).clamp_(0, 1)
 
 
-def change_saturation(rgb: Tensor, amount: Tensor) -> Tensor:
-    """Away from each pixel's grey by the factor 1 + amount."""
-    grey = _grey(rgb)
-    return (grey + (rgb - grey) * (1 + amount)).clamp(0, 1)
+def change_contrast(rgb: Tensor, amount: Amount, mean: Amount | None = None) -> Tensor:
+    """In place: away from the mean grey of each picture by the factor 1 + amount. mean: where it is known."""
+    if mean is None:
+        mean = (rgb.mean((-2, -1)) @ rgb.new_tensor(GREY))[..., None, None, None]
+    return rgb.mul_(1 + amount).sub_(mean * amount).clamp_(0, 1)
 
 
-def change_hue(rgb: Tensor, amount: Tensor) -> Tensor:
-    """Turn the hue by `amount` of a full circle: to HSV and back, all pixels at once."""
-    value = rgb.amax(-3, keepdim=True)
-    chroma = value - rgb.amin(-3, keepdim=True)
-    red, green, blue = rgb.split(1, -3)
-    safe = torch.where(chroma > 0, chroma, 1)
-    hue = torch.where(
-        value == red,
-        (green - blue) / safe,
-        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
-    )
-    turned = hue + 6 * amount
-    shifts = turned.new_tensor([5.0, 3.0, 1.0])[:, None, None]
-    k = (turned + shifts).remainder(6)
-    return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
+def change_saturation(rgb: Tensor, amount: Amount) -> Tensor:
+    """In place: away from each pixel's grey by the factor 1 + amount."""
+    red, green, blue = rgb.unbind(-3)
+    grey = (red * GREY[0]).add_(green, alpha=GREY[1]).add_(blue, alpha=GREY[2]).unsqueeze(-3)
+    return rgb.sub_(grey).mul_(1 + amount).add_(grey).clamp_(0, 1)
 
 
-def _grey(rgb: Tensor) -> Tensor:
-    """ITU-R 601 luma."""
-    weights = rgb.new_tensor([0.299, 0.587, 0.114])[:, None, None]
-    return (rgb * weights).sum(-3, keepdim=True)
+def change_hue(rgb: Tensor, amount: Amount) -> Tensor:
+    """In place: turn the hue of HSV by `amount` of a full circle, up to a third.
+
+    On HSV's hexagon, whose corners are 1 apart, a colour is (green + blue - red - min) / chroma + 1 away from
+    red, towards green or blue, whichever is more. A colour d from a channel's own corner has of it
+    min + chroma clamp(2 - d, 0, 1), and 2 - d = | |hue - corner| - 3 | - 1 on either way around.
+    """
+    red, green, blue = rgb.unbind(-3)
+    low = torch.minimum(red, green)
+    torch.minimum(low, blue, out=low)
+    chroma = torch.maximum(red, green)
+    torch.maximum(chroma, blue, out=chroma).sub_(low)
+    hue = (green + blue).sub_(red).sub_(low).div_(chroma + 1e-20).add_(1)
+    hue.copysign_(green - blue)
+    corners = rgb.new_tensor([0.0, 2.0, -2.0])[:, None, None] - 6 * amount
+    share = (hue.unsqueeze(-3) - corners).abs_().sub_(3).abs_().clamp_(1, 2)
+    return torch.addcmul((low - chroma).unsqueeze(-3), chroma.unsqueeze(-3), share, out=rgb)
 
 
+GREY = (0.299, 0.587, 0.114)
+"""ITU-R 601 luma of red, green and blue."""
 _CHANGES = (change_brightness, change_contrast, change_saturation, change_hue)
+CONTRAST = 1

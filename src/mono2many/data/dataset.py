@@ -1,37 +1,16 @@
-"""From frames to batches: neighbours, decoding ahead of time, order. Shared by every reader."""
+"""From frames to batches: neighbours, order, batches. Shared by every reader."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mono2many.data.cache import CachedReader
 from mono2many.data.draws import shuffled
-from mono2many.types import Clip, Clips, Frame, InputError, Reader, Sample
-
-
-class Preloaded:
-    """A reader whose frames were all opened once and are kept in memory (uint8)."""
-
-    def __init__(self, reader: Reader, progress: Callable[[int, int], None] | None = None, workers: int = 0):
-        self.clips: Sequence[Clip] = reader.clips
-        places = [(c, i) for c, clip in enumerate(self.clips) for i in range(clip.frames)]
-        loader = DataLoader(
-            _Frames(reader, places),
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=8 if workers else None,
-        )
-        self._frames: dict[tuple[int, int], Frame] = {}
-        for done, (place, frame) in enumerate(zip(places, loader, strict=True)):
-            # a copy: a frame from another process keeps a file handle open as long as it lives
-            self._frames[place] = _copied(frame) if workers else frame
-            if progress is not None:
-                progress(done + 1, len(places))
-
-    def frame(self, clip: int, index: int) -> Frame:
-        return self._frames[clip, index]
+from mono2many.types import Clips, InputError, Reader, Sample
 
 
 class ClipDataset(Dataset[Sample]):
@@ -44,11 +23,12 @@ class ClipDataset(Dataset[Sample]):
 
     def __init__(self, reader: Reader, offsets: Sequence[int], shuffle_sources: bool = False) -> None:
         self.reader = reader
+        self.clips = list(reader.clips)
         self.offsets = tuple(offsets)
         self.shuffle_sources = shuffle_sources
         self.places = [
             (c, i)
-            for c, clip in enumerate(reader.clips)
+            for c, clip in enumerate(self.clips)
             for i in range(clip.frames)
             if any(0 <= i + offset < clip.frames for offset in offsets)
         ]
@@ -61,26 +41,63 @@ class ClipDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: int) -> Sample:
+    def neighbours(self, index: int) -> list[tuple[int, int] | None]:
+        """Where the sources of a sample are, (clip, index); None where one was never recorded."""
         clip, at = self.places[index]
-        target = self.reader.frame(clip, at)
-        other = (
-            (clip + len(self.reader.clips) // 2) % len(self.reader.clips) if self.shuffle_sources else clip
-        )
-        limit = self.reader.clips[other].frames
-        frames = [target] + [
-            self.reader.frame(other, at + offset) if 0 <= at + offset < limit else None
-            for offset in self.offsets
-        ]
+        other = (clip + len(self.clips) // 2) % len(self.clips) if self.shuffle_sources else clip
+        limit = self.clips[other].frames
+        return [(other, at + o) if 0 <= at + o < limit else None for o in self.offsets]
+
+    def __getitem__(self, index: int) -> Sample:
+        target = self.reader.frame(*self.places[index])
+        sources = [place and self.reader.frame(*place) for place in self.neighbours(index)]
+        frames = [target, *sources]
         black = torch.zeros_like(target.image)
         return Sample(
             frames=torch.stack([black if f is None else f.image for f in frames]),
             exists=torch.tensor([f is not None for f in frames]),
             intrinsics=torch.stack([(f or target).intrinsics for f in frames]),
             index=index,
+            camera=self.clips[self.places[index][0]].camera,
             depth=target.depth,
             moving=target.moving,
         )
+
+    def batch(self, indices: Sequence[int]) -> Clips:
+        """The samples of a batch; out of the cache all frames at once."""
+        if not isinstance(self.reader, CachedReader):
+            return collate([self[i] for i in indices])
+        cache, row = self.reader, lambda place: self.reader.first_row[place[0]] + place[1]
+        places = [self.places[i] for i in indices]
+        sources = [self.neighbours(i) for i in indices]
+        rows = torch.tensor(
+            [
+                [row(at), *(row(place or at) for place in near)]
+                for at, near in zip(places, sources, strict=True)
+            ]
+        )
+        exists = torch.tensor([[True, *(place is not None for place in near)] for near in sources])
+        frames, intrinsics = cache.rows("image", rows), cache.rows("intrinsics", rows)
+        assert frames is not None
+        assert intrinsics is not None
+        for sample, frame in (~exists).nonzero().tolist():  # filling by mask would pass over all of it
+            frames[sample, frame] = 0
+        return Clips(
+            frames=frames,
+            exists=exists,
+            intrinsics=intrinsics,
+            index=torch.tensor(indices),
+            depth=cache.rows("depth", rows[:, 0]),
+            moving=cache.rows("moving", rows[:, 0]),
+            camera=torch.tensor([self.clips[clip].camera for clip, _ in places]),
+        )
+
+    def __getitems__(self, indices: Sequence[int]) -> Clips | InputError:
+        """For the loader. A mistake is given, not raised: a worker would wrap it into a page of text."""
+        try:
+            return self.batch(indices)
+        except InputError as mistake:
+            return mistake
 
 
 def collate(samples: Sequence[Sample]) -> Clips:
@@ -97,6 +114,7 @@ def collate(samples: Sequence[Sample]) -> Clips:
         index=torch.tensor([s.index for s in samples]),
         depth=optional([s.depth for s in samples]),
         moving=optional([s.moving for s in samples]),
+        camera=torch.tensor([s.camera for s in samples]),
     )
 
 
@@ -146,34 +164,24 @@ def spread_out(length: int, most: int, batch_size: int) -> list[list[int]]:
 
 def batches(dataset: ClipDataset, order: Iterable[list[int]], workers: int, pin: bool) -> DataLoader[Clips]:
     """A loader that keeps `workers` processes ahead of the device (0: in this process)."""
-    return DataLoader(
+    return _Batches(
         dataset,  # type: ignore[arg-type]
         batch_sampler=order,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_as_it_is,
         pin_memory=pin,
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
     )
 
 
-class _Frames(Dataset[Frame]):
-    def __init__(self, reader: Reader, places: list[tuple[int, int]]) -> None:
-        self.reader, self.places = reader, places
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, index: int) -> Frame:
-        return self.reader.frame(*self.places[index])
+class _Batches(DataLoader[Clips]):
+    def __iter__(self) -> Iterator[Clips]:  # type: ignore[override]
+        for clips in super().__iter__():
+            if isinstance(clips, InputError):
+                raise clips
+            yield clips
 
 
-def _copied(frame: Frame) -> Frame:
-    copy = lambda x: None if x is None else x.clone()  # noqa: E731
-    return Frame(
-        frame.image.clone(),
-        frame.intrinsics.clone(),
-        copy(frame.depth),
-        copy(frame.moving),
-        copy(frame.world_from_camera),
-    )
+def _as_it_is(clips: Any) -> Any:
+    return clips

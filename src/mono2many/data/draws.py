@@ -52,3 +52,8 @@ def shuffled(seed: int, epoch: int, length: int) -> Int64[Tensor, "length"]:
     """The order of an epoch: a permutation that depends on (seed, epoch) only."""
     generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
     return torch.randperm(length, generator=generator)
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Seed of torch's own generators in a step (dropout in some encoders): a resumed run draws the same."""
+    return ((seed * 1_000_003 + step) * 4_099 + rank) % 2**63

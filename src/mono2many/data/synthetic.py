@@ -6,11 +6,13 @@ Every scene follows from (seed, split, scene number) alone. Frames are drawn whe
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.random import Generator
 
+from mono2many.data.cache import code_hash
 from mono2many.data.synthetic_noise import Array
 from mono2many.data.synthetic_paint import Light, Road
 from mono2many.data.synthetic_render import Balls, Decals, Picture, Quads, View, join, render
@@ -73,6 +75,10 @@ class SyntheticReader:
         return [
             Clip(f"street-{self.split}-{i:04d}", self.settings.frames) for i in range(self.settings.scenes)
         ]
+
+    def fingerprint(self) -> str:
+        code = code_hash(*Path(__file__).parent.glob("synthetic*.py"))
+        return f"street {self.settings} {self.split} {code}"
 
     def frame(self, clip: int, index: int) -> Frame:
         settings = self.settings

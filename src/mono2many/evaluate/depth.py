@@ -28,6 +28,8 @@ Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all)."""
 
 MODEL, MEAN_LOG_DEPTH, CONSTANT = "model", "per-pixel mean log depth", "constant"
+METRIC = "as metres, not aligned"
+"""The same model, believed to the metre: another way to look at it, not a guess beside it."""
 COLUMNS = ("Abs Rel", "Sq Rel", "RMSE", "RMSE log", "a1", "a2", "a3")
 """The names under which papers print the fields of DepthMetrics, in order."""
 
@@ -213,7 +215,7 @@ def guesses(training: Iterable[Frame], protocol: Protocol) -> dict[str, Predict]
 
 def compare(evaluations: Mapping[str, Evaluation], model: str = MODEL) -> Comparison:
     """The model's Abs Rel over that of the better one among the other rows (at least one)."""
-    others = {name: e.metrics.abs_rel for name, e in evaluations.items() if name != model}
+    others = {name: e.metrics.abs_rel for name, e in evaluations.items() if name not in (model, METRIC)}
     assert others, "nothing to compare with"
     better = min(others, key=others.__getitem__)
     ratio = evaluations[model].metrics.abs_rel / others[better] if others[better] > 0 else float("inf")
@@ -237,6 +239,8 @@ def print_table(console: Console, evaluations: Mapping[str, Evaluation]) -> None
             table.add_row(f"  {region}", *_cells(metrics), style="dim")
     console.print(table)
     for name, evaluation in evaluations.items():
+        if name == METRIC:
+            continue
         console.print(f"median ratio of {name}: {ratio_text(evaluation)}", highlight=False)
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from mono2many import __version__
 from mono2many.evaluate import charts
-from mono2many.evaluate.depth import COLUMNS, MODEL, Evaluation, compare, ratio_text
+from mono2many.evaluate.depth import COLUMNS, METRIC, MODEL, Evaluation, compare, ratio_text
 from mono2many.evaluate.gallery import ERROR_LEGEND, MAP_LEGEND, Picture
 from mono2many.metrics.depth import DepthMetrics
 from mono2many.types import InputError
@@ -58,6 +58,7 @@ MEANINGS = {
     "times the smaller",
     "Median ratio": "what a prediction is multiplied by to become metres, median(truth) / median(predicted) "
     "of its image: the middle one ± the standard deviation of ratio / middle",
+    METRIC: "the model's depth in metres, by the factor stored with it: nothing is aligned to the truth",
     "per-pixel mean log depth": "a guess without looking: what each pixel shows on average in training",
     "constant": "a guess without looking: the same depth everywhere",
 }
@@ -153,7 +154,7 @@ def _hero(evaluations: Mapping[str, Evaluation], model: str) -> str:
 
 def _metrics_section(evaluations: Mapping[str, Evaluation], model: str) -> str:
     rows = {name: evaluation.metrics for name, evaluation in evaluations.items()}
-    extra = {name: (ratio_text(e),) for name, e in evaluations.items()}
+    extra = {name: (ratio_text(e) if name != METRIC else "not aligned",) for name, e in evaluations.items()}
     return (
         "<section><h2>Metrics</h2>"
         f'<p class="hint">Protocol {escape(evaluations[model].protocol)}, mean over '

@@ -11,11 +11,19 @@ from rich.progress import Progress, track
 from rich.table import Table
 from torch import Tensor
 
-from mono2many.commands import EvaluateConfig
+from mono2many.commands import EvaluateConfig, ScaleConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
 from mono2many.data.reader import SourceSettings, open_reader
-from mono2many.evaluate.depth import MODEL, compare, evaluate_each, guesses, print_table
+from mono2many.evaluate.depth import (
+    METRIC,
+    MODEL,
+    compare,
+    evaluate_depth,
+    evaluate_each,
+    guesses,
+    print_table,
+)
 from mono2many.evaluate.gallery import gallery
 from mono2many.evaluate.photometric import (
     NAME,
@@ -49,7 +57,9 @@ def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str
     return figures
 
 
-def open_as_trained(config: EvaluateConfig, card: ModelCard, scenes: int, split: Split) -> Reader:
+def open_as_trained(
+    config: EvaluateConfig | ScaleConfig, card: ModelCard, scenes: int, split: Split
+) -> Reader:
     """The data at the size and crop that the model was trained at."""
     settings = config.data.reader(card.height, card.width, card.crop_bottom, scenes)
     return open_reader(SourceSettings(**settings), split)
@@ -79,6 +89,9 @@ def _against_depth(
             lambda done, total: bar.update(task, completed=done),
             every_other,
         )
+        if predictor.card.scale == "metres":
+            metric = PROTOCOLS["synthetic-80m-metric"]
+            evaluations[METRIC] = evaluate_depth(predict, reader, metric, None, every_other)
     print_table(console, evaluations)
     against = compare(evaluations)
     console.print(
@@ -86,17 +99,31 @@ def _against_depth(
         f"({against.better_guess})",
         highlight=False,
     )
+    card = predictor.card
+    unit = (
+        f"in metres (factor {card.factor:.4g} from {card.factor_from})"
+        if METRIC in evaluations
+        else card.scale
+    )
+    console.print(f"depth is {unit}", highlight=False)
     if config.report is not None:
         facts = {
             "Data": f"embedded street, {len(reader.clips)} unseen scenes",
             "Model": config.model,
             "Trained on": predictor.card.trained_on,
+            "Depth": unit,
         }
         pictures = gallery(predict, reader, protocol, evaluations[MODEL])
         curve = training_curve(Path(config.model))
         write_report(config.report, "Depth on unseen streets", evaluations, pictures, facts, curve or None)
     rows = {name: evaluation.to_json() for name, evaluation in evaluations.items()}
-    return {"rows": rows, "ratio_to_better_guess": against.ratio, "better_guess": against.better_guess}
+    scale = {"scale": card.scale, "factor": card.factor, "factor_from": card.factor_from}
+    return {
+        "rows": rows,
+        **scale,
+        "ratio_to_better_guess": against.ratio,
+        "better_guess": against.better_guess,
+    }
 
 
 def _against_neighbours(

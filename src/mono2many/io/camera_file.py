@@ -12,6 +12,8 @@ from mono2many.geometry.camera import Size, intrinsics_from_fov, intrinsics_matr
 from mono2many.types import InputError
 
 DISTORTION_KEYS = ("distortion_opencv_k1k2p1p2k3", "distortion")
+FOV_GUESS = 65.0
+"""Degrees, horizontally: a phone's camera, where nothing is known of it."""
 ASPECT_TOLERANCE = 0.005
 """Footage counts as a resized copy of the camera's picture if the aspect ratios agree to this share."""
 

@@ -46,6 +46,37 @@ def video_frames(path: str | Path, start: int = 0) -> Iterator[UInt8[Tensor, "3 
         yield _upright_rgb(frame)
 
 
+def timed_frames(
+    path: str | Path, width: int | None = None
+) -> Iterator[tuple[float | None, UInt8[Tensor, "3 H W"]]]:
+    """As `video_frames`, each with its time in seconds (None where the file does not say), at most `width`
+    pixels wide: shrinking while converting is much faster than afterwards."""
+    for frame in _decoded(path):
+        time = None if frame.time is None else float(frame.time)
+        height, shown = _upright_size(frame)
+        if width is not None and shown > width:
+            side = max(1, round(height * width / shown))
+            turned = _quarter_turns(frame) % 2
+            small = frame.reformat(*((side, width) if turned else (width, side)), interpolation="AREA")
+            image = torch.from_numpy(small.to_ndarray(format="rgb24")).permute(2, 0, 1)
+            yield time, image.rot90(_quarter_turns(frame), (1, 2)).contiguous()
+        else:
+            yield time, _upright_rgb(frame)
+
+
+def frame_times(path: str | Path) -> list[float]:
+    """When the frames are shown, in seconds, in order, without decoding: where the file is damaged, up to
+    there; empty where it holds no times."""
+    times: list[float] = []
+    with _opened(path) as container, suppress(_DamagedError, av.FFmpegError):
+        for packet in _packets(container, container.streams.video[0]):
+            if packet.pts is None or packet.time_base is None:
+                return []
+            if not packet.is_discard:
+                times.append(float(packet.pts * packet.time_base))
+    return sorted(times)
+
+
 def probe_video(path: str | Path) -> VideoInfo:
     """Size, rate and exact number of frames. Reads the whole file once; for H.264, HEVC and AV1 in MP4,
     MKV or AVI it decodes a few frames only, else all of them.

@@ -46,6 +46,7 @@ class Level:
     """One level of the image pyramid, with everything that does not depend on a prediction."""
 
     target: Patches
+    """With a source axis of size 1."""
     sources: Float[Tensor, "B S 3 h w"]
     intrinsics: Float[Tensor, "B 3 3"]
     source_intrinsics: Float[Tensor, "B S 3 3"]
@@ -77,7 +78,10 @@ class Synthesis:
     depth: Float[Tensor, "B h w"]
     views: Float[Tensor, "B S 3 h w"]
     error: Float[Tensor, "B h w"]
+    seen: Bool[Tensor, "B h w"]
+    """Pixels that some source shows."""
     kept: Bool[Tensor, "B h w"]
+    """Those of them that teach: without what standing still explains better."""
 
 
 def pyramid_level(
@@ -92,8 +96,8 @@ def pyramid_level(
     """Everything about one pyramid level that no prediction changes. `tie_noise` (sigma 1e-5 in the papers)
     is added to the un-warped error so that a tie is broken at random."""
     with torch.no_grad():
-        known = patches(target)
-        still = photometric_error(sources, _for_sources(known), terms.ssim)
+        known = patches(target.unsqueeze(1))
+        still = photometric_error(sources, known, terms.ssim)
         if tie_noise is not None:
             still = still + tie_noise
         counts = exists[..., None, None].expand_as(still)
@@ -108,6 +112,8 @@ def mono_objective(
     results = [_head_loss(head, levels[head.level], exists, terms) for head in heads]
     parts = {name: torch.stack([r[0][name] for r in results]).mean() for name in results[0][0]}
     parts["still"] = levels[heads[0].level].still.mean()
+    parts["seen"] = results[0][1].seen.float().mean()
+    parts["kept"] = results[0][1].kept.float().mean()
     loss = torch.stack([torch.stack(list(r[0].values())).sum() for r in results]).mean()
     return loss, parts, results[0][1]
 
@@ -145,7 +151,7 @@ def _head_loss(
     sigmoid = resize_map(head.sigmoid, size)
     depth = depth_from_sigmoid(sigmoid, terms.min_depth, terms.max_depth)
     views, seen = synthesise(depth, head.source_from_target, level)
-    errors = photometric_error(views, _for_sources(level.target), terms.ssim)
+    errors = photometric_error(views, level.target, terms.ssim)
     parts = {}
     if head.trust is not None:
         trust = resize_map(head.trust, size)
@@ -160,7 +166,7 @@ def _head_loss(
     parts["photometric"] = mean_over_all(error)
     across, down = edge_aware_smoothness(head.sigmoid, head.image)
     parts["smoothness"] = (across.mean() + down.mean()) * (terms.smoothness / 2**head.scale)
-    return parts, Synthesis(depth, views, error, kept)
+    return parts, Synthesis(depth, views, error, known, kept)
 
 
 def resize_map(values: Float[Tensor, "B *C h w"], size: tuple[int, int]) -> Float[Tensor, "B *C H W"]:
@@ -174,11 +180,6 @@ def resize_map(values: Float[Tensor, "B *C h w"], size: tuple[int, int]) -> Floa
     else:
         resized = F.interpolate(channels, size=size, mode="bilinear", align_corners=False)
     return resized.squeeze(1) if values.dim() == 3 else resized
-
-
-def _for_sources(target: Patches) -> Patches:
-    """With a source axis of size 1."""
-    return Patches(target.image.unsqueeze(1), target.mean.unsqueeze(1), target.variance.unsqueeze(1))
 
 
 def _combine(terms: MonoTerms):  # type: ignore[no-untyped-def]

@@ -1,6 +1,8 @@
 """How different two pictures look, per pixel: structural similarity and absolute difference."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -14,82 +16,113 @@ SSIM_SHARE = 0.85
 
 @dataclass(frozen=True)
 class Patches:
-    """A picture with the 3x3 statistics that SSIM needs of it: computed once, compared with many."""
+    """A picture with what SSIM needs of it alone: computed once, compared with many. Gets no gradient."""
 
-    image: Float[Tensor, "*batch 3 H W"]
-    mean: Float[Tensor, "*batch 3 H W"]
-    variance: Float[Tensor, "*batch 3 H W"]
+    image: Float[Tensor, "*batch C H W"]
+    mean: Float[Tensor, "*batch C H W"]
+    """Of 3x3 boxes."""
+    mean_squared: Float[Tensor, "*batch C H W"]
+    """Plus C1."""
+    squared: Float[Tensor, "*batch C H W"]
+    """Each pixel's square plus C1 + C2."""
 
 
-def patches(image: Float[Tensor, "*batch 3 H W"]) -> Patches:
-    """The picture with its 3x3 box means and variances."""
+def patches(image: Float[Tensor, "*batch C H W"]) -> Patches:
+    """The picture, its 3x3 box means, and squares of both."""
     mean = box_mean(image)
-    return Patches(image, mean, box_mean(image.square()) - mean.square())
+    return Patches(image, mean, mean.square() + C1, image.square() + (C1 + C2))
 
 
 def photometric_error(
-    view: Float[Tensor, "*batch 3 H W"], target: Patches, ssim: bool = True
+    view: Float[Tensor, "*batch C H W"], target: Patches, ssim: bool = True
 ) -> Float[Tensor, "*batch H W"]:
     """0.85 SSIM loss + 0.15 absolute difference, means over channels (Godard et al. 2019, eq. 3).
 
-    Without `ssim` the absolute difference alone. `target` may have leading size 1 where `view` has many; it
-    gets no gradient.
+    Without `ssim` the absolute difference alone. `target` may have leading size 1 where `view` has many.
     """
-    absolute = (view - target.image).abs().mean(-3)
     if not ssim:
-        return absolute
-    return SSIM_SHARE * ssim_loss(view, target).mean(-3) + (1 - SSIM_SHARE) * absolute
+        return (view - target.image).abs().mean(-3)
+    return _compare(view, target, SSIM_SHARE)
 
 
-def ssim_loss(view: Float[Tensor, "*batch 3 H W"], target: Patches) -> Float[Tensor, "*batch 3 H W"]:
-    """clamp((1 - SSIM) / 2, 0, 1) per channel, 3x3 boxes after reflection (Godard et al. 2017, sec. 3.3).
+def ssim_loss(view: Float[Tensor, "*batch C H W"], target: Patches) -> Float[Tensor, "*batch C H W"]:
+    """clamp((1 - SSIM) / 2, 0, 1) per channel, 3x3 boxes after reflection (Godard et al. 2017, sec. 3.3)."""
+    channels = [x.unsqueeze(-3) for x in (target.image, target.mean, target.mean_squared, target.squared)]
+    return _compare(view.unsqueeze(-3), Patches(*channels), 1.0)
 
-    The gradient, with respect to `view` only, is written out: automatic differentiation of the same formula
-    takes three times as many passes over the pictures.
-    """
-    result: Tensor = _SsimLoss.apply(view, target.image, target.mean, target.variance)
+
+def _compare(view: Tensor, target: Patches, share: float) -> Tensor:
+    known = (target.image, target.mean, target.mean_squared, target.squared)
+    result: Tensor = _Error.apply(view, *(x.expand_as(view) for x in known), share)
     return result
 
 
-class _SsimLoss(torch.autograd.Function):
-    """With m, q, r the box means of x, x^2 and xy, and m_y, v_y those of y:
+class _Error(torch.autograd.Function):
+    """share * SSIM loss + (1 - share) * absolute difference, means over channels, with its gradient written
+    out: automatic differentiation takes several times as many passes over the pictures.
 
-    SSIM = a1 a2 / (b1 b2),  a1 = 2 m m_y + C1,  a2 = 2 (r - m m_y) + C2,
-    b1 = m^2 + m_y^2 + C1,   b2 = q - m^2 + v_y + C2
+    With m, s, r the box means of x, x^2 + y^2 + C1 + C2 and 2 x y + C1 + C2, and m_y that of y:
+
+    SSIM = a1 a2 / (b1 b2),  a1 = 2 m m_y + C1,  a2 = r - a1,  b1 = m^2 + m_y^2 + C1,  b2 = s - b1
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, mean_y: Tensor, variance_y: Tensor) -> Tensor:
-        three = x.new_empty(3, *x.shape)
-        three[0].copy_(x)
-        torch.mul(x, x, out=three[1])
-        torch.mul(x, y, out=three[2])
-        mean, square, product = _box(three).unbind(0)
-        means = mean * mean_y
-        mean_squared = mean * mean
-        a1 = 2 * means + C1
-        a2 = product.sub_(means).mul_(2).add_(C2)
-        b1 = (mean_squared + mean_y.square()).add_(C1)
-        b2 = square.sub_(mean_squared).add_(variance_y).add_(C2)
-        inverse = (b1 * b2).reciprocal_()
-        ssim = a1 * a2 * inverse
+    def forward(ctx: Any, x: Tensor, *given: Any) -> Tensor:
+        *known, share = given
+        error = x.new_empty(*x.shape[:-3], *x.shape[-2:])
+        slopes = []
+        for at in _pictures(x):
+            one, *others = (t[at] for t in (x, *known))
+            slopes.append(_error(one, *others, share, error[at]))
         if ctx.needs_input_grad[0]:
-            # slopes of (1 - SSIM) / 2 by m, q and r; zero where the clamp holds it
-            by_mean, by_square, by_product = three.unbind(0)
-            inverse.mul_(-0.5).mul_(ssim.abs() < 1)
-            torch.mul(a1, inverse, out=by_product).mul_(2)
-            torch.mul(a1, a2, out=by_square).mul_(inverse).div_(b2).neg_()
-            torch.addcdiv(by_square, a1 * a2 * inverse, b1, out=by_mean).mul_(-mean)
-            by_mean.addcmul_(mean_y * inverse, a2 - a1).mul_(2)
-            slopes = three
-            ctx.save_for_backward(x, y, slopes)
-        return ssim.neg_().add_(1).mul_(0.5).clamp_(0, 1)
+            ctx.save_for_backward(x, known[0], *slopes)
+            ctx.share = share
+        return error
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        x, y, slopes = ctx.saved_tensors
-        mean, square, product = _box_adjoint(slopes * gradients[0]).unbind(0)
-        return mean.addcmul_(x, square, value=2).addcmul_(y.expand_as(x), product), None, None, None
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, y, *slopes = ctx.saved_tensors
+        result = torch.empty_like(x)
+        for at, slope in zip(_pictures(x), slopes, strict=True):
+            gradient = gradients[0][at].unsqueeze(-3)
+            scaled = gradient * (ctx.share / (-9 * x.shape[-3]))
+            mean, square, product = _box_sum_adjoint(slope * scaled).unbind(0)
+            torch.addcmul(mean, x[at], square, value=-1, out=result[at]).addcmul_(y[at], product)
+            if ctx.share < 1:
+                sign = (x[at] - y[at]).sgn_()
+                result[at].addcmul_(sign, gradient, value=(1 - ctx.share) / x.shape[-3])
+        return result, None, None, None, None, None
+
+
+def _pictures(x: Tensor) -> Iterator[tuple[int, ...]]:
+    """Places of pieces to work on: on a CPU picture after picture, whose twenty maps fit its cache."""
+    return iter([()]) if x.device.type != "cpu" else product(*map(range, x.shape[:-3]))
+
+
+def _error(
+    x: Tensor, y: Tensor, mean_y: Tensor, b1_y: Tensor, squared_y: Tensor, share: float, error: Tensor
+) -> Tensor:
+    """Writes `error`; returns -dSSIM by m and r and dSSIM by s (over 2), stacked."""
+    three = x.new_empty(3, *x.shape)
+    torch.mul(x, 1 / 9, out=three[0])
+    torch.addcmul(squared_y / 9, x, three[0], out=three[1])
+    torch.addcmul(x.new_full((), (C1 + C2) / 9), y, three[0], value=2, out=three[2])
+    mean, square, product = _box_sum(three).unbind(0)
+    a1 = torch.addcmul(x.new_full((), C1), mean, mean_y, value=2)
+    b1 = torch.addcmul(b1_y, mean, mean)
+    a2, b2 = product.sub_(a1), square.sub_(b1)
+    inverse = (b1 * b2).reciprocal_()
+    by_mean, by_square, by_product = three.unbind(0)
+    torch.mul(a1, inverse, out=by_product)
+    ssim = a2 * by_product
+    torch.div(ssim, b2, out=by_square)
+    torch.sub(a2, a1, out=by_mean).mul_(inverse).mul_(mean_y)
+    by_mean.addcmul_(mean, torch.addcdiv(by_square, ssim, b1, value=-1))
+    torch.mean(ssim.clamp_(-1, 1), -3, out=error)
+    error.mul_(-share / 2).add_(share / 2)
+    if share < 1:
+        error.add_((x - y).abs_().mean(-3), alpha=1 - share)
+    return three
 
 
 def box_mean(image: Float[Tensor, "*batch H W"]) -> Float[Tensor, "*batch H W"]:
@@ -104,43 +137,36 @@ def box_mean(image: Float[Tensor, "*batch H W"]) -> Float[Tensor, "*batch H W"]:
 class _BoxMean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, image: Tensor) -> Tensor:
-        return _box(image)
+        return _box_sum(image).div_(9)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return _box_adjoint(gradients[0])
+        return _box_sum_adjoint(gradients[0]).div_(9)
 
 
-def _box(image: Tensor) -> Tensor:
-    return _reflected_sum(_reflected_sum(image, -1), -2).div_(9)
+def _box_sum(x: Tensor) -> Tensor:
+    for dim in (-1, -2):
+        n, total = x.shape[dim], _neighbour_sum(x, dim)
+        total.narrow(dim, 0, 1).add_(x.narrow(dim, 1, 1))
+        total.narrow(dim, n - 1, 1).add_(x.narrow(dim, n - 2, 1))
+        x = total
+    return x
 
 
-def _box_adjoint(gradient: Tensor) -> Tensor:
-    return _reflected_sum_adjoint(_reflected_sum_adjoint(gradient, -2), -1).div_(9)
+def _box_sum_adjoint(x: Tensor) -> Tensor:
+    """What _box_sum's transposed matrix makes of x."""
+    for dim in (-2, -1):
+        n, total = x.shape[dim], _neighbour_sum(x, dim)
+        total.narrow(dim, 1, 1).add_(x.narrow(dim, 0, 1))
+        total.narrow(dim, n - 2, 1).add_(x.narrow(dim, n - 1, 1))
+        x = total
+    return x
 
 
 def _neighbour_sum(x: Tensor, dim: int) -> Tensor:
     """x[i-1] + x[i] + x[i+1], zero outside."""
-    n = x.shape[dim]
-    total = x.clone(memory_format=torch.contiguous_format)
-    total.narrow(dim, 1, n - 1).add_(x.narrow(dim, 0, n - 1))
-    total.narrow(dim, 0, n - 1).add_(x.narrow(dim, 1, n - 1))
-    return total
-
-
-def _reflected_sum(x: Tensor, dim: int) -> Tensor:
-    """The same, x[-1] = x[1] and x[n] = x[n-2]."""
-    n = x.shape[dim]
-    total = _neighbour_sum(x, dim)
-    total.narrow(dim, 0, 1).add_(x.narrow(dim, 1, 1))
-    total.narrow(dim, n - 1, 1).add_(x.narrow(dim, n - 2, 1))
-    return total
-
-
-def _reflected_sum_adjoint(g: Tensor, dim: int) -> Tensor:
-    """What _reflected_sum's transposed matrix makes of g."""
-    n = g.shape[dim]
-    total = _neighbour_sum(g, dim)
-    total.narrow(dim, 1, 1).add_(g.narrow(dim, 0, 1))
-    total.narrow(dim, n - 2, 1).add_(g.narrow(dim, n - 1, 1))
-    return total
+    n, total = x.shape[dim], torch.empty_like(x, memory_format=torch.contiguous_format)
+    torch.add(x.narrow(dim, 0, n - 2), x.narrow(dim, 2, n - 2), out=total.narrow(dim, 1, n - 2))
+    total.narrow(dim, 0, 1).copy_(x.narrow(dim, 1, 1))
+    total.narrow(dim, n - 1, 1).copy_(x.narrow(dim, n - 2, 1))
+    return total.add_(x)

@@ -59,6 +59,7 @@ PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         Protocol("synthetic-80m", 1e-3, 80.0),
+        Protocol("synthetic-80m-metric", 1e-3, 80.0, align="none"),
         Protocol("eigen-80m", 1e-3, 80.0, crop=GARG),
         Protocol("eigen-80m-stereo", 1e-3, 80.0, crop=GARG, align=5.4),
         Protocol("eigen-improved", 1e-3, 80.0, truth_is_bounded=False),

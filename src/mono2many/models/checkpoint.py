@@ -4,6 +4,8 @@ The layout that the Hugging Face hub knows. Files are written beside and then re
 never holds half a model; reading never executes anything.
 """
 
+import errno
+import io
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -73,8 +75,9 @@ def load_model(folder: str | Path) -> tuple[MonoDepth, ModelCard]:
     return model.eval(), card
 
 
-def load_weights(model: MonoDepth, folder: str | Path) -> None:
-    """Fill `model` with a folder's weights, every key accounted for."""
+def load_weights(model: MonoDepth, folder: str | Path, optional: str = "\0") -> None:
+    """Fill `model` with a folder's weights, every key accounted for but those that begin with `optional`,
+    which are kept where the folder has none that fit."""
     path = Path(folder).expanduser() / "model.safetensors"
     try:
         weights = load_file(path)
@@ -87,6 +90,11 @@ def load_weights(model: MonoDepth, folder: str | Path) -> None:
             f"{path}: damaged or cut short ({error}); copy it again or use a checkpoint"
         ) from error
     wanted = model.state_dict()
+    for name in [k for k in {*wanted, *weights} if k.startswith(optional)]:
+        if name not in wanted:
+            del weights[name]
+        elif name not in weights or weights[name].shape != wanted[name].shape:
+            weights[name] = wanted[name]
     missing, extra = wanted.keys() - weights.keys(), weights.keys() - wanted.keys()
     misfits = [k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape]
     if missing or extra or misfits:
@@ -142,7 +150,9 @@ def _known(kind: type, raw: Mapping[str, Any], without: str = "") -> dict[str, A
 
 def save_training_state(path: Path, state: Mapping[str, Any]) -> None:
     """Weights, optimiser and step in one file, whole or not at all."""
-    write_atomically(path, lambda temporary: torch.save(dict(state), temporary))
+    buffer = io.BytesIO()  # written through our own file: a full disk is then an error that says so
+    torch.save(dict(state), buffer)
+    write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
 
 def load_training_state(path: Path) -> dict[str, Any]:
@@ -151,8 +161,8 @@ def load_training_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise InputError(
-            f"{path}: not a readable checkpoint ({type(error).__name__}); remove it to resume "
-            "from the one before"
+            f"{path}: not a checkpoint that can be read without running code ({type(error).__name__}); remove "
+            "it to resume from the one before"
         ) from error
     if not isinstance(state, dict) or not {"model", "optimiser", "step", "best"} <= state.keys():
         raise InputError(f"{path}: not a training checkpoint of mono2many")
@@ -160,7 +170,10 @@ def load_training_state(path: Path) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside `path`, flush to the disk, rename: a reader sees the old file or the whole new one."""
+    """Write beside `path`, flush to the disk, rename: a reader sees the old file or the whole new one.
+
+    InputError where the disk is full; `path` is then what it was before.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(temporary)
@@ -171,5 +184,12 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
             directory = os.open(path.parent, os.O_RDONLY)
             os.fsync(directory)
             os.close(directory)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(
+            f"{path}: the disk is full, it could not be saved; what was saved before is kept: free some space "
+            "(a run then goes on with --resume)"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)

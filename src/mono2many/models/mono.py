@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mono2many.geometry.depth import disparity_from_sigmoid
+from mono2many.models.cameras import LearntCameras
 from mono2many.models.decoder import LIGHT_WIDTHS, PAPER_WIDTHS, DepthDecoder, Padding
 from mono2many.models.encoder import make_encoder
 from mono2many.models.pose import Motion, PoseInput, PoseNet, PoseType, source_from_target
@@ -29,6 +30,8 @@ class MonoArchitecture:
     predictive_mask: bool = False
     min_depth: float = 0.1
     max_depth: float = 100.0
+    cameras: int = 0
+    """Cameras learnt with the networks; 0: they are known."""
 
 
 class DepthNet(nn.Module):
@@ -56,7 +59,8 @@ class DepthNet(nn.Module):
 
 
 class MonoDepth(nn.Module):
-    """The depth network and the pose network that trains with it. Weights: `depth.*` and `pose.*`."""
+    """The depth network and the pose network that trains with it. Weights: `depth.*` and `pose.*`, and
+    `cameras.*` where these are learnt."""
 
     def __init__(self, architecture: MonoArchitecture, encoder_weights: str = "none") -> None:
         super().__init__()
@@ -74,6 +78,7 @@ class MonoDepth(nn.Module):
             pose_weights,
             self.depth.encoder.channels[-1],
         )
+        self.cameras = LearntCameras(a.cameras) if a.cameras else None
 
     def forward(
         self,

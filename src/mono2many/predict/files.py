@@ -76,15 +76,17 @@ def write_depth(
     predictor: Predictor,
     kinds: Sequence[Kind],
 ) -> list[Path]:
-    """STEM_depth.npy, STEM_depth.png (16 bit) and STEM_disparity.png of one image."""
+    """STEM_depth.npy, STEM_depth.png (16 bit) and STEM_disparity.png of one image; the first two are called
+    STEM_depth_metres where that is the unit."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     written = []
+    metric = predictor.card.scale == "metres"
+    name = f"{stem.name}_depth{'_metres' if metric else ''}"
     if "npy" in kinds:
-        written.append(stem.with_name(f"{stem.name}_depth.npy"))
+        written.append(stem.with_name(f"{name}.npy"))
         write_depth_npy(written[-1], 1 / disparity)
     if "png16" in kinds:
-        written.append(stem.with_name(f"{stem.name}_depth.png"))
-        metric = predictor.card.scale == "metres"
+        written.append(stem.with_name(f"{name}.png"))
         write_depth_png16(written[-1], 1 / disparity, 256 if metric else None, predictor.card.scale)
     if "colour" in kinds:
         written.append(stem.with_name(f"{stem.name}_disparity.png"))

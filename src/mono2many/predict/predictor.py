@@ -20,6 +20,8 @@ class Predictor:
         self.device = torch.device(device)
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.card = card
+        self.unit = card.factor if card.scale == "metres" else 1.0
+        """What the network's depth is multiplied by: here, and nowhere else."""
 
     def __call__(self, image: ndarray | Tensor) -> DepthMap:
         """Depth of one RGB image at its own size: H W 3 uint8 (NumPy) or 3 H W uint8 (torch), 0 to 255.
@@ -42,7 +44,8 @@ class Predictor:
     def disparity(
         self, images: UInt8[Tensor, "B 3 H W"], flip: bool = False, own_size: bool = True
     ) -> Float[Tensor, "B H W"]:
-        """1 / depth of several images, on the CPU, at the images' own size (or the model's).
+        """1 / depth of several images, on the CPU, at the images' own size (or the model's), in the unit that
+        `card.scale` names.
 
         flip: also predict the mirrored image and blend (Godard et al. 2019, supplement): twice the time.
         """
@@ -61,7 +64,7 @@ class Predictor:
                 result = F.interpolate(result.unsqueeze(1), (rows, width), mode="bilinear").squeeze(1)
             # what training cut off below is continued from the last row that has a depth
             result = F.pad(result, (0, 0, 0, height - rows), mode="replicate")
-        return result.float().cpu()
+        return (result.float() / self.unit).cpu()
 
 
 def blend_mirrored(

@@ -1,6 +1,7 @@
 """Words for a training that goes wrong: what the figures mean and what usually causes them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 START_UP = 0.3
 """Share of the training in which depth may still be flat: depth and motion have to find each other."""
@@ -8,42 +9,74 @@ START_UP = 0.3
 SATURATED = 1e-5
 """A mean sigmoid so near to 0 or 1 has no gradient left to come back: said at once."""
 
+PLAUSIBLE_FOV = (20.0, 130.0)
+"""Degrees, horizontally; outside a camera file is probably for another picture size."""
 
-def collapse(scalars: Mapping[str, float], progress: float) -> str | None:
-    """One line that names a likely cause if disparity has collapsed, else None. `progress` is 0 to 1."""
+
+def collapse(scalars: Mapping[str, float], progress: float, rate: float, fov: float) -> str | None:
+    """One line that names the likely cause, with the figure that shows it, if training has collapsed; else
+    None. `progress`: share of the training done; `rate`: learning rate; `fov`: the camera's, in degrees."""
     if "sigmoid" not in scalars:
         return None
     stuck = not SATURATED < scalars["sigmoid"] < 1 - SATURATED
-    if progress < START_UP and not stuck:
+    masked = scalars.get("kept", 1.0) < 0.02
+    if progress < START_UP and not (stuck or masked):
         return None
+    found = _symptom(scalars, rate)
+    if found is None:
+        return None
+    symptom, causes = found
+    if not PLAUSIBLE_FOV[0] <= fov <= PLAUSIBLE_FOV[1]:
+        causes = f"the camera's field of view of {fov:.0f} degrees is not plausible: check the camera file"
+    return f"{symptom}: {causes}"
+
+
+def _symptom(scalars: Mapping[str, float], rate: float) -> tuple[str, str] | None:
     sigmoid, variation = scalars["sigmoid"], scalars["disparity_variation"]
     motion = scalars.get("translation")
+    seen, kept = scalars.get("seen", 1.0), scalars.get("kept", 1.0)
+    if seen < 0.02:
+        return (
+            f"the neighbours show only {seen:.1%} of the pixels",
+            f"the predicted motion leaves the picture; lower --learning-rate (now {rate:.1e}), or check the "
+            "camera file",
+        )
+    if kept < 0.02:
+        return (
+            f"the auto-mask leaves only {kept:.1%} of the pixels to learn from",
+            "the camera hardly moves between neighbours (larger --frame-step), or motion is not found yet "
+            "(--automask-from 0.5, or --no-automask)",
+        )
     if motion is not None and motion < 1e-4:
         return (
-            f"no camera motion is found (mean translation {motion:.1e}): does the camera move between "
-            "neighbours? Try a larger --frame-step"
+            f"no camera motion is found (mean translation {motion:.1e})",
+            "does the camera move between neighbours? Try a larger --frame-step; mono2many check measures it",
         )
     if sigmoid > 0.95:
         return (
-            f"everything is as near as it can be (mean sigmoid {sigmoid:.3f}): lower --learning-rate, or "
-            "check the camera's focal length"
+            f"everything is as near as it can be (mean sigmoid {sigmoid:.3f})",
+            f"lower --learning-rate (now {rate:.1e}), or check the camera's focal length",
         )
     if sigmoid < 1e-3:
         return (
-            f"everything is as far as it can be (mean sigmoid {sigmoid:.1e}): neighbours that hardly move "
-            "(--frame-step), cars driving along (--automask), or a wrong camera file"
+            f"everything is as far as it can be (mean sigmoid {sigmoid:.1e})",
+            "neighbours that hardly move (--frame-step), cars driving along (--automask), or a wrong camera "
+            "file",
         )
     if variation < 0.05:
         return (
-            f"disparity is nearly constant (it varies by {variation:.1%} within an image): wrong camera "
-            "file, too little motion (--frame-step), or from scratch without --recipe scratch"
+            f"disparity is nearly constant (it varies by {variation:.1%} within an image)",
+            "wrong camera file, too little motion (--frame-step), or from scratch without --recipe scratch",
         )
     return None
 
 
-def not_finite(step: int, learning_rate: float) -> str:
-    """Why a loss may be infinite or not a number."""
+def not_finite(step: int, in_a_row: int, skipped: int, rate: float, folder: Path) -> str:
+    """Why losses may be infinite or not a number, and what is left."""
+    saved = sorted((folder / "checkpoints").glob("step-*.pt"))
+    kept = f"the last good checkpoint is kept ({saved[-1]})" if saved else "no checkpoint was saved yet"
     return (
-        f"the loss is not finite at step {step} (learning rate {learning_rate:.1e}): lower --learning-rate, "
-        "use --precision fp32, or look for broken frames; weights of the last good checkpoint are kept"
+        f"loss or gradient is not finite at step {step}, {in_a_row} steps in a row ({skipped} in all), "
+        f"learning rate {rate:.1e}: lower --learning-rate, use --precision fp32, or look for broken frames "
+        f"(mono2many check); {kept}"
     )

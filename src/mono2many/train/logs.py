@@ -24,12 +24,13 @@ from mono2many.types import Report
 class RunLog:
     """Appends to a run folder; use as a context."""
 
-    def __init__(self, folder: Path, console: Console, enabled: bool = True) -> None:
+    def __init__(self, folder: Path, console: Console, enabled: bool = True, step: int = 0) -> None:
+        """step: where the run goes on; curves of later steps are forgotten."""
         self.console = console
         self.enabled = enabled
         if enabled:
             self._lines = open(folder / "log.jsonl", "a", buffering=1)  # noqa: SIM115
-            self._board = SummaryWriter(str(folder / "tensorboard"))
+            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
 
     def __enter__(self) -> "RunLog":
         return self

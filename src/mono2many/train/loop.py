@@ -9,24 +9,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from lightning.fabric import Fabric
 from rich.console import Console
 from torch import Tensor, nn
 
 from mono2many.config import TrainConfig
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, spread_out
+from mono2many.data.draws import step_seed
 from mono2many.losses.objective import MonoTerms
+from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
 from mono2many.models.mono import MonoArchitecture
+from mono2many.train.cameras import focal_lengths, widest_fov
 from mono2many.train.diagnose import collapse, not_finite
-from mono2many.train.folder import claim_folder, restore_run, save_run, write_settings
+from mono2many.train.folder import Trackers, begin_folder, claim_folder, restore_run, save_run
+from mono2many.train.guard import FiniteGuard
 from mono2many.train.logs import RunLog
 from mono2many.train.optim import learning_rate
 from mono2many.train.setup import RunState, build_run, in_words, make_fabric, open_dataset, progress_bar
 from mono2many.train.signals import stop_requested
 from mono2many.train.steps import StepPlan, StepResult, mono_step, supervised_step
 from mono2many.train.validate import validate
-from mono2many.types import Batch, InputError, Report
+from mono2many.types import Batch, InputError
 
 STAGES = ((0.2, ((0, 2),)), (0.6, ((0, 1), (0, 2))), (1.0, ((0, 0), (0, 1))))
 """Coarse to fine: until this share of the training, these (map, pyramid level) pairs."""
@@ -45,22 +50,25 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
     folder = Path(config.run.out) / config.run.name
     checkpoint = claim_folder(folder, config.run.resume)
     fabric = make_fabric(config)
-    dataset = open_dataset(config, "train", console)
-    val_dataset = open_dataset(config, "val", console)
-    fabric.seed_everything(config.run.seed, verbose=False)
-    state = build_run(config, fabric, folder)
-    start, best = (0, float("inf")) if checkpoint is None else restore_run(state, checkpoint)
+    with fabric.rank_zero_first():  # the others find the frames in the cache
+        dataset = open_dataset(config, "train", console)
+        val_dataset = open_dataset(config, "val", console)
+    torch.manual_seed(config.run.seed)
+    state = build_run(config, fabric, folder, dataset)
+    trackers = Trackers() if checkpoint is None else restore_run(state, checkpoint)
     size, seed = config.optim.batch_size, config.run.seed
     steps = config.optim.steps or max(1, config.optim.epochs * (len(dataset) // size))
-    order = BatchOrder(len(dataset), size, seed, start, steps, fabric.global_rank, fabric.world_size)
-    write_settings(folder, config)
-    with RunLog(folder, console, fabric.is_global_zero) as log:
+    order = BatchOrder(len(dataset), size, seed, trackers.step, steps, fabric.global_rank, fabric.world_size)
+    if fabric.is_global_zero:
+        begin_folder(folder, config, trackers.step)
+    with RunLog(folder, console, fabric.is_global_zero, trackers.step) as log:
+        resumed = f"resumed from step {trackers.step}; " if checkpoint is not None else ""
         log.say(
-            f"[bold]{folder}[/]: {len(dataset)} samples in {len(dataset.reader.clips)} clips, "
-            f"steps {start} to {steps} of {size}, {in_words(state)}"
+            f"[bold]{folder}[/]: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
+            f"steps {trackers.step} to {steps} of {size}, {in_words(state)}"
         )
         with stop_requested() as stop:
-            finished = _run(config, state, log, dataset, val_dataset, order, best, stop)
+            finished = _run(config, state, log, dataset, val_dataset, order, trackers, stop)
         if not finished:
             again = f"mono2many train --out {config.run.out} --name {config.run.name} --resume"
             log.say(f"stopped and saved; go on with: {again}", "yellow")
@@ -98,71 +106,106 @@ def _run(
     dataset: ClipDataset,
     val_dataset: ClipDataset,
     order: BatchOrder,
-    best: float,
+    trackers: Trackers,
     stop: Callable[[], bool],
 ) -> bool:
     """True when all steps were taken, False when asked to stop."""
     fabric, optim, run, steps = state.fabric, config.optim, config.run, order.stop
     augmentation = Augmentation(optim.mirror, optim.jitter, optim.mirror_camera)
-    device, offsets = fabric.device, config.data.offsets
-    # frames that lie in memory are stacked faster than a process hands them over
-    workers = 0 if config.data.cache == "memory" else config.data.workers
+    device, offsets, cameras = fabric.device, config.data.offsets, state.network.cameras
+    # packed frames are gathered faster than a process hands them over
+    workers = 0 if config.data.cache == "on" else config.data.workers
     loader = batches(dataset, order, workers, pin=device.type == "cuda")
     val_loader = batches(val_dataset, spread_out(len(val_dataset), VALIDATED, 8), 0, pin=False)
 
     def val_batches() -> Iterator[Batch]:
-        return (to_batch(clips, offsets, device) for clips in val_loader)
+        for clips in val_loader:
+            yield with_learnt_cameras(to_batch(clips, offsets, device), cameras)
 
+    guard = FiniteGuard(state.network, fabric, trackers.skipped)
     val_every = run.val_every or max(1, steps // 10)
+    save_every = run.save_every or val_every
     clock = Clock(order.start)
-    warned = ""
+    warned, unsaved = "", False
     with progress_bar(log.console, log.enabled) as bar:
         task = bar.add_task("training", total=steps, completed=order.start)
         for step, clips in enumerate(loader, order.start):
             done, progress = step + 1, step / steps
             last = done == steps
             logs_now, pictures = done % run.log_every == 0 or last, done % run.picture_every == 0
-            saves_now = done % val_every == 0 or last
+            vals_now, saves_now = done % val_every == 0 or last, done % save_every == 0 or last or unsaved
             rate = learning_rate(step, steps, optim.learning_rate, optim.schedule, optim.warm_up)
             for group in state.optimiser.param_groups:
                 group["lr"] = rate
+            torch.manual_seed(step_seed(run.seed, step, fabric.global_rank))
             batch = to_batch(clips, offsets, device, augmentation, run.seed, step)
+            batch = with_learnt_cameras(batch, cameras)
             plan = plan_at(config, state.card.architecture, progress)
-            loss, report = _step(config, state.model, batch, plan, step, pictures)
-            if (logs_now or saves_now or device.type == "cpu") and not _finite(loss, report):
-                raise InputError(not_finite(step, rate))
+            guard.before_step()
+            loss, report = _step(
+                config, state.model, with_learnt_cameras(batch, cameras), plan, step, pictures
+            )
             state.optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
-            state.optimiser.step()
+            guard.apply(state.optimiser, [loss, *report.scalars.values()])
+            stopping = _agreed(fabric, stop, done)
+            if logs_now or vals_now or saves_now or stopping or device.type == "cpu":
+                # the only waits for the device; while steps are skipped nothing is saved over the last good
+                bad = guard.in_a_row
+                if bad >= run.not_finite_limit or (bad and last):
+                    raise InputError(not_finite(step, bad, guard.skipped, rate, state.folder))
+                unsaved = bool(bad) and (unsaved or saves_now)
+                vals_now, saves_now = vals_now and not bad, (saves_now or stopping) and not bad
             if pictures:
                 log.pictures(done, report)
             if logs_now:
-                values = {
-                    "loss": loss.item(),
-                    **{name: value.item() for name, value in report.scalars.items()},
-                }
+                values = {"loss": loss.item(), **{name: v.item() for name, v in report.scalars.items()}}
+                if cameras is not None:
+                    values |= focal_lengths(state)
                 speed = clock.steps_per_second(done) * optim.batch_size
-                rates = {"learning_rate": rate, "samples_per_s": round(speed, 2)}
+                rates = {
+                    "learning_rate": rate,
+                    "samples_per_s": round(speed, 2),
+                    "skipped_steps": guard.skipped,
+                }
                 log.event("train", done, {**values, **rates})
                 figures = f"loss {values['loss']:.4f}  {speed:.1f} samples/s"
                 bar.update(task, description=figures)
                 if not log.console.is_terminal:
                     log.say(f"step {done} of {steps}: {figures}")
-                warned = _warn(log, done, collapse(values, progress), warned)
+                fov = widest_fov(batch.intrinsics[0] if cameras is None else None, state)
+                warned = _warn(log, done, collapse(values, progress, rate, fov), warned)
             bar.update(task, completed=done)
+            best = trackers.best
+            if vals_now and fabric.is_global_zero:
+                with clock.stopped():
+                    with fabric.autocast():
+                        result = validate(state.network, state.card.architecture, val_batches())
+                    log.event("val", done, result.to_json())
+                    log.say(f"step {done}: {result.describe()}")
+                    best = min(best, result.error)
+                    if result.error < trackers.best:
+                        save_model(state.folder / "best", state.network, state.card)
+            trackers = Trackers(done, best, guard.skipped if saves_now else trackers.skipped)
             if saves_now:
                 with clock.stopped():
-                    result = validate(state.model, state.card.architecture, val_batches())
-                log.event("val", done, result.to_json())
-                log.say(f"step {done}: {result.describe()}")
-                if result.error < best:
-                    best = result.error
-                    save_model(state.folder / "best", state.network, state.card)
-                save_run(state, done, run.keep, best)
-            elif stop():
-                save_run(state, done, run.keep, best)
+                    save_run(state, trackers, run.keep)
+            if vals_now or saves_now:
+                fabric.barrier()
+            if stopping:
                 return False
     return True
+
+
+def _agreed(fabric: Fabric, stop: Callable[[], bool], done: int) -> bool:
+    """Whether to stop now: several processes ask each other every tenth step, so that all do or none."""
+    if fabric.world_size == 1:
+        return stop()
+    if done % 10:
+        return False
+    asked = fabric.all_reduce(torch.tensor(float(stop()), device=fabric.device), reduce_op="sum")
+    assert isinstance(asked, Tensor)
+    return bool(asked > 0)
 
 
 class Clock:
@@ -199,9 +242,3 @@ def _step(
     if config.control == "supervised":
         return supervised_step(model, batch, plan)
     return mono_step(model, batch, plan, config.run.seed, step, pictures)
-
-
-def _finite(loss: Tensor, report: Report) -> bool:
-    """Waits for the device. Motion that is not a number hides all pixels and leaves the loss finite, so every
-    figure is looked at."""
-    return bool(torch.stack([loss.detach(), *report.scalars.values()]).isfinite().all())

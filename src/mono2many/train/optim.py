@@ -1,7 +1,7 @@
 """Optimiser and schedule."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -10,10 +10,16 @@ from torch import nn
 def make_optimiser(
     model: nn.Module, kind: Literal["adam", "adamw"], learning_rate: float
 ) -> torch.optim.Optimizer:
-    """Adam (the papers') or AdamW, fused: one kernel for all weights."""
-    weights = [p for p in model.parameters() if p.requires_grad]
+    """Adam (the papers') or AdamW, fused: one kernel for all weights. Learnt cameras are not decayed."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    weights = [p for name, p in named if not name.startswith("cameras.")]
+    cameras = [p for name, p in named if name.startswith("cameras.")]
     make = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
-    return make(weights, lr=learning_rate, fused=True)
+    groups: list[dict[str, Any]] = [
+        {"params": weights},
+        *([{"params": cameras, "weight_decay": 0.0}] if cameras else []),
+    ]
+    return make(groups, lr=learning_rate, fused=True)
 
 
 def learning_rate(

@@ -2,20 +2,26 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from lightning.fabric import Fabric
+from lightning.fabric.strategies import DDPStrategy
 from lightning_utilities.core import rank_zero
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import nn
+from timm.layers import convert_sync_batchnorm
+from torch import Tensor, nn
 
-from mono2many.config import TrainConfig
-from mono2many.data.dataset import ClipDataset, Preloaded
+from mono2many.config import DataConfig, TrainConfig
+from mono2many.data.cache import cached
+from mono2many.data.dataset import ClipDataset
 from mono2many.data.reader import SourceSettings, open_reader
 from mono2many.data.video import VideoReader
+from mono2many.geometry.camera import intrinsics_from_fov
+from mono2many.io.camera_file import FOV_GUESS
 from mono2many.models.checkpoint import ModelCard, load_weights, read_card
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.train.optim import make_optimiser
@@ -35,22 +41,43 @@ class RunState:
     optimiser: torch.optim.Optimizer
     folder: Path
     card: ModelCard
+    film_sizes: tuple[tuple[int, int], ...] = ()
+    """Height and width of each learnt camera's own pictures."""
 
 
 def make_fabric(config: TrainConfig) -> Fabric:
-    """Device and precision. bf16 `auto`: where the machine computes in it."""
+    """Device, precision and processes. bf16 `auto`: where the machine computes in it."""
     rank_zero.log.setLevel(logging.WARNING)  # our first line says device and precision
-    device = config.run.device
+    run = config.run
+    device = run.device
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
     wants_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    if wants_cuda and run.devices > torch.cuda.device_count():
+        raise InputError(f"--devices {run.devices}: torch sees {torch.cuda.device_count()} CUDA devices here")
+    if run.sync_batchnorm and not wants_cuda:
+        raise InputError("--sync-batchnorm: torch synchronises batch statistics on GPUs only; leave it out")
     fast = (
         torch.cuda.is_bf16_supported(including_emulation=False)
         if wants_cuda
         else device in ("cpu", "auto") and cpu_has_bf16()
     )
-    bf16 = config.run.precision == "bf16" or (config.run.precision == "auto" and fast)
-    fabric = Fabric(accelerator=device, devices=1, precision="bf16-mixed" if bf16 else "32-true")
+    bf16 = run.precision == "bf16" or (run.precision == "auto" and fast)
+    world = run.devices * run.nodes
+    if config.optim.batch_size % world:
+        near = max(1, round(config.optim.batch_size / world)) * world
+        raise InputError(
+            f"--batch-size {config.optim.batch_size} is shared by {world} processes: wanted a multiple of "
+            f"{world}; try {near}"
+        )
+    unused = config.loss.multi_scale == "coarse-to-fine" and config.model.scales > 1
+    fabric = Fabric(
+        accelerator=device,
+        devices=run.devices,
+        num_nodes=run.nodes,
+        strategy=DDPStrategy(find_unused_parameters=unused) if world > 1 else "auto",
+        precision="bf16-mixed" if bf16 else "32-true",
+    )
     fabric.launch()
     return fabric
 
@@ -62,40 +89,56 @@ def cpu_has_bf16() -> bool:
 
 
 def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDataset:
-    """The frames of a split with their neighbours, opened once and kept in memory unless --cache off."""
+    """The frames of a split with their neighbours, packed into the cache unless --cache off."""
     scenes = config.data.scenes if split == "train" else config.data.val_scenes
     d = config.data
     reader = open_reader(SourceSettings(**d.reader(d.height, d.width, d.crop_bottom, scenes)), split)
     with progress_bar(console) as bar:
         task = bar.add_task(f"reading {split} frames", total=None)
         show: Progressed = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
-        workers = config.data.workers
-        if isinstance(reader, VideoReader) and reader.has_videos:
+        if d.cache == "on":
+            say = lambda line: console.print(line, highlight=False, soft_wrap=True)  # noqa: E731
+            reader = cached(reader, d.cache_dir, d.workers, show, say)
+        elif isinstance(reader, VideoReader) and reader.has_videos:
             reader.load(show)  # decoded in order and kept, by this process
-            workers = 0
-        if config.data.cache == "memory":
-            reader = Preloaded(reader, show, workers)
     if config.control == "other-clips" and len(reader.clips) < 2:
         raise InputError("--control other-clips takes sources from another clip: give two clips or more")
     return ClipDataset(reader, config.data.offsets, config.control == "other-clips" and split == "train")
 
 
-def build_run(config: TrainConfig, fabric: Fabric, folder: Path) -> RunState:
+def build_run(config: TrainConfig, fabric: Fabric, folder: Path, dataset: ClipDataset) -> RunState:
     """Networks and optimiser as configured, on the device. Raises InputError for unusable weights."""
     start = None if config.run.resume else config.run.start_from
     architecture = as_configured(config) if start is None else read_card(start).architecture
+    sizes = dict(sorted((clip.camera, clip.size) for clip in dataset.reader.clips))
+    own_size = (config.data.height, config.data.width)
+    film_sizes = tuple(size or own_size for size in sizes.values()) if config.data.learns_camera else ()
+    architecture = replace(architecture, cameras=len(film_sizes))
     weights = "none" if config.run.resume or start else config.model.encoder_weights
     network = MonoDepth(architecture, weights)
+    if network.cameras is not None:
+        network.cameras.start_from(starting_cameras(config.data, dataset), *own_size)
     if start is not None:
-        load_weights(network, start)
+        load_weights(network, start, optional="cameras.")
     network = network.to(memory_format=torch.channels_last)
+    if config.run.sync_batchnorm:
+        network = convert_sync_batchnorm(network)
     optimiser = make_optimiser(network, config.optim.optimiser, config.optim.learning_rate)
-    model, optimiser = fabric.setup(network, optimiser)
+    ready: nn.Module = torch.compile(network) if config.run.compile else network  # type: ignore[assignment]
+    model, optimiser = fabric.setup(ready, optimiser)
     trained_on = " ".join(Path(name).name for name in config.data.data) or config.data.datatype
     card = ModelCard(
         architecture, config.data.height, config.data.width, config.data.crop_bottom, trained_on=trained_on
     )
-    return RunState(fabric, network, model, optimiser, folder, card)
+    return RunState(fabric, network, model, optimiser, folder, card, film_sizes)
+
+
+def starting_cameras(data: DataConfig, dataset: ClipDataset) -> Float[Tensor, "N 3 3"]:
+    """K from --fov, one for each camera of the data set, in pixels of the training size."""
+    if data.datatype == "synthetic":
+        return intrinsics_from_fov(data.fov or FOV_GUESS, data.width, data.height)[None]
+    first = {clip.camera: number for number, clip in reversed(list(enumerate(dataset.reader.clips)))}
+    return torch.stack([dataset.reader.frame(first[camera], 0).intrinsics for camera in sorted(first)])
 
 
 def as_configured(config: TrainConfig) -> MonoArchitecture:
@@ -120,7 +163,9 @@ def in_words(state: RunState) -> str:
     """Size, device and precision, for the first line of a run."""
     count = sum(p.numel() for p in state.network.parameters()) / 1e6
     precision = "bf16" if "bf16" in str(state.fabric._precision.precision) else "fp32"
-    return f"{count:.1f} M parameters, {state.fabric.device}, {precision}"
+    world = state.fabric.world_size
+    shared = f", {world} processes" if world > 1 else ""
+    return f"{count:.1f} M parameters, {state.fabric.device}, {precision}{shared}"
 
 
 def progress_bar(console: Console, enabled: bool = True) -> Progress:

@@ -1,0 +1,160 @@
+"""Does it matter what a decoder's convolutions see beyond the border?
+
+The same small network, from the same first weights and with the same samples in the same order, learns depth
+with each padding of its decoder; then its error is measured on streets it never saw, by distance from the
+border. Writes padding.md (table), padding.json (all figures) and padding.png (picture).
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+import tyro
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+from mono2many.data.augment import Augmentation, to_batch
+from mono2many.data.dataset import BatchOrder, ClipDataset, collate
+from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.losses.objective import MonoTerms
+from mono2many.metrics.protocol import PROTOCOLS, align
+from mono2many.models.decoder import Padding
+from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.train.optim import learning_rate, make_optimiser
+from mono2many.train.steps import StepPlan, mono_step, supervised_step
+from mono2many.types import Sample, Split
+
+PADDINGS: tuple[Padding, ...] = get_args(Padding)
+BAND, OUTERMOST = 8, 2
+STAGES = {0.2: ((0, 2),), 0.6: ((0, 1), (0, 2)), 1.0: ((0, 0), (0, 1))}
+"""Coarse to fine: until this share of the steps, the map is judged at these pyramid levels."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Train one small network with three paddings; measure near the border and inside."""
+
+    signal: Literal["supervised", "self"] = "supervised"
+    """What teaches depth: the exact depth, or moving pictures alone (then give more steps)."""
+    steps: int = 800
+    """Of each training; there is one for every padding and seed."""
+    seeds: tuple[int, ...] = (0, 1)
+    """Each decides first weights and order of the samples."""
+    scenes: int = 320
+    """Streets to learn from; a quarter as many others are measured on."""
+    height: int = 96
+    """Of the pictures, a multiple of 32."""
+    width: int = 160
+    """Of the pictures, a multiple of 32."""
+    out: Path = Path("outputs/padding")
+    """Folder to write to."""
+
+
+def draw_samples(s: Settings, split: Split, scenes: int) -> list[Sample]:
+    """The middle one of three frames of every street, with its neighbours."""
+    dataset = ClipDataset(SyntheticReader(StreetSettings(scenes, 3, s.height, s.width), split), (-1, 1))
+    return [dataset[3 * scene + 1] for scene in range(scenes)]
+
+
+def train(s: Settings, padding: Padding, seed: int, street: list[Sample]) -> MonoDepth:
+    architecture = MonoArchitecture("light", "light", padding, scales=1, pose_type="light")
+    torch.manual_seed(seed)  # padding has no weights: the three begin alike
+    model = MonoDepth(architecture).to(memory_format=torch.channels_last)
+    optimiser = make_optimiser(model, "adamw", 1e-3)
+    for step, chosen in enumerate(BatchOrder(len(street), min(8, len(street)), seed, 0, s.steps)):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(step, s.steps, 1e-3, "cosine", warm_up=0.06)
+        clips = collate([street[i] for i in chosen])
+        batch = to_batch(clips, (-1, 1), "cpu", Augmentation(jitter=False), seed, step)
+        progress = step / s.steps
+        heads = next(heads for until, heads in STAGES.items() if progress < until)
+        plan = StepPlan(architecture, MonoTerms(automask=progress >= 0.6), heads)
+        if s.signal == "supervised":
+            loss, _ = supervised_step(model, batch, plan)
+        else:
+            loss, _ = mono_step(model, batch, plan, seed, step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model.eval()
+
+
+@torch.no_grad()
+def relative_errors(model: MonoDepth, samples: list[Sample]) -> tuple[Tensor, Tensor]:
+    """|depth - truth| / truth (NaN where the protocol does not count) and disparity in 1/m, each N H W."""
+    errors, disparities = [], []
+    for sample in samples:
+        disparity = model.depth(sample.frames[:1] / 255)[0]
+        assert sample.depth is not None
+        aligned = align(disparity, sample.depth, PROTOCOLS["synthetic-80m"])
+        assert aligned is not None
+        error = (aligned.depth - sample.depth).abs() / sample.depth
+        errors.append(error.masked_fill(~aligned.kept, torch.nan))
+        disparities.append(disparity / aligned.ratio)
+    return torch.stack(errors), torch.stack(disparities)
+
+
+def main(s: Settings) -> None:
+    began = time.monotonic()
+    runs: list[dict[str, Any]] = []
+    pictures: dict[str, tuple[Tensor, Tensor]] = {}
+    s.out.mkdir(parents=True, exist_ok=True)
+    street, unseen = draw_samples(s, "train", s.scenes), draw_samples(s, "test", max(1, s.scenes // 4))
+    y, x = torch.arange(s.height)[:, None], torch.arange(s.width)
+    border = torch.stack(torch.broadcast_tensors(y, s.height - 1 - y, x, s.width - 1 - x)).amin(0)
+    regions = {"whole image": border >= 0, f"inside ({BAND} px and more)": border >= BAND}
+    regions |= {f"border ({BAND} px)": border < BAND, f"outermost {OUTERMOST} px": border < OUTERMOST}
+    for seed in s.seeds:
+        for padding in PADDINGS:
+            errors, disparities = relative_errors(train(s, padding, seed, street), unseen)
+            abs_rel = {n: errors[:, r].nanmean(1).nanmean().item() for n, r in regions.items()}
+            rings = [errors[:, border == d].nanmean(1).nanmean().item() for d in range(s.height // 4)]
+            runs.append({"padding": padding, "seed": seed, "abs_rel": abs_rel, "by_distance": rings})
+            pictures.setdefault(padding, (disparities[0], errors.nanmean(0)))
+            print(f"{time.monotonic() - began:4.0f} s  seed {seed} {padding:9} {abs_rel}", flush=True)
+    about = {"protocol": "synthetic-80m", "images": len(unseen), "settings": asdict(s)}
+    (s.out / "padding.json").write_text(json.dumps({**about, "runs": runs}, indent=1, default=str))
+    lines = [f"| Abs Rel, {s.signal} | {' | '.join(regions)} |", "|---" * (len(regions) + 1) + "|"]
+    for padding in PADDINGS:
+        values = [[r["abs_rel"][n] for r in runs if r["padding"] == padding] for n in regions]
+        cells = [f"{sum(v) / len(v):.3f} ({', '.join(f'{x:.3f}' for x in v)})" for v in values]
+        lines.append(f"| {padding} | {' | '.join(cells)} |")
+    (s.out / "padding.md").write_text("\n".join(lines) + "\n")
+    draw_picture(s.out / "padding.png", unseen[0], pictures, runs)
+    print("\n".join(lines))
+
+
+def draw_picture(path: Path, sample: Sample, pictures: dict[str, Any], runs: list[dict[str, Any]]) -> None:
+    """Above: an image and its disparities. Below: error by distance, and as a map. Maps: the first seed's."""
+    figure = Figure(figsize=(14, 5), layout="constrained")
+    axes = figure.subplots(2, 4)
+    axes[0, 0].imshow(sample.frames[0].permute(1, 2, 0))
+    axes[0, 0].set_title("a street it never saw")
+    brightest = pictures["reflect"][0].quantile(0.98)
+    for column, padding in enumerate(PADDINGS, 1):
+        disparity, error = pictures[padding]
+        axes[0, column].imshow(disparity, cmap="magma", vmin=0, vmax=brightest)
+        axes[0, column].set_title(f"{padding}: disparity")
+        heat = axes[1, column].imshow(error, cmap="viridis", vmin=0, vmax=0.5)
+        axes[1, column].set_title(f"{padding}: error, mean of all images")
+        curves = torch.tensor([r["by_distance"] for r in runs if r["padding"] == padding])
+        axes[1, 0].plot(curves.mean(0), label=padding, color=f"C{column}", linewidth=2)
+        axes[1, 0].plot(curves.T, color=f"C{column}", linewidth=0.5)
+    figure.colorbar(heat, ax=axes[1, 3], label="Abs Rel")
+    height, width = sample.frames.shape[-2:]
+    for axis in (*axes[0], *axes[1, 1:]):
+        axis.set_axis_off()
+        corner, size = (BAND - 0.5, BAND - 0.5), (width - 2 * BAND, height - 2 * BAND)
+        axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor="white", linestyle=":"))
+    axes[1, 0].axvline(BAND - 0.5, color="grey", linestyle=":")
+    axes[1, 0].set(xlabel="pixels from the border (thin: single seeds)", ylabel="Abs Rel", ylim=(0, None))
+    axes[1, 0].legend()
+    figure.savefig(path, dpi=100)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

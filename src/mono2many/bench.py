@@ -1,0 +1,320 @@
+"""How fast this machine trains, predicts and reads, beside a fixed yardstick, all in one run.
+
+What is compared is timed in turn, one of each and again, so that a busy neighbour slows all alike.
+"""
+
+import json
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+import torchvision
+from jaxtyping import Float
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from mono2many.commands import BenchConfig
+from mono2many.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from mono2many.data.augment import to_batch
+from mono2many.data.dataset import ClipDataset
+from mono2many.data.loading import FRAMES, SAMPLES, ways_of_loading
+from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.geometry.camera import intrinsics_from_fov
+from mono2many.models.checkpoint import write_atomically
+from mono2many.train.guard import FiniteGuard
+from mono2many.train.loop import plan_at
+from mono2many.train.setup import RunState, build_run, cpu_has_bf16, make_fabric
+from mono2many.train.steps import mono_step
+from mono2many.types import Batch, Clips
+
+OFFSETS = (-1, 1)
+GIGAFLOP_PER_SAMPLE = 104
+"""Forward and backward, depth network and two pose passes, ResNet18 at 640x192."""
+
+Step = Callable[[int], object]
+"""One repetition; it is told its number."""
+Run = tuple[RunState, TrainConfig]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    milliseconds: float | None = None
+    """Median of the repetitions; None where it cannot run here."""
+    per_s: float | None = None
+    """Samples, frames where the name says so, per second."""
+    ratio: float | None = None
+    """Steps: time / the yardstick's. Loaders: speed / the plain one's."""
+    peak_mb: int | None = None
+    """Of a GPU's memory, with the weights of all rows."""
+    note: str = ""
+
+
+def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
+    """Time everything, print a table, and write it to `config.json` where that is given."""
+    console = console or Console()
+    run = _training(config, "fp32")
+    device = run[0].fabric.device
+    cuda, facts = device.type == "cuda", _facts(config, device)
+    for fact, value in facts.items():
+        console.print(f"{fact}: {value}", highlight=False)
+    steps = _steps(config, run)
+    rows = _in_turn(steps, config.steps, config.batch_size, cuda)
+    rows = [replace(row, ratio=_over(row.milliseconds, rows[0].milliseconds)) for row in rows]
+    del steps
+    rows += _in_turn(_inference(config, run[0]), config.steps, 1, cuda)
+    if not _has_bf16(device):
+        rows += [Row(f"{what} bf16", note="no bf16 here") for what in ("networks", "step", "inference")]
+    rows += _best_batch(config, device) if cuda else []
+    rows += _loaders(config)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    facts["peak memory"] = f"{peak // 2**20} MB resident, of the whole process"
+    _print(console, rows)
+    console.print(f"peak memory: {facts['peak memory']}", highlight=False)
+    if config.json is not None:
+        text = json.dumps({"facts": facts, "rows": [asdict(row) for row in rows]}, indent=2) + "\n"
+        write_atomically(Path(config.json), lambda path: path.write_text(text))
+    return rows
+
+
+class YardstickDepth(nn.Module):
+    """A plain U-Net: torchvision's ResNet18, the papers' decoder, four sigmoid maps, the finest first.
+
+    The yardstick stays as it is for ever: figures of different days are compared by it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        conv = lambda a, b: nn.Conv2d(a, b, 3, padding=1, padding_mode="reflect")  # noqa: E731
+        widths, skips = (256, 128, 64, 32, 16), (256, 128, 64, 64, 0)
+        self.encoder = _resnet18(3)
+        self.reduce = nn.ModuleList(conv(a, b) for a, b in zip((512, *widths[:-1]), widths, strict=True))
+        self.fuse = nn.ModuleList(conv(w + s, w) for w, s in zip(widths, skips, strict=True))
+        self.heads = nn.ModuleList(conv(w, 1) for w in widths[:0:-1])
+
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
+        *skips, x = self.encoder(image).values()
+        stages = []
+        for reduce, fuse in zip(self.reduce, self.fuse, strict=True):
+            x = F.interpolate(F.elu(reduce(x)), scale_factor=2.0, mode="nearest")
+            x = F.elu(fuse(torch.cat([x, skips.pop()], 1) if skips else x))
+            stages.append(x)
+        return [head(x).sigmoid() for head, x in zip(self.heads, stages[:0:-1], strict=True)]
+
+
+class YardstickPose(nn.Module):
+    """A second ResNet18 that sees two pictures, and the papers' head. It stays as it is, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = _resnet18(6)
+        convs = [nn.Conv2d(512, 256, 1), *(nn.Conv2d(256, 256, 3, padding=1) for _ in range(2))]
+        layers = [layer for conv in convs for layer in (conv, nn.ReLU())]
+        self.head = nn.Sequential(*layers, nn.Conv2d(256, 12, 1))
+
+    def forward(self, pair: Float[Tensor, "B 6 H W"]) -> Float[Tensor, "B 12"]:
+        output: Tensor = self.head(self.encoder(pair)["layer4"])
+        return output.mean((2, 3))
+
+
+def _resnet18(channels: int) -> nn.Module:
+    net = torchvision.models.resnet18(weights=None)
+    net.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
+    return create_feature_extractor(net, ["relu", "layer1", "layer2", "layer3", "layer4"])
+
+
+def _yardstick_step(config: BenchConfig, device: torch.device) -> Step:
+    """Eager, contiguous, fp32, one pose pass per pair, Adam as it comes. It stays as it is, too."""
+    depth, pose = YardstickDepth().to(device), YardstickPose().to(device)
+    optimiser = torch.optim.Adam([*depth.parameters(), *pose.parameters()], lr=1e-4)
+    size = (config.height, config.width)
+    image = torch.rand(config.batch_size, 3, *size, device=device)
+    pairs = [torch.rand(config.batch_size, 6, *size, device=device) for _ in range(2)]
+
+    def step(repetition: int) -> None:
+        outputs = [*depth(image), *(pose(pair) for pair in pairs)]
+        optimiser.zero_grad()
+        torch.stack([output.mean() for output in outputs]).sum().backward()
+        optimiser.step()
+
+    return step
+
+
+def _training(config: BenchConfig, precision: str, compiled: bool = False) -> Run:
+    """The default recipe's networks and optimiser, set up as training does it."""
+    settings = TrainConfig(
+        DataConfig(height=config.height, width=config.width),
+        ModelConfig(encoder_weights="none"),
+        run=RunConfig(device=config.device, precision=precision, compile=compiled),  # type: ignore[arg-type]
+    )
+    street = SyntheticReader(StreetSettings(1, 3, config.height, config.width), "train")
+    return build_run(settings, make_fabric(settings), Path(), ClipDataset(street, OFFSETS)), settings
+
+
+def _steps(config: BenchConfig, fp32: Run) -> Mapping[str, Step]:
+    device = fp32[0].fabric.device
+    batch = _batch(config.batch_size, config, device)
+    steps = {"yardstick": _yardstick_step(config, device)}
+    for precision in ("fp32", "bf16") if _has_bf16(device) else ("fp32",):
+        run = fp32 if precision == "fp32" else _training(config, precision)
+        steps[f"networks {precision}"] = _networks_step(run[0], batch)
+        steps[f"step {precision}"] = _whole_step(run, batch)
+        if config.compile:
+            steps[f"step {precision} compiled"] = _whole_step(_training(config, precision, True), batch)
+    return steps
+
+
+def _whole_step(run: Run, batch: Batch) -> Step:
+    state, settings = run
+    plan = plan_at(settings, state.card.architecture, 0.0)
+    guard = FiniteGuard(state.network, state.fabric)
+
+    def step(repetition: int) -> None:
+        guard.before_step()
+        loss, report = mono_step(state.model, batch, plan, step=repetition)
+        state.optimiser.zero_grad(set_to_none=True)
+        state.fabric.backward(loss)
+        guard.apply(state.optimiser, [loss, *report.scalars.values()])
+
+    return step
+
+
+def _networks_step(state: RunState, batch: Batch) -> Step:
+    """The same without our loss: the mean of every output, as the yardstick has it."""
+
+    def step(repetition: int) -> None:
+        maps, motion, _ = state.model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
+        state.optimiser.zero_grad(set_to_none=True)
+        state.fabric.backward(torch.stack([output.mean() for output in (*maps, *motion)]).sum())
+        state.optimiser.step()
+
+    return step
+
+
+def _inference(config: BenchConfig, state: RunState) -> Mapping[str, Step]:
+    """The depth network alone, one picture at a time."""
+    device, network = state.fabric.device, state.network.depth.eval()
+    image = torch.rand(1, 3, config.height, config.width, device=device)
+    image = image.contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def predict(bf16: bool, repetition: int) -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            network(image)
+
+    steps: dict[str, Step] = {"inference fp32, batch 1": partial(predict, False)}
+    return steps | ({"inference bf16, batch 1": partial(predict, True)} if _has_bf16(device) else {})
+
+
+def _best_batch(config: BenchConfig, device: torch.device) -> list[Row]:
+    """The whole step on a GPU at batch 12, 24, 48 ... until memory ends, as it is and compiled."""
+    rows: list[Row] = []
+    teraflop = GIGAFLOP_PER_SAMPLE / 1000 * config.height * config.width / (192 * 640)
+    for compiled in (False, True):
+        run, size = _training(config, "bf16" if _has_bf16(device) else "fp32", compiled), 12
+        with suppress(torch.cuda.OutOfMemoryError):
+            while True:
+                torch.compiler.reset()  # or it would be compiled for any size
+                name = f"step, batch {size}{', compiled' * compiled}"
+                step = _whole_step(run, _batch(size, config, device))
+                (row,) = _in_turn({name: step}, config.steps, size, cuda=True)
+                rows.append(replace(row, note=f"{(row.per_s or 0) * teraflop:.1f} TFLOP/s"))
+                size *= 2
+        torch.cuda.empty_cache()
+    return rows
+
+
+def _loaders(config: BenchConfig) -> list[Row]:
+    """On one thread; the film's decoder has threads of its own."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            ways, film = ways_of_loading(Path(folder), (config.height, config.width), config.batch_size)
+            rows = _in_turn({f"load from {way}": ways[way] for way in ways}, config.steps, SAMPLES)
+            decoded = _in_turn({"decode film, frames": film}, config.steps, FRAMES)
+    finally:
+        torch.set_num_threads(threads)
+    return [replace(row, ratio=_over(row.per_s, rows[0].per_s), note="one thread") for row in rows] + decoded
+
+
+def _batch(size: int, config: BenchConfig, device: torch.device) -> Batch:
+    """Textured pictures, shifted by four pixels between frames, on the device."""
+    wide = (config.height, config.width + 8)
+    parts = [F.interpolate(torch.rand(size, 3, wide[0] // r, wide[1] // r), wide) for r in (1, 4, 16)]
+    texture = (torch.stack(parts).mean(0) * 255).to(torch.uint8)
+    frames = torch.stack([texture[..., x : x + config.width] for x in (4, 0, 8)], 1)
+    camera = intrinsics_from_fov(80.0, config.width, config.height).expand(size, 3, 3, 3)
+    exists = torch.ones(size, 3, dtype=torch.bool)
+    return to_batch(Clips(frames, exists, camera, torch.arange(size)), OFFSETS, device)
+
+
+def _in_turn(steps: Mapping[str, Step], repetitions: int, count: int, cuda: bool = False) -> list[Row]:
+    """One warm-up of each, then one of each after the other, again and again. `count`: samples per step."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    peaks: dict[str, int | None] = dict.fromkeys(steps)
+    for repetition in range(repetitions + 1):
+        for name, step in steps.items():
+            if cuda:
+                torch.cuda.synchronize()
+                torch.cuda.reset_peak_memory_stats()
+            began = time.perf_counter()
+            step(repetition)
+            if cuda:
+                torch.cuda.synchronize()
+                peaks[name] = torch.cuda.max_memory_allocated() // 2**20
+            times[name].append(time.perf_counter() - began)
+    medians = {name: statistics.median(times[name][1:]) for name in steps}
+    return [Row(name, 1e3 * s, count / s, None, peaks[name]) for name, s in medians.items()]
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and cpu_has_bf16()
+
+
+def _over(value: float | None, base: float | None) -> float | None:
+    return value / base if value and base else None
+
+
+def _facts(config: BenchConfig, device: torch.device) -> dict[str, str]:
+    """What the figures depend on."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    else:
+        text = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
+        models = [line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")]
+        fast = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in text] or ["no bf16"]
+        name = ", ".join([*(models or [device.type])[:1], *fast])
+    return {
+        "device": f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
+        "size": f"{config.width}x{config.height}, batch {config.batch_size}, {config.steps} repetitions",
+    }
+
+
+def _print(console: Console, rows: Sequence[Row]) -> None:
+    told = lambda value, form: "" if value is None else format(value, form)  # noqa: E731
+    memory = any(row.peak_mb is not None for row in rows)
+    table = Table("", "ms", "per s", "ratio", *(["peak MB"] if memory else []), "", box=None)
+    for row in rows:
+        peak = [told(row.peak_mb, "d")] if memory else []
+        figures = [told(row.milliseconds, ".1f"), told(row.per_s, ".2f"), told(row.ratio, ".2f")]
+        table.add_row(row.name, *figures, *peak, row.note)
+    console.print(table)
+    console.print("ratio: steps, time / yardstick's; loaders, speed / Pillow's", highlight=False)

@@ -1,0 +1,82 @@
+"""The ways of loading that `mono2many bench` compares: ours, and the usual one of this field."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.transforms import ColorJitter
+from torchvision.transforms import functional as pictures
+
+from mono2many.data.augment import Augmentation, to_batch
+from mono2many.data.cache import cached
+from mono2many.data.dataset import ClipDataset
+from mono2many.data.draws import uniform
+from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.data.video import VideoReader, VideoSettings
+from mono2many.io.images import write_image
+from mono2many.io.videos import VideoWriter
+
+SAMPLES = 8
+"""What one repetition loads: frames with both neighbours, mirrored and jittered by chance."""
+FRAMES = SAMPLES + 2
+
+Load = Callable[[int], object]
+"""One repetition; its number decides the draws, the same ones for every way of loading."""
+
+
+def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> tuple[Mapping[str, Load], Load]:
+    """(by name: SAMPLES samples, the plain way first; a film's FRAMES frames decoded and resized).
+
+    Draws the embedded street at KITTI's size into `folder`: pictures/*.jpg, film.mp4, and a cache."""
+    files = write_footage(folder)
+    opened = lambda path: VideoReader(VideoSettings((str(path),), (), 80.0, *size, 0), "train")  # noqa: E731
+    originals = opened(folder / "pictures")
+    jpeg = ClipDataset(originals, (-1, 1))
+    cache = ClipDataset(cached(originals, folder / "cache", 0, None, lambda text: None), (-1, 1))
+    ways: dict[str, Load] = {
+        "Pillow": lambda step: [load_plainly(files[i : i + 3], size, i + 1, step) for i in range(SAMPLES)],
+        "cache": lambda step: load(cache, batch_size, step),
+        "JPEG": lambda step: load(jpeg, batch_size, step),
+    }
+    return ways, lambda step: opened(folder / "film.mp4").load()
+
+
+def load(dataset: ClipDataset, batch_size: int, step: int) -> None:
+    """SAMPLES samples from the second frame on, as batches on the CPU."""
+    for start in range(1, SAMPLES + 1, batch_size):
+        clips = dataset.batch(range(start, min(start + batch_size, SAMPLES + 1)))
+        to_batch(clips, (-1, 1), "cpu", Augmentation(), 0, step)
+
+
+def load_plainly(
+    files: Sequence[Path], size: tuple[int, int], index: int, step: int
+) -> Float[Tensor, "F 3 H W"]:
+    """One sample by Pillow and torchvision: plain frames, then jittered ones. Lanczos; mirroring and jitter
+    fall on the samples that data.augment chooses with seed 0."""
+    mirrored, jittered = (uniform(0, step, torch.tensor([index]), 2)[0] < 0.5).tolist()
+    plain = [Image.open(f).convert("RGB").resize(size[::-1], Image.Resampling.LANCZOS) for f in files]
+    plain = [ImageOps.mirror(picture) for picture in plain] if mirrored else plain
+    changed = plain
+    if jittered:
+        span = (0.8, 1.2)
+        order, *amounts = ColorJitter.get_params(span, span, span, (-0.1, 0.1))
+        names = ("brightness", "contrast", "saturation", "hue")
+        for kind in order.tolist():
+            change = getattr(pictures, f"adjust_{names[kind]}")
+            changed = [change(picture, amounts[kind]) for picture in changed]
+    return torch.stack([pictures.to_tensor(picture) for picture in (*plain, *changed)])
+
+
+def write_footage(folder: Path) -> list[Path]:
+    """FRAMES frames of the street as pictures/*.jpg and as film.mp4; returns the pictures."""
+    street = SyntheticReader(StreetSettings(1, FRAMES, 375, 1242), "test")
+    files = [folder / "pictures" / f"{i:03d}.jpg" for i in range(FRAMES)]
+    with VideoWriter(folder / "film.mp4", 10.0) as film:
+        for i, path in enumerate(files):
+            image = street.frame(0, i).image
+            write_image(path, image)
+            film.write(image)
+    return files

@@ -1,0 +1,55 @@
+"""Cameras that are learnt with depth and motion, where no one calibrated them (Gordon et al. 2019, sec. 4)."""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mono2many.geometry.camera import mirror_intrinsics
+from mono2many.types import Batch
+
+
+class LearntCameras(nn.Module):
+    """N pinhole cameras without distortion: for each one vector, softplus of which is fx / W, fy / H,
+    (cx + 0.5) / W, (cy + 0.5) / H. Resizing a picture changes none of these."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.raw = nn.Parameter(torch.zeros(count, 4))
+
+    def start_from(self, intrinsics: Float[Tensor, "N 3 3"], height: int, width: int) -> None:
+        """Set the cameras to these, in pixels of height x width."""
+        k = intrinsics
+        shares = torch.stack(
+            [
+                k[:, 0, 0] / width,
+                k[:, 1, 1] / height,
+                (k[:, 0, 2] + 0.5) / width,
+                (k[:, 1, 2] + 0.5) / height,
+            ],
+            1,
+        )
+        with torch.no_grad():
+            self.raw.copy_(shares.expm1().log())
+
+    def forward(self, camera: Int64[Tensor, "B"], height: int, width: int) -> Float[Tensor, "B 3 3"]:
+        """K of each sample's camera in pixels of height x width; float32, with gradient."""
+        fx, fy, cx, cy = F.softplus(self.raw.float())[camera].unbind(1)
+        zero, one = torch.zeros_like(fx), torch.ones_like(fx)
+        rows = (fx * width, zero, cx * width - 0.5, zero, fy * height, cy * height - 0.5, zero, zero, one)
+        return torch.stack(rows, 1).unflatten(1, (3, 3))
+
+
+def with_learnt_cameras(batch: Batch, cameras: LearntCameras | None) -> Batch:
+    """The batch seen through the cameras as they are learnt so far; as it is where none are."""
+    if cameras is None:
+        return batch
+    assert batch.camera is not None
+    height, width = batch.target.shape[-2:]
+    own = cameras(batch.camera, height, width)
+    if batch.mirrored is not None:
+        own = torch.where(batch.mirrored[:, None, None], mirror_intrinsics(own, width), own)
+    count = batch.sources.shape[1]
+    return replace(batch, intrinsics=own, source_intrinsics=own[:, None].expand(-1, count, -1, -1))

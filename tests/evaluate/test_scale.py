@@ -1,0 +1,245 @@
+"""Metric scale: planes and paths whose height and length are known, and the folder that remembers it."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from mono2many import load
+from mono2many.cli import main
+from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.errors import InputError
+from mono2many.evaluate.depth import METRIC, MODEL, compare, evaluate_each
+from mono2many.evaluate.scale import from_heights, from_path, ground_height, store
+from mono2many.geometry.camera import intrinsics_matrix
+from mono2many.geometry.warp import pixel_rays
+from mono2many.io.speed_file import metres_along, read_speed
+from mono2many.metrics.protocol import PROTOCOLS
+from mono2many.models.checkpoint import ModelCard, read_card, save_model
+from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.types import Clip, Frame
+
+LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")
+K = intrinsics_matrix(186.0, 186.0, 159.5, 47.5)
+
+
+def road_below(height: float, pitch: float = 0.0, roll: float = 0.0) -> Tensor:
+    """Disparity of a plane `height` below a camera that looks `pitch` down and leans by `roll` (radians)."""
+    normal = torch.tensor([np.sin(roll), np.cos(roll) * np.cos(pitch), np.cos(roll) * np.sin(pitch)])
+    rays = pixel_rays(K[None], 96, 320)[0]
+    return (normal.float() @ rays / height).clamp(min=0.01).unflatten(0, (96, 320))
+
+
+@pytest.mark.parametrize(("pitch", "roll"), [(0.0, 0.0), (0.1, 0.0), (-0.05, 0.05)])
+def test_the_height_above_a_plane_is_found_however_the_camera_tilts(pitch: float, roll: float) -> None:
+    assert ground_height(road_below(1.6, pitch, roll), K) == pytest.approx(1.6, rel=1e-3)
+
+
+def test_noise_a_car_ahead_and_a_house_beside_do_not_move_the_ground() -> None:
+    disparity = road_below(1.6)
+    disparity[40:80, 130:170] = 1 / 10  # the back of a car, ten metres away
+    disparity[:, 210:] = disparity[:, 210:].clamp(min=1 / 8)  # a wall
+    noisy = disparity * (1 + 0.02 * torch.randn(96, 320))
+    found = ground_height(noisy, K)
+    assert found == pytest.approx(1.6, rel=5e-3)
+    assert ground_height(noisy, K) == found
+
+
+def test_a_wall_is_no_ground() -> None:
+    assert ground_height(torch.full((96, 320), 0.2), K) is None
+    assert ground_height(torch.rand(96, 320) + 0.01, K) is None
+
+
+def test_the_factor_is_the_middle_one_of_the_images_that_show_ground() -> None:
+    estimate = from_heights(1.6, [0.8, None, 0.4, 0.32])  # 2, 4 and 5 metres per unit
+    assert estimate.factor == pytest.approx(4)
+    assert estimate.spread == pytest.approx(np.std([2, 4, 5]) / 4)
+    assert "3 of 4" in estimate.seen
+    with pytest.raises(InputError, match="none of 2 images"):
+        from_heights(1.6, [None, None])
+
+
+def test_the_factor_of_a_path_is_its_length_and_standing_still_does_not_count() -> None:
+    true = np.array([2.0, 0.0, 4.0, 0.0])
+    estimate = from_path(np.array([0.5, 7.0, 1.0, 7.0]), true)
+    assert estimate.factor == pytest.approx(6 / 1.5)
+    with pytest.raises(InputError, match="0 metres long"):
+        from_path(np.ones(3), np.zeros(3))
+
+
+def test_the_spread_of_a_path_is_that_of_its_parts() -> None:
+    estimate = from_path(np.ones(20), np.repeat([3.0, 5.0], 10))
+    assert (estimate.factor, estimate.spread) == (4, 0.25)
+
+
+def csv(folder: Path, text: str) -> Path:
+    (folder / "speed.csv").write_text(text)
+    return folder / "speed.csv"
+
+
+def test_speed_between_two_lines_changes_evenly_and_outside_them_nothing_is_known(tmp_path: Path) -> None:
+    table = read_speed(csv(tmp_path, "Time, Speed\n0, 10\n2, 20\n"))
+    clip = Clip("film", 4, times=(0.0, 1.0, 2.0, 3.0))
+    # the trapezia below 10 .. 20 m/s in 2 s: 30 m, read off on a straight line
+    np.testing.assert_allclose(metres_along(table, "speed.csv", clip), [0, 15, 30, np.nan])
+
+
+def test_frames_count_where_their_times_are_unknown(tmp_path: Path) -> None:
+    clip, timed = Clip("film", 3), Clip("film", 3, times=(0.0, 0.5, 1.0))
+    by_time = read_speed(csv(tmp_path, "frame,time,speed\n0,0,10\n1,0.1,10\n2,0.2,20\n"))
+    np.testing.assert_allclose(metres_along(by_time, "", clip), [0, 1, 2.5])
+    by_metres = read_speed(csv(tmp_path, "frame,metres\n0,0\n1,0.7\n2,0.8\n"))
+    np.testing.assert_allclose(metres_along(by_metres, "", clip), [0, 0.7, 1.5])
+    bare = read_speed(csv(tmp_path, "frame,speed\n0,10\n1,10\n2,10\n"))
+    np.testing.assert_allclose(metres_along(bare, "", timed), [0, 5, 10])
+    with pytest.raises(InputError, match="column time beside frame"):
+        metres_along(bare, "speed.csv", clip)
+    with pytest.raises(InputError, match="add a column frame"):
+        metres_along(read_speed(csv(tmp_path, "time,speed\n0,1\n1,1\n")), "speed.csv", clip)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "columns are nothing; wanted"),
+        ("time,velocity\n0,1\n1,1\n", "columns are time, velocity; wanted"),
+        ("time,speed\n0,1\n", "1 lines below the header"),
+        ("time,speed\n0,1\n1,fast\n", "speed of line 2"),
+        ("time,speed\n0,1\n1,-3\n", "speed of line 2"),
+        ("time,speed\n1,1\n0,1\n", "time must grow"),
+        ("time,speed\n0,1\n1\n", "cannot be read as CSV"),
+    ],
+)
+def test_a_speed_file_that_is_none_is_one_line(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as wrong:
+        read_speed(csv(tmp_path, text))
+    assert "speed.csv" in str(wrong.value)
+    assert "\n" not in str(wrong.value)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_model(tmp_path / "model", MonoDepth(LIGHT), ModelCard(LIGHT, 64, 96, trained_on="a street"))
+    return tmp_path / "model"
+
+
+def test_the_folder_remembers_the_factor_and_nothing_else_changes(folder: Path) -> None:
+    weights, before = (folder / "model.safetensors").read_bytes(), read_card(folder)
+    store(folder, ModelCard(LIGHT, 0, 0, 0.0, "metres", 5.4, 0.1, "factor 5.4"))
+    after = read_card(folder)
+    assert after == ModelCard(LIGHT, 64, 96, 0.0, "metres", 5.4, 0.1, "factor 5.4", before.trained_on)
+    assert (folder / "model.safetensors").read_bytes() == weights
+
+
+def test_a_factor_of_four_makes_every_depth_four_times_as_far_once(folder: Path) -> None:
+    image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    plain = load(folder, "cpu")(image)
+    for _ in range(2):  # the second does not start from the first
+        main(["scale", "--model", str(folder), "--scale-from", "factor", "4"])
+        metric = load(folder, "cpu")(image)
+        assert (plain.scale, metric.scale) == ("up to scale", "metres")
+        torch.testing.assert_close(metric.depth, 4 * plain.depth)
+        torch.testing.assert_close(metric.disparity, plain.disparity / 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "--scale-from is needed: camera-height METRES"),
+        (("height", "1.6"), "--scale-from height: not known; wanted camera-height"),
+        (("camera-height",), "wanted one positive number after it, got nothing"),
+        (("factor", "-1"), "got -1"),
+        (("factor", "x"), "got x"),
+        (("camera-height", "1", "2"), "got 1 2"),
+        (("speed",), "no file is named"),
+        (("speed", "gone.csv"), "gone.csv: cannot be read"),
+    ],
+)
+def test_a_wrong_way_is_one_line(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["scale", "--model", "gone", *(("--scale-from", *words) if words else ())])
+    line = capsys.readouterr().err
+    assert said in line
+    assert line.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("street") / "film.mp4"
+    main(["street", str(path), "--frames", "12", "--height", "64", "--width", "96"])
+    return path
+
+
+def test_a_film_gives_its_speed_and_the_folder_becomes_metric(
+    folder: Path, film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    footage = ["--datatype", "video", "--data", str(film), "--camera", str(film.with_suffix(".json"))]
+    footage += ["--hold-out-frames", "3", "--device", "cpu"]
+    speed = ["scale", "--model", str(folder), "--scale-from", "speed", str(film.with_name("film_speed.csv"))]
+    main([*speed, *footage])
+    said = capsys.readouterr().out
+    card = read_card(folder)
+    assert card.scale == "metres"
+    assert card.factor > 0
+    assert "in 7 steps" in said  # 9 frames to learn from; both neighbours are wanted
+    assert "depth is in metres from now on" in said
+    with pytest.raises(SystemExit):
+        main(speed)
+    assert "wants footage" in capsys.readouterr().err
+
+
+def test_the_film_tells_the_true_height_and_the_length_of_the_path(film: Path) -> None:
+    reader = SyntheticReader(StreetSettings(scenes=1, frames=12, height=64, width=96), "test")
+    frames = [reader.frame(0, index) for index in range(12)]
+    centres = torch.stack([f.world_from_camera[:3, 3] for f in frames if f.world_from_camera is not None])
+    height = json.loads(film.with_suffix(".json").read_text())["camera_height"]
+    assert height == pytest.approx(-float(centres[:, 1].mean()), abs=1e-4)
+    table = read_speed(film.with_name("film_speed.csv"))
+    along = metres_along(table, "", Clip("film", 12, tuple(i / 12 for i in range(12))))
+    steps = (centres[1:] - centres[:-1]).norm(dim=1)
+    assert along[-1] == pytest.approx(float(steps.sum()), rel=1e-3)
+
+
+def test_the_row_in_metres_is_not_aligned_and_is_no_guess() -> None:
+    class Wall:
+        clips = (Clip("wall", 1),)
+
+        def frame(self, clip: int, index: int) -> Frame:
+            return Frame(torch.zeros(3, 8, 8, dtype=torch.uint8), torch.eye(3), torch.full((8, 8), 10.0))
+
+        def fingerprint(self) -> str:
+            return "wall"
+
+    def eight(image: Tensor) -> Tensor:
+        return torch.full((8, 8), 1 / 8)
+
+    aligned = evaluate_each({MODEL: eight, "guess": eight}, Wall(), PROTOCOLS["synthetic-80m"])
+    metric = evaluate_each({METRIC: eight}, Wall(), PROTOCOLS["synthetic-80m-metric"])
+    assert aligned[MODEL].metrics.abs_rel == pytest.approx(0, abs=1e-6)
+    assert aligned[MODEL].median_ratio == pytest.approx(1.25)
+    assert metric[METRIC].metrics.abs_rel == pytest.approx(0.2)
+    assert compare({**aligned, **metric}).better_guess == "guess"
+
+
+def test_evaluation_says_metres_and_adds_the_row(folder: Path, tmp_path: Path) -> None:
+    from mono2many.commands import EvaluateConfig
+    from mono2many.evaluate.run import evaluate
+
+    store(folder, ModelCard(LIGHT, 64, 96, 0.0, "metres", 2.0, None, "factor 2"))
+    page = tmp_path / "report.html"
+    config = EvaluateConfig(str(folder), test_scenes=1, guess_scenes=1, report=str(page), device="cpu")
+    console = Console(record=True, width=100, file=StringIO())
+    figures = evaluate(config, console)
+    assert figures["scale"] == "metres"
+    assert figures["rows"][METRIC]["protocol"] == "synthetic-80m-metric"
+    said = console.export_text()
+    assert "depth is in metres (factor 2 from factor 2)" in said
+    assert f"median ratio of {METRIC}" not in said
+    assert METRIC in page.read_text()

@@ -1,0 +1,48 @@
+"""The guide's snippets print what stands beside them, and the padding experiment writes what it promises."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[1]
+GUIDE = REPOSITORY / "docs" / "guide.md"
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def run(*words: str | Path, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, *words], cwd=cwd, capture_output=True, text=True, check=False, env=ONE_THREAD
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_guides_snippets_print_what_stands_beside_them(tmp_path: Path) -> None:
+    code = "\n".join(re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL))
+    promised = re.findall(r"^(?:print\(.*\)  )?# (.+)$", code, flags=re.MULTILINE)
+    assert len(promised) == 15
+    assert run("-c", code, cwd=tmp_path).splitlines() == promised
+
+
+def test_the_files_that_the_guide_names_exist() -> None:
+    text = GUIDE.read_text()
+    for name in re.findall(r"`(\w+/\w+\.py)`", text):
+        assert (REPOSITORY / "src" / "mono2many" / name).exists() or (REPOSITORY / name).exists(), name
+    for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+        assert (GUIDE.parent / name).exists(), name
+
+
+def test_the_padding_experiment_writes_table_figures_and_picture(tmp_path: Path) -> None:
+    small = ["--steps", "2", "--scenes", "2", "--seeds", "0", "--height", "64", "--width", "96"]
+    for signal in ("supervised", "self"):
+        folder = tmp_path / signal
+        run(REPOSITORY / "examples" / "padding.py", *small, "--signal", signal, "--out", folder, cwd=tmp_path)
+        runs = json.loads((folder / "padding.json").read_text())["runs"]
+        assert [r["padding"] for r in runs] == ["reflect", "zeros", "replicate"]
+        assert all(math.isfinite(x) for r in runs for x in (*r["abs_rel"].values(), *r["by_distance"]))
+        assert (folder / "padding.md").read_text().count("\n") == 5
+        assert (folder / "padding.png").read_bytes().startswith(b"\x89PNG")
