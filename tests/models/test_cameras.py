@@ -5,19 +5,21 @@ from mono2many.models.cameras import LearntCameras, with_learnt_cameras
 from mono2many.types import Batch
 
 
+FIRST = intrinsics_matrix(50.0, 60.0, 31.5, 20.0)
+SECOND = intrinsics_matrix(30.0, 30.0, 30.0, 31.5)
+
+
 def cameras() -> LearntCameras:
     learnt = LearntCameras(2)
-    learnt.start_from(
-        torch.stack([intrinsics_matrix(50.0, 60.0, 31.5, 20.0), intrinsics_matrix(30.0, 30.0, 30.0, 31.5)]), 64, 64
-    )
+    learnt.start_from(torch.stack([FIRST, SECOND]), 64, 64)
     return learnt
 
 
 def test_a_learnt_camera_is_what_it_starts_from_and_a_picture_of_half_the_size_has_half_of_it() -> None:
     k = cameras()(torch.tensor([1, 0]), 64, 64)
-    torch.testing.assert_close(k[1], intrinsics_matrix(50.0, 60.0, 31.5, 20.0))
+    torch.testing.assert_close(k[1], FIRST)
     half = cameras()(torch.tensor([0]), 32, 32)[0]
-    torch.testing.assert_close(half, intrinsics_matrix(25.0, 30.0, 15.5, 9.75))  # cx' = (31.5 + 0.5) / 2 - 0.5
+    torch.testing.assert_close(half, intrinsics_matrix(25.0, 30.0, 15.5, 9.75))  # (31.5 + 0.5) / 2 - 0.5
 
 
 def test_each_sample_gets_its_own_camera_mirrored_where_the_picture_is() -> None:
@@ -37,8 +39,8 @@ def test_each_sample_gets_its_own_camera_mirrored_where_the_picture_is() -> None
     )
     assert with_learnt_cameras(batch, None) is batch
     seen = with_learnt_cameras(batch, learnt)
-    torch.testing.assert_close(seen.intrinsics[0], intrinsics_matrix(50.0, 60.0, 31.5, 20.0))
-    torch.testing.assert_close(seen.intrinsics[1], mirror_intrinsics(intrinsics_matrix(30.0, 30.0, 30.0, 31.5), 64))
+    torch.testing.assert_close(seen.intrinsics[0], FIRST)
+    torch.testing.assert_close(seen.intrinsics[1], mirror_intrinsics(SECOND, 64))
     assert torch.equal(seen.source_intrinsics[:, 0], seen.intrinsics)
     seen.intrinsics[0, 0, 0].backward()
     assert learnt.raw.grad is not None

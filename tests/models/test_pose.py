@@ -61,3 +61,20 @@ def test_the_papers_pose_head_has_the_papers_channels() -> None:
     assert [m.out_channels for m in shared.modules() if isinstance(m, torch.nn.Conv2d)] == [256, 256, 256, 6]
     cnn = [m for m in PoseNet("posecnn").trunk.modules() if isinstance(m, torch.nn.Conv2d)]
     assert [c.out_channels for c in cnn] == [16, 32, 64, 128, 256, 256, 256, 6]
+
+
+def test_half_precision_gradients_of_a_picture_of_which_one_pixel_is_left_are_no_rubbish() -> None:
+    frames = torch.rand(4, 2, 3, 64, 64)
+    gradients = []
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        net = PoseNet("light")
+        for _ in range(3):
+            net.zero_grad()
+            rubbish = [torch.full((128, 128, 3, 3), 1e30) for _ in range(3)]
+            del rubbish  # what memory holds before it is used
+            with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+                angle, shift = net(frames[:, 0], frames[:, 1:], (1,))
+            (angle.sum() + shift.sum()).backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None]))
+    assert gradients[1].abs().max() < 2 * gradients[0].abs().max()

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mono2many.errors import InputError
 from mono2many.io.depth_files import read_depth_png16
@@ -36,6 +37,21 @@ def test_an_image_becomes_three_files_of_its_own_size_that_agree(
     assert depth.shape == (50, 70)
     np.testing.assert_allclose(read_depth_png16(files[1]).numpy(), depth, rtol=1e-2)
     assert read_image(files[2]).shape == (3, 50, 70)
+
+
+def test_depth_in_metres_says_so_in_its_name_and_a_16_bit_step_is_4_mm(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    write_image(tmp_path / "house.png", picture())
+    metric = Predictor(predictor.model, ModelCard(LIGHT, 64, 96, 0.0, "metres", 7.0))
+    array, png, _ = predict_files(metric, [str(tmp_path / "house.png")], tmp_path / "out")
+    assert (array.name, png.name) == ("house_depth_metres.npy", "house_depth_metres.png")
+    with Image.open(png) as stored:
+        assert stored.info["mono2many:scale"] == "metres"
+        values = np.asarray(stored)
+    np.testing.assert_allclose(values / 256, np.load(array), atol=0.5 / 256)
+    (plain, *_) = predict_files(predictor, [str(tmp_path / "house.png")], tmp_path / "plain", ["npy"])
+    np.testing.assert_allclose(np.load(array), 7 * np.load(plain), rtol=1e-5)
 
 
 def test_a_folders_images_keep_the_folders_name(predictor: Predictor, tmp_path: Path) -> None:

@@ -15,19 +15,21 @@ from rich.table import Table
 from torch import Tensor
 
 from mono2many.commands import CheckConfig
-from mono2many.data.dataset import ClipDataset, spread_out
+from mono2many.data.dataset import ClipDataset
 from mono2many.data.measure import PairMeasures, measure_pairs, sharpness, shrink, to_grey
 from mono2many.data.prepare import REPEATED, STANDING
 from mono2many.data.reader import SourceSettings, open_reader
 from mono2many.data.video import kept_rows
 from mono2many.models.checkpoint import write_atomically
-from mono2many.types import Clip, InputError, Reader
+from mono2many.types import Clip, Reader
 
 Verdict = Literal["ok", "look", "problem"]
 Place = tuple[int, int]
 
 SCENES = 32
 """Streets looked at (datatype synthetic)."""
+RUN = 8
+"""So many pairs that follow each other are looked at together."""
 BATCH = 12
 """The default --batch-size: training needs that many samples."""
 GOOD_MOTION = 0.015
@@ -91,9 +93,14 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
 
 
 def pairs_to_see(clips: Sequence[Clip], step: int, most: int) -> list[tuple[Place, Place]]:
-    """At most `most` pairs of frames that are `step` apart, evenly spread, in order."""
+    """At most `most` pairs of frames that are `step` apart, in order: short runs, evenly spread, because
+    pairs that follow each other share their frames."""
     pairs = [((c, i), (c, i + step)) for c, clip in enumerate(clips) for i in range(clip.frames - step)]
-    return [pairs[i] for batch in spread_out(len(pairs), most, 1) for i in batch]
+    if len(pairs) <= most:
+        return pairs
+    runs = max(1, most // RUN)
+    starts = [k * len(pairs) // runs for k in range(runs)]
+    return [pairs[i] for start in starts for i in range(start, min(start + min(RUN, most), len(pairs)))]
 
 
 def shape(clip: Clip, config: CheckConfig) -> Finding:

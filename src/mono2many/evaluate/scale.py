@@ -39,7 +39,7 @@ STEEPEST = math.cos(math.radians(20))
 """Least cosine between the ground's normal and the camera's y axis."""
 NEAR_PLANE, FEWEST = 0.15, 0.4
 """A pixel agrees with a plane if their depths differ by this share; so many must, or no ground was seen."""
-TRIES = 300
+TRIES, PIXELS = 300, 8000
 SEGMENT = 10
 """Pairs of frames that make one single estimate from speed."""
 SLOW = 0.25
@@ -174,8 +174,9 @@ def ground_height(disparity: Float[Tensor, "H W"], intrinsics: Float[Tensor, "3 
     height, width = disparity.shape
     rows, columns = slice(int(TOP * height), height), slice(int(SIDE * width), width - int(SIDE * width))
     rays = pixel_rays(intrinsics[None].double(), height, width)[0].unflatten(1, (height, width))
-    rays = rays[:, rows, columns].flatten(1).T
-    seen = disparity[rows, columns].flatten().double()
+    every = 1 + rays[0, rows, columns].numel() // PIXELS
+    rays = rays[:, rows, columns].flatten(1).T[::every]
+    seen = disparity[rows, columns].flatten().double()[::every]
     generator = torch.Generator().manual_seed(0)
     triples = torch.randint(len(seen), (TRIES, 3), generator=generator)
     planes, _ = torch.linalg.solve_ex(rays[triples], seen[triples])
@@ -185,7 +186,8 @@ def ground_height(disparity: Float[Tensor, "H W"], intrinsics: Float[Tensor, "3 
         return None
 
     def agree(plane: Tensor) -> Tensor:
-        return (plane @ rays.T - seen).abs() < NEAR_PLANE * seen
+        expected = plane @ rays.T
+        return (expected - seen).abs() < NEAR_PLANE * expected
 
     best = planes[agree(planes).sum(1).argmax()]
     for _ in range(10):

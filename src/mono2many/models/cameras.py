@@ -1,4 +1,4 @@
-"""Cameras that are learnt with depth and motion, where no one calibrated them (Gordon et al. 2019, sec. 4)."""
+"""Cameras learnt with depth and motion, where no one calibrated them (Gordon et al. 2019, sec. 4)."""
 
 from dataclasses import replace
 

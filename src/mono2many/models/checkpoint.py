@@ -161,8 +161,8 @@ def load_training_state(path: Path) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise InputError(
-            f"{path}: not a checkpoint that can be read without running code ({type(error).__name__}); remove "
-            "it to resume from the one before"
+            f"{path}: not a checkpoint that can be read without running code ({type(error).__name__}); "
+            "remove it to resume from the one before"
         ) from error
     if not isinstance(state, dict) or not {"model", "optimiser", "step", "best"} <= state.keys():
         raise InputError(f"{path}: not a training checkpoint of mono2many")
@@ -188,8 +188,8 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise InputError(
-            f"{path}: the disk is full, it could not be saved; what was saved before is kept: free some space "
-            "(a run then goes on with --resume)"
+            f"{path}: the disk is full, it could not be saved; what was saved before is kept: free some "
+            "space (a run then goes on with --resume)"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

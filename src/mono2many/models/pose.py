@@ -162,7 +162,15 @@ class StridedTrunk(nn.Module):
         self.out = nn.Conv2d(widths[-1], 6 * motions, 1)
 
     def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N h w"]:
-        return self.out(self.convs(frames))
+        x = frames
+        for layer in self.convs:
+            if isinstance(layer, nn.Conv2d) and x.shape[-2:] == (1, 1):
+                # seen in torch 2.14's oneDNN: rubbish in bf16 gradients of weights that see padding only
+                padded = F.pad(x, [int(layer.padding[0])] * 4)
+                x = F.conv2d(padded, layer.weight, layer.bias, layer.stride)
+            else:
+                x = layer(x)
+        return self.out(x)
 
 
 def _pose_head(inputs: int, motions: int) -> nn.Sequential:
