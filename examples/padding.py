@@ -129,11 +129,11 @@ def main(s: Settings) -> None:
 
 
 def draw_picture(path: Path, sample: Sample, pictures: dict[str, Any], runs: list[dict[str, Any]]) -> None:
-    """An image and its disparities; below error by distance, and the error's map near a corner (first seed)."""
+    """An image and its disparities; below, error by distance and its map near a corner (first seed)."""
     figure = Figure(figsize=(14, 5.2), layout="constrained")
     axes = figure.subplots(2, 4)
     axes[0, 0].imshow(sample.frames[0].permute(1, 2, 0))
-    axes[0, 0].set_title("a street it never saw (dotted: the border band)")
+    axes[0, 0].set_title("an unseen street; dotted: border band")
     brightest = pictures["reflect"][0].quantile(0.98)
     height, width = sample.frames.shape[-2:]
     for column, padding in enumerate(PADDINGS, 1):
@@ -142,7 +142,7 @@ def draw_picture(path: Path, sample: Sample, pictures: dict[str, Any], runs: lis
         axes[0, column].set_title(f"{padding}: disparity (bright is near)")
         heat = axes[1, column].imshow(error, cmap="viridis", vmin=0, vmax=0.4)
         axes[1, column].set(xlim=(-0.5, width // 4 - 0.5), ylim=(height - 0.5, 3 * height // 4 - 0.5))
-        axes[1, column].set_title(f"{padding}: mean error, lower left corner")
+        axes[1, column].set_title(f"{padding}: mean error, corner")
         curves = torch.tensor([r["by_distance"] for r in runs if r["padding"] == padding])
         axes[1, 0].plot(curves.mean(0), label=padding, color=f"C{column}", linewidth=2)
         axes[1, 0].plot(curves.T, color=f"C{column}", linewidth=0.5)

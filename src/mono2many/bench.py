@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -37,14 +37,13 @@ from mono2many.train.guard import FiniteGuard
 from mono2many.train.loop import plan_at
 from mono2many.train.setup import RunState, build_run, cpu_has_bf16, make_fabric
 from mono2many.train.steps import mono_step
-from mono2many.types import Batch, Clips
+from mono2many.types import Batch, Clips, Report
 
 OFFSETS = (-1, 1)
 GIGAFLOP_PER_SAMPLE = 104
 """Forward and backward, depth network and two pose passes, ResNet18 at 640x192."""
 
-Step = Callable[[int], object]
-"""One repetition; it is told its number."""
+Step = Callable[[int], object]  # one repetition; it is told its number
 Run = tuple[RunState, TrainConfig]
 
 
@@ -53,9 +52,9 @@ class Row:
     """One line of the table."""
 
     name: str
-    milliseconds: float | None = None
-    """Median of the repetitions; None where it cannot run here."""
-    per_s: float | None = None
+    milliseconds: float
+    """Median of the repetitions."""
+    per_s: float
     """Samples, frames where the name says so, per second."""
     ratio: float | None = None
     """Steps: time / the yardstick's. Loaders: speed / the plain one's."""
@@ -70,23 +69,26 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
     run = _training(config, "fp32")
     device = run[0].fabric.device
     cuda, facts = device.type == "cuda", _facts(config, device)
-    for fact, value in facts.items():
-        console.print(f"{fact}: {value}", highlight=False)
+    console.print("\n".join(f"{fact}: {value}" for fact, value in facts.items()), highlight=False)
     steps = _steps(config, run)
     rows = _in_turn(steps, config.steps, config.batch_size, cuda)
-    rows = [replace(row, ratio=_over(row.milliseconds, rows[0].milliseconds)) for row in rows]
+    rows = [replace(row, ratio=rows[0].per_s / row.per_s) for row in rows]
     del steps
     rows += _in_turn(_inference(config, run[0]), config.steps, 1, cuda)
-    if not _has_bf16(device):
-        rows += [Row(f"{what} bf16", note="no bf16 here") for what in ("networks", "step", "inference")]
-    rows += _best_batch(config, device) if cuda else []
-    rows += _loaders(config)
+    rows += [*(_best_batch(config, device) if cuda else []), *_loaders(config)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     facts["peak memory"] = f"{peak // 2**20} MB resident, of the whole process"
-    _print(console, rows)
+    table = Table("", "ms", "per s", "ratio", "", box=None)
+    for row in rows:
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        note = row.note + f" peak {row.peak_mb} MB" * cuda
+        table.add_row(row.name, f"{row.milliseconds:.1f}", f"{row.per_s:.2f}", ratio, note)
+    console.print(table)
+    console.print("ratio: of steps, time / the yardstick's; of loaders, speed / Pillow's")
     console.print(f"peak memory: {facts['peak memory']}", highlight=False)
     if config.json is not None:
         text = json.dumps({"facts": facts, "rows": [asdict(row) for row in rows]}, indent=2) + "\n"
+        Path(config.json).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(Path(config.json), lambda path: path.write_text(text))
     return rows
 
@@ -169,38 +171,31 @@ def _steps(config: BenchConfig, fp32: Run) -> Mapping[str, Step]:
     device = fp32[0].fabric.device
     batch = _batch(config.batch_size, config, device)
     steps = {"yardstick": _yardstick_step(config, device)}
-    for precision in ("fp32", "bf16") if _has_bf16(device) else ("fp32",):
+    for precision in _precisions(device):
         run = fp32 if precision == "fp32" else _training(config, precision)
-        steps[f"networks {precision}"] = _networks_step(run[0], batch)
-        steps[f"step {precision}"] = _whole_step(run, batch)
+        steps[f"networks {precision}"] = _step(run, batch, whole=False)
+        steps[f"step {precision}"] = _step(run, batch)
         if config.compile:
-            steps[f"step {precision} compiled"] = _whole_step(_training(config, precision, True), batch)
+            steps[f"step {precision} compiled"] = _step(_training(config, precision, True), batch)
     return steps
 
 
-def _whole_step(run: Run, batch: Batch) -> Step:
+def _step(run: Run, batch: Batch, whole: bool = True) -> Step:
+    """What training does for one step; not `whole`: the mean of every output as loss, as the yardstick."""
     state, settings = run
     plan = plan_at(settings, state.card.architecture, 0.0)
     guard = FiniteGuard(state.network, state.fabric)
 
     def step(repetition: int) -> None:
         guard.before_step()
-        loss, report = mono_step(state.model, batch, plan, step=repetition)
+        if whole:
+            loss, report = mono_step(state.model, batch, plan, step=repetition)
+        else:
+            maps, motion, _ = state.model(batch.target_jittered, batch.sources_jittered, OFFSETS)
+            loss, report = torch.stack([output.mean() for output in (*maps, *motion)]).sum(), Report()
         state.optimiser.zero_grad(set_to_none=True)
         state.fabric.backward(loss)
         guard.apply(state.optimiser, [loss, *report.scalars.values()])
-
-    return step
-
-
-def _networks_step(state: RunState, batch: Batch) -> Step:
-    """The same without our loss: the mean of every output, as the yardstick has it."""
-
-    def step(repetition: int) -> None:
-        maps, motion, _ = state.model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
-        state.optimiser.zero_grad(set_to_none=True)
-        state.fabric.backward(torch.stack([output.mean() for output in (*maps, *motion)]).sum())
-        state.optimiser.step()
 
     return step
 
@@ -216,8 +211,7 @@ def _inference(config: BenchConfig, state: RunState) -> Mapping[str, Step]:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             network(image)
 
-    steps: dict[str, Step] = {"inference fp32, batch 1": partial(predict, False)}
-    return steps | ({"inference bf16, batch 1": partial(predict, True)} if _has_bf16(device) else {})
+    return {f"inference {kind}": partial(predict, kind == "bf16") for kind in _precisions(device)}
 
 
 def _best_batch(config: BenchConfig, device: torch.device) -> list[Row]:
@@ -225,14 +219,14 @@ def _best_batch(config: BenchConfig, device: torch.device) -> list[Row]:
     rows: list[Row] = []
     teraflop = GIGAFLOP_PER_SAMPLE / 1000 * config.height * config.width / (192 * 640)
     for compiled in (False, True):
-        run, size = _training(config, "bf16" if _has_bf16(device) else "fp32", compiled), 12
+        run, size = _training(config, _precisions(device)[-1], compiled), 12
         with suppress(torch.cuda.OutOfMemoryError):
             while True:
                 torch.compiler.reset()  # or it would be compiled for any size
                 name = f"step, batch {size}{', compiled' * compiled}"
-                step = _whole_step(run, _batch(size, config, device))
+                step = _step(run, _batch(size, config, device))
                 (row,) = _in_turn({name: step}, config.steps, size, cuda=True)
-                rows.append(replace(row, note=f"{(row.per_s or 0) * teraflop:.1f} TFLOP/s"))
+                rows.append(replace(row, note=f"{row.per_s * teraflop:.1f} TFLOP/s,"))
                 size *= 2
         torch.cuda.empty_cache()
     return rows
@@ -245,11 +239,11 @@ def _loaders(config: BenchConfig) -> list[Row]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             ways, film = ways_of_loading(Path(folder), (config.height, config.width), config.batch_size)
-            rows = _in_turn({f"load from {way}": ways[way] for way in ways}, config.steps, SAMPLES)
+            rows = _in_turn(ways, config.steps, SAMPLES)
             decoded = _in_turn({"decode film, frames": film}, config.steps, FRAMES)
     finally:
         torch.set_num_threads(threads)
-    return [replace(row, ratio=_over(row.per_s, rows[0].per_s), note="one thread") for row in rows] + decoded
+    return [replace(row, ratio=row.per_s / rows[0].per_s, note="one thread") for row in rows] + decoded
 
 
 def _batch(size: int, config: BenchConfig, device: torch.device) -> Batch:
@@ -259,8 +253,8 @@ def _batch(size: int, config: BenchConfig, device: torch.device) -> Batch:
     texture = (torch.stack(parts).mean(0) * 255).to(torch.uint8)
     frames = torch.stack([texture[..., x : x + config.width] for x in (4, 0, 8)], 1)
     camera = intrinsics_from_fov(80.0, config.width, config.height).expand(size, 3, 3, 3)
-    exists = torch.ones(size, 3, dtype=torch.bool)
-    return to_batch(Clips(frames, exists, camera, torch.arange(size)), OFFSETS, device)
+    clips = Clips(frames, torch.ones(size, 3, dtype=torch.bool), camera, torch.arange(size))
+    return to_batch(clips, OFFSETS, device)
 
 
 def _in_turn(steps: Mapping[str, Step], repetitions: int, count: int, cuda: bool = False) -> list[Row]:
@@ -282,14 +276,13 @@ def _in_turn(steps: Mapping[str, Step], repetitions: int, count: int, cuda: bool
     return [Row(name, 1e3 * s, count / s, None, peaks[name]) for name, s in medians.items()]
 
 
-def _has_bf16(device: torch.device) -> bool:
+def _precisions(device: torch.device) -> list[str]:
+    """bf16 only where the machine computes in it."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and cpu_has_bf16()
-
-
-def _over(value: float | None, base: float | None) -> float | None:
-    return value / base if value and base else None
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = device.type == "cpu" and cpu_has_bf16()
+    return ["fp32", "bf16"] if fast else ["fp32"]
 
 
 def _facts(config: BenchConfig, device: torch.device) -> dict[str, str]:
@@ -299,22 +292,11 @@ def _facts(config: BenchConfig, device: torch.device) -> dict[str, str]:
     else:
         text = Path("/proc/cpuinfo").read_text() if sys.platform == "linux" else ""
         models = [line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")]
-        fast = [flag for flag in ("avx512_bf16", "amx_bf16") if flag in text] or ["no bf16"]
-        name = ", ".join([*(models or [device.type])[:1], *fast])
+        name = (models or [device.type])[0]
+        name += "".join(f", {flag}" for flag in ("avx512_bf16", "amx_bf16") if flag in text)
+    bf16 = "" if "bf16" in _precisions(device) else ", no bf16 here"
     return {
-        "device": f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
+        "device": f"{name}{bf16}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
         "torch": torch.__version__,
         "size": f"{config.width}x{config.height}, batch {config.batch_size}, {config.steps} repetitions",
     }
-
-
-def _print(console: Console, rows: Sequence[Row]) -> None:
-    told = lambda value, form: "" if value is None else format(value, form)  # noqa: E731
-    memory = any(row.peak_mb is not None for row in rows)
-    table = Table("", "ms", "per s", "ratio", *(["peak MB"] if memory else []), "", box=None)
-    for row in rows:
-        peak = [told(row.peak_mb, "d")] if memory else []
-        figures = [told(row.milliseconds, ".1f"), told(row.per_s, ".2f"), told(row.ratio, ".2f")]
-        table.add_row(row.name, *figures, *peak, row.note)
-    console.print(table)
-    console.print("ratio: steps, time / yardstick's; loaders, speed / Pillow's", highlight=False)

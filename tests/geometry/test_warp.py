@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 
 from mono2many.geometry.camera import intrinsics_matrix
-from mono2many.geometry.pose import rigid
+from mono2many.geometry.pose import rigid, transform
 from mono2many.geometry.warp import backproject, project, sample, warp
 
 HEIGHT, WIDTH = 9, 17
@@ -83,3 +83,24 @@ def test_a_depth_that_is_not_a_number_is_not_seen_and_harms_nobody() -> None:
     view.sum().backward()
     assert not seen[0, 0, :4].any()
     assert view.isfinite().all()
+
+
+def test_the_written_out_gradient_equals_that_of_the_plain_composition() -> None:
+    values = [
+        torch.rand(2, 3, HEIGHT, WIDTH).double(),
+        torch.rand(2, HEIGHT, WIDTH).double() + 2,
+        torch.cat([shift(0.2, 0.1, 0.3), shift(-0.1, 0.2, -0.2)]) + 0.02 * torch.rand(2, 4, 4).double(),
+        CAMERA.repeat(2, 1, 1),
+        CAMERA.repeat(2, 1, 1) + torch.rand(2, 3, 3).double(),
+    ]
+    inputs = [value.requires_grad_() for value in values]
+    source, depth, motion, camera, source_camera = inputs
+    pixels, z = project(transform(motion, backproject(depth, camera)), source_camera)
+    plain, inside = sample(source, pixels.unflatten(1, (HEIGHT, WIDTH)))
+    view, seen = warp(source, depth, motion, camera, source_camera)
+    torch.testing.assert_close(view, plain)
+    assert torch.equal(seen, inside & (z.view_as(seen) > 1e-3))
+    weight = torch.rand_like(view)
+    ours, theirs = (torch.autograd.grad((x * weight).sum(), inputs) for x in (view, plain))
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other)

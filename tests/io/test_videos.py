@@ -2,7 +2,8 @@ import av
 import pytest
 import torch
 
-from mono2many.io.videos import VideoWriter, probe_video, video_frames
+from mono2many.io.images import resize_image
+from mono2many.io.videos import VideoWriter, frame_times, probe_video, timed_frames, video_frames
 from mono2many.types import InputError
 
 FRAMES = 30
@@ -138,3 +139,21 @@ def test_a_video_that_cannot_be_written_is_refused_by_name(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"w\.mp4"):
         VideoWriter(tmp_path / "file" / "w.mp4", fps=25.0)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+def test_frames_come_with_their_times_which_are_known_without_decoding(tmp_path, name):
+    path = make(tmp_path / name)
+    times = [time for time, _ in timed_frames(path)]
+    assert times == pytest.approx([times[0] + i / 25 for i in range(FRAMES)], abs=1e-3)
+    assert frame_times(path) in (times, [])  # some containers hold no times
+
+
+@pytest.mark.parametrize(("rotation", "size"), [(0, (24, 32)), (90, (43, 32)), (180, (24, 32))])
+def test_frames_can_be_shrunk_while_they_are_converted(tmp_path, rotation, size):
+    path = make(tmp_path / "a.mp4", frames=3, rotation=rotation)
+    _, small = next(timed_frames(path, width=32))
+    assert small.shape[1:] == size
+    whole = resize_image(next(video_frames(path)), size)
+    assert (small.float() - whole.float()).abs().mean() < 6
+    assert next(timed_frames(path, width=100))[1].shape == next(video_frames(path)).shape

@@ -4,7 +4,6 @@ from mono2many.geometry.camera import intrinsics_matrix, mirror_intrinsics
 from mono2many.models.cameras import LearntCameras, with_learnt_cameras
 from mono2many.types import Batch
 
-
 FIRST = intrinsics_matrix(50.0, 60.0, 31.5, 20.0)
 SECOND = intrinsics_matrix(30.0, 30.0, 30.0, 31.5)
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
-from mono2many.models.decoder import DepthDecoder, Padding
+from mono2many.models.decoder import DepthDecoder, Elu, Padding
 
 CHANNELS = (8, 8, 16, 16, 24)
 
@@ -55,3 +56,13 @@ def test_the_papers_decoder_has_the_papers_widths() -> None:
     ]
     into = [512, 512, 256, 256, 128, 128, 64, 96, 32, 16]  # at stride 2: 32 + 64 of the skip
     assert shapes == list(zip(into, [256, 256, 128, 128, 64, 64, 32, 32, 16, 16], strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_our_elu_is_torchs_in_values_and_gradients(dtype: torch.dtype) -> None:
+    x = torch.linspace(-9, 3, 1001).to(dtype).requires_grad_()
+    ours, theirs = Elu()(x), F.elu(x.clone(), inplace=True)
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(y.sum(), x)[0] for y in (ours, theirs)), rtol=1e-6, atol=1e-7
+    )

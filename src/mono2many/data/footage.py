@@ -49,7 +49,7 @@ class VideoSettings:
         if not self.cameras and self.fov is None:
             raise InputError(
                 "the camera of the footage is not known: give --camera FILE.json (width, height, fx, fy, cx, "
-                "cy), or --fov DEGREES, the horizontal field of view (a phone: about 65)"
+                "cy), --fov DEGREES, the horizontal field of view (a phone: about 65), or --camera learn"
             )
         if len(self.cameras) not in (0, 1, len(self.paths)):
             raise InputError(

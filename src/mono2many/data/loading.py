@@ -14,12 +14,13 @@ from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
 from mono2many.data.draws import uniform
+from mono2many.data.footage import VideoSettings
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
-from mono2many.data.video import VideoReader, VideoSettings
+from mono2many.data.video import VideoReader
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
 
-SAMPLES = 8
+SAMPLES = 6
 """What one repetition loads: frames with both neighbours, mirrored and jittered by chance."""
 FRAMES = SAMPLES + 2
 
@@ -32,14 +33,16 @@ def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> tup
 
     Draws the embedded street at KITTI's size into `folder`: pictures/*.jpg, film.mp4, and a cache."""
     files = write_footage(folder)
-    opened = lambda path: VideoReader(VideoSettings((str(path),), (), 80.0, *size, 0), "train")  # noqa: E731
+    opened = lambda path: VideoReader(VideoSettings((str(path),), (), 80.0, *size, 0.0), "train")  # noqa: E731
     originals = opened(folder / "pictures")
     jpeg = ClipDataset(originals, (-1, 1))
     cache = ClipDataset(cached(originals, folder / "cache", 0, None, lambda text: None), (-1, 1))
     ways: dict[str, Load] = {
-        "Pillow": lambda step: [load_plainly(files[i : i + 3], size, i + 1, step) for i in range(SAMPLES)],
-        "cache": lambda step: load(cache, batch_size, step),
-        "JPEG": lambda step: load(jpeg, batch_size, step),
+        "load by Pillow": lambda step: [
+            load_plainly(files[i : i + 3], size, i + 1, step) for i in range(SAMPLES)
+        ],
+        "load from cache": lambda step: load(cache, batch_size, step),
+        "load from JPEG": lambda step: load(jpeg, batch_size, step),
     }
     return ways, lambda step: opened(folder / "film.mp4").load()
 

@@ -1,6 +1,7 @@
 """The command `prepare video`: looks through films once and lists the clips that can be learnt from."""
 
 import json
+import math
 import os
 import shlex
 from collections import Counter
@@ -24,9 +25,9 @@ from mono2many.types import InputError
 FORMAT, VERSION = "mono2many-clips", 1
 WIDTH = 640
 """Frames are looked at in this width."""
-REPEATED = 0.25 / 255
+REPEATED = 0.3 / 255
 """Mean difference to the frame before below which a frame repeats it. A highway at 25 frames/s has 1.3 / 255
-and more; a repeated frame that was compressed again less than 0.1 / 255."""
+and more; a repeated frame that was compressed again 0.2 / 255 at most."""
 STANDING = 8e-4
 """A quarter of the picture moves less than this share of its width (half a pixel of 640): nothing to learn
 from. A highway at 25 frames/s has 2.4e-3 and more."""
@@ -189,7 +190,7 @@ def on_grid(times: Sequence[float], step: float) -> list[int]:
             start, place, error = time, 0, 0.0
             chosen.append(i)
             continue
-        at = round((time - start) / step)
+        at = math.ceil((time - start) / step - 0.55)  # half way belongs to the place before
         new_error = time - start - at * step
         if at > place:
             start += 0.1 * error

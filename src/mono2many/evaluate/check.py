@@ -126,9 +126,9 @@ def camera(k: Float[Tensor, "3 3"], clip: Clip, config: CheckConfig, learnt: boo
     fy, cy = fy * height / config.height, (cy + 0.5) * height / config.height
     degrees = math.degrees(math.atan(cx / fx) + math.atan((width - cx) / fx))
     aside = max(abs(cx / width - 0.5), abs(cy / whole - 0.5))
-    figure = f"sees {degrees:.0f} degrees across, fx/fy {fx / fy:.2f}, centre {aside:.0%} aside"
+    figure = f"sees {degrees:.0f} degrees across, fx/fy {fx / fy:.2f}, centre {aside:.0%} off"
     if learnt:
-        return Finding("camera", f"found in training, from {degrees:.0f} degrees on", "ok")
+        return Finding("camera", f"learnt in training, from {degrees:.0f} degrees across on", "ok")
     if not 20 <= degrees <= 130:
         remedy = "--camera: fx must be in pixels of the width and height in the file; or --camera learn"
         return Finding("camera", figure, "problem", remedy)
@@ -139,6 +139,9 @@ def camera(k: Float[Tensor, "3 3"], clip: Clip, config: CheckConfig, learnt: boo
     if aside > 0.15:
         remedy = "--camera: cx and cy should be near the picture's middle: is the file for another picture?"
         return Finding("camera", figure, "problem", remedy)
+    if not 40 <= degrees <= 110:
+        remedy = "unusual: phones and cars' cameras see 50 to 90 degrees; is --camera for this picture size?"
+        return Finding("camera", figure, "look", remedy)
     return Finding("camera", figure, "ok")
 
 
@@ -149,10 +152,11 @@ def motion(m: PairMeasures, step: int, width: int) -> Finding:
     figure = f"{most:.1%} of the width ({most * width:.1f} px)"
     if most < LITTLE:
         longer = min(10 * step, math.ceil(step * GOOD_MOTION / max(most, 1e-4)))
-        return Finding("motion", figure, "look" if most > LITTLE / 4 else "problem", f"--frame-step {longer}")
+        verdict: Verdict = "look" if most > LITTLE / 4 else "problem"
+        return Finding("motion", figure, verdict, f"neighbours hardly differ: try --frame-step {longer}")
     if most > MUCH:
         shorter = f"--frame-step {max(1, int(step * GOOD_MOTION / most))}" if step > 1 else "more frames/s"
-        return Finding("motion", figure, "problem", f"neighbours are too far apart: {shorter}")
+        return Finding("motion", figure, "problem", f"neighbours are far apart: {shorter}")
     return Finding("motion", figure, "ok")
 
 
@@ -160,7 +164,7 @@ def standing(m: PairMeasures) -> list[Finding]:
     """Pairs that repeat a frame, and pairs in which the camera does not move."""
     again = m.difference < REPEATED
     still = ~again & (m.most < STANDING)
-    prepare = "mono2many prepare video leaves them out"
+    prepare = "mono2many prepare video FILM leaves them out"
     return [
         _share("repeated", again, "of the pairs", 0.01, 0.3, prepare),
         _share("standing", still, "of the pairs", 0.1, 0.5, prepare),
@@ -171,7 +175,7 @@ def overlap(m: PairMeasures, step: int) -> Finding:
     """Whether neighbours show the same scene once things are moved back."""
     apart = (m.agreement < OTHER_SCENE) & (m.difference >= REPEATED)
     smaller = "a smaller --frame-step" if step > 1 else "more frames/s"
-    remedy = f"cuts: mono2many prepare video; pictures not in order: rename them; too fast: {smaller}"
+    remedy = f"cuts? mono2many prepare video FILM; pictures out of order? rename them; too fast? {smaller}"
     return _share("overlap", apart, "of the pairs show different scenes", 0.01, 0.2, remedy)
 
 
@@ -182,7 +186,7 @@ def brightness(m: PairMeasures) -> Finding:
 
 def blur(sharp: Float[Tensor, "N"]) -> Finding:
     blurred = sharp < 0.4 * sharp.median()
-    remedy = "shorter exposure, or a cleaner lens; prepare video lists blurred frames"
+    remedy = "mono2many prepare video FILM lists blurred frames; film with a shorter exposure"
     return _share("sharpness", blurred, "of the frames are much softer", 0.1, 1.0, remedy)
 
 
@@ -200,7 +204,7 @@ def clip_ends(dataset: ClipDataset, step: int) -> Finding:
 
 def samples(count: int) -> Finding:
     if count < BATCH:
-        remedy = f"fewer than --batch-size {BATCH}: more footage, or a smaller batch"
+        remedy = f"fewer than --batch-size {BATCH}: more footage, or --batch-size {max(1, count // 2)}"
         return Finding("samples", str(count), "problem", remedy)
     few = "more footage: a minute or more" if count < 500 else ""
     return Finding("samples", str(count), "look" if few else "ok", few)

@@ -38,8 +38,8 @@ def resize_intrinsics(
     """
     (height, width), (new_height, new_width) = from_size, to_size
     sx, sy = new_width / width, new_height / height
-    resize = [[sx, 0.0, 0.5 * sx - 0.5], [0.0, sy, 0.5 * sy - 0.5], [0.0, 0.0, 1.0]]
-    return intrinsics.new_tensor(resize) @ intrinsics
+    x, y, last = intrinsics.unbind(-2)
+    return torch.stack([sx * x + (0.5 * sx - 0.5) * last, sy * y + (0.5 * sy - 0.5) * last, last], -2)
 
 
 def scale_intrinsics_plain(
@@ -49,8 +49,8 @@ def scale_intrinsics_plain(
 
     What the programs of Godard et al. 2019 and Watson et al. 2021 do, and their weights were trained with.
     """
-    factors = [[to_size[1] / from_size[1]], [to_size[0] / from_size[0]], [1.0]]
-    return intrinsics * intrinsics.new_tensor(factors)
+    x, y, last = intrinsics.unbind(-2)
+    return torch.stack([x * (to_size[1] / from_size[1]), y * (to_size[0] / from_size[0]), last], -2)
 
 
 def mirror_intrinsics(intrinsics: Float[Tensor, "*batch 3 3"], width: int) -> Float[Tensor, "*batch 3 3"]:

@@ -30,7 +30,8 @@ def rigid(
 ) -> Float[Tensor, "*batch 4 4"]:
     """The 4x4 matrix of x -> rotation x + translation."""
     top = torch.cat([rotation, translation.unsqueeze(-1)], -1)
-    bottom = top.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*top.shape[:-2], 1, 4)
+    bottom = torch.zeros_like(top[..., :1, :])  # made on the device: a list's copy would be waited for
+    bottom[..., 3] = 1
     return torch.cat([top, bottom], -2)
 
 

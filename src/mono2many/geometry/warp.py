@@ -5,12 +5,12 @@ pixels, z     = project(transform(source_from_target, points_target), K_source)
 view, inside  = sample(source, pixels)                  what the source shows there
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
-
-from mono2many.geometry.pose import transform
 
 MIN_Z = 1e-3
 """A point nearer than this to the source camera's plane, or behind it, is not seen."""
@@ -24,7 +24,7 @@ def pixel_rays(
     y = torch.arange(height, device=intrinsics.device, dtype=intrinsics.dtype)
     column, row = torch.meshgrid(x, y, indexing="xy")
     pixels = torch.stack([column, row, torch.ones_like(row)]).reshape(3, -1)
-    return torch.linalg.inv(intrinsics) @ pixels
+    return _inverse(intrinsics) @ pixels
 
 
 def backproject(
@@ -51,10 +51,9 @@ def sample(
     The only caller of grid_sample: align_corners=True, so that pixel centres are integers.
     """
     height, width = image.shape[-2:]
-    size = pixels.new_tensor([width - 1, height - 1])
-    inside = ((pixels >= 0) & (pixels <= size)).all(-1)
-    # grid_sample reads outside its memory where a coordinate is not a number (seen on the CPU)
-    grid = (pixels * (2 / size) - 1).nan_to_num(nan=-2.0)
+    x, y = pixels.unbind(-1)
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    grid = _grid(pixels, height, width)
     view = F.grid_sample(image, grid, mode="bilinear", padding_mode=padding, align_corners=True)
     return view, inside
 
@@ -71,7 +70,88 @@ def warp(
     Seen: in front of the source camera (z > 1e-3) and inside its image. Outside, the border repeats.
     Zhou et al. 2017, sec. 3.2; Godard et al. 2019, eq. 2.
     """
-    points_source = transform(source_from_target, backproject(depth, intrinsics))
-    pixels, z = project(points_source, source_intrinsics)
-    view, inside = sample(source, pixels.unflatten(1, depth.shape[-2:]))
-    return view, inside & (z.unflatten(1, depth.shape[-2:]) > MIN_Z)
+    turn = source_intrinsics @ source_from_target[:, :3, :3] @ _inverse(intrinsics)
+    shift = source_intrinsics @ source_from_target[:, :3, 3:]
+    view, seen = _Warp.apply(source, depth, turn, shift)
+    return view, seen
+
+
+class _Warp(torch.autograd.Function):
+    """sample(source, project(transform(backproject(depth)))) with its gradient written out, on a CPU picture
+    after picture: what is computed on the way fits its cache. `turn` and `shift` take pixels times depth to
+    the source's pixels times z."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, source: Tensor, depth: Tensor, turn: Tensor, shift: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        view = source.new_empty(*source.shape[:2], *depth.shape[1:])
+        seen = torch.empty_like(depth, dtype=torch.bool)
+        looked_at = []
+        for at in _pieces(depth):
+            points = _turned_rays(turn[at], depth).mul_(depth[at].unsqueeze(1)).add_(shift[at].unsqueeze(-1))
+            z = points[:, 2]
+            pixels = points[:, :2].div_(z.unsqueeze(1) + 1e-7)
+            view[at], inside = sample(source[at], pixels.permute(0, 2, 3, 1))
+            seen[at] = inside & (z > MIN_Z)
+            looked_at.append(points)
+        ctx.save_for_backward(source, depth, turn, *looked_at)
+        ctx.mark_non_differentiable(seen)
+        return view, seen
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
+        source, depth, turn, *looked_at = ctx.saved_tensors
+        height, width = source.shape[-2:]
+        x, y = _ramps(depth)
+        trained = ctx.needs_input_grad[0]
+        by_source = torch.empty_like(source) if trained else None
+        by_depth, by_turn, by_shift = torch.empty_like(depth), torch.empty_like(turn), turn[:, :, :1].clone()
+        for at, points in zip(_pieces(depth), looked_at, strict=True):
+            pixels, z = points[:, :2], points[:, 2:] + 1e-7
+            grid = _grid(pixels.permute(0, 2, 3, 1), height, width)
+            by_image, by_grid = torch.ops.aten.grid_sampler_2d_backward(
+                gradients[0][at], source[at], grid, 0, 1, True, [trained, True]
+            )  # bilinear, border, align_corners
+            if by_source is not None:
+                by_source[at] = by_image
+            by_points = torch.empty_like(points)
+            torch.mul(by_grid[..., 0], 2 / (width - 1), out=by_points[:, 0])
+            torch.mul(by_grid[..., 1], 2 / (height - 1), out=by_points[:, 1])
+            by_points[:, :2].div_(z)
+            torch.sum(by_points[:, :2] * pixels, 1, out=by_points[:, 2]).neg_()
+            by_shift[at] = by_points.sum((2, 3)).unsqueeze(-1)
+            torch.sum(_turned_rays(turn[at], depth).mul_(by_points), 1, out=by_depth[at])
+            by_points.mul_(depth[at].unsqueeze(1))
+            rows = by_points.sum(3)
+            by_turn[at] = torch.stack([by_points.sum(2) @ x, rows @ y, rows.sum(2)], 2)
+        return by_source, by_depth, by_turn, by_shift
+
+
+def _pieces(depth: Tensor) -> list[slice]:
+    return [slice(i, i + 1) for i in range(len(depth))] if depth.device.type == "cpu" else [slice(None)]
+
+
+def _ramps(depth: Tensor) -> tuple[Tensor, Tensor]:
+    """All x and all y of a picture."""
+    height, width = depth.shape[-2:]
+    make = lambda n: torch.arange(n, device=depth.device, dtype=depth.dtype)  # noqa: E731
+    return make(width), make(height)
+
+
+def _turned_rays(turn: Tensor, depth: Tensor) -> Tensor:
+    """turn (x, y, 1) of every pixel, B 3 H W."""
+    x, y = _ramps(depth)
+    return (turn[:, :, 1:2] * y + turn[:, :, 2:]).unsqueeze(3) + (turn[:, :, :1] * x).unsqueeze(2)
+
+
+def _grid(pixels: Tensor, height: int, width: int) -> Tensor:
+    """grid_sample's coordinates. It reads outside its memory where one is not a number (seen on the CPU)."""
+    x, y = pixels.unbind(-1)
+    grid = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1]).nan_to_num(nan=-2.0)
+    return grid.movedim(0, -1)
+
+
+def _inverse(intrinsics: Tensor) -> Tensor:
+    """Without the look at the result for which inv() waits for the device."""
+    return torch.linalg.inv_ex(intrinsics).inverse

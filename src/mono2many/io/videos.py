@@ -192,6 +192,7 @@ def _decoded(path: str | Path) -> Iterator[av.VideoFrame]:
             damage = _reason(error)
         try:
             for frame in stream.decode(None):  # what the decoder still holds
+                frame.time_base = stream.time_base  # which these frames do not know
                 good += 1
                 yield frame
         except av.FFmpegError as error:

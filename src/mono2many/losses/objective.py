@@ -35,6 +35,8 @@ class MonoTerms:
     mask_unseen: bool = True
     """Leave out samples behind the camera or outside the source (the reference keeps them)."""
     smoothness: float = 1e-3
+    disparity_floor: float = 0.0
+    """Mean sigmoid of a batch below which it is pulled back; 0: never. Not in the papers."""
     predictive_mask: float = 0.2
     """Weight of the pull of the predicted mask towards 1, where one is given."""
     min_depth: float = 0.1
@@ -115,6 +117,9 @@ def mono_objective(
     parts["seen"] = results[0][1].seen.float().mean()
     parts["kept"] = results[0][1].kept.float().mean()
     loss = torch.stack([torch.stack(list(r[0].values())).sum() for r in results]).mean()
+    if terms.disparity_floor > 0:
+        parts["floor"] = below_floor(heads[0].sigmoid, terms.disparity_floor)
+        loss = loss + parts["floor"]
     return loss, parts, results[0][1]
 
 
@@ -167,6 +172,15 @@ def _head_loss(
     across, down = edge_aware_smoothness(head.sigmoid, head.image)
     parts["smoothness"] = (across.mean() + down.mean()) * (terms.smoothness / 2**head.scale)
     return parts, Synthesis(depth, views, error, known, kept)
+
+
+def below_floor(sigmoid: Float[Tensor, "B h w"], floor: float) -> Float[Tensor, ""]:
+    """0.05 ln(floor / mean sigmoid)^2 where the batch's mean is below `floor`, else 0.
+
+    Before motion is found, a scene infinitely far away explains rotation best, and a saturated sigmoid never
+    comes back. Scale is free, so that holding it costs nothing.
+    """
+    return 0.05 * (floor / sigmoid.mean().clamp(min=1e-12)).log().clamp(min=0).square()
 
 
 def resize_map(values: Float[Tensor, "B *C h w"], size: tuple[int, int]) -> Float[Tensor, "B *C H W"]:

@@ -53,7 +53,7 @@ def ssim_loss(view: Float[Tensor, "*batch C H W"], target: Patches) -> Float[Ten
 
 def _compare(view: Tensor, target: Patches, share: float) -> Tensor:
     known = (target.image, target.mean, target.mean_squared, target.squared)
-    result: Tensor = _Error.apply(view, *(x.expand_as(view) for x in known), share)
+    result: Tensor = _Error.apply(share, view, *(x.expand_as(view) for x in known))
     return result
 
 
@@ -67,14 +67,10 @@ class _Error(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *given: Any) -> Tensor:
-        *known, share = given
+    def forward(ctx: Any, share: float, x: Tensor, *known: Tensor) -> Tensor:
         error = x.new_empty(*x.shape[:-3], *x.shape[-2:])
-        slopes = []
-        for at in _pictures(x):
-            one, *others = (t[at] for t in (x, *known))
-            slopes.append(_error(one, *others, share, error[at]))
-        if ctx.needs_input_grad[0]:
+        slopes = [_error(share, x[at], Patches(*(t[at] for t in known)), error[at]) for at in _pictures(x)]
+        if ctx.needs_input_grad[1]:
             ctx.save_for_backward(x, known[0], *slopes)
             ctx.share = share
         return error
@@ -85,13 +81,13 @@ class _Error(torch.autograd.Function):
         result = torch.empty_like(x)
         for at, slope in zip(_pictures(x), slopes, strict=True):
             gradient = gradients[0][at].unsqueeze(-3)
-            scaled = gradient * (ctx.share / (-9 * x.shape[-3]))
-            mean, square, product = _box_sum_adjoint(slope * scaled).unbind(0)
-            torch.addcmul(mean, x[at], square, value=-1, out=result[at]).addcmul_(y[at], product)
+            slope = slope * (gradient * (-ctx.share / (9 * x.shape[-3])))
+            by_m, by_s, by_r = _box_sum_adjoint(slope).unbind(0)
+            torch.addcmul(by_m, x[at], by_s, value=-1, out=result[at]).addcmul_(y[at], by_r)
             if ctx.share < 1:
                 sign = (x[at] - y[at]).sgn_()
                 result[at].addcmul_(sign, gradient, value=(1 - ctx.share) / x.shape[-3])
-        return result, None, None, None, None, None
+        return None, result, None, None, None, None
 
 
 def _pictures(x: Tensor) -> Iterator[tuple[int, ...]]:
@@ -99,29 +95,27 @@ def _pictures(x: Tensor) -> Iterator[tuple[int, ...]]:
     return iter([()]) if x.device.type != "cpu" else product(*map(range, x.shape[:-3]))
 
 
-def _error(
-    x: Tensor, y: Tensor, mean_y: Tensor, b1_y: Tensor, squared_y: Tensor, share: float, error: Tensor
-) -> Tensor:
-    """Writes `error`; returns -dSSIM by m and r and dSSIM by s (over 2), stacked."""
+def _error(share: float, x: Tensor, known: Patches, error: Tensor) -> Tensor:
+    """Writes `error`; returns half of SSIM's slopes by m, -s and r."""
     three = x.new_empty(3, *x.shape)
-    torch.mul(x, 1 / 9, out=three[0])
-    torch.addcmul(squared_y / 9, x, three[0], out=three[1])
-    torch.addcmul(x.new_full((), (C1 + C2) / 9), y, three[0], value=2, out=three[2])
-    mean, square, product = _box_sum(three).unbind(0)
-    a1 = torch.addcmul(x.new_full((), C1), mean, mean_y, value=2)
-    b1 = torch.addcmul(b1_y, mean, mean)
-    a2, b2 = product.sub_(a1), square.sub_(b1)
+    by_m, by_s, by_r = three.unbind(0)  # until they are known, what is summed over boxes
+    torch.mul(x, 1 / 9, out=by_m)
+    torch.addcmul(known.squared / 9, x, by_m, out=by_s)
+    torch.addcmul(x.new_full((), (C1 + C2) / 9), known.image, by_m, value=2, out=by_r)
+    m, s, r = _box_sum(three).unbind(0)
+    a1 = torch.addcmul(x.new_full((), C1), m, known.mean, value=2)
+    b1 = torch.addcmul(known.mean_squared, m, m)
+    a2, b2 = r.sub_(a1), s.sub_(b1)
     inverse = (b1 * b2).reciprocal_()
-    by_mean, by_square, by_product = three.unbind(0)
-    torch.mul(a1, inverse, out=by_product)
-    ssim = a2 * by_product
-    torch.div(ssim, b2, out=by_square)
-    torch.sub(a2, a1, out=by_mean).mul_(inverse).mul_(mean_y)
-    by_mean.addcmul_(mean, torch.addcdiv(by_square, ssim, b1, value=-1))
+    torch.mul(a1, inverse, out=by_r)
+    ssim = a2 * by_r
+    torch.div(ssim, b2, out=by_s)
+    torch.sub(a2, a1, out=by_m).mul_(inverse).mul_(known.mean)
+    by_m.addcmul_(m, torch.addcdiv(by_s, ssim, b1, value=-1))
     torch.mean(ssim.clamp_(-1, 1), -3, out=error)
     error.mul_(-share / 2).add_(share / 2)
     if share < 1:
-        error.add_((x - y).abs_().mean(-3), alpha=1 - share)
+        error.add_((x - known.image).abs_().mean(-3), alpha=1 - share)
     return three
 
 

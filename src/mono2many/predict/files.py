@@ -87,7 +87,7 @@ def write_depth(
         write_depth_npy(written[-1], 1 / disparity)
     if "png16" in kinds:
         written.append(stem.with_name(f"{name}.png"))
-        write_depth_png16(written[-1], 1 / disparity, 256 if metric else None, predictor.card.scale)
+        write_depth_png16(written[-1], 1 / disparity, 256.0 if metric else None, predictor.card.scale)
     if "colour" in kinds:
         written.append(stem.with_name(f"{stem.name}_disparity.png"))
         write_image(written[-1], colour_disparity(disparity))

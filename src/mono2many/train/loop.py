@@ -93,6 +93,7 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
         combine=loss.combine,
         mask_unseen=loss.mask_unseen,
         smoothness=loss.smoothness,
+        disparity_floor=loss.disparity_floor,
         min_depth=architecture.min_depth,
         max_depth=architecture.max_depth,
     )

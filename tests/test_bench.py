@@ -1,0 +1,61 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from rich.console import Console
+
+from mono2many.bench import YardstickDepth, YardstickPose, bench
+from mono2many.commands import BenchConfig
+from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.train.setup import cpu_has_bf16
+
+
+def count(*models: torch.nn.Module) -> int:
+    return sum(p.numel() for model in models for p in model.parameters())
+
+
+def test_every_row_has_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    threads = torch.get_num_threads()
+    config = BenchConfig(64, 96, batch_size=1, steps=1, device="cpu", json=str(tmp_path / "bench.json"))
+    rows = bench(config, Console(width=80))
+    assert torch.get_num_threads() == threads
+    stored = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["name"] for row in stored["rows"]] == [row.name for row in rows]
+    by_name = {row["name"]: row for row in stored["rows"]}
+    assert set(by_name) == {
+        *("yardstick", "networks fp32", "step fp32", "inference fp32"),
+        *(("networks bf16", "step bf16", "inference bf16") if cpu_has_bf16() else ()),
+        *("load by Pillow", "load from cache", "load from JPEG", "decode film, frames"),
+    }
+    assert all(row["milliseconds"] > 0 and row["per_s"] > 0 for row in stored["rows"])
+    assert by_name["yardstick"]["ratio"] == by_name["load by Pillow"]["ratio"] == 1
+    assert stored["facts"]["size"] == "96x64, batch 1, 1 repetitions"
+    said = capsys.readouterr().out
+    assert all(name in said for name in by_name)
+    assert cpu_has_bf16() or "no bf16 here" in said
+    assert "peak memory" in said
+
+
+def test_the_yardstick_is_two_resnet18_without_classifiers_and_the_papers_heads() -> None:
+    resnet = count(torchvision.models.resnet18()) - (512 * 1000 + 1000)
+    widths, skips = (256, 128, 64, 32, 16), (256, 128, 64, 64, 0)
+    conv = lambda a, b, k=3: a * b * k * k + b  # noqa: E731
+    before = (512, 256, 128, 64, 32)
+    decoder = sum(conv(a, w) + conv(w + s, w) for a, w, s in zip(before, widths, skips, strict=True))
+    heads = sum(conv(w, 1) for w in widths[1:])
+    assert count(YardstickDepth()) == resnet + decoder + heads
+    six_channels = 64 * 3 * 7 * 7  # more weights in the first convolution
+    pose = conv(512, 256, 1) + 2 * conv(256, 256) + conv(256, 12, 1)
+    assert count(YardstickPose()) == resnet + six_channels + pose
+
+
+def test_ours_has_as_many_weights_as_the_yardstick() -> None:
+    assert count(MonoDepth(MonoArchitecture())) == count(YardstickDepth(), YardstickPose())
+
+
+def test_the_yardsticks_maps_are_at_strides_1_2_4_8_and_its_poses_12_numbers() -> None:
+    maps = YardstickDepth()(torch.rand(1, 3, 64, 96))
+    assert [tuple(m.shape) for m in maps] == [(1, 1, 64 >> s, 96 >> s) for s in range(4)]
+    assert YardstickPose()(torch.rand(2, 6, 64, 96)).shape == (2, 12)
