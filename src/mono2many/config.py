@@ -180,8 +180,8 @@ class LossConfig:
     smoothness: float = 1e-3
     """Weight of the edge-aware smoothness."""
     disparity_floor: float = 0.0
-    """Mean sigmoid below which it is pulled back, so that depth does not run away to infinity before motion is
-    found; 0: never, as in the papers."""
+    """Mean sigmoid below which it is pulled back, so that depth does not run away to infinity before motion
+    is found; 0: never, as in the papers."""
     pyramid: Literal["mean", "lanczos"] = "mean"
     """How pictures are halved: mean of 2x2, or Lanczos as in the reference."""
     camera_scaling: Literal["half-pixel", "plain"] = "half-pixel"
@@ -191,7 +191,7 @@ class LossConfig:
         if not 0 <= self.automask_from <= 1:
             raise InputError(f"--automask-from is a share between 0 and 1, got {self.automask_from}")
         if not 0 <= self.disparity_floor < 0.5:
-            raise InputError(f"--disparity-floor is a mean sigmoid below 0.5, got {self.disparity_floor}; try 0.1")
+            raise InputError(f"--disparity-floor must be 0 to 0.5, got {self.disparity_floor}; try 0.1")
         if self.smoothness < 0:
             raise InputError(f"--smoothness must not be negative, got {self.smoothness}")
 

@@ -1,5 +1,6 @@
 """MonoDepth's objective, first on pictures whose loss can be told beforehand, then against the reference."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -169,3 +170,15 @@ def test_each_variant_agrees_with_the_reference_program(
 ) -> None:
     ours = reference(parity, terms)["mono_loss"]
     torch.testing.assert_close(ours, parity[f"mono_loss_{name}"], rtol=1e-5, atol=0)
+
+
+def test_the_floor_costs_nothing_above_it_and_pulls_back_what_is_almost_gone() -> None:
+    from mono2many.losses.objective import below_floor
+
+    assert float(below_floor(torch.full((1, 2, 2), 0.2), 0.1)) == 0
+    assert float(below_floor(torch.full((1, 2, 2), 0.1 / math.e), 0.1)) == pytest.approx(0.05)  # ln e = 1
+    logits = torch.full((1, 2, 2), -20.0, requires_grad=True)
+    below_floor(logits.sigmoid(), 0.1).backward()
+    assert logits.grad is not None
+    # d/dx 0.05 ln(0.1 / s)^2 = -0.1 ln(0.1 / s) (1 - s), shared by four pixels
+    assert logits.grad.sum() == pytest.approx(-0.1 * (math.log(0.1) + 20), rel=1e-3)
