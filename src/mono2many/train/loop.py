@@ -137,7 +137,7 @@ def _run(
             vals_now, saves_now = done % val_every == 0 or last, done % save_every == 0 or last or unsaved
             rate = learning_rate(step, steps, optim.learning_rate, optim.schedule, optim.warm_up)
             for group in state.optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group.get("speed", 1.0)
             torch.manual_seed(step_seed(run.seed, step, fabric.global_rank))
             batch = to_batch(clips, offsets, device, augmentation, run.seed, step)
             batch = with_learnt_cameras(batch, cameras)

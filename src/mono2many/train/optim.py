@@ -7,6 +7,10 @@ import torch
 from torch import nn
 
 
+CAMERA_SPEED = 10.0
+"""Learnt cameras move so much faster than weights: four numbers have to get from a guess to the truth."""
+
+
 def make_optimiser(
     model: nn.Module, kind: Literal["adam", "adamw"], learning_rate: float
 ) -> torch.optim.Optimizer:
@@ -17,7 +21,7 @@ def make_optimiser(
     make = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
     groups: list[dict[str, Any]] = [
         {"params": weights},
-        *([{"params": cameras, "weight_decay": 0.0}] if cameras else []),
+        *([{"params": cameras, "weight_decay": 0.0, "speed": CAMERA_SPEED}] if cameras else []),
     ]
     return make(groups, lr=learning_rate, fused=True)
 
