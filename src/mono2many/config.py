@@ -214,6 +214,9 @@ class OptimConfig:
     """Length of the training in passes over all samples."""
     steps: int | None = None
     """Length of the training in steps; wins over --epochs."""
+    camera_from: float = 0.4
+    """Share of the training after which `--camera learn` moves the camera: before depth and motion are found,
+    their noise pulls it away."""
     mirror: bool = True
     """Mirror half of the samples."""
     jitter: bool = True
@@ -228,6 +231,8 @@ class OptimConfig:
             at_least("--steps", self.steps, 1)
         if not self.learning_rate > 0:
             raise InputError(f"--learning-rate must be positive, got {self.learning_rate}")
+        if not 0 <= self.camera_from < 1:
+            raise InputError(f"--camera-from is a share of the training, 0 to 1, got {self.camera_from}")
         if not 0 <= self.warm_up < 1:
             raise InputError(f"--warm-up is a share of the training, 0 to 1, got {self.warm_up}")
 

@@ -15,8 +15,18 @@ from mono2many.cli import main
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.errors import InputError
 from mono2many.evaluate.depth import METRIC, MODEL, compare, evaluate_each
-from mono2many.evaluate.scale import from_heights, from_path, ground_height, store
+from mono2many.evaluate.motion import refine_motion
+from mono2many.evaluate.scale import (
+    Look,
+    from_heights,
+    from_path,
+    ground_height,
+    heights,
+    lower_middle,
+    store,
+)
 from mono2many.geometry.camera import intrinsics_matrix
+from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.geometry.warp import pixel_rays
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import PROTOCOLS
@@ -28,31 +38,67 @@ LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")
 K = intrinsics_matrix(186.0, 186.0, 159.5, 47.5)
 
 
-def road_below(height: float, pitch: float = 0.0, roll: float = 0.0) -> Tensor:
-    """Disparity of a plane `height` below a camera that looks `pitch` down and leans by `roll` (radians)."""
-    normal = torch.tensor([np.sin(roll), np.cos(roll) * np.cos(pitch), np.cos(roll) * np.sin(pitch)])
+def road_below(height: float, tilt: float = 0.0) -> Tensor:
+    """Depth of a plane `height` below a camera, going down by `tilt` metres per metre ahead."""
     rays = pixel_rays(K[None], 96, 320)[0]
-    return (normal.float() @ rays / height).clamp(min=0.01).unflatten(0, (96, 320))
+    disparity = (rays[1] - tilt * rays[2]) / (height * np.hypot(1, tilt))
+    return 1 / disparity.clamp(min=0.01).unflatten(0, (96, 320))
 
 
-@pytest.mark.parametrize(("pitch", "roll"), [(0.0, 0.0), (0.1, 0.0), (-0.05, 0.05)])
-def test_the_height_above_a_plane_is_found_however_the_camera_tilts(pitch: float, roll: float) -> None:
-    assert ground_height(road_below(1.6, pitch, roll), K) == pytest.approx(1.6, rel=1e-3)
+def height_of(depth: Tensor, tilt: float = 0.0) -> float | None:
+    return ground_height(lower_middle(depth[None], K[None])[0], tilt)
+
+
+@pytest.mark.parametrize("tilt", [0.0, 0.1, -0.05])
+def test_the_height_above_a_plane_is_found_however_the_camera_looks_at_it(tilt: float) -> None:
+    assert height_of(road_below(1.6, tilt), tilt) == pytest.approx(1.6, rel=1e-3)
 
 
 def test_noise_a_car_ahead_and_a_house_beside_do_not_move_the_ground() -> None:
-    disparity = road_below(1.6)
-    disparity[40:80, 130:170] = 1 / 10  # the back of a car, ten metres away
-    disparity[:, 210:] = disparity[:, 210:].clamp(min=1 / 8)  # a wall
-    noisy = disparity * (1 + 0.02 * torch.randn(96, 320))
-    found = ground_height(noisy, K)
+    depth = road_below(1.6)
+    depth[40:80, 130:170] = 10  # the back of a car
+    depth[:, 200:] = depth[:, 200:].clamp(max=6)  # a wall
+    noisy = depth * (1 + 0.02 * torch.randn(96, 320))
+    found = height_of(noisy)
     assert found == pytest.approx(1.6, rel=5e-3)
-    assert ground_height(noisy, K) == found
+    assert height_of(noisy) == found
 
 
 def test_a_wall_is_no_ground() -> None:
-    assert ground_height(torch.full((96, 320), 0.2), K) is None
-    assert ground_height(torch.rand(96, 320) + 0.01, K) is None
+    assert height_of(torch.full((96, 320), 5.0)) is None
+    assert height_of(10 ** (2 * torch.rand(96, 320))) is None
+
+
+def test_the_road_is_as_steep_as_the_cameras_way() -> None:
+    ground = lower_middle(road_below(1.6, 0.1)[None], K[None])[0]
+    down = [Look(0, i, torch.tensor([0.3, 0.1, 1.0]), ground) for i in range(3)]
+    standing = Look(0, 3, torch.tensor([0.0, 0.02, -0.02]), ground)
+    assert heights([*down, standing]) == pytest.approx([1.6] * 4, rel=1e-3)
+    never_moved = Look(1, 0, torch.tensor([0.0, 0.02, 0.01]), ground)
+    assert heights([*down, never_moved])[-1] is None
+
+
+def test_a_step_guessed_wrong_is_measured_on_the_pictures() -> None:
+    reader = SyntheticReader(StreetSettings(scenes=1, frames=2, height=96, width=320, moving=False), "test")
+    one, two = reader.frame(0, 0), reader.frame(0, 1)
+    assert one.depth is not None
+    assert one.world_from_camera is not None
+    assert two.world_from_camera is not None
+    true = invert(two.world_from_camera) @ one.world_from_camera
+    guess = transform_from_pose(torch.tensor([0.004, -0.006, 0.002]), torch.tensor([0.0, 0.05, 0.0])) @ true
+    guess[:3, 3] *= 0.7
+    first, second = (f.image[None] / 255 for f in (one, two))
+    depth, k = one.depth.nan_to_num(200.0)[None], one.intrinsics[None]
+    found = refine_motion(first, second, depth, guess[None], k, k)[0]
+    assert float(found[:3, 3].norm()) == pytest.approx(float(true[:3, 3].norm()), rel=0.01)
+    torch.testing.assert_close(found, true, rtol=0, atol=0.01)
+
+
+def test_where_nothing_can_be_measured_the_guess_stays() -> None:
+    grey, guess = torch.full((1, 3, 32, 64), 0.5), torch.eye(4)[None].clone()
+    guess[0, 2, 3] = -0.5
+    k = intrinsics_matrix(40.0, 40.0, 31.5, 15.5)[None]
+    assert torch.equal(refine_motion(grey, grey, torch.ones(1, 32, 64), guess, k, k), guess)
 
 
 def test_the_factor_is_the_middle_one_of_the_images_that_show_ground() -> None:

@@ -1,3 +1,6 @@
+import math
+
+import pytest
 import torch
 
 from mono2many.geometry.camera import intrinsics_matrix, mirror_intrinsics
@@ -45,3 +48,17 @@ def test_each_sample_gets_its_own_camera_mirrored_where_the_picture_is() -> None
     assert learnt.raw.grad is not None
     assert learnt.raw.grad[0, 0] > 0
     assert learnt.raw.grad[1].abs().max() == 0
+
+
+def test_square_pixels_and_a_centred_axis_are_the_most_likely() -> None:
+    learnt = LearntCameras(1)
+    learnt.start_from(FIRST[None], 64, 64)
+    assert float(learnt.unlikely()) < 1e-12
+    shares = torch.tensor([[2 * 50 / 64, 2 * 60 / 64, 32 / 64, 20.5 / 64]])
+    with torch.no_grad():
+        learnt.raw.copy_(shares.expm1().log())  # another field of view: as likely
+        assert float(learnt.unlikely()) < 1e-10
+        shares[0, 0] *= math.e  # ln e = 1
+        shares[0, 2] += 0.1
+        learnt.raw.copy_(shares.expm1().log())
+    assert float(learnt.unlikely()) == pytest.approx(1.01, rel=1e-4)

@@ -105,7 +105,7 @@ def _against_depth(
         if METRIC in evaluations
         else card.scale
     )
-    console.print(f"depth is {unit}", highlight=False)
+    console.print(f"depth is {unit}", highlight=False, soft_wrap=True)
     if config.report is not None:
         facts = {
             "Data": f"embedded street, {len(reader.clips)} unseen scenes",

@@ -1,7 +1,10 @@
 """The command `scale`: how many metres a model's unit is, found from what is known about the footage.
 
-camera-height   the road below the camera: its plane in the predicted depth, against the true height
-speed           the length of the path: the sum of predicted steps, against the true one
+camera-height   the road below the camera: its distance in the predicted depth, against the true height
+speed           the length of the path: the sum of the steps in the depth's unit, against the true one
+
+One picture does not show how high its camera stood: a network answers for the mean height of its training.
+So a height is that of the training footage, and another car's footage wants its speed.
 """
 
 import json
@@ -21,25 +24,25 @@ from torch import Tensor
 from mono2many.commands import ScaleConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
-from mono2many.evaluate.depth import all_frames
+from mono2many.evaluate.motion import refine_motion
 from mono2many.evaluate.photometric import predict_batches
 from mono2many.evaluate.run import open_as_trained
-from mono2many.geometry.warp import pixel_rays
+from mono2many.geometry.pose import invert
+from mono2many.geometry.warp import backproject
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import median
 from mono2many.models.checkpoint import ModelCard, write_atomically
 from mono2many.predict.predictor import Predictor, load
-from mono2many.types import InputError, Reader
+from mono2many.types import Clip, InputError, Reader
 
 WAYS = "camera-height METRES, speed FILE.csv, or factor X"
 BATCH = 4
 TOP, SIDE = 0.62, 0.3
 """The road is looked for below this share of the height, and this far from either side."""
-STEEPEST = math.cos(math.radians(20))
-"""Least cosine between the ground's normal and the camera's y axis."""
-NEAR_PLANE, FEWEST = 0.15, 0.4
-"""A pixel agrees with a plane if their depths differ by this share; so many must, or no ground was seen."""
-TRIES, PIXELS = 300, 8000
+THICKNESS, FEWEST = 0.2, 0.4
+"""Points this share above or below the plane are of it; so many of all must be, or no ground was seen."""
+PIXELS = 4000
+"""About so many of a picture are looked at."""
 SEGMENT = 10
 """Pairs of frames that make one single estimate from speed."""
 SLOW = 0.25
@@ -67,14 +70,15 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
         estimate = Estimate(_positive("factor", values), None, "as given")
     else:
         synthetic = config.data.datatype == "synthetic"
-        scenes = math.ceil(config.frames / config.data.scene_frames)
+        if way == "speed" and synthetic:
+            raise InputError("--scale-from speed wants footage: --datatype video --data FILM --camera FILE")
+        scenes = math.ceil(config.frames / (config.data.scene_frames - 2))
         reader = open_as_trained(config, predictor.card, scenes, "val" if synthetic else "train")
+        looks = look(config, predictor, reader, console)
         if way == "camera-height":
-            estimate = from_heights(
-                _positive(way, values), heights(predictor, reader, config.frames, console)
-            )
+            estimate = from_heights(_positive(way, values), heights(looks))
         else:
-            estimate = from_path(*path_steps(config, predictor, reader, values, console))
+            estimate = from_path(*path_steps(looks, config, reader.clips, values))
     card = replace(
         predictor.card,
         scale="metres",
@@ -133,22 +137,87 @@ def _positive(way: str, values: Sequence[str]) -> float:
     return value
 
 
+@dataclass(frozen=True)
+class Look:
+    """A step of the camera, and the ground before it, in the network's own unit."""
+
+    clip: int
+    index: int
+    """Of the frame in its clip."""
+    forward: Float[Tensor, "3"]
+    """Where the camera goes until the later neighbour, in its own axes."""
+    ground: Float[Tensor, "2 N"]
+    """y (down) and z (ahead) of the points in the lower middle of the picture, where a road would be."""
+
+
 @torch.inference_mode()
-def heights(predictor: Predictor, reader: Reader, most: int, console: Console) -> list[float | None]:
-    """The camera's height above the road in each of up to `most` images, in the network's own unit."""
-    places = all_frames(reader)
-    found: list[float | None] = []
-    order = spread_out(len(places), most, BATCH)
-    for group in track(
-        order, "ground planes", console=console, transient=True, disable=not console.is_terminal
-    ):
-        frames = [reader.frame(*places[i]) for i in group]
-        images = torch.stack([frame.image for frame in frames]).to(predictor.device).float() / 255
-        disparity = predictor.model.depth(images.contiguous(memory_format=torch.channels_last))
-        found += [
-            ground_height(d, f.intrinsics) for d, f in zip(disparity.float().cpu(), frames, strict=True)
-        ]
+def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Console) -> list[Look]:
+    """Up to `config.frames` evenly spread frames that have both neighbours."""
+    dataset, step = ClipDataset(reader, config.data.offsets), config.data.frame_step
+    clips = reader.clips
+    inner = [n for n, (c, i) in enumerate(dataset.places) if step <= i < clips[c].frames - step]
+    if not inner:
+        raise InputError(
+            f"--frame-step {step}: no frame of {clips[0].name} has both neighbours; give longer footage"
+        )
+    order = [[inner[i] for i in group] for group in spread_out(len(inner), config.frames, BATCH)]
+    shown = track(
+        batches(dataset, order, 0, pin=False),
+        "motion and ground",
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    inputs = (to_batch(clips, config.data.offsets, predictor.device) for clips in shown)
+    found = []
+    for p in predict_batches(predictor.model, predictor.card.architecture, inputs):
+        b, depth = p.batch, p.depth.float()
+        cameras = (b.intrinsics, b.source_intrinsics[:, 1])
+        moved = refine_motion(b.target, b.sources[:, 1], depth, p.source_from_target[:, 1].float(), *cameras)
+        forward = invert(moved)[:, :3, 3].cpu()
+        ground = lower_middle(depth, b.intrinsics).cpu()
+        places = [dataset.places[i] for i in b.index.tolist()]
+        found += [Look(c, i, f, g) for (c, i), f, g in zip(places, forward, ground, strict=True)]
     return found
+
+
+def lower_middle(depth: Float[Tensor, "B H W"], intrinsics: Float[Tensor, "B 3 3"]) -> Float[Tensor, "B 2 N"]:
+    """y and z of the points where the road is looked for."""
+    height, width = depth.shape[-2:]
+    points = backproject(depth, intrinsics)[:, 1:].unflatten(2, (height, width))
+    side = int(SIDE * width)
+    points = points[:, :, int(TOP * height) :, side : width - side].flatten(2)
+    return points[:, :, :: 1 + points.shape[2] // PIXELS]
+
+
+def heights(looks: Sequence[Look]) -> list[float | None]:
+    """The camera's height above the road in each frame; None where no road is seen.
+
+    The road is parallel to the way the camera goes. Its tilt could be read off the predicted depth too, but
+    there an error of a few percent between near and far road tilts the plane and doubles in the height.
+    """
+    mean = torch.stack([x.forward for x in looks]).norm(dim=1).mean()
+    tilts: dict[int, list[float]] = {}
+    for x in looks:
+        if x.forward.norm() > SLOW * mean and x.forward[2] > 0:
+            tilts.setdefault(x.clip, []).append(float(x.forward[1] / x.forward[2]))
+    middle = {clip: median(torch.tensor(values)) for clip, values in tilts.items()}
+    return [ground_height(x.ground, middle[x.clip]) if x.clip in middle else None for x in looks]
+
+
+def ground_height(ground: Float[Tensor, "2 N"], tilt: float) -> float | None:
+    """Distance of the camera from the plane that most points lie on; None if they lie on no such plane.
+
+    tilt: metres that the plane goes down (along the camera's y) per metre ahead (along z).
+    """
+    below = (ground[0] - tilt * ground[1]) / math.hypot(1, tilt)
+    height = below.quantile(0.6)  # all that stands on a road is above it
+    for _ in range(10):
+        near = (below - height).abs() < THICKNESS * height
+        if near.sum() < FEWEST * below.numel():
+            return None
+        height = below[near].median()
+    return float(height)
 
 
 def from_heights(metres: float, found: Sequence[float | None]) -> Estimate:
@@ -164,81 +233,24 @@ def from_heights(metres: float, found: Sequence[float | None]) -> Estimate:
     return Estimate(factor, float(single.std(correction=0)) / factor, seen)
 
 
-def ground_height(disparity: Float[Tensor, "H W"], intrinsics: Float[Tensor, "3 3"]) -> float | None:
-    """Distance of the camera from the plane it stands on, in 1 / the disparity's unit; None if none is seen.
-
-    On a plane n . X = h disparity is linear in the pixel's ray, disparity = (n / h) . ray: a linear fit whose
-    errors are those of the network, which are much the same near and far in disparity, not in depth. The best
-    of many planes through three pixels, then least squares without what stands on the road.
-    """
-    height, width = disparity.shape
-    rows, columns = slice(int(TOP * height), height), slice(int(SIDE * width), width - int(SIDE * width))
-    rays = pixel_rays(intrinsics[None].double(), height, width)[0].unflatten(1, (height, width))
-    every = 1 + rays[0, rows, columns].numel() // PIXELS
-    rays = rays[:, rows, columns].flatten(1).T[::every]
-    seen = disparity[rows, columns].flatten().double()[::every]
-    generator = torch.Generator().manual_seed(0)
-    triples = torch.randint(len(seen), (TRIES, 3), generator=generator)
-    planes, _ = torch.linalg.solve_ex(rays[triples], seen[triples])
-    upright = planes[:, 1] / planes.norm(dim=1) > STEEPEST  # three pixels on one line give no number
-    planes = planes[upright]
-    if len(planes) == 0:
-        return None
-
-    def agree(plane: Tensor) -> Tensor:
-        expected = plane @ rays.T
-        return (expected - seen).abs() < NEAR_PLANE * expected
-
-    best = planes[agree(planes).sum(1).argmax()]
-    for _ in range(10):
-        near, error = agree(best), best @ rays.T - seen
-        noise = 1.5 * error[near].abs().median() + 1e-9 * seen.mean()
-        weight = (near / (1 + (error / noise).square()))[:, None]
-        best, _ = torch.linalg.solve_ex(rays.T @ (weight * rays), (rays * weight).T @ seen)
-    is_ground = best[1] > STEEPEST * best.norm() and agree(best).sum() > FEWEST * len(seen)
-    return float(1 / best.norm()) if is_ground else None
-
-
-@torch.inference_mode()
 def path_steps(
-    config: ScaleConfig, predictor: Predictor, reader: Reader, names: Sequence[str], console: Console
+    looks: Sequence[Look], config: ScaleConfig, clips: Sequence[Clip], names: Sequence[str]
 ) -> tuple[Float[ndarray, "N"], Float[ndarray, "N"]]:
-    """(predicted, true) lengths of the steps between frames of up to `config.frames` pairs, in order."""
-    if config.data.datatype == "synthetic":
-        raise InputError("--scale-from speed: wants footage (--datatype video --data FILM --camera FILE)")
+    """(predicted, true) lengths of the steps that the files `names` cover, in order."""
     films, step = len(config.data.data), config.data.frame_step
-    if len(names) not in (1, len(reader.clips)) or (len(names) == 1 < films):
+    if len(names) not in (1, len(clips)) or len(names) == 1 < films:
         raise InputError(
-            f"--scale-from speed: {len(names)} files for {films} films with {len(reader.clips)} clips; give "
-            "one for a single film, else one for each clip, in order"
+            f"--scale-from speed: {len(names)} files for {films} films with {len(clips)} clips; give one for "
+            "a single film, else one for each clip, in order"
         )
-    files = list(names) * (len(reader.clips) if len(names) == 1 else 1)
-    along = [metres_along(read_speed(n), n, clip) for n, clip in zip(files, reader.clips, strict=True)]
-    dataset = ClipDataset(reader, config.data.offsets)
-    inner = [
-        number
-        for number, (clip, at) in enumerate(dataset.places)
-        if at >= step and np.isfinite(along[clip][at : at + step + 1 : step]).sum() == 2
-    ]
-    if not inner:
-        raise InputError(f"{names[0]}: covers no two neighbouring frames of {reader.clips[0].name}")
-    order = [[inner[i] for i in group] for group in spread_out(len(inner), config.frames, BATCH)]
-    shown = track(
-        batches(dataset, order, 0, pin=False),
-        "steps",
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    inputs = (to_batch(clips, config.data.offsets, predictor.device) for clips in shown)
-    predictions = predict_batches(predictor.model, predictor.card.architecture, inputs)
-    predicted = torch.cat([p.source_from_target[:, 1, :3, 3].norm(dim=1).cpu() for p in predictions])
-    true = [
-        along[clip][at + step] - along[clip][at]
-        for group in order
-        for clip, at in map(dataset.places.__getitem__, group)
-    ]
-    return predicted.double().numpy(), np.array(true)
+    files = list(names) * (len(clips) if len(names) == 1 else 1)
+    along = [metres_along(read_speed(n), n, clip) for n, clip in zip(files, clips, strict=True)]
+    true = np.array([along[x.clip][x.index + step] - along[x.clip][x.index] for x in looks])
+    predicted = np.array([float(x.forward.norm()) for x in looks])
+    known = np.isfinite(true)
+    if not known.any():
+        raise InputError(f"{names[0]}: covers no two neighbouring frames of {clips[0].name}")
+    return predicted[known], true[known]
 
 
 def from_path(predicted: Float[ndarray, "N"], true: Float[ndarray, "N"]) -> Estimate:

@@ -15,9 +15,12 @@ class LearntCameras(nn.Module):
     """N pinhole cameras without distortion: for each one vector, softplus of which is fx / W, fy / H,
     (cx + 0.5) / W, (cy + 0.5) / H. Resizing a picture changes none of these."""
 
+    start: Tensor
+
     def __init__(self, count: int) -> None:
         super().__init__()
         self.raw = nn.Parameter(torch.zeros(count, 4))
+        self.register_buffer("start", torch.zeros(count, 4))
 
     def start_from(self, intrinsics: Float[Tensor, "N 3 3"], height: int, width: int) -> None:
         """Set the cameras to these, in pixels of height x width."""
@@ -33,6 +36,16 @@ class LearntCameras(nn.Module):
         )
         with torch.no_grad():
             self.raw.copy_(shares.expm1().log())
+            self.start.copy_(shares)
+
+    def unlikely(self) -> Float[Tensor, ""]:
+        """(ln fx / fy)^2 of the films' own pixels, plus squared shifts of the principal point (shares of the
+        picture): pixels are square and lenses centred in nearly all cameras, and forward motion shows
+        neither."""
+        shares = F.softplus(self.raw.float())
+        stretch = (shares[:, :2] / self.start[:, :2]).log()
+        shift = shares[:, 2:] - self.start[:, 2:]
+        return ((stretch[:, 0] - stretch[:, 1]).square() + shift.square().sum(1)).mean()
 
     def forward(self, camera: Int64[Tensor, "B"], height: int, width: int) -> Float[Tensor, "B 3 3"]:
         """K of each sample's camera in pixels of height x width; float32, with gradient."""

@@ -137,15 +137,15 @@ def _run(
             vals_now, saves_now = done % val_every == 0 or last, done % save_every == 0 or last or unsaved
             rate = learning_rate(step, steps, optim.learning_rate, optim.schedule, optim.warm_up)
             for group in state.optimiser.param_groups:
-                group["lr"] = rate * group.get("speed", 1.0)
+                held = "speed" in group and progress < optim.camera_from
+                group["lr"] = 0.0 if held else rate * group.get("speed", 1.0)
             torch.manual_seed(step_seed(run.seed, step, fabric.global_rank))
             batch = to_batch(clips, offsets, device, augmentation, run.seed, step)
             batch = with_learnt_cameras(batch, cameras)
             plan = plan_at(config, state.card.architecture, progress)
             guard.before_step()
-            loss, report = _step(
-                config, state.model, with_learnt_cameras(batch, cameras), plan, step, pictures
-            )
+            loss, report = _step(config, state.model, batch, plan, step, pictures)
+            loss = loss if cameras is None else loss + cameras.unlikely()
             state.optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
             guard.apply(state.optimiser, [loss, *report.scalars.values()])

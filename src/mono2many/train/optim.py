@@ -6,8 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-
-CAMERA_SPEED = 10.0
+CAMERA_SPEED = 30.0
 """Learnt cameras move so much faster than weights: four numbers have to get from a guess to the truth."""
 
 
