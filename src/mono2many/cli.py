@@ -99,14 +99,16 @@ def _evaluate(arguments: list[str]) -> None:
 
 
 def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
-    """The data, hold-out and frame step of the run that made the model, where no other data is named."""
+    """The data and hold-out of the run that made the model, where no other data is named; its frame step."""
     folder = _value(arguments, "--model")
-    named = any(_value(arguments, flag) for flag in ("--data", "--datatype"))
-    if folder is None or named or not (Path(folder) / "run.json").exists():
+    if folder is None or not (Path(folder) / "run.json").exists():
         return None
-    data = from_json(Path(folder) / "run.json").data
-    shared = {f.name: getattr(data, f.name) for f in fields(SourceConfig)}
-    return kind(model=folder, data=SourceConfig(**shared))  # type: ignore[call-arg]
+    trained = from_json(Path(folder) / "run.json").data
+    if any(_value(arguments, flag) for flag in ("--data", "--datatype")):
+        data = SourceConfig(frame_step=trained.frame_step)
+    else:
+        data = SourceConfig(**{f.name: getattr(trained, f.name) for f in fields(SourceConfig)})
+    return kind(model=folder, data=data)  # type: ignore[call-arg]
 
 
 def _with_learnt_cameras(folder: str, data: SourceConfig) -> SourceConfig:

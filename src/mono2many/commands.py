@@ -157,8 +157,8 @@ class ScaleConfig:
     model: str
     """Model folder."""
     scale_from: tuple[str, ...] = ()
-    """camera-height METRES: the ground plane below the camera. speed FILE.csv: the path's length. factor X:
-    known already."""
+    """camera-height METRES: the ground plane below the camera; only on footage like that which the model was
+    trained on. speed FILE.csv: the path's length. factor X: known already."""
     data: SourceConfig = field(default_factory=SourceConfig)
     frames: int = 200
     """Images, or pairs of neighbours, looked at, evenly spread."""

@@ -26,6 +26,9 @@ class Slopes:
 
     clips = (Clip("slope <b>", 3),)
 
+    def fingerprint(self) -> str:
+        return repr(self)
+
     def frame(self, clip: int, index: int) -> Frame:
         depth = torch.linspace(40, 5, 8)[:, None].expand(8, 16).contiguous()
         moving = torch.zeros(8, 16, dtype=torch.bool)

@@ -53,12 +53,12 @@ def test_each_sample_gets_its_own_camera_mirrored_where_the_picture_is() -> None
 def test_square_pixels_and_a_centred_axis_are_the_most_likely() -> None:
     learnt = LearntCameras(1)
     learnt.start_from(FIRST[None], 64, 64)
-    assert float(learnt.unlikely()) < 1e-12
+    assert learnt.unlikely().item() < 1e-12
     shares = torch.tensor([[2 * 50 / 64, 2 * 60 / 64, 32 / 64, 20.5 / 64]])
     with torch.no_grad():
         learnt.raw.copy_(shares.expm1().log())  # another field of view: as likely
-        assert float(learnt.unlikely()) < 1e-10
+        assert learnt.unlikely().item() < 1e-10
         shares[0, 0] *= math.e  # ln e = 1
         shares[0, 2] += 0.1
         learnt.raw.copy_(shares.expm1().log())
-    assert float(learnt.unlikely()) == pytest.approx(1.01, rel=1e-4)
+    assert learnt.unlikely().item() == pytest.approx(1.01, rel=1e-4)
