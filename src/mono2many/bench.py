@@ -66,14 +66,13 @@ class Row:
 def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
     """Time everything, print a table, and write it to `config.json` where that is given."""
     console = console or Console()
+    Path(config.json or ".").parent.mkdir(parents=True, exist_ok=True)  # before the long wait
     run = _training(config, "fp32")
     device = run[0].fabric.device
     cuda, facts = device.type == "cuda", _facts(config, device)
     console.print("\n".join(f"{fact}: {value}" for fact, value in facts.items()), highlight=False)
-    steps = _steps(config, run)
-    rows = _in_turn(steps, config.steps, config.batch_size, cuda)
+    rows = _in_turn(_steps(config, run), config.steps, config.batch_size, cuda)
     rows = [replace(row, ratio=rows[0].per_s / row.per_s) for row in rows]
-    del steps
     rows += _in_turn(_inference(config, run[0]), config.steps, 1, cuda)
     rows += [*(_best_batch(config, device) if cuda else []), *_loaders(config)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
@@ -88,7 +87,6 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
     console.print(f"peak memory: {facts['peak memory']}", highlight=False)
     if config.json is not None:
         text = json.dumps({"facts": facts, "rows": [asdict(row) for row in rows]}, indent=2) + "\n"
-        Path(config.json).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(Path(config.json), lambda path: path.write_text(text))
     return rows
 
@@ -216,8 +214,7 @@ def _inference(config: BenchConfig, state: RunState) -> Mapping[str, Step]:
 
 def _best_batch(config: BenchConfig, device: torch.device) -> list[Row]:
     """The whole step on a GPU at batch 12, 24, 48 ... until memory ends, as it is and compiled."""
-    rows: list[Row] = []
-    teraflop = GIGAFLOP_PER_SAMPLE / 1000 * config.height * config.width / (192 * 640)
+    rows, teraflop = list[Row](), GIGAFLOP_PER_SAMPLE / 1000 * config.height * config.width / (192 * 640)
     for compiled in (False, True):
         run, size = _training(config, _precisions(device)[-1], compiled), 12
         with suppress(torch.cuda.OutOfMemoryError):
@@ -226,7 +223,7 @@ def _best_batch(config: BenchConfig, device: torch.device) -> list[Row]:
                 name = f"step, batch {size}{', compiled' * compiled}"
                 step = _step(run, _batch(size, config, device))
                 (row,) = _in_turn({name: step}, config.steps, size, cuda=True)
-                rows.append(replace(row, note=f"{row.per_s * teraflop:.1f} TFLOP/s,"))
+                rows.append(replace(row, note=f"{row.per_s * teraflop:.1f} TFLOP/s"))
                 size *= 2
         torch.cuda.empty_cache()
     return rows
