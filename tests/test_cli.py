@@ -210,4 +210,4 @@ def test_a_model_is_evaluated_on_what_its_own_run_held_out(
     main(["evaluate", "--model", str(tmp_path)])
     main(["evaluate", "--model", str(tmp_path), "--datatype", "synthetic"])
     assert (seen[0].data.data, seen[0].data.hold_out, seen[0].data.frame_step) == (("film.mp4",), 0.25, 2)
-    assert (seen[1].data.datatype, seen[1].data.frame_step) == ("synthetic", 1)
+    assert (seen[1].data.datatype, seen[1].data.frame_step) == ("synthetic", 2)

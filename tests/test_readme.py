@@ -47,7 +47,7 @@ def test_the_commands_run_in_order_and_then_the_python(place: Path) -> None:
             [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-        assert done.stdout == "torch.Size([48, 80]) up to scale\n"
+        assert done.stdout == "torch.Size([48, 80]) metres\n"
 
 
 def test_make_knows_the_two_commands_of_a_fresh_machine() -> None:
@@ -74,9 +74,12 @@ def test_the_tree_names_what_is_there_and_nothing_else() -> None:
 def test_every_flag_that_the_readme_names_exists() -> None:
     helps = [
         subprocess.run(
-            [sys.executable, "-m", "mono2many", c, "--help"], capture_output=True, text=True, check=True
+            [sys.executable, "-m", "mono2many", *c.split(), "--help"],
+            capture_output=True,
+            text=True,
+            check=True,
         )
-        for c in ("train", "evaluate", "predict", "street")
+        for c in ("train", "evaluate", "predict", "scale", "prepare video", "check", "bench", "street")
     ]
     known = set(re.findall(r"--[a-z][a-z-]+", " ".join(done.stdout for done in helps)))
     assert set(re.findall(r"--[a-z][a-z-]+", README)) <= known | {"--help"}

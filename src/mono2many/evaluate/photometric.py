@@ -16,6 +16,7 @@ from mono2many.geometry.depth import depth_from_sigmoid
 from mono2many.losses.objective import MonoTerms, pyramid_level, synthesise
 from mono2many.losses.photometric import patches, photometric_error
 from mono2many.losses.reprojection import minimum_over_sources
+from mono2many.models.cameras import motion_in_pixels
 from mono2many.models.mono import MonoArchitecture, head_motion
 from mono2many.types import Batch
 
@@ -61,6 +62,7 @@ def predict_batches(
     """Run a model (in evaluation mode) over batches that are not augmented."""
     for batch in batches:
         sigmoids, motion, _ = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
+        motion = motion_in_pixels(model, motion, batch.intrinsics, batch.target.shape[-1])
         sigmoid = sigmoids[0].squeeze(1)
         depth = depth_from_sigmoid(sigmoid, architecture.min_depth, architecture.max_depth)
         yield Prediction(batch, depth, head_motion(architecture, motion, batch.source_offsets, sigmoid))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mono2many.geometry.camera import mirror_intrinsics
+from mono2many.models.pose import Motion
 from mono2many.types import Batch
 
 
@@ -53,6 +54,22 @@ class LearntCameras(nn.Module):
         zero, one = torch.zeros_like(fx), torch.ones_like(fx)
         rows = (fx * width, zero, cx * width - 0.5, zero, fy * height, cy * height - 0.5, zero, zero, one)
         return torch.stack(rows, 1).unflatten(1, (3, 3))
+
+
+def motion_in_pixels(
+    model: nn.Module, motion: Motion, intrinsics: Float[Tensor, "B 3 3"], width: int
+) -> Motion:
+    """What the pose network of a model with learnt cameras says, for a camera of this K: its sideways turns
+    and steps are as the camera that training began with would see them, so that another focal length moves
+    the picture's middle no differently. Else the noise of motion pulls every focal length down, and networks
+    have to follow each change. Other models: as it is."""
+    cameras = getattr(model, "cameras", None)
+    if cameras is None:
+        return motion
+    ratio = cameras.start[:, 0].mean() * width / intrinsics[:, 0, 0]
+    one = torch.ones_like(ratio)
+    sideways = torch.stack([ratio, ratio, one], 1).unsqueeze(1)
+    return motion[0] * sideways, motion[1] * sideways
 
 
 def with_learnt_cameras(batch: Batch, cameras: LearntCameras | None) -> Batch:

@@ -37,19 +37,19 @@ class Trackers:
 
 
 def claim_folder(folder: Path, resume: bool) -> Path | None:
-    """The last checkpoint of the run in `folder`; None for a run that begins."""
+    """The last checkpoint of the run in `folder`; None for a run that begins. Makes the folder."""
     found = sorted((folder / "checkpoints").glob("step-*.pt"))
     if not resume and found:
         raise InputError(
             f"{folder} holds a run already: add --resume to go on with it, or choose another --name"
         )
+    folder.mkdir(parents=True, exist_ok=True)
     return found[-1] if resume and found else None
 
 
 def begin_folder(folder: Path, config: TrainConfig, step: int) -> None:
-    """Make or tidy the folder (one process only) and write run.json: the settings (for --config) with what
+    """Tidy the folder (one process only) and write run.json: the settings (for --config) with what
     made them run. What the log says of steps after `step` is forgotten: they will be taken again."""
-    folder.mkdir(parents=True, exist_ok=True)
     for pattern in LEFTOVERS:
         for leftover in folder.glob(pattern):
             leftover.unlink()

@@ -20,6 +20,7 @@ from mono2many.losses.objective import (
     pyramid_level,
     resize_map,
 )
+from mono2many.models.cameras import motion_in_pixels
 from mono2many.models.mono import MonoArchitecture, head_motion
 from mono2many.types import Batch, Report
 
@@ -49,6 +50,7 @@ def mono_step(
     (seed, step) decide the tie noise together with each sample's index.
     """
     sigmoids, motion, masks = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
+    motion = motion_in_pixels(model, motion, batch.intrinsics, batch.target.shape[-1])
     top = max(max(scale, level) for scale, level in plan.heads) + 1
     targets = image_pyramid(batch.target, top, plan.pyramid)
     needed = sorted({level for _, level in plan.heads})
