@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from mono2many.geometry.camera import intrinsics_matrix, mirror_intrinsics
-from mono2many.models.cameras import LearntCameras, with_learnt_cameras
+from mono2many.models.cameras import LearntCameras, motion_in_pixels, with_learnt_cameras
 from mono2many.types import Batch
 
 FIRST = intrinsics_matrix(50.0, 60.0, 31.5, 20.0)
@@ -62,3 +63,15 @@ def test_square_pixels_and_a_centred_axis_are_the_most_likely() -> None:
         shares[0, 2] += 0.1
         learnt.raw.copy_(shares.expm1().log())
     assert learnt.unlikely().item() == pytest.approx(1.01, rel=1e-4)
+
+
+def test_a_longer_focal_length_turns_the_camera_less_so_that_the_picture_moves_as_far() -> None:
+    class Model(nn.Module):
+        cameras = cameras()  # the first starts at fx = 50, the second at 30: a mean of 40 pixels
+
+    motion = (torch.tensor([[[0.1, 0.2, 0.3]]]), torch.tensor([[[1.0, 2.0, 3.0]]]))
+    k = intrinsics_matrix(80.0, 80.0, 31.5, 31.5)[None]
+    angle, shift = motion_in_pixels(Model(), motion, k, 64)
+    torch.testing.assert_close(angle, torch.tensor([[[0.05, 0.1, 0.3]]]))  # 40 / 80 but for roll
+    torch.testing.assert_close(shift, torch.tensor([[[0.5, 1.0, 3.0]]]))  # but for the step ahead
+    assert motion_in_pixels(nn.Identity(), motion, k, 64) is motion
