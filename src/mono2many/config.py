@@ -214,7 +214,7 @@ class OptimConfig:
     """Length of the training in passes over all samples."""
     steps: int | None = None
     """Length of the training in steps; wins over --epochs."""
-    camera_from: float = 0.4
+    camera_from: float = 0.1
     """Share of the training after which `--camera learn` moves the camera: before depth and motion are found,
     their noise pulls it away."""
     mirror: bool = True
