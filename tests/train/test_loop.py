@@ -157,6 +157,7 @@ def test_a_collapse_is_named_on_the_terminal_and_in_the_log(tmp_path: Path) -> N
 def test_a_loss_that_is_not_finite_stops_the_run_with_a_remedy(tmp_path: Path) -> None:
     config = tiny(tmp_path, precision="fp32")
     wild = replace(config, optim=replace(config.optim, learning_rate=1e30, warm_up=0.0, optimiser="adam"))
+    wild = replace(wild, run=replace(wild.run, not_finite_limit=3))
     with pytest.raises(InputError, match=r"not finite at step \d.*--learning-rate"):
         train(wild, quiet())
 
@@ -176,6 +177,21 @@ def test_a_single_loss_that_is_not_finite_is_skipped_and_counted(
     folder = train(tiny(tmp_path), quiet())
     assert [e["skipped_steps"] for e in events(folder, "train")] == [0, 1, 1]
     assert all(v.isfinite().all() for v in load_file(folder / "model.safetensors").values())
+
+
+def test_fine_tuning_resumes_with_the_networks_of_its_folder(run: Path, tmp_path: Path) -> None:
+    base = TrainConfig()  # other networks than the folder's
+    config = replace(tiny(tmp_path, start_from=str(run), precision="fp32"), model=base.model)
+    whole = load_file(train(config, quiet()) / "model.safetensors")
+    (tmp_path / "tiny" / "checkpoints" / "step-00000006.pt").unlink()
+    again = train(replace(config, run=replace(config.run, resume=True, start_from="gone")), quiet())
+    assert all(torch.equal(v, load_file(again / "model.safetensors")[k]) for k, v in whole.items())
+
+
+def test_resume_without_a_checkpoint_begins_from_the_weights_that_it_names(tmp_path: Path) -> None:
+    config = tiny(tmp_path, start_from=str(tmp_path / "gone"), resume=True)
+    with pytest.raises(InputError, match="gone"):
+        train(config, quiet())
 
 
 def test_bad_steps_save_nothing_over_the_last_good_checkpoint(

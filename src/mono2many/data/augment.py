@@ -190,7 +190,8 @@ def change_brightness(rgb: Tensor, amount: Amount) -> Tensor:
 def change_contrast(rgb: Tensor, amount: Amount, mean: Amount | None = None) -> Tensor:
     """In place: away from the mean grey of each picture by the factor 1 + amount. mean: where it is known."""
     if mean is None:
-        mean = (rgb.mean((-2, -1)) @ rgb.new_tensor(GREY))[..., None, None, None]
+        red, green, blue = rgb.mean((-2, -1)).unbind(-1)
+        mean = (red * GREY[0] + green * GREY[1] + blue * GREY[2])[..., None, None, None]
     return rgb.mul_(1 + amount).sub_(mean * amount).clamp_(0, 1)
 
 
@@ -215,7 +216,8 @@ def change_hue(rgb: Tensor, amount: Amount) -> Tensor:
     torch.maximum(chroma, blue, out=chroma).sub_(low)
     hue = (green + blue).sub_(red).sub_(low).div_(chroma + 1e-20).add_(1)
     hue.copysign_(green - blue)
-    corners = rgb.new_tensor([0.0, 2.0, -2.0])[:, None, None] - 6 * amount
+    even = 2 * torch.arange(3, dtype=rgb.dtype, device=rgb.device)  # a list's copy would be waited for
+    corners = (even - 6 * (even > 3))[:, None, None] - 6 * amount  # red 0, green 2, blue -2
     share = (hue.unsqueeze(-3) - corners).abs_().sub_(3).abs_().clamp_(1, 2)
     return torch.addcmul((low - chroma).unsqueeze(-3), chroma.unsqueeze(-3), share, out=rgb)
 

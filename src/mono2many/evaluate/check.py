@@ -69,6 +69,9 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     cameras: dict[int, Tensor] = {}
     measures, sharp = _measured(reader, pairs, cameras, console)
     findings = [shape(clip, config) for clip in _one_per_camera(dataset.clips)]
+    for number, clip in enumerate(dataset.clips):
+        if clip.camera not in cameras:  # none of its frames was looked at
+            cameras[clip.camera] = reader.frame(number, 0).intrinsics
     for clip in _one_per_camera(dataset.clips):
         learn = data.learns_camera and data.datatype != "synthetic"
         findings.append(camera(cameras[clip.camera], clip, config, learn))

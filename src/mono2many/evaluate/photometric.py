@@ -5,7 +5,8 @@ that does not beat these has learnt nothing), and the views warped by one consta
 predicted motion (a model that does not beat this has learnt motion, not depth).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -57,11 +58,16 @@ class Prediction:
 
 @torch.no_grad()
 def predict_batches(
-    model: nn.Module, architecture: MonoArchitecture, batches: Iterable[Batch]
+    model: nn.Module,
+    architecture: MonoArchitecture,
+    batches: Iterable[Batch],
+    precision: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[Prediction]:
-    """Run a model (in evaluation mode) over batches that are not augmented."""
+    """Run a model (in evaluation mode) over batches that are not augmented. `precision` surrounds the
+    networks only: geometry in half precision would be pixels off."""
     for batch in batches:
-        sigmoids, motion, _ = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
+        with precision():
+            sigmoids, motion, _ = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
         motion = motion_in_pixels(model, motion, batch.intrinsics, batch.target.shape[-1])
         sigmoid = sigmoids[0].squeeze(1)
         depth = depth_from_sigmoid(sigmoid, architecture.min_depth, architecture.max_depth)

@@ -48,6 +48,8 @@ def metres_along(table: Mapping[str, ndarray], name: str | Path, clip: Clip) -> 
     times = None if clip.times is None else np.array(clip.times)
     if "time" in table and times is not None:
         key, at = "time", times
+    elif "#" in clip.name:  # a clip of a list: frames of the film are left out
+        raise InputError(f"{name}: frames of {clip.name} are found by their times; add a column time (s)")
     elif "frame" not in table:
         raise InputError(f"{name}: when the frames of {clip.name} were taken is unknown; add a column frame")
     elif times is not None and times[0] > 0:

@@ -75,9 +75,9 @@ def load_model(folder: str | Path) -> tuple[MonoDepth, ModelCard]:
     return model.eval(), card
 
 
-def load_weights(model: MonoDepth, folder: str | Path, optional: str = "\0") -> None:
-    """Fill `model` with a folder's weights, every key accounted for but those that begin with `optional`,
-    which are kept where the folder has none that fit."""
+def load_weights(model: MonoDepth, folder: str | Path, without: str = "\0") -> None:
+    """Fill `model` with a folder's weights, every key accounted for but those that begin with `without`,
+    which stay as they are."""
     path = Path(folder).expanduser() / "model.safetensors"
     try:
         weights = load_file(path)
@@ -90,11 +90,8 @@ def load_weights(model: MonoDepth, folder: str | Path, optional: str = "\0") -> 
             f"{path}: damaged or cut short ({error}); copy it again or use a checkpoint"
         ) from error
     wanted = model.state_dict()
-    for name in [k for k in {*wanted, *weights} if k.startswith(optional)]:
-        if name not in wanted:
-            del weights[name]
-        elif name not in weights or weights[name].shape != wanted[name].shape:
-            weights[name] = wanted[name]
+    weights = {k: v for k, v in weights.items() if not k.startswith(without)}
+    weights |= {k: v for k, v in wanted.items() if k.startswith(without)}
     missing, extra = wanted.keys() - weights.keys(), weights.keys() - wanted.keys()
     misfits = [k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape]
     if missing or extra or misfits:

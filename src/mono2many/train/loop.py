@@ -54,7 +54,7 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
         dataset = open_dataset(config, "train", console)
         val_dataset = open_dataset(config, "val", console)
     torch.manual_seed(config.run.seed)
-    state = build_run(config, fabric, folder, dataset)
+    state = build_run(config, fabric, folder, dataset, resumes=checkpoint is not None)
     trackers = Trackers() if checkpoint is None else restore_run(state, checkpoint)
     size, seed = config.optim.batch_size, config.run.seed
     steps = config.optim.steps or max(1, config.optim.epochs * (len(dataset) // size))
@@ -153,10 +153,11 @@ def _run(
             if logs_now or vals_now or saves_now or stopping or device.type == "cpu":
                 # the only waits for the device; while steps are skipped nothing is saved over the last good
                 bad = guard.in_a_row
-                if bad >= run.not_finite_limit or (bad and last):
+                if bad >= run.not_finite_limit:
                     raise InputError(not_finite(step, bad, guard.skipped, rate, state.folder))
                 unsaved = bool(bad) and (unsaved or saves_now)
-                vals_now, saves_now = vals_now and not bad, (saves_now or stopping) and not bad
+                vals_now = vals_now and (not bad or last)
+                saves_now = (saves_now and not bad) or last or stopping
             if pictures:
                 log.pictures(done, report)
             if logs_now:
@@ -180,8 +181,8 @@ def _run(
             best = trackers.best
             if vals_now and fabric.is_global_zero:
                 with clock.stopped():
-                    with fabric.autocast():
-                        result = validate(state.network, state.card.architecture, val_batches())
+                    architecture = state.card.architecture
+                    result = validate(state.network, architecture, val_batches(), fabric.autocast)
                     log.event("val", done, result.to_json())
                     log.say(f"step {done}: {result.describe()}")
                     best = min(best, result.error)

@@ -1,6 +1,7 @@
 """What a run needs before its first step: device, data, networks."""
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,7 +71,18 @@ def make_fabric(config: TrainConfig) -> Fabric:
             f"--batch-size {config.optim.batch_size} is shared by {world} processes: wanted a multiple of "
             f"{world}; try {near}"
         )
-    unused = config.loss.multi_scale == "coarse-to-fine" and config.model.scales > 1
+    launched = os.environ.get("WORLD_SIZE", str(world)) if "TORCHELASTIC_RUN_ID" in os.environ else str(world)
+    if launched != str(world):
+        raise InputError(
+            f"torchrun started {launched} processes, --devices {run.devices} and --nodes {run.nodes} mean "
+            f"{world}: give --devices (processes per machine) and --nodes as torchrun has them"
+        )
+    coarse = config.loss.multi_scale == "coarse-to-fine" and config.model.scales > 1
+    if coarse and config.data.learns_camera and world > 1:
+        raise InputError(
+            "--camera learn in several processes wants --scales 1 with --multi-scale coarse-to-fine"
+        )
+    unused = coarse or config.control == "supervised"
     fabric = Fabric(
         accelerator=device,
         devices=run.devices,
@@ -106,20 +118,24 @@ def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDat
     return ClipDataset(reader, config.data.offsets, config.control == "other-clips" and split == "train")
 
 
-def build_run(config: TrainConfig, fabric: Fabric, folder: Path, dataset: ClipDataset) -> RunState:
-    """Networks and optimiser as configured, on the device. Raises InputError for unusable weights."""
-    start = None if config.run.resume else config.run.start_from
-    architecture = as_configured(config) if start is None else read_card(start).architecture
+def build_run(
+    config: TrainConfig, fabric: Fabric, folder: Path, dataset: ClipDataset, resumes: bool = False
+) -> RunState:
+    """Networks and optimiser as configured, or as they are in `folder` where the run resumes, on the device.
+    Raises InputError for unusable weights."""
+    start = None if resumes else config.run.start_from
+    known = folder if resumes and (folder / "config.json").exists() else start
+    architecture = as_configured(config) if known is None else read_card(known).architecture
     sizes = dict(sorted((clip.camera, clip.size) for clip in dataset.reader.clips))
     own_size = (config.data.height, config.data.width)
     film_sizes = tuple(size or own_size for size in sizes.values()) if config.data.learns_camera else ()
     architecture = replace(architecture, cameras=len(film_sizes))
-    weights = "none" if config.run.resume or start else config.model.encoder_weights
+    weights = "none" if resumes or start is not None else config.model.encoder_weights
     network = MonoDepth(architecture, weights)
     if network.cameras is not None:
         network.cameras.start_from(starting_cameras(config.data, dataset), *own_size)
     if start is not None:
-        load_weights(network, start, optional="cameras.")
+        load_weights(network, start, without="cameras.")
     network = network.to(memory_format=torch.channels_last)
     if config.run.sync_batchnorm:
         network = convert_sync_batchnorm(network)

@@ -1,6 +1,7 @@
 """During training, on scenes or frames that training never sees."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from torch import nn
@@ -45,12 +46,17 @@ class Validation:
         return f"{depth}photometric {p.predicted:.4f}, un-warped {p.still:.4f} (ratio {p.ratio:.3f}{verdict})"
 
 
-def validate(model: nn.Module, architecture: MonoArchitecture, batches: Iterable[Batch]) -> Validation:
+def validate(
+    model: nn.Module,
+    architecture: MonoArchitecture,
+    batches: Iterable[Batch],
+    precision: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Validation:
     """Score the model in evaluation mode, and leave it in training mode."""
     depths: list[DepthMetrics] = []
 
     def scored() -> Iterator[Prediction]:
-        for prediction in predict_batches(model, architecture, batches):
+        for prediction in predict_batches(model, architecture, batches, precision):
             depths.extend(_depth_metrics(prediction))
             yield prediction
 
