@@ -64,6 +64,8 @@ def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
         (("train", "--data", "film.mp4", "--fov", "60"), ("film.mp4", "add --datatype video")),
         (("train", "--crop-bottom", "0.1"), ("--crop-bottom", "footage")),
         (("train", "--seed", "-1"), ("--seed",)),
+        (("train", "--resume", "--name", "gone"), ("--resume: no run in model_save/gone", "--name")),
+        (("prepare",), ("prepare video FILM",)),
         (("train", "--device", "foo"), ("--device", "cuda")),
         (("train", "--scenes", "1", "--val-scenes", "1", "--control", "other-clips"), ("two clips or more",)),
         (("train", "--scenes", "1", "--val-scenes", "1", "--out", "/proc/nowhere"), ("/proc/nowhere",)),

@@ -60,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         COMMANDS[name](rest)
     except (InputError, OSError) as error:
         # a loader's process wraps the message in its own traceback
+        if isinstance(error, OSError) and error.strerror:
+            error = InputError(
+                f"{error.filename or 'a file'}: {error.strerror}; check the path and its rights"
+            )
         said = str(error).strip().splitlines()[-1].removeprefix("mono2many.errors.InputError: ")
         print(f"mono2many{' ' + name if name in COMMANDS else ''}: {said}", file=sys.stderr)
         sys.exit(2)
@@ -87,6 +91,13 @@ def _base(arguments: list[str]) -> TrainConfig:
     own = Path(out) / run_name / "run.json"
     if "--resume" in arguments and name is None and own.exists():
         return from_json(own)
+    if "--resume" in arguments and not any(
+        _value(arguments, f) for f in ("--recipe", "--data", "--datatype")
+    ):
+        raise InputError(
+            f"--resume: no run in {own.parent} (it has no run.json); check --out and --name, or say what to "
+            "begin with: --datatype, --data, --recipe"
+        )
     return recipe(name) if name in get_args(Recipe) else TrainConfig()  # type: ignore[arg-type]
 
 
@@ -146,8 +157,11 @@ def _scale(arguments: list[str]) -> None:
 
 def _prepare(arguments: list[str]) -> None:
     kind, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    if kind in ("-h", "--help"):
+        print("usage: mono2many prepare video FILM... [OPTIONS]   (mono2many prepare video --help)")
+        return
     if kind not in ("video",):
-        raise InputError(f"prepare what? mono2many prepare video FILM..., got {kind!r}")
+        raise InputError(f"prepare what? mono2many prepare video FILM..., got {kind or 'nothing'}")
     config = parse(PrepareVideoConfig, "mono2many prepare video", rest)
     from mono2many.data.prepare import prepare_video
 

@@ -143,6 +143,9 @@ def _against_neighbours(
     predictions = predict_batches(predictor.model, architecture, inputs)
     score = evaluate_photometric(predictions, (1 / spread).tolist())
     console.print(_photometric_table(score))
+    card = predictor.card
+    if card.scale == "metres" and score.constant_depth is not None:
+        console.print(f"depths above are in the networks' unit, of {card.factor:.4g} metres", highlight=False)
     if score.ratio >= 1:
         console.print("The model has learnt nothing: standing still explains as much.", style="yellow")
     return score.to_json()

@@ -98,6 +98,10 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
             style="yellow",
         )
     console.print(f"{config.model}: depth is in metres from now on", highlight=False, soft_wrap=True)
+    if (Path(config.model) / "best" / "config.json").exists():
+        console.print(
+            f"{config.model}/best is another model, with a scale of its own", highlight=False, soft_wrap=True
+        )
     return card
 
 

@@ -110,7 +110,7 @@ def read_card(folder: str | Path) -> ModelCard:
         raw = json.loads(path.read_text())
     except FileNotFoundError as error:
         raise InputError(
-            f"{path}: no such file; --model wants a folder that `mono2many train` wrote"
+            f"{path}: no such file; --model and --start-from want a folder that `mono2many train` wrote"
         ) from error
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: unreadable or cut short ({error})") from error

@@ -67,6 +67,10 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
             f"[bold]{folder}[/]: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
             f"steps {trackers.step} to {steps} of {size}, {in_words(state)}"
         )
+        if state.was_metric:
+            log.say(
+                "its scale in metres is forgotten, since the weights change: mono2many scale again", "yellow"
+            )
         with stop_requested() as stop:
             finished = _run(config, state, log, dataset, val_dataset, order, trackers, stop)
         if not finished:

@@ -44,6 +44,8 @@ class RunState:
     card: ModelCard
     film_sizes: tuple[tuple[int, int], ...] = ()
     """Height and width of each learnt camera's own pictures."""
+    was_metric: bool = False
+    """The folder's model had a scale in metres, which no longer holds once its weights change."""
 
 
 def make_fabric(config: TrainConfig) -> Fabric:
@@ -146,7 +148,8 @@ def build_run(
     card = ModelCard(
         architecture, config.data.height, config.data.width, config.data.crop_bottom, trained_on=trained_on
     )
-    return RunState(fabric, network, model, optimiser, folder, card, film_sizes)
+    was_metric = known == folder and read_card(folder).scale == "metres"
+    return RunState(fabric, network, model, optimiser, folder, card, film_sizes, was_metric)
 
 
 def starting_cameras(data: DataConfig, dataset: ClipDataset) -> Float[Tensor, "N 3 3"]:
