@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.data.augment import GREY
 from mono2many.geometry.warp import sample
 
 WIDTH = 320
@@ -45,7 +46,7 @@ class PairMeasures:
 
 def to_grey(images: UInt8[Tensor, "N 3 H W"], width: int = WIDTH) -> Float[Tensor, "N h w"]:
     """Grey, 0 to 1, `width` pixels wide (never enlarged), at the pictures' own aspect ratio."""
-    weights = torch.tensor([0.299, 0.587, 0.114]) / 255
+    weights = torch.tensor(GREY) / 255
     grey = (images.permute(0, 2, 3, 1).float() @ weights)[:, None]
     return shrink(grey[:, 0], width)
 

@@ -75,7 +75,7 @@ def load_model(folder: str | Path) -> tuple[MonoDepth, ModelCard]:
     return model.eval(), card
 
 
-def load_weights(model: MonoDepth, folder: str | Path, without: str = "\0") -> None:
+def load_weights(model: MonoDepth, folder: str | Path, without: str | None = None) -> None:
     """Fill `model` with a folder's weights, every key accounted for but those that begin with `without`,
     which stay as they are."""
     path = Path(folder).expanduser() / "model.safetensors"
@@ -90,8 +90,9 @@ def load_weights(model: MonoDepth, folder: str | Path, without: str = "\0") -> N
             f"{path}: damaged or cut short ({error}); copy it again or use a checkpoint"
         ) from error
     wanted = model.state_dict()
-    weights = {k: v for k, v in weights.items() if not k.startswith(without)}
-    weights |= {k: v for k, v in wanted.items() if k.startswith(without)}
+    if without is not None:
+        weights = {k: v for k, v in weights.items() if not k.startswith(without)}
+        weights |= {k: v for k, v in wanted.items() if k.startswith(without)}
     missing, extra = wanted.keys() - weights.keys(), weights.keys() - wanted.keys()
     misfits = [k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape]
     if missing or extra or misfits:
