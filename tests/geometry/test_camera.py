@@ -104,3 +104,13 @@ def test_a_horizontal_field_of_view_is_measured_from_border_to_border():
     intrinsics = camera.intrinsics_from_fov(60.0, 200, 100)
     left = ray(intrinsics, -0.5, 0.0)
     assert math.degrees(math.atan(-left[0])) == pytest.approx(30.0, abs=1e-4)
+
+
+def test_a_field_of_view_comes_back_from_its_camera_wherever_the_axis_is():
+    assert camera.horizontal_fov(camera.intrinsics_from_fov(65.0, 640, 192), 640) == pytest.approx(
+        65, abs=1e-4
+    )
+    # the axis at the left border, 100 pixels to its right, fx = 100: 45 degrees
+    assert camera.horizontal_fov(camera.intrinsics_matrix(100.0, 100.0, -0.5, 0.0), 100) == pytest.approx(
+        45, abs=1e-4
+    )

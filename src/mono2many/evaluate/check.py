@@ -20,6 +20,7 @@ from mono2many.data.measure import PairMeasures, measure_pairs, sharpness, shrin
 from mono2many.data.prepare import REPEATED, STANDING
 from mono2many.data.reader import SourceSettings, open_reader
 from mono2many.data.video import kept_rows
+from mono2many.geometry.camera import PLAUSIBLE_FOV, horizontal_fov
 from mono2many.models.checkpoint import write_atomically
 from mono2many.types import Clip, Reader
 
@@ -127,12 +128,12 @@ def camera(k: Float[Tensor, "3 3"], clip: Clip, config: CheckConfig, learnt: boo
     (fx, _, cx), (_, fy, cy), _ = k.tolist()
     fx, cx = fx * width / config.width, (cx + 0.5) * width / config.width
     fy, cy = fy * height / config.height, (cy + 0.5) * height / config.height
-    degrees = math.degrees(math.atan(cx / fx) + math.atan((width - cx) / fx))
+    degrees = horizontal_fov(k, config.width)
     aside = max(abs(cx / width - 0.5), abs(cy / whole - 0.5))
     figure = f"sees {degrees:.0f} degrees across, fx/fy {fx / fy:.2f}, centre {aside:.0%} off"
     if learnt:
         return Finding("camera", f"learnt in training, from {degrees:.0f} degrees across on", "ok")
-    if not 20 <= degrees <= 130:
+    if not PLAUSIBLE_FOV[0] <= degrees <= PLAUSIBLE_FOV[1]:
         remedy = "--camera: fx must be in pixels of the width and height in the file; or --camera learn"
         return Finding("camera", figure, "problem", remedy)
     if not 1 / 1.2 < fx / fy < 1.2:

@@ -29,6 +29,16 @@ def intrinsics_from_fov(degrees: float, width: int, height: int) -> Float[Tensor
     return intrinsics_matrix(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
+PLAUSIBLE_FOV = (20.0, 130.0)
+"""Degrees, horizontally; outside, a camera file is probably for another picture size."""
+
+
+def horizontal_fov(intrinsics: Float[Tensor, "3 3"], width: int) -> float:
+    """Degrees from border to border of a picture `width` pixels wide, K in its pixels."""
+    fx, cx = float(intrinsics[0, 0]), float(intrinsics[0, 2]) + 0.5
+    return math.degrees(math.atan(cx / fx) + math.atan((width - cx) / fx))
+
+
 def resize_intrinsics(
     intrinsics: Float[Tensor, "*batch 3 3"], from_size: Size, to_size: Size
 ) -> Float[Tensor, "*batch 3 3"]:

@@ -1,7 +1,6 @@
 """`--camera learn`: learnt cameras as camera files."""
 
 import json
-import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.data.video import kept_rows
-from mono2many.geometry.camera import resize_intrinsics
+from mono2many.geometry.camera import horizontal_fov, resize_intrinsics
 from mono2many.io.camera_file import Camera
 from mono2many.models.checkpoint import write_atomically
 from mono2many.train.setup import RunState
@@ -59,4 +58,4 @@ def widest_fov(known: Float[Tensor, "3 3"] | None, state: RunState) -> float:
     """Horizontal field of view in degrees: of a known camera, or the widest of the learnt ones."""
     learnt = learnt_intrinsics(state) if known is None else known[None].cpu()
     assert learnt is not None
-    return 2 * math.degrees(math.atan(state.card.width / 2 / float(learnt[:, 0, 0].min())))
+    return max(horizontal_fov(k, state.card.width) for k in learnt)

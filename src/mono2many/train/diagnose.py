@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mono2many.geometry.camera import PLAUSIBLE_FOV
+
 START_UP = 0.3
 """Share of the training in which depth may still be flat: depth and motion have to find each other."""
 
 SATURATED = 1e-5
 """A mean sigmoid so near to 0 or 1 has no gradient left to come back: said at once."""
-
-PLAUSIBLE_FOV = (20.0, 130.0)
-"""Degrees, horizontally; outside a camera file is probably for another picture size."""
 
 
 def collapse(scalars: Mapping[str, float], progress: float, rate: float, fov: float) -> str | None:
