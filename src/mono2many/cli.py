@@ -17,7 +17,11 @@ from mono2many.commands import (
     BenchConfig,
     CheckConfig,
     EvaluateConfig,
+    ImportWeightsConfig,
+    ModelTestConfig,
     PredictConfig,
+    PrepareKittiConfig,
+    PrepareSyntheticConfig,
     PrepareVideoConfig,
     ScaleConfig,
     StreetConfig,
@@ -35,8 +39,10 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the 
   evaluate   score a model: depth metrics, or how well it explains unseen frames
   predict    depth of images, folders and videos
   scale      find out how many metres a model's unit is, and store it with the model
-  prepare    video: cuts, standing and blurred frames of your own films
+  prepare    video: cuts, standing and blurred frames of your own films. kitti: fetch, unpack, check.
+             synthetic: the embedded street in KITTI's layout
   check      look at data before training on it
+  import-weights  published MonoDepth weights as a model folder
   bench      how fast this machine trains and predicts
   street     the embedded street as a film with its camera file, to try things on
 """
@@ -52,12 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"mono2many {__version__}")
         return
     name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        known = f"unknown command {name!r}{_nearest(name, COMMANDS)}; mono2many --help lists them"
+        print(f"mono2many: {known}", file=sys.stderr)
+        sys.exit(2)
+    run(COMMANDS[name], f"mono2many {name}", rest)
+
+
+def run(command: Callable[[list[str]], None], program: str, arguments: list[str]) -> None:
+    """A command, whose user's mistakes end it with one line on stderr and status 2."""
     try:
-        if name not in COMMANDS:
-            raise InputError(
-                f"unknown command {name!r}{_nearest(name, COMMANDS)}; mono2many --help lists them"
-            )
-        COMMANDS[name](rest)
+        command(arguments)
     except (InputError, OSError) as error:
         # a loader's process wraps the message in its own traceback
         if isinstance(error, OSError) and error.strerror:
@@ -65,10 +76,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 f"{error.filename or 'a file'}: {error.strerror}; check the path and its rights"
             )
         said = str(error).strip().splitlines()[-1].removeprefix("mono2many.errors.InputError: ")
-        print(f"mono2many{' ' + name if name in COMMANDS else ''}: {said}", file=sys.stderr)
+        print(f"{program}: {said}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def model_train(arguments: list[str]) -> None:
+    """`python model_train.py`: `train` with a folder for each data set."""
+    name = _value(arguments, "--name") or _value(arguments, "--datatype") or "mono"
+    _train([*arguments, "--name", name])
+
+
+def model_test(arguments: list[str]) -> None:
+    """`python model_test.py`: the newest model on KITTI's test lists."""
+    config = parse(ModelTestConfig, "model_test.py", arguments)
+    from rich.console import Console
+
+    from mono2many.evaluate.kitti import model_test as test
+
+    test(config, Console())
 
 
 def _train(arguments: list[str]) -> None:
@@ -103,7 +130,8 @@ def _base(arguments: list[str]) -> TrainConfig:
 
 def _evaluate(arguments: list[str]) -> None:
     config = parse(EvaluateConfig, "mono2many evaluate", arguments, _trained_on(arguments, EvaluateConfig))
-    config = replace(config, data=_with_learnt_cameras(config.model, config.data))
+    if config.model is not None:
+        config = replace(config, data=_with_learnt_cameras(config.model, config.data))
     from mono2many.evaluate.run import evaluate
 
     evaluate(config)
@@ -115,7 +143,9 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
     if folder is None or not (Path(folder) / "run.json").exists():
         return None
     trained = from_json(Path(folder) / "run.json").data
-    if any(_value(arguments, flag) for flag in ("--data", "--datatype")):
+    if trained.kitti and not _value(arguments, "--datatype"):  # its own frames are no test
+        data = SourceConfig("kitti_eigen", trained.data, allow_missing=trained.allow_missing)
+    elif any(_value(arguments, flag) for flag in ("--data", "--datatype")):
         data = SourceConfig(frame_step=trained.frame_step)
     else:
         data = SourceConfig(**{f.name: getattr(trained, f.name) for f in fields(SourceConfig)})
@@ -158,14 +188,83 @@ def _scale(arguments: list[str]) -> None:
 def _prepare(arguments: list[str]) -> None:
     kind, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if kind in ("-h", "--help"):
-        print("usage: mono2many prepare video FILM... [OPTIONS]   (mono2many prepare video --help)")
+        print(
+            "usage: mono2many prepare KIND --help  tells more of each kind\n\n" + "\n".join(PREPARES.values())
+        )
         return
-    if kind not in ("video",):
-        raise InputError(f"prepare what? mono2many prepare video FILM..., got {kind or 'nothing'}")
+    if kind not in PREPARES:
+        raise InputError(f"prepare what? got {kind or 'nothing'}, wanted {', '.join(PREPARES)}")
+    if kind == "kitti":
+        return _prepare_kitti(rest)
+    if kind == "synthetic":
+        return _prepare_synthetic(rest)
     config = parse(PrepareVideoConfig, "mono2many prepare video", rest)
     from mono2many.data.prepare import prepare_video
 
     prepare_video(config.inputs, config.out, config.fps, config.shortest)
+
+
+PREPARES = {
+    "video": "  mono2many prepare video FILM...             list what can be learnt from in films",
+    "kitti": "  mono2many prepare kitti                     fetch KITTI raw, unpack it, check it",
+    "synthetic": "  mono2many prepare synthetic --layout kitti  the embedded street in KITTI's layout",
+}
+
+
+def _prepare_kitti(arguments: list[str]) -> None:
+    config = parse(PrepareKittiConfig, "mono2many prepare kitti", arguments)
+    from rich.console import Console
+
+    from mono2many.data.kitti_prepare import BUCKET, archives, check_kitti, prepare_kitti
+
+    console, base, root = Console(), config.url or BUCKET, Path(config.data)
+    if config.list:
+        print("\n".join(archive.url for archive in archives(config.splits, base)))
+    elif config.check:
+        if not check_kitti(root, config.splits, console, config.workers):
+            sys.exit(1)
+    else:
+        prepare_kitti(
+            root,
+            config.splits,
+            base,
+            jpeg=not config.png,
+            workers=config.workers,
+            keep_archives=config.keep_archives,
+            whole=config.whole,
+            console=console,
+        )
+
+
+def _prepare_synthetic(arguments: list[str]) -> None:
+    config = parse(PrepareSyntheticConfig, "mono2many prepare synthetic", arguments)
+    from rich.progress import Progress
+
+    from mono2many.data.synthetic_kitti import write_kitti_street
+
+    with Progress(transient=True) as bar:
+        task = bar.add_task("drawing the street", total=None)
+        root = write_kitti_street(
+            Path(config.out),
+            config.drives,
+            config.frames,
+            config.height,
+            config.width,
+            config.seed,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            config.workers,
+        )
+    print(
+        f"{root}: the embedded street in KITTI's layout; mono2many train --datatype kitti_eigen_zhou reads it"
+    )
+
+
+def _import_weights(arguments: list[str]) -> None:
+    config = parse(ImportWeightsConfig, "mono2many import-weights", arguments)
+    from mono2many.models.published import import_weights
+
+    card = import_weights(Path(config.folder), Path(config.out))
+    print(f"{config.out}: {card.architecture.encoder}, {card.width}x{card.height}, depth {card.scale}")
 
 
 def _check(arguments: list[str]) -> None:
@@ -200,6 +299,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "scale": _scale,
     "prepare": _prepare,
     "check": _check,
+    "import-weights": _import_weights,
     "bench": _bench,
     "street": _street,
 }

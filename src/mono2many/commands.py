@@ -13,9 +13,20 @@ from mono2many.errors import InputError
 class EvaluateConfig:
     """Score a model: depth metrics where depth is known, else how well it explains neighbouring frames."""
 
-    model: str
+    model: str | None = None
     """Model folder."""
+    predictions: str | None = None
+    """Instead of a model: disparities of any method, a NumPy file (N H W) in the list's order (KITTI)."""
     data: SourceConfig = field(default_factory=SourceConfig)
+    protocol: str | None = None
+    """How depth is compared, by name; by default the papers' for the list (KITTI): eigen-80m for kitti_eigen,
+    eigen-improved for kitti_eigen_benchmark. Also eigen-80m-z: camera z instead of the scanner's forward
+    coordinate."""
+    alignment: str | None = None
+    """What a prediction is aligned by instead of the protocol's own: median, none, least-squares (one factor
+    of depth), affine (scale and shift of disparity), or a factor such as 5.4 (KITTI)."""
+    allow_contaminated: bool = False
+    """Score frames that the model was trained on, and mark the figures (KITTI)."""
     split: Literal["val", "test"] = "test"
     """Which unseen streets; of footage both are the held-out end."""
     test_scenes: int = 24
@@ -28,10 +39,27 @@ class EvaluateConfig:
     """Write all figures to this file."""
     report: str | None = None
     """Write an HTML page with figures and pictures."""
+    batch_size: int = 8
+    """Images that are predicted together (KITTI)."""
+    workers: int = 2
+    """Processes that read true depth (KITTI)."""
+    cache_dir: str | None = None
+    """Folder of the true depth that was read once; default: $MONO2MANY_CACHE, else ~/.cache/mono2many."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto: a GPU if there is one."""
 
     def __post_init__(self) -> None:
+        at_least("--batch-size", self.batch_size, 1)
+        at_least("--workers", self.workers, 0)
+        if (self.model is None) == (self.predictions is None):
+            raise InputError(
+                "evaluate wants a model folder (--model) or a file of disparities (--predictions)"
+            )
+        for flag in ("predictions", "protocol", "alignment"):
+            if getattr(self, flag) is not None and not self.data.kitti:
+                raise InputError(f"--{flag} is for KITTI's lists: add --datatype kitti_eigen")
+        if self.data.datatype == "kitti" and len(self.data.split_files) != 1:
+            raise InputError("--split-files: scoring wants one list")
         at_least("--test-scenes", self.test_scenes, 1)
         at_least("--guess-scenes", self.guess_scenes, 1)
 
@@ -46,9 +74,10 @@ class PredictConfig:
     """Model folder."""
     out: str = "outputs"
     """Folder to write to."""
-    save: tuple[Literal["npy", "png16", "colour", "video"], ...] = ()
+    save: tuple[Literal["npy", "png16", "colour", "video", "kitti"], ...] = ()
     """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as a
-    picture. video: input and disparity side by side. Default: the first three of images, video of videos."""
+    picture. video: input and disparity side by side. kitti: metres for KITTI's depth prediction server.
+    Default: the first three of images, video of videos."""
     flip: bool = False
     """Also predict the mirrored image and blend: slower, slightly better."""
     batch_size: int = 4
@@ -167,3 +196,102 @@ class ScaleConfig:
 
     def __post_init__(self) -> None:
         at_least("--frames", self.frames, 1)
+
+
+@dataclass(frozen=True)
+class PrepareKittiConfig:
+    """Fetch what splits of KITTI raw need, unpack it, make JPEGs of its PNGs; or check that all is there."""
+
+    data: str = "dataset"
+    """Folder of KITTI raw."""
+    splits: tuple[
+        Literal[
+            "kitti_eigen_zhou", "kitti_eigen_full", "kitti_benchmark", "kitti_eigen", "kitti_eigen_benchmark"
+        ],
+        ...,
+    ] = ("kitti_eigen_zhou", "kitti_eigen", "kitti_eigen_benchmark")
+    """The lists whose frames are wanted."""
+    list: bool = False
+    """Print the archives' addresses and stop."""
+    check: bool = False
+    """Look through what is there: missing, cut short, of another size. Fetches nothing."""
+    png: bool = False
+    """Keep the PNGs; else they become JPEGs (quality 92, 4:2:0), a quarter of the size, as in the papers."""
+    whole: bool = False
+    """Unpack everything; else only what is read: no grey images."""
+    keep_archives: bool = False
+    """Keep archives that were unpacked."""
+    url: str | None = None
+    """Where to fetch from instead of KITTI's public bucket (a mirror with the same paths)."""
+    workers: int = 2
+    """Processes that make JPEGs or look through images."""
+
+    def __post_init__(self) -> None:
+        at_least("--workers", self.workers, 1)
+        if not self.splits:
+            raise InputError("--splits: name one list or more")
+        if self.list and self.check:
+            raise InputError("--list and --check: one of them")
+
+
+@dataclass(frozen=True)
+class PrepareSyntheticConfig:
+    """Write the embedded street as a data set in another's layout, to try its commands on."""
+
+    layout: Literal["kitti"] = "kitti"
+    """kitti: KITTI raw with laser scans, calibration, positions and improved depth."""
+    out: str = "dataset"
+    """Folder to write, empty or new."""
+    height: int = 192
+    """Of the pictures, in pixels."""
+    width: int = 640
+    """Of the pictures, in pixels."""
+    frames: int = 24
+    """Of each drive, or more where a list wants later ones."""
+    drives: int = 8
+    """How many."""
+    seed: int = 0
+    """Of the streets."""
+    workers: int = 2
+    """Processes that draw."""
+
+    def __post_init__(self) -> None:
+        at_least("--workers", self.workers, 1)
+        at_least("--height", self.height, 32)
+        at_least("--width", self.width, 64)
+
+
+@dataclass(frozen=True)
+class ImportWeightsConfig:
+    """Make a model folder of published MonoDepth weights."""
+
+    folder: tyro.conf.Positional[str]
+    """With encoder.pth, depth.pth and, where there are any, pose_encoder.pth and pose.pth."""
+    out: str
+    """Model folder to write."""
+
+
+@dataclass(frozen=True)
+class ModelTestConfig:
+    """Score the newest model on KITTI's eigen list and, where there is improved depth, on eigen_benchmark."""
+
+    model: str | None = None
+    """Model folder; by default the newest in --out."""
+    out: str = "model_save"
+    """Where the folders of runs are."""
+    data: str = "dataset"
+    """Folder of KITTI raw."""
+    allow_missing: bool = False
+    """Do with what is there where drives are missing."""
+    flip: bool = False
+    """Also predict the mirrored image and blend."""
+    batch_size: int = 8
+    """Images that are predicted together."""
+    workers: int = 2
+    """Processes that read true depth."""
+    json: str | None = None
+    """Write all figures to this file."""
+    report: str | None = None
+    """Write an HTML page with figures and pictures, of the eigen list."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto: a GPU if there is one."""

@@ -16,16 +16,35 @@ from typing import Any, Literal
 from mono2many.errors import InputError
 
 Recipe = Literal["default", "reference", "scratch"]
+Datatype = Literal[
+    "synthetic",
+    "video",
+    "kitti_eigen_zhou",
+    "kitti_eigen_full",
+    "kitti_benchmark",
+    "kitti_eigen",
+    "kitti_eigen_benchmark",
+    "kitti",
+]
 
 
 @dataclass(frozen=True)
 class SourceConfig:
     """Which frames."""
 
-    datatype: Literal["synthetic", "video"] = "synthetic"
-    """synthetic: the embedded street. video: video files or folders of images."""
+    datatype: Datatype = "synthetic"
+    """synthetic: the embedded street. video: video files or folders of images. kitti_eigen_zhou,
+    kitti_eigen_full, kitti_benchmark: lists to train on. kitti_eigen, kitti_eigen_benchmark: lists to score
+    on. kitti: lists of your own (--split-files)."""
     data: tuple[str, ...] = ()
-    """Video files or folders of images (datatype video)."""
+    """Video files or folders of images (datatype video); the folder of KITTI raw, by default `dataset`."""
+    split_files: tuple[str, ...] = ()
+    """Lists of frames, one `DATE/DRIVE FRAME l|r` a line: training and validation, or the one to score on
+    (datatype kitti)."""
+    intrinsics: Literal["calibrated", "reference"] = "calibrated"
+    """calibrated: each drive's own camera. reference: one average for all, as in the papers (KITTI)."""
+    allow_missing: bool = False
+    """Do with what is there where drives of a split are missing (KITTI)."""
     camera: tuple[str, ...] = ()
     """Camera file (JSON: fx fy cx cy width height, optional distortion): one for all --data, or one each.
     `learn`: find fx, fy, cx, cy of each film in training, from --fov (default 65 degrees) on."""
@@ -41,6 +60,16 @@ class SourceConfig:
     """Frames of each street (datatype synthetic)."""
 
     def __post_init__(self) -> None:
+        if self.kitti and len(self.data) > 1:
+            raise InputError(f"--data: KITTI raw lies in one folder, got {len(self.data)}; name the one")
+        if self.split_files and self.datatype != "kitti":
+            raise InputError("--split-files are lists of KITTI frames: add --datatype kitti")
+        if self.datatype == "kitti" and not 1 <= len(self.split_files) <= 2:
+            raise InputError(
+                "--datatype kitti needs --split-files: TRAIN.txt VAL.txt, or the one list to score on"
+            )
+        if self.kitti and self.camera:
+            raise InputError("--camera: KITTI has its calibration; --intrinsics reference takes the papers'")
         if self.datatype == "video" and not self.data:
             raise InputError("--datatype video needs --data: one or more video files or folders of images")
         if self.datatype == "synthetic" and self.data:
@@ -60,6 +89,10 @@ class SourceConfig:
             raise InputError(f"--fov is in degrees, 5 to 170, got {self.fov}; a phone's camera has about 65")
 
     @property
+    def kitti(self) -> bool:
+        return self.datatype.startswith("kitti")
+
+    @property
     def learns_camera(self) -> bool:
         return self.camera == ("learn",)
 
@@ -68,7 +101,9 @@ class SourceConfig:
         """Times of the sources relative to the target, in frames."""
         return (-self.frame_step, self.frame_step)
 
-    def reader(self, height: int, width: int, crop_bottom: float, scenes: int) -> dict[str, Any]:
+    def reader(
+        self, height: int, width: int, crop_bottom: float, scenes: int, resize: str = "bilinear"
+    ) -> dict[str, Any]:
         """The arguments of data.reader.SourceSettings, for frames of this size and so many streets."""
         return {
             "datatype": self.datatype,
@@ -82,6 +117,11 @@ class SourceConfig:
             "hold_out_frames": self.hold_out_frames,
             "scenes": scenes,
             "scene_frames": self.scene_frames,
+            "split_files": self.split_files,
+            "intrinsics": self.intrinsics,
+            "allow_missing": self.allow_missing,
+            "offsets": self.offsets,
+            "resize": resize,
         }
 
 
@@ -95,6 +135,9 @@ class DataConfig(SourceConfig):
     """Training width in pixels, a multiple of 32, 64 or more."""
     crop_bottom: float = 0.0
     """Share of the height to cut off below, where the camera sees its own car's bonnet (datatype video)."""
+    resize: Literal["bilinear", "lanczos"] = "bilinear"
+    """How pictures are brought to training size, here and in every later use of the model; the reference
+    programs use Lanczos (KITTI)."""
     scenes: int = 320
     """Streets to train on (datatype synthetic)."""
     val_scenes: int = 16
@@ -114,8 +157,12 @@ class DataConfig(SourceConfig):
                 raise InputError(f"{flag} must be a multiple of 32, 64 or more, got {value}; try {near}")
         if not 0 <= self.crop_bottom < 0.9:
             raise InputError(f"--crop-bottom is a share of the height below 0.9, got {self.crop_bottom}")
-        if self.crop_bottom and self.datatype == "synthetic":
-            raise InputError("--crop-bottom is for footage; the embedded street shows no bonnet")
+        if self.crop_bottom and self.datatype != "video":
+            raise InputError("--crop-bottom is for footage; the street and KITTI show no bonnet")
+        if self.datatype in ("kitti_eigen", "kitti_eigen_benchmark"):
+            raise InputError(f"--datatype {self.datatype} is a list to score on; train on kitti_eigen_zhou")
+        if self.datatype == "kitti" and len(self.split_files) != 2:
+            raise InputError("--split-files: training wants two lists, TRAIN.txt VAL.txt")
         at_least("--scenes", self.scenes, 1)
         at_least("--val-scenes", self.val_scenes, 1)
         at_least("--workers", self.workers, 0)
@@ -330,6 +377,7 @@ def recipe(name: Recipe) -> TrainConfig:
     if name == "reference":
         return replace(
             base,
+            data=replace(base.data, intrinsics="reference", resize="lanczos"),
             loss=replace(base.loss, mask_unseen=False, pyramid="lanczos", camera_scaling="plain"),
             optim=replace(base.optim, mirror_camera=False),
             run=replace(base.run, precision="fp32"),

@@ -37,6 +37,8 @@ class Clip:
     """Which of the data set's cameras took it."""
     size: tuple[int, int] | None = None
     """Height and width of the film itself, where frames arrive cropped or resized."""
+    targets: tuple[int, ...] | None = None
+    """Frames that a list names, where the others are there as their neighbours only; None: all."""
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ class CachedReader:
         self.folder = folder
         about = json.loads((folder / "index.json").read_text())["index"]
         self.clips: Sequence[Clip] = [
-            Clip(**{**c, "times": c["times"] and tuple(c["times"]), "size": c["size"] and tuple(c["size"])})
-            for c in about["clips"]
+            Clip(**{key: tuple(v) if isinstance(v, list) else v for key, v in clip.items()})  # type: ignore[arg-type]
+            for clip in about["clips"]
         ]
         self.first_row: list[int] = np.cumsum([0, *(clip.frames for clip in self.clips)]).tolist()
         """Of each clip; its other frames follow."""

@@ -14,7 +14,7 @@ from mono2many.types import Clips, InputError, Reader, Sample
 
 
 class ClipDataset(Dataset[Sample]):
-    """Every frame of a reader that has a neighbour, with its neighbours.
+    """Every frame of a reader (every target, where its clips name them) that has a neighbour, with these.
 
     offsets: times of the sources in frames, for example (-1, 1). Frames of one data set have one size.
     shuffle_sources: take the sources from another clip instead, a control that must learn nothing.
@@ -29,7 +29,7 @@ class ClipDataset(Dataset[Sample]):
         self.places = [
             (c, i)
             for c, clip in enumerate(self.clips)
-            for i in range(clip.frames)
+            for i in (range(clip.frames) if clip.targets is None else clip.targets)
             if any(0 <= i + offset < clip.frames for offset in offsets)
         ]
         if not self.places:

@@ -2,7 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
+from mono2many.data.kitti import KittiReader, KittiSettings
+from mono2many.data.kitti_splits import OWN_LISTS, TEST_SPLITS, TRAINING_SPLITS, read_split_file, split_frames
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.data.video import VideoReader, VideoSettings
 from mono2many.types import Reader, Split
@@ -24,6 +28,11 @@ class SourceSettings:
     scenes: int = 320
     scene_frames: int = 4
     seed: int = 0
+    split_files: tuple[str, ...] = ()
+    intrinsics: Literal["calibrated", "reference"] = "calibrated"
+    allow_missing: bool = False
+    offsets: tuple[int, ...] = (-1, 1)
+    resize: Literal["bilinear", "lanczos"] = "bilinear"
 
 
 def open_reader(settings: SourceSettings, split: Split) -> Reader:
@@ -44,4 +53,23 @@ def _video(s: SourceSettings, split: Split) -> Reader:
     )
 
 
-READERS: Mapping[str, Callable[[SourceSettings, Split], Reader]] = {"synthetic": _synthetic, "video": _video}
+def _kitti(s: SourceSettings, split: Split) -> Reader:
+    if s.datatype == OWN_LISTS:
+        frames = read_split_file(s.split_files[0 if split == "train" else -1])
+    elif s.datatype in TEST_SPLITS:
+        frames = split_frames(s.datatype, "test")
+    else:
+        frames = split_frames(s.datatype, "val" if split == "test" else split)
+    root = Path(s.paths[0] if s.paths else DATASET)
+    rest = (s.height, s.width, s.offsets, s.intrinsics, s.resize, s.allow_missing, s.datatype)
+    return KittiReader(KittiSettings(root, tuple(frames), *rest))
+
+
+DATASET = "dataset"
+"""Where KITTI raw lies unless --data says so."""
+
+READERS: Mapping[str, Callable[[SourceSettings, Split], Reader]] = {
+    "synthetic": _synthetic,
+    "video": _video,
+    **dict.fromkeys((*TRAINING_SPLITS, *TEST_SPLITS, OWN_LISTS), _kitti),
+}

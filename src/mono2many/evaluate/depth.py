@@ -46,6 +46,20 @@ class ImageResult:
 
 
 @dataclass(frozen=True)
+class RangeScore:
+    """The pixels whose true depth lies in [low, high) metres, each image with the scale of its whole."""
+
+    low: float
+    high: float
+    pixels: int
+    """Of all images together."""
+    images: int
+    """Images that have such pixels."""
+    metrics: DepthMetrics
+    """The mean over these."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """One prediction function over one set of images."""
 
@@ -60,6 +74,8 @@ class Evaluation:
     regions: dict[str, DepthMetrics]
     """`static` and `moving`, each the mean over the images that have such pixels; empty if no one knows."""
     per_image: tuple[ImageResult, ...]
+    ranges: tuple[RangeScore, ...] = ()
+    """By true depth, near to far."""
 
     def to_json(self) -> dict[str, object]:
         """The same as dictionaries, lists, strings and numbers, for json.dumps."""

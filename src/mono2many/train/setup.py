@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mono2many.config import DataConfig, TrainConfig
 from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
+from mono2many.data.kitti_splits import OWN_LISTS, pack, read_split_file
 from mono2many.data.reader import SourceSettings, open_reader
 from mono2many.data.video import VideoReader
 from mono2many.geometry.camera import intrinsics_from_fov
@@ -106,7 +107,9 @@ def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDat
     """The frames of a split with their neighbours, packed into the cache unless --cache off."""
     scenes = config.data.scenes if split == "train" else config.data.val_scenes
     d = config.data
-    reader = open_reader(SourceSettings(**d.reader(d.height, d.width, d.crop_bottom, scenes)), split)
+    reader = open_reader(
+        SourceSettings(**d.reader(d.height, d.width, d.crop_bottom, scenes, d.resize)), split
+    )
     with progress_bar(console) as bar:
         task = bar.add_task(f"reading {split} frames", total=None)
         show: Progressed = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
@@ -144,12 +147,25 @@ def build_run(
     optimiser = make_optimiser(network, config.optim.optimiser, config.optim.learning_rate)
     ready: nn.Module = torch.compile(network) if config.run.compile else network  # type: ignore[assignment]
     model, optimiser = fabric.setup(ready, optimiser)
-    trained_on = " ".join(Path(name).name for name in config.data.data) or config.data.datatype
+    d = config.data
     card = ModelCard(
-        architecture, config.data.height, config.data.width, config.data.crop_bottom, trained_on=trained_on
+        architecture,
+        d.height,
+        d.width,
+        d.crop_bottom,
+        trained_on=d.datatype if d.kitti else " ".join(Path(name).name for name in d.data) or d.datatype,
+        resize=d.resize,
+        seen=tuple(dict.fromkeys([*(read_card(known).seen if known else ()), *_seen(d)])),
     )
     was_metric = known == folder and read_card(folder).scale == "metres"
     return RunState(fabric, network, model, optimiser, folder, card, film_sizes, was_metric)
+
+
+def _seen(data: DataConfig) -> list[str]:
+    """What a later evaluation has to know of the training's frames: see kitti_splits.seen_frames."""
+    if data.datatype == OWN_LISTS:
+        return pack(frame for path in data.split_files for frame in read_split_file(path))
+    return [data.datatype] if data.kitti else []
 
 
 def starting_cameras(data: DataConfig, dataset: ClipDataset) -> Float[Tensor, "N 3 3"]:

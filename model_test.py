@@ -1,0 +1,8 @@
+"""Score the newest model in model_save/ on KITTI's test lists: `python model_test.py`."""
+
+import sys
+
+from mono2many.cli import model_test, run
+
+if __name__ == "__main__":
+    run(model_test, "model_test.py", sys.argv[1:])

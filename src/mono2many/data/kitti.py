@@ -1,0 +1,209 @@
+"""KITTI raw as a data set: the frames of a split and their neighbours (Geiger et al. 2013)."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mono2many.data.cache import code_hash
+from mono2many.data.kitti_files import (
+    CAMERAS,
+    MARKER,
+    Calibration,
+    drive_folder,
+    oxts_path,
+    read_calibration,
+    read_oxts,
+    world_from_imu,
+)
+from mono2many.data.kitti_splits import KittiFrame, consecutive
+from mono2many.geometry.camera import Size, intrinsics_matrix, resize_intrinsics
+from mono2many.io.images import read_image, resize_image
+from mono2many.types import Clip, Frame, InputError
+
+REFERENCE = (0.58, 1.92, 0.5, 0.5)
+"""The papers' camera for every drive: fx, cx as shares of the width, fy, cy of the height."""
+
+
+@dataclass(frozen=True)
+class KittiSettings:
+    """Which frames, at what size."""
+
+    root: Path
+    frames: tuple[KittiFrame, ...]
+    """The targets."""
+    height: int
+    width: int
+    offsets: tuple[int, ...] = (-1, 1)
+    """Of the neighbours that shall be there too, where they were recorded."""
+    intrinsics: Literal["calibrated", "reference"] = "calibrated"
+    resize: Literal["bilinear", "lanczos"] = "bilinear"
+    allow_missing: bool = False
+    split: str = "kitti_eigen_zhou"
+    """The list's name, for messages."""
+
+
+class KittiReader:
+    """A types.Reader of KITTI raw: each run of consecutive frames that are targets or their neighbours is a
+    clip. Frames have their drive's own intrinsics and, where the drive has oxts, the camera's position since
+    the clip's beginning.
+
+    InputError where targets are missing, unless that is allowed or the tree is the embedded street's."""
+
+    def __init__(self, settings: KittiSettings) -> None:
+        self.settings = settings
+        root = settings.root
+        if not root.is_dir():
+            raise InputError(
+                f"{root}: no such folder; `mono2many prepare kitti` fetches KITTI raw (--data says where to)"
+            )
+        wanted: dict[tuple[str, str], set[int]] = {}
+        for frame in settings.frames:
+            wanted.setdefault((frame.drive, frame.eye), set()).add(frame.number)
+        here = {camera: images_of(root, *camera) for camera in wanted}
+        missing = {c: lost for c, numbers in wanted.items() if (lost := numbers - here[c].keys())}
+        if missing and not (settings.allow_missing or (root / MARKER).exists()):
+            raise InputError(_missing_text(settings, wanted, missing))
+        self.runs: list[tuple[KittiFrame, list[str], tuple[int, ...]]] = []
+        """Of each clip: its first frame, its files, its targets."""
+        before, after = min(0, *settings.offsets), max(0, *settings.offsets)
+        for (drive, eye), numbers in wanted.items():
+            found = here[drive, eye]
+            near = {n + o for n in numbers & found.keys() for o in range(before, after + 1)}
+            for first, last in consecutive(sorted(near & found.keys())):
+                targets = tuple(n - first for n in range(first, last + 1) if n in numbers)
+                files = [found[n] for n in range(first, last + 1)]
+                self.runs.append((KittiFrame(drive, first, "l" if eye == "l" else "r"), files, targets))
+        if not self.runs:
+            raise InputError(
+                f"{root}: holds none of the {len(settings.frames)} frames of {settings.split}; "
+                f"`mono2many prepare kitti --splits {settings.split} --data {root}` fetches them"
+            )
+        self._calibrations = {d: read_calibration(root, d) for d in sorted({f.date for f, *_ in self.runs})}
+
+    @cached_property
+    def clips(self) -> Sequence[Clip]:
+        return [
+            Clip(
+                f"{first.drive} {first.eye} {first.number}-{first.number + len(names) - 1}",
+                len(names),
+                size=self._calibrations[first.date].sizes[first.eye],
+                targets=targets,
+            )
+            for first, names, targets in self.runs
+        ]
+
+    def place(self, frame: KittiFrame) -> tuple[int, int]:
+        """(clip, index) of a frame; KeyError where it is not there."""
+        return self._places[frame]
+
+    @cached_property
+    def _places(self) -> Mapping[KittiFrame, tuple[int, int]]:
+        return {
+            KittiFrame(first.drive, first.number + i, first.eye): (clip, i)
+            for clip, (first, names, _) in enumerate(self.runs)
+            for i in range(len(names))
+        }
+
+    @cached_property
+    def has_positions(self) -> bool:
+        """Only where all frames have one."""
+        found: dict[str, set[str]] = {}
+        for first, names, _ in self.runs:
+            if first.drive not in found:
+                folder = oxts_path(self.settings.root, first).parent
+                found[first.drive] = set(os.listdir(folder)) if folder.is_dir() else set()
+            if not {name[:10] + ".txt" for name in names} <= found[first.drive]:
+                return False
+        return True
+
+    def frame(self, clip: int, index: int) -> Frame:
+        s, (first, names, _) = self.settings, self.runs[clip]
+        path = drive_folder(s.root, first) / CAMERAS[first.eye] / "data" / names[index]
+        calibration = self._calibrations[first.date]
+        image, size = read_image(path), calibration.sizes[first.eye]
+        if tuple(image.shape[1:]) != size:
+            raise InputError(
+                f"{path}: is {image.shape[2]}x{image.shape[1]}, its calibration says {size[1]}x{size[0]}; "
+                "unpack its drive's archive again"
+            )
+        position = None
+        if self.has_positions:
+            position = _camera_motion(s.root, first, first.number + index, calibration)
+        return Frame(
+            resize_image(image, (s.height, s.width), filter=s.resize),
+            self.intrinsics(first, (s.height, s.width)),
+            world_from_camera=position,
+        )
+
+    def intrinsics(self, frame: KittiFrame, size: Size) -> Float[Tensor, "3 3"]:
+        """K at a picture size, as the settings say."""
+        if self.settings.intrinsics == "reference":
+            (height, width), (fx, fy, cx, cy) = size, REFERENCE
+            return intrinsics_matrix(fx * width, fy * height, cx * width, cy * height)
+        calibration = self._calibrations[frame.date]
+        return resize_intrinsics(calibration.intrinsics(frame.eye), calibration.sizes[frame.eye], size)
+
+    def fingerprint(self) -> str:
+        s = self.settings
+        text = hashlib.sha256(f"{s.height} {s.width} {s.intrinsics} {s.resize}".encode())
+        for first, names, _ in self.runs:
+            folder = drive_folder(s.root, first) / CAMERAS[first.eye] / "data"
+            stamps = [(name, (folder / name).stat()) for name in names]
+            text.update(f"{folder.resolve()} {[(n, t.st_size, t.st_mtime_ns) for n, t in stamps]}".encode())
+        for date, calibration in self._calibrations.items():
+            text.update(f"{date} {calibration} {self.has_positions}".encode())
+        makers = ("data/kitti.py", "data/kitti_files.py", "geometry/camera.py", "io/images.py")
+        code = code_hash(*(Path(__file__).parents[1] / name for name in makers))
+        return f"kitti {code} {text.hexdigest()}"
+
+
+def images_of(root: Path, drive: str, eye: str) -> dict[int, str]:
+    """The pictures of a camera that are on the disk: number to file name, JPEG rather than PNG."""
+    folder = root / drive[:10] / drive / CAMERAS[eye] / "data"
+    names = sorted(os.listdir(folder), reverse=True) if folder.is_dir() else []  # .jpg comes last
+    return {int(n[:10]): n for n in names if n[:10].isdigit() and n[10:] in (".jpg", ".png")}
+
+
+def _missing_text(
+    settings: KittiSettings,
+    wanted: Mapping[tuple[str, str], set[int]],
+    missing: Mapping[tuple[str, str], set[int]],
+) -> str:
+    lost = sorted({drive for drive, _ in missing})
+    count, of = sum(map(len, missing.values())), sum(map(len, wanted.values()))
+    splits = f" --splits {settings.split}" if settings.split != "kitti" else ""
+    return (
+        f"{settings.root}: {len(lost)} of {len({d for d, _ in wanted})} drives of {settings.split} are not "
+        f"(all) there ({count} of {of} frames): {', '.join(lost[:5])}{' ...' if len(lost) > 5 else ''}; "
+        f"`mono2many prepare kitti{splits} --data {settings.root}` fetches them, --allow-missing does with "
+        "what is there"
+    )
+
+
+def _camera_motion(
+    root: Path, first: KittiFrame, number: int, calibration: Calibration
+) -> Float[Tensor, "4 4"] | None:
+    """From the camera at frame `number` to the camera at `first`, in metres (oxts)."""
+    if calibration.velodyne_from_imu is None:
+        return None
+    then, now = (read_oxts(oxts_path(root, replace(first, number=n))) for n in (first.number, number))
+    latitude = float(then[0])
+    projection = calibration.projections[first.eye]
+    eye_from_rectified = torch.eye(4, dtype=torch.float64)
+    eye_from_rectified[:3, 3] = torch.linalg.solve(projection[:, :3], projection[:, 3])
+    camera_from_imu = (
+        eye_from_rectified
+        @ calibration.rectification
+        @ calibration.camera_from_velodyne
+        @ calibration.velodyne_from_imu
+    )
+    first_from_now = torch.linalg.inv(world_from_imu(then, latitude)) @ world_from_imu(now, latitude)
+    return (camera_from_imu @ first_from_now @ torch.linalg.inv(camera_from_imu)).float()

@@ -1,0 +1,129 @@
+"""The frames of KITTI raw that the field trains and tests on, and lists of one's own.
+
+The lists are facts (Eigen et al. 2014, Zhou et al. 2017, Uhrig et al. 2017), kept packed in splits/kitti.txt.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, get_args
+
+from mono2many.types import InputError, Split
+
+Eye = Literal["l", "r"]
+
+TRAINING_SPLITS = ("kitti_eigen_zhou", "kitti_eigen_full", "kitti_benchmark")
+TEST_SPLITS = ("kitti_eigen", "kitti_eigen_benchmark")
+OWN_LISTS = "kitti"
+"""The datatype of lists in the reference format."""
+
+
+@dataclass(frozen=True, order=True)
+class KittiFrame:
+    """One image of KITTI raw."""
+
+    drive: str
+    """For example 2011_09_26_drive_0002_sync."""
+    number: int
+    eye: Eye = "l"
+    """l: image_02, r: image_03."""
+
+    @property
+    def date(self) -> str:
+        """Whose calibration it has."""
+        return self.drive[:10]
+
+    def __str__(self) -> str:
+        return f"{self.date}/{self.drive} {self.number} {self.eye}"
+
+
+def split_frames(name: str, part: Split) -> list[KittiFrame]:
+    """The frames of a split in a fixed order: `train` or `val` of TRAINING_SPLITS, `test` of TEST_SPLITS (in
+    the order in which published files of predictions are stored)."""
+    return list(_split(name, part))
+
+
+@lru_cache(maxsize=4)
+def _split(name: str, part: Split) -> tuple[KittiFrame, ...]:
+    assert (part == "test") == (name in TEST_SPLITS), f"{name} has no part {part}"
+    text = files("mono2many.data").joinpath("splits/kitti.txt").read_text(encoding="utf-8")
+    listed = re.search(rf"^\[{name} {part}\]\n([^\[]*)", text, re.MULTILINE)
+    assert listed, f"no split {name} {part}"
+    return tuple(unpack(listed[1].splitlines()))
+
+
+def unpack(lines: Iterable[str]) -> Iterator[KittiFrame]:
+    """Frames of packed lines such as `2011_09_26_drive_0001_sync l 1-15,17`."""
+    for line in lines:
+        drive, eye, ranges = line.split()
+        assert eye in ("l", "r"), line
+        for part in ranges.split(","):
+            first, _, last = part.partition("-")
+            for number in range(int(first), int(last or first) + 1):
+                yield KittiFrame(drive, number, "l" if eye == "l" else "r")
+
+
+def pack(frames: Iterable[KittiFrame]) -> list[str]:
+    """The opposite, in rising order."""
+    lines = []
+    for (drive, eye), group in groupby(sorted(set(frames), key=_by_camera), lambda f: (f.drive, f.eye)):
+        runs = [f"{a}-{b}" if b > a else f"{a}" for a, b in consecutive([f.number for f in group])]
+        lines.append(f"{drive} {eye} {','.join(runs)}")
+    return lines
+
+
+def consecutive(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """(first, last) of the runs in rising whole numbers."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = runs[-1][0], number
+        else:
+            runs.append((number, number))
+    return runs
+
+
+def _by_camera(frame: KittiFrame) -> tuple[str, str, int]:
+    return frame.drive, frame.eye, frame.number
+
+
+def seen_frames(seen: Iterable[str]) -> set[KittiFrame]:
+    """What a model's card says of its training (names of training splits, packed lines) as frames. Other
+    words, such as another data set's name, hold none."""
+    frames: set[KittiFrame] = set()
+    for text in seen:
+        if text in TRAINING_SPLITS:
+            frames |= {*_split(text, "train"), *_split(text, "val")}
+        elif re.fullmatch(r"\S+_drive_\d+_sync [lr] [\d,-]+", text):
+            frames |= set(unpack([text]))
+    return frames
+
+
+def read_split_file(path: str | Path) -> list[KittiFrame]:
+    """A list of one's own in the reference format: `2011_09_26/2011_09_26_drive_0001_sync 69 l` in each line.
+
+    InputError, naming file and line, where it is not so.
+    """
+    wanted = "wanted lines such as: 2011_09_26/2011_09_26_drive_0001_sync 69 l"
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise InputError(f"{path}: cannot be read as a list of frames ({reason}); {wanted}") from error
+    frames = []
+    for row, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        found = re.fullmatch(
+            r"(?:(\d{4}_\d\d_\d\d)[/\\])?((\d{4}_\d\d_\d\d)_drive_\d{4}_sync)\s+(\d+)\s+(\w+)", line.strip()
+        )
+        if found is None or found[1] not in (None, found[3]) or found[5] not in get_args(Eye):
+            raise InputError(f"{path}, line {row}: found {line.strip()[:60]!r}; {wanted}")
+        frames.append(KittiFrame(found[2], int(found[4]), "l" if found[5] == "l" else "r"))
+    if not frames:
+        raise InputError(f"{path}: no frames are listed; {wanted}")
+    return frames

@@ -1,0 +1,191 @@
+"""KITTI's reader, on a small tree in the official layout and on the real frames where they are at hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mono2many.data.cache import cached
+from mono2many.data.dataset import ClipDataset
+from mono2many.data.kitti import KittiReader, KittiSettings
+from mono2many.data.kitti_files import (
+    MARKER,
+    read_calibration,
+    read_oxts,
+    read_velodyne,
+    velodyne_path,
+    world_from_imu,
+)
+from mono2many.data.kitti_splits import KittiFrame
+from mono2many.types import InputError
+
+SHARED = Path(__file__).parents[3] / "shared"
+DRIVE = "2011_09_26_drive_0001_sync"
+WIDTH, HEIGHT = 124, 38
+LINES = {
+    "calib_cam_to_cam.txt": {
+        "S_rect_02": "124 38",
+        "P_rect_02": "70 0 60 4.2 0 72 18 0 0 0 1 0",
+        "S_rect_03": "124 38",
+        "P_rect_03": "70 0 60 -33.6 0 72 18 0 0 0 1 0",
+        "R_rect_00": "1 0 0 0 1 0 0 0 1",
+    },
+    # x right = -y of the scanner, y down = -z, z forward = x
+    "calib_velo_to_cam.txt": {"R": "0 -1 0 0 0 -1 1 0 0", "T": "0 0 -0.27"},
+    "calib_imu_to_velo.txt": {"R": "1 0 0 0 1 0 0 0 1", "T": "-0.8 0 0"},
+}
+
+
+def write_calibration(root: Path, date: str, file: str = "", **changed: str | None) -> None:
+    for name, lines in LINES.items():
+        values = {**lines, **(changed if name == file else {})}
+        path = root / date / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(
+            "calib_time: now\n" + "".join(f"{k}: {v}\n" for k, v in values.items() if v is not None)
+        )
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """One drive: frames 3 to 9 of the left eye (7 as PNG), 5 and 6 of the right."""
+    write_calibration(tmp_path, DRIVE[:10])
+    random = np.random.default_rng(0)
+    for camera, numbers in (("image_02", range(3, 10)), ("image_03", (5, 6))):
+        folder = tmp_path / DRIVE[:10] / DRIVE / camera / "data"
+        folder.mkdir(parents=True)
+        for number in numbers:
+            picture = Image.fromarray(random.integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8))
+            picture.save(folder / f"{number:010d}.{'png' if number == 7 else 'jpg'}")
+    return tmp_path
+
+
+def open_tree(root: Path, *numbers: int, eye: str = "l", **settings: object) -> KittiReader:
+    frames = tuple(KittiFrame(DRIVE, n, eye) for n in numbers)  # type: ignore[arg-type]
+    return KittiReader(KittiSettings(root, frames, 32, 64, **settings))  # type: ignore[arg-type]
+
+
+def test_targets_with_their_neighbours_are_clips_and_only_targets_are_samples(tree: Path) -> None:
+    reader = open_tree(tree, 4, 8)
+    assert [(clip.name, clip.frames, clip.targets) for clip in reader.clips] == [
+        (f"{DRIVE} l 3-5", 3, (1,)),
+        (f"{DRIVE} l 7-9", 3, (1,)),
+    ]
+    data = ClipDataset(reader, (-1, 1))
+    assert data.places == [(0, 1), (1, 1)]
+    assert data[1].exists.all()
+    assert reader.place(KittiFrame(DRIVE, 8)) == (1, 1)
+
+
+def test_a_drives_first_frame_has_one_neighbour(tree: Path) -> None:
+    data = ClipDataset(open_tree(tree, 3), (-1, 1))
+    assert data[0].exists.tolist() == [True, False, True]
+
+
+def test_the_camera_follows_the_picture_and_the_papers_average_is_the_same_everywhere(tree: Path) -> None:
+    own = open_tree(tree, 5).frame(0, 1).intrinsics
+    sx, sy = 64 / WIDTH, 32 / HEIGHT
+    assert own[0].tolist() == pytest.approx([70 * sx, 0, 60.5 * sx - 0.5])
+    assert own[1].tolist() == pytest.approx([0, 72 * sy, 18.5 * sy - 0.5])
+    papers = open_tree(tree, 5, intrinsics="reference").frame(0, 1).intrinsics
+    assert papers[0].tolist() == pytest.approx([0.58 * 64, 0, 32])
+    assert papers[1].tolist() == pytest.approx([0, 1.92 * 32, 16])
+
+
+def test_the_cache_gives_the_same_samples_and_knows_which_are_targets(tree: Path, tmp_path: Path) -> None:
+    reader = open_tree(tree, 4, 7, 8)
+    kept = cached(reader, tmp_path / "cache")
+    assert list(kept.clips) == list(reader.clips)
+    plain, packed = ClipDataset(reader, (-1, 1)), ClipDataset(kept, (-1, 1))
+    assert plain.places == packed.places
+    assert torch.equal(plain.batch([0, 1, 2]).frames, packed.batch([0, 1, 2]).frames)
+    assert open_tree(tree, 4, 7, 8, resize="lanczos").fingerprint() != reader.fingerprint()
+
+
+def test_missing_frames_are_counted_and_may_be_done_without(tree: Path) -> None:
+    with pytest.raises(InputError, match=r"1 of 1 drives .* \(2 of 3 frames\): 2011_09_26_drive_0001_sync"):
+        open_tree(tree, 5, 30, 31)
+    assert len(ClipDataset(open_tree(tree, 5, 30, 31, allow_missing=True), (-1, 1))) == 1
+    (tree / MARKER).write_text("{}")
+    assert len(ClipDataset(open_tree(tree, 5, 30, 31), (-1, 1))) == 1
+    with pytest.raises(InputError, match="holds none of the 2 frames"):
+        open_tree(tree, 30, 31)
+    with pytest.raises(InputError, match="no such folder"):
+        open_tree(tree / "absent", 5)
+
+
+def test_a_picture_that_is_cut_short_or_of_another_size_is_named(tree: Path) -> None:
+    folder = tree / DRIVE[:10] / DRIVE / "image_02" / "data"
+    for name in ("0000000005.jpg", "0000000007.png"):
+        path = folder / name
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(InputError, match=name):
+            open_tree(tree, int(name[:10])).frame(0, 1)
+    Image.new("RGB", (60, 30)).save(folder / "0000000006.jpg")
+    with pytest.raises(InputError, match=r"0000000006.jpg: is 60x30, its calibration says 124x38"):
+        open_tree(tree, 6).frame(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value", "said"),
+    [
+        ("calib_cam_to_cam.txt", "P_rect_02", None, "key P_rect_02 is missing"),
+        ("calib_cam_to_cam.txt", "R_rect_00", "1 0 0 0 nan 0 0 0 1", "key R_rect_00 is .* 9 finite"),
+        ("calib_velo_to_cam.txt", "T", "0 0", "key T is '0 0', wanted 3"),
+        ("calib_velo_to_cam.txt", "R", "a b c", "key R is 'a b c'"),
+    ],
+)
+def test_a_calibration_without_a_number_is_named(
+    tree: Path, file: str, key: str, value: str | None, said: str
+) -> None:
+    write_calibration(tree, DRIVE[:10], file, **{key: value})
+    with pytest.raises(InputError, match=f"{file}: {said}"):
+        open_tree(tree, 5)
+
+
+def test_a_scan_that_is_cut_short_or_absent_is_named(tmp_path: Path) -> None:
+    scan = tmp_path / "0000000001.bin"
+    np.arange(8, dtype=np.float32).tofile(scan)
+    assert read_velodyne(scan).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    scan.write_bytes(scan.read_bytes()[:-3])
+    with pytest.raises(InputError, match=r"0000000001.bin: 29 bytes"):
+        read_velodyne(scan)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_velodyne(tmp_path / "2.bin")
+
+
+def test_driving_north_is_moving_along_the_cameras_axis(tree: Path) -> None:
+    """A degree of latitude is 111.32 km on a sphere of radius 6,378,137 m; yaw of 90 degrees looks north."""
+    folder = tree / DRIVE[:10] / DRIVE / "oxts" / "data"
+    folder.mkdir(parents=True)
+    for number in range(3, 10):
+        values = [49 + number * 1e-5, 8.4, 112, 0, 0, np.pi / 2, *[0] * 24]
+        (folder / f"{number:010d}.txt").write_text(" ".join(map(str, values)))
+    position = open_tree(tree, 4).frame(0, 2).world_from_camera
+    assert position is not None
+    step = 6378137 * np.radians(1e-5)
+    assert position[:3, 3].tolist() == pytest.approx([0, 0, 2 * step], abs=1e-3)
+    assert torch.allclose(position[:3, :3], torch.eye(3), atol=1e-6)
+    north = world_from_imu(read_oxts(folder / "0000000003.txt"), 49.0)
+    assert (north[:3, :3] @ torch.tensor([1.0, 0, 0]).double()).tolist() == pytest.approx([0, 1, 0], abs=1e-9)
+
+
+def test_real_frames_their_calibration_and_their_speed() -> None:
+    root = SHARED / "data" / "kitti_raw"
+    if not root.exists():
+        pytest.skip("the real KITTI frames are not on this machine")
+    frames = tuple(KittiFrame("2011_09_26_drive_0002_sync", n, "r") for n in (3, 6))
+    reader = KittiReader(KittiSettings(root, frames, 192, 640))
+    assert [(c.frames, c.targets, c.size) for c in reader.clips] == [(6, (1, 4), (375, 1242))]
+    later = reader.frame(0, 5)
+    assert later.world_from_camera is not None
+    distance = float(later.world_from_camera[:3, 3].norm())
+    assert 5 * 0.86 < distance < 5 * 0.93  # 8.6 to 9.0 m/s, ten frames a second and a little less
+    assert float(later.world_from_camera[2, 3]) > 0.99 * distance
+    assert float(later.intrinsics[0, 0]) == pytest.approx(721.5377 * 640 / 1242, rel=1e-6)
+    points = read_velodyne(velodyne_path(root, frames[0]))
+    assert 100_000 < len(points) < 130_000
+    baseline = read_calibration(root, "2011_09_26").projections
+    assert float(baseline["l"][0, 3] - baseline["r"][0, 3]) / 721.5377 == pytest.approx(0.5327, abs=1e-3)
