@@ -114,6 +114,16 @@ def test_resizing_bytes_equals_resizing_numbers_to_one_grey_level():
     assert (found.float() - plain).abs().max() <= 1.01
 
 
+def test_lanczos_is_pillows_for_every_picture_of_a_batch():
+    noise = torch.randint(0, 256, (2, 3, 40, 60), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    found = images.resize_image(noise, (17, 23), filter="lanczos")
+    assert found.is_contiguous()
+    for ours, picture in zip(found, noise, strict=True):
+        plain = Image.fromarray(picture.permute(1, 2, 0).numpy()).resize((23, 17), Image.Resampling.LANCZOS)
+        assert np.array_equal(ours.permute(1, 2, 0).numpy(), np.asarray(plain))
+    assert (found != images.resize_image(noise, (17, 23))).any()
+
+
 def test_a_picture_with_an_unknown_ending_is_not_written(tmp_path):
     with pytest.raises(InputError, match=r"a\.xyz"):
         images.write_image(tmp_path / "a.xyz", picture())

@@ -10,6 +10,7 @@ from mono2many.models.checkpoint import (
     ModelCard,
     load_model,
     load_training_state,
+    read_card,
     save_model,
     save_training_state,
     write_atomically,
@@ -39,6 +40,21 @@ def test_a_folder_brings_back_the_same_networks_with_no_flags(tmp_path: Path) ->
     assert card == ModelCard(LIGHT, 64, 96, 0.1, "metres", trained_on="street")
     assert {name.split(".")[0] for name in load_file(tmp_path / "model.safetensors")} == {"depth", "pose"}
     assert again.depth(image).max() <= 2.0 + 1e-6  # the depth range travels with the weights
+
+
+def test_what_training_saw_and_how_pictures_are_resized_come_back_and_older_folders_lack_both(
+    folder: Path,
+) -> None:
+    raw = json.loads((folder / "config.json").read_text())
+    change(folder, resize="lanczos", seen=["kitti_eigen_zhou", "drive 0-9"])
+    card = read_card(folder)
+    assert (card.resize, card.seen) == ("lanczos", ("kitti_eigen_zhou", "drive 0-9"))
+    change(folder, resize="nearest")
+    with pytest.raises(InputError, match="resize must be bilinear or lanczos, got nearest"):
+        read_card(folder)
+    old = {k: v for k, v in raw.items() if k not in ("resize", "seen", "has_pose")}
+    (folder / "config.json").write_text(json.dumps(old))
+    assert load_model(folder)[1] == ModelCard(LIGHT, 64, 96, resize="bilinear", seen=(), has_pose=True)
 
 
 def test_a_folder_cut_short_is_refused_by_the_files_name(folder: Path) -> None:

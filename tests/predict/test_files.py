@@ -54,6 +54,20 @@ def test_depth_in_metres_says_so_in_its_name_and_a_16_bit_step_is_4_mm(
     np.testing.assert_allclose(np.load(array), 7 * np.load(plain), rtol=1e-5)
 
 
+def test_kittis_server_gets_a_picture_of_the_inputs_name_in_metres_only(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    write_image(tmp_path / "image" / "0000000005.png", picture(352, 1216))
+    metric = Predictor(predictor.model, ModelCard(LIGHT, 64, 96, 0.0, "metres", 7.0))
+    folder = [str(tmp_path / "image")]
+    png, array = sorted(predict_files(metric, folder, tmp_path / "out", ["kitti", "npy"]))[::-1]
+    assert png == tmp_path / "out" / "image" / "kitti" / "0000000005.png"
+    wanted = np.load(array).clip(1e-3, 80)
+    np.testing.assert_allclose(read_depth_png16(png).numpy(), wanted, atol=0.5 / 256 + 1e-5)
+    with pytest.raises(InputError, match=r"--save kitti.*mono2many scale"):
+        predict_files(predictor, folder, tmp_path / "out", ["kitti"])
+
+
 def test_a_folders_images_keep_the_folders_name(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "trip").mkdir()
     for name in ("a2", "a10"):

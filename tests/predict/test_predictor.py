@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mono2many import Predictor, load
 from mono2many.errors import InputError
@@ -60,6 +61,34 @@ def test_what_training_cut_off_below_is_continued_from_the_row_above(predictor: 
     disparity = cropped(image).disparity
     assert torch.equal(disparity[64:], disparity[63:64].expand(16, -1))
     torch.testing.assert_close(disparity[:64], predictor(image[:, :64]).disparity)
+
+
+def test_pictures_of_different_sizes_in_one_batch_give_what_each_gives_alone(predictor: Predictor) -> None:
+    cropped = Predictor(predictor.model, ModelCard(LIGHT, 64, 96, 0.2, "metres", 7.0))
+    sizes = [(80, 96), (50, 71), (100, 200)]
+    pictures = [torch.randint(0, 256, (3, *size), dtype=torch.uint8) for size in sizes]
+    together = cropped.from_inputs(cropped.inputs(pictures), flip=True)
+    assert together.shape == (3, 64, 96)
+    for picture, one in zip(pictures, together, strict=True):
+        alone = cropped.disparity(picture[None], flip=True)
+        torch.testing.assert_close(
+            cropped.at_size(one[None], picture.shape[-2:]), alone, rtol=1e-4, atol=1e-6
+        )
+
+
+def test_pictures_are_resized_in_the_way_that_the_card_names(predictor: Predictor) -> None:
+    image = torch.randint(0, 256, (3, 128, 200), dtype=torch.uint8)
+    lanczos = Predictor(predictor.model, ModelCard(LIGHT, 64, 96, 0.5, resize="lanczos"))
+    pillow = Image.fromarray(image[:, :64].permute(1, 2, 0).numpy()).resize(
+        (96, 64), Image.Resampling.LANCZOS
+    )
+    wanted = torch.from_numpy(np.array(pillow)).permute(2, 0, 1) / 255
+    assert torch.equal(lanczos.inputs([image])[0], wanted)
+    bilinear = Predictor(predictor.model, ModelCard(LIGHT, 64, 96)).inputs([image])[0]
+    plain = torch.nn.functional.interpolate(
+        image[None] / 255, (64, 96), mode="bilinear", align_corners=False, antialias=True
+    )
+    torch.testing.assert_close(bilinear, plain[0], rtol=0, atol=1e-6)
 
 
 def test_what_is_no_rgb_picture_is_refused_with_the_remedy(predictor: Predictor) -> None:

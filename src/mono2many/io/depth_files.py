@@ -9,11 +9,13 @@ from jaxtyping import Float
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
+from torch.nn import functional as F
 
 from mono2many.types import InputError, Scale
 
 FACTOR_KEY, SCALE_KEY = "mono2many:factor", "mono2many:scale"
 KITTI_FACTOR = 256.0
+KITTI_SIZE = (352, 1216)
 LARGEST = 65535
 
 
@@ -58,6 +60,19 @@ def write_depth_png16(
     except OSError as error:
         raise _unwritable(path, error) from error
     return float(factor)
+
+
+def write_kitti_png(path: str | Path, disparity: Float[Tensor, "H W"]) -> None:
+    """What KITTI's depth prediction server takes: metres * 256, 16 bit, 1216 x 352, a value at every pixel.
+
+    disparity: 1 / metres, brought to that size bilinearly; depth is then clamped to [1e-3, 80]. InputError
+    where the file cannot be written.
+    """
+    if disparity.shape != KITTI_SIZE:
+        disparity = F.interpolate(disparity[None, None], KITTI_SIZE, mode="bilinear", align_corners=False)[
+            0, 0
+        ]
+    write_depth_png16(path, (1 / disparity).clamp(1e-3, 80.0))
 
 
 def best_factor(largest_depth: float) -> float:

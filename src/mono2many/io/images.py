@@ -4,6 +4,7 @@ import io
 import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import simplejpeg
@@ -76,11 +77,14 @@ def list_images(folder: str | Path) -> list[Path]:
 
 
 def resize_image(
-    image: UInt8[Tensor, "*batch 3 H W"], size: tuple[int, int]
+    image: UInt8[Tensor, "*batch 3 H W"],
+    size: tuple[int, int],
+    filter: Literal["bilinear", "lanczos"] = "bilinear",
 ) -> UInt8[Tensor, "*batch 3 {size[0]} {size[1]}"]:
-    """The picture at `size` (height, width): bilinear, antialiased when it shrinks, half-pixel centres.
+    """The picture at `size` (height, width), antialiased when it shrinks, half-pixel centres.
 
-    torch's own uint8 path: at most one grey level from the rounded float result.
+    bilinear: torch's own uint8 path, at most one grey level from the rounded float result. lanczos: Pillow's,
+    on the CPU, as the reference program resizes its input.
     """
     if tuple(image.shape[-2:]) == tuple(size):
         return image
@@ -88,7 +92,12 @@ def resize_image(
     stack = image.reshape(-1, *image.shape[-3:])
     # channels last is three times as fast here, and what decoders deliver anyway
     stack = stack.contiguous(memory_format=torch.channels_last)
-    resized = F.interpolate(stack, size=size, mode="bilinear", align_corners=False, antialias=True)
+    if filter == "lanczos":
+        pictures = [Image.fromarray(p.numpy()) for p in stack.cpu().permute(0, 2, 3, 1).contiguous()]
+        shrunk = [np.array(p.resize(size[::-1], Image.Resampling.LANCZOS)) for p in pictures]
+        resized = torch.from_numpy(np.stack(shrunk)).permute(0, 3, 1, 2)
+    else:
+        resized = F.interpolate(stack, size=size, mode="bilinear", align_corners=False, antialias=True)
     return resized.contiguous(memory_format=torch.contiguous_format).reshape(*batch, 3, *size)
 
 

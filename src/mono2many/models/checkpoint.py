@@ -8,21 +8,28 @@ import errno
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor, nn
 
 from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.pose import Motion, PoseNet
 from mono2many.types import InputError, Scale
 
 FORMAT = "mono2many"
 FORMAT_VERSION = 1
+
+NO_POSE = (
+    "this model was imported without its pose network: it tells depth, no camera motion; for that, import it "
+    "again with pose_encoder.pth and pose.pth"
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,23 @@ class ModelCard:
     factor_from: str = ""
     """How it was found, for example "camera-height 1.65"."""
     trained_on: str = ""
+    resize: Literal["bilinear", "lanczos"] = "bilinear"
+    """How pictures are brought to the networks' size."""
+    seen: tuple[str, ...] = ()
+    """Frames that training used: names of splits, or packed lines."""
+    has_pose: bool = True
+    """False: imported without its pose network; it tells depth only."""
+
+
+class NoPose(PoseNet):
+    """Stands where a model has no pose network: holds no weights, raises InputError when asked."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.pose_type = "separate"
+
+    def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> Motion:
+        raise InputError(NO_POSE)
 
 
 def save_model(folder: str | Path, model: MonoDepth, card: ModelCard) -> None:
@@ -71,6 +95,8 @@ def load_model(folder: str | Path) -> tuple[MonoDepth, ModelCard]:
         raise InputError(
             f"{folder / 'config.json'}: describes no networks that can be built ({error})"
         ) from error
+    if not card.has_pose:
+        model.pose = NoPose()
     load_weights(model, folder)
     return model.eval(), card
 
@@ -95,6 +121,8 @@ def load_weights(model: MonoDepth, folder: str | Path, without: str | None = Non
         weights |= {k: v for k, v in wanted.items() if k.startswith(without)}
     missing, extra = wanted.keys() - weights.keys(), weights.keys() - wanted.keys()
     misfits = [k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape]
+    if missing and missing == {k for k in wanted if k.startswith("pose.")}:
+        raise InputError(f"{path}: {NO_POSE}")
     if missing or extra or misfits:
         first = sorted([*missing, *extra, *misfits])[0]
         raise InputError(
@@ -126,7 +154,10 @@ def read_card(folder: str | Path) -> ModelCard:
         raise InputError(f"{path}: model {raw.get('model')!r} is not known to this version; it knows 'mono'")
     try:
         architecture = MonoArchitecture(**_known(MonoArchitecture, raw["architecture"]))
-        card = ModelCard(architecture, **_known(ModelCard, raw, without="architecture"))
+        known = _known(ModelCard, raw, without="architecture")
+        if known.get("resize", "bilinear") not in ("bilinear", "lanczos"):
+            raise ValueError(f"resize must be bilinear or lanczos, got {known['resize']}")
+        card = ModelCard(architecture, **known | {"seen": tuple(known.get("seen", ()))})
         sizes = (card.height, card.width)
         if not all(type(size) is int and size > 0 and size % 32 == 0 for size in sizes):
             raise ValueError(f"height and width must be multiples of 32, got {sizes}")

@@ -11,14 +11,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from mono2many.io.colour import colour_disparity, robust_range, side_by_side
-from mono2many.io.depth_files import write_depth_npy, write_depth_png16
+from mono2many.io.depth_files import write_depth_npy, write_depth_png16, write_kitti_png
 from mono2many.io.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, read_image, write_image
 from mono2many.io.videos import VideoWriter, probe_video, video_frames
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
-Kind = Literal["npy", "png16", "colour", "video"]
+Kind = Literal["npy", "png16", "colour", "video", "kitti"]
 FOR_IMAGES: tuple[Kind, ...] = ("npy", "png16", "colour")
+"""By default."""
 FOR_VIDEOS: tuple[Kind, ...] = ("video",)
 STEADY = 0.95
 """A video's colour range is a running mean with this memory, so that colours do not flicker."""
@@ -36,7 +37,7 @@ def predict_files(
     """Predict every input and write what `save` names into `out`; returns the files written.
 
     By default npy, png16 and colour for images, a side-by-side video for videos. Raises InputError for an
-    input that is missing, of no known kind, or damaged.
+    input that is missing, of no known kind, or damaged, and for kitti where the model is not in metres.
     """
     out = Path(out)
     images, videos = _sorted_inputs(inputs)
@@ -46,7 +47,12 @@ def predict_files(
         raise InputError(
             f"two inputs would both be written as {out / twice}_...; give them another --out each"
         )
-    if images and save and not set(save) & set(FOR_IMAGES):
+    if "kitti" in save and predictor.card.scale != "metres":
+        raise InputError(
+            "--save kitti: KITTI's server wants metres, this model's depth is known up to scale; find out "
+            "what its unit is with mono2many scale, or write npy"
+        )
+    if images and save and not set(save) & {*FOR_IMAGES, "kitti"}:
         raise InputError(f"--save {' '.join(save)} writes nothing for images; add npy, png16 or colour")
     written: list[Path] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -77,7 +83,7 @@ def write_depth(
     kinds: Sequence[Kind],
 ) -> list[Path]:
     """STEM_depth.npy, STEM_depth.png (16 bit) and STEM_disparity.png of one image; the first two are called
-    STEM_depth_metres where that is the unit."""
+    STEM_depth_metres where that is the unit. kitti/STEM.png, of the input's name, is for KITTI's server."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     written = []
     metric = predictor.card.scale == "metres"
@@ -91,6 +97,9 @@ def write_depth(
     if "colour" in kinds:
         written.append(stem.with_name(f"{stem.name}_disparity.png"))
         write_image(written[-1], colour_disparity(disparity))
+    if "kitti" in kinds:
+        written.append(stem.parent / "kitti" / f"{stem.name}.png")
+        write_kitti_png(written[-1], disparity)
     return written
 
 

@@ -1,5 +1,6 @@
 """One image in, depth out: the model with its own sizes, units and device."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.io.images import resize_image
 from mono2many.models.checkpoint import ModelCard, load_model
 from mono2many.models.mono import MonoDepth
 from mono2many.types import DepthMap, InputError
@@ -40,7 +42,6 @@ class Predictor:
         disparity = self.disparity(picture.unsqueeze(0))[0]
         return DepthMap(1 / disparity, disparity, self.card.scale)
 
-    @torch.inference_mode()
     def disparity(
         self, images: UInt8[Tensor, "B 3 H W"], flip: bool = False, own_size: bool = True
     ) -> Float[Tensor, "B H W"]:
@@ -49,22 +50,46 @@ class Predictor:
 
         flip: also predict the mirrored image and blend (Godard et al. 2019, supplement): twice the time.
         """
+        result = self.from_inputs(self.inputs(images.unbind()), flip)
+        return (self.at_size(result, images.shape[-2:]) if own_size else result).cpu()
+
+    def inputs(self, images: Sequence[UInt8[Tensor, "3 _ _"]]) -> Float[Tensor, "B 3 h w"]:
+        """Pictures, each of its own size, as the networks want them: in [0, 1], at the model's size, on its
+        device, without what training cut off below."""
         size = (self.card.height, self.card.width)
-        height, width = images.shape[-2:]
-        rows = max(1, round(height * (1 - self.card.crop_bottom)))
-        inputs = images[..., :rows, :].to(self.device).float()
-        if inputs.shape[-2:] != size:
-            inputs = F.interpolate(inputs, size, mode="bilinear", align_corners=False, antialias=True)
-        inputs = (inputs / 255).contiguous(memory_format=torch.channels_last)
+        ready = []
+        for image in images:
+            picture = image[:, : self._rows(image.shape[-2])]
+            if self.card.resize == "lanczos":
+                picture = resize_image(picture, size, filter="lanczos")
+            picture = picture.to(self.device).float().unsqueeze(0)
+            if picture.shape[-2:] != size:
+                picture = F.interpolate(picture, size, mode="bilinear", align_corners=False, antialias=True)
+            ready.append(picture)
+        return (torch.cat(ready) / 255).contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def from_inputs(self, inputs: Float[Tensor, "B 3 h w"], flip: bool = False) -> Float[Tensor, "B h w"]:
+        """Disparity of what `inputs` returned, at the model's size and on its device, in the unit that
+        `card.scale` names."""
         result = self.model.depth(inputs)
         if flip:
             result = blend_mirrored(result, self.model.depth(inputs.flip(-1)).flip(-1))
-        if own_size:
-            if result.shape[-2:] != (rows, width):
-                result = F.interpolate(result.unsqueeze(1), (rows, width), mode="bilinear").squeeze(1)
-            # what training cut off below is continued from the last row that has a depth
-            result = F.pad(result, (0, 0, 0, height - rows), mode="replicate")
-        return (result.float() / self.unit).cpu()
+        return result.float() / self.unit
+
+    def at_size(
+        self, disparity: Float[Tensor, "B h w"], size: Sequence[int]
+    ) -> Float[Tensor, "B {size[0]} {size[1]}"]:
+        """From the model's size to that of the pictures (height, width), bilinearly. What training cut off
+        below is continued from the last row that has a depth."""
+        height, width = size
+        rows = self._rows(height)
+        if disparity.shape[-2:] != (rows, width):
+            disparity = F.interpolate(disparity.unsqueeze(1), (rows, width), mode="bilinear").squeeze(1)
+        return F.pad(disparity, (0, 0, 0, height - rows), mode="replicate")
+
+    def _rows(self, height: int) -> int:
+        return max(1, round(height * (1 - self.card.crop_bottom)))
 
 
 def blend_mirrored(
