@@ -1,6 +1,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,11 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mono2many.evaluate.charts import curve, histogram
-from mono2many.evaluate.depth import Evaluation, evaluate_each, guesses
-from mono2many.evaluate.gallery import chosen_ranks, gallery, rank_label, thicken
+from mono2many.evaluate.charts import bars, curve, histogram
+from mono2many.evaluate.depth import Evaluation, RangeScore, evaluate_each, guesses
+from mono2many.evaluate.gallery import best_and_worst, chosen_ranks, gallery, picture, rank_label, thicken
 from mono2many.evaluate.report import data_uri, write_report
 from mono2many.metrics.protocol import PROTOCOLS
+from mono2many.metrics.published import PublishedResult
 from mono2many.types import Clip, Frame, InputError
 
 PROTOCOL = PROTOCOLS["synthetic-80m"]
@@ -92,7 +94,7 @@ def test_the_report_is_one_file_that_fetches_and_runs_nothing(
     assert outline.open == []
     assert "script" not in outline.seen
     assert outline.seen.count("img") == 12
-    assert outline.seen.count("svg") == 2
+    assert outline.seen.count("svg") == 3
     assert all(load.startswith("data:") for load in outline.loads)
     assert "url(" not in text.replace("url(#", "")  # a drawing may name its own parts
     assert "@import" not in text
@@ -131,6 +133,70 @@ def test_a_report_without_guesses_pictures_or_curve_says_the_error_alone(
     assert "<img" not in text
 
 
+def test_published_numbers_stand_below_the_models_own_with_their_source(
+    tmp_path: Path, evaluations: dict[str, Evaluation]
+) -> None:
+    paper = PublishedResult(
+        "synthetic-80m", "Walls & all", (0.132, None, 4.5, None, 0.845, None, None), "A <1>"
+    )
+    text = write_report(tmp_path / "report.html", "Slopes", evaluations, published=[paper]).read_text()
+    table = text[text.index("Published numbers") :]
+    ours, theirs = re.findall(r"<tr[ >].*?</tr>", table[: table.index("</table>")])[-2:]
+    assert f"<td>{evaluations['model'].metrics.abs_rel:.3f}</td>" in ours
+    cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", theirs)
+    assert cells == ["Walls &amp; all", "0.132", "–", "4.500", "–", "0.845", "–", "–", "A &lt;1&gt;"]
+
+
+def test_marks_stand_above_every_number(tmp_path: Path, evaluations: dict[str, Evaluation]) -> None:
+    marks = ["SYNTHETIC: not KITTI", "CONTAMINATED: 3 of 3 <images>"]
+    text = write_report(tmp_path / "report.html", "Slopes", evaluations, marks=marks).read_text()
+    places = [text.index(word) for word in ("SYNTHETIC", "3 of 3 &lt;images&gt;", 'class="figure"')]
+    assert places == sorted(places)
+
+
+def test_errors_near_and_far_are_a_table_and_a_drawing(
+    tmp_path: Path, evaluations: dict[str, Evaluation]
+) -> None:
+    near, far = evaluations["constant"].metrics, evaluations["model"].metrics
+    ranges = (RangeScore(0.0, 10.0, 12345, 3, near), RangeScore(10.0, 80.0, 7, 1, far))
+    row = {"model": replace(evaluations["model"], ranges=ranges)}
+    text = write_report(tmp_path / "report.html", "Slopes", row).read_text()
+    assert re.search(rf">0 to 10 m</th><td>{near.abs_rel:.3f}</td>.*<td>12,345</td><td>3</td>", text)
+    assert re.search(rf">10 to 80 m</th><td>{far.abs_rel:.3f}</td>.*<td>7</td><td>1</td>", text)
+    assert ">0–10</text>" in text
+
+
+def test_the_first_picture_of_a_group_is_shown_and_the_others_on_demand(
+    tmp_path: Path, evaluations: dict[str, Evaluation]
+) -> None:
+    shown = gallery(worse_with_every_image, Slopes(), PROTOCOL, evaluations["model"])
+    labels = ("Best 1", "Best 2", "Best 3", "Worst 1", "Worst 2")
+    pictures = [replace(shown[0], label=label) for label in labels]
+    text = write_report(tmp_path / "report.html", "Slopes", evaluations, pictures).read_text()
+    order = re.findall(r"<b>(\w+ \d)</b>|<summary>([\w ]+) <span>|(</details>)", text)
+    best = ["Best 1", "Best 2 to Best 3", "Best 2", "Best 3", "</details>"]
+    worst = ["Worst 1", "Worst 2", "Worst 2", "</details>"]
+    assert ["".join(found) for found in order][:9] == best + worst
+
+
+def test_no_image_is_among_both_the_best_and_the_worst(evaluations: dict[str, Evaluation]) -> None:
+    three = evaluations["model"].per_image  # image 1 is the best, then 0, then 2
+    assert best_and_worst(three, 1) == [("Best 1", 1), ("Worst 1", 2)]
+    assert best_and_worst(three) == [("Best 1", 1), ("Best 2", 0), ("Worst 1", 2)]
+
+
+def test_a_right_prediction_of_another_size_and_unit_is_pale_where_lidar_measured() -> None:
+    truth = torch.full((20, 1280), NAN)
+    truth[10, ::40] = 8.0
+    image = torch.zeros(3, 4, 8, dtype=torch.uint8)
+    painted = picture("Best 1", "sparse", 0.0, image, torch.full((2, 4), 5.0), truth, PROTOCOL)
+    assert painted.image.shape == painted.error.shape == (3, 10, 640)
+    coloured = painted.error.bool().any(0)
+    assert coloured.float().mean() == pytest.approx(3 * (2 + 31 * 3) / 6400)  # 3 x 3 each, the first cut off
+    assert painted.error[:, coloured].float().std(1).max() == 0
+    assert painted.error[:, coloured].float().mean() == pytest.approx(221, abs=2)
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, evaluations: dict[str, Evaluation]) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write the report to"):
@@ -154,20 +220,23 @@ def test_of_seven_images_three_are_the_first_the_fourth_and_the_last() -> None:
     assert rank_label(0, 1) == "The only image"
 
 
-def test_a_lonely_lidar_point_is_drawn_five_pixels_wide_with_its_own_prediction() -> None:
-    truth, depth = torch.full((9, 9), NAN), torch.full((9, 9), 7.0)
-    truth[4, 4], depth[4, 4] = 10.0, 20.0
-    thick_depth, thick_truth = thicken(depth, truth)
-    assert int(thick_truth.isfinite().sum()) == 25
-    assert (thick_truth[2:7, 2:7] == 10).all()
-    assert (thick_depth[2:7, 2:7] == 20).all()
+def test_a_lonely_lidar_point_is_drawn_three_pixels_wide_with_its_own_prediction() -> None:
+    truth, depth = torch.full((18, 18), NAN), torch.full((18, 18), 7.0)
+    truth[8, 8], depth[8, 8] = 10.0, 20.0
+    truth[9, 9], depth[9, 9] = 11.0, 30.0  # behind it, in the same pixel of the drawing
+    thick_depth, thick_truth = thicken(depth, truth, (9, 9))
+    assert int(thick_truth.isfinite().sum()) == 9
+    assert (thick_truth[3:6, 3:6] == 10).all()
+    assert (thick_depth[3:6, 3:6] == 20).all()
 
 
 def test_the_drawings_say_their_figures_and_are_well_formed() -> None:
-    bars = histogram([0.05, 0.35, 0.36, 0.39], "Abs <Rel>", bins=4)
+    spread = histogram([0.05, 0.35, 0.36, 0.39], "Abs <Rel>", bins=4)
+    pairs = bars(["0–5", "5–80"], {"us": [0.1, 0.2], "guess": [0.3, 0.4]}, "m", "Abs <Rel>")
     line = curve([(100, 0.125), (0, 0.5)], "Abs <Rel>", ("guess", 0.3))
     for drawing, words in (
-        (bars, ("median 0.355", "Abs &lt;Rel&gt;", "images")),
+        (spread, ("median 0.355", "Abs &lt;Rel&gt;", "images")),
+        (pairs, ("5–80", "us", "guess", "Abs &lt;Rel&gt;")),
         (line, ("0.125", "guess, 0.300")),
     ):
         assert ElementTree.fromstring(drawing).tag.endswith("svg")

@@ -1,7 +1,7 @@
-"""Two small drawings for the report, as SVG text that reads on light and dark pages."""
+"""Three small drawings for the report, as SVG text that reads on light and dark pages."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,8 +17,22 @@ def histogram(values: Sequence[float], label: str, bins: int = 24) -> str:
     ordered = sorted(values)
     middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
     axes.hist(ordered, bins=bins, color=BAR, rwidth=0.9)
+    axes.locator_params("y", integer=True)
     axes.axvline(middle, color=MARK, linestyle="--")
     axes.set_title(f"median {middle:.3f}", color=GREY, fontsize=10)
+    return _svg(figure)
+
+
+def bars(groups: Sequence[str], rows: Mapping[str, Sequence[float]], below: str, beside: str) -> str:
+    """In each group (at least one) a bar for each of one or two rows."""
+    figure, axes = _drawing(below, beside)
+    width = 0.8 / len(rows)
+    for number, (colour, (name, values)) in enumerate(zip((BAR, MARK), rows.items(), strict=False)):
+        places = [group + width * (number + 0.5) - 0.4 for group in range(len(groups))]
+        axes.bar(places, values, 0.9 * width, color=colour, label=name)
+    axes.set_xticks(range(len(groups)), groups)
+    if len(rows) > 1:
+        axes.legend(frameon=False, labelcolor=GREY, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     return _svg(figure)
 
 

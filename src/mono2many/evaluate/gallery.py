@@ -1,13 +1,15 @@
 """Which images a report shows, and how: input, predicted and true disparity, relative error."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.evaluate.depth import Evaluation, Predict
+from mono2many.evaluate.depth import Evaluation, ImageResult, Predict
 from mono2many.io.colour import colour_depth_error, colour_disparity, robust_range
 from mono2many.io.images import resize_image
 from mono2many.metrics.protocol import Protocol, align
@@ -48,8 +50,7 @@ def gallery(
 ) -> list[Picture]:
     """Predict again, and paint, `count` images evenly spread from the best to the worst Abs Rel.
 
-    `evaluation` is what `evaluate_depth` returned for the same four. Both disparities share their colours'
-    range, that of the truth. Errors as in `evaluate_depth`.
+    `evaluation` is what `evaluate_depth` returned for the same four. Errors as in `evaluate_depth`.
     """
     ranked = sorted(evaluation.per_image, key=lambda image: image.metrics.abs_rel)
     clip_number = {clip.name: number for number, clip in enumerate(reader.clips)}
@@ -59,21 +60,39 @@ def gallery(
         frame = reader.frame(clip_number[result.clip], result.index)
         assert frame.depth is not None, "an evaluated frame has a depth"
         with torch.no_grad():
-            aligned = align(predict(frame.image).detach(), frame.depth, protocol)
-        assert aligned is not None, "an evaluated frame has pixels that count"
-        prediction, truth, error = paint(aligned.depth, torch.where(aligned.kept, frame.depth, torch.nan))
+            disparity = predict(frame.image)
+        label, caption = rank_label(rank, len(ranked)), f"{result.clip}, frame {result.index}"
         pictures.append(
-            Picture(
-                label=rank_label(rank, len(ranked)),
-                caption=f"{result.clip}, frame {result.index}",
-                abs_rel=result.metrics.abs_rel,
-                image=resize_image(frame.image, (prediction.shape[1], prediction.shape[2])),
-                prediction=prediction,
-                truth=truth,
-                error=error,
-            )
+            picture(label, caption, result.metrics.abs_rel, frame.image, disparity, frame.depth, protocol)
         )
     return pictures
+
+
+def picture(
+    label: str,
+    caption: str,
+    abs_rel: float,
+    image: UInt8[Tensor, "3 _ _"],
+    disparity: Float[Tensor, "h w"],
+    truth: Float[Tensor, "H W"],
+    protocol: Protocol,
+) -> Picture:
+    """Paint an evaluated image, whatever predicted it, of any sizes. Both disparities share their colours'
+    range, that of the truth. Units and errors as in `protocol.align`."""
+    aligned = align(disparity.detach(), truth, protocol)
+    assert aligned is not None, "an evaluated image has pixels that count"
+    prediction, true, error = paint(aligned.depth, torch.where(aligned.kept, truth, torch.nan))
+    size = (prediction.shape[1], prediction.shape[2])
+    return Picture(label, caption, abs_rel, resize_image(image, size), prediction, true, error)
+
+
+def best_and_worst(per_image: Sequence[ImageResult], count: int = 10) -> list[tuple[str, int]]:
+    """('Best 1', its place in `per_image`), 'Best 2' ..., then 'Worst 1' ...; no image twice, so that of
+    fewer than 2 `count` images half are the best."""
+    ranked = sorted(range(len(per_image)), key=lambda i: per_image[i].metrics.abs_rel)
+    half = min(count, (len(ranked) + 1) // 2)
+    groups = (("Best", ranked[:half]), ("Worst", ranked[half:][::-1][:count]))
+    return [(f"{name} {place}", i) for name, group in groups for place, i in enumerate(group, 1)]
 
 
 def chosen_ranks(images: int, count: int) -> list[int]:
@@ -105,25 +124,28 @@ def paint(
     KITTI's truth would not be seen.
     """
     low, high = robust_range(1 / truth)
-    thick_depth, thick_truth = thicken(depth, truth)
+    height, width = depth.shape
+    size = (height, width) if width <= WIDEST else (round(height * WIDEST / width), WIDEST)
+    thick_depth, thick_truth = thicken(depth, truth, size)
     painted = (
         colour_disparity(1 / depth, low=low, high=high),
         colour_disparity(1 / thick_truth, low=low, high=high),
         colour_depth_error(thick_depth, thick_truth, limit=ERROR_LIMIT),
     )
-    height, width = depth.shape
-    size = (height, width) if width <= WIDEST else (round(height * WIDEST / width), WIDEST)
     prediction, true, error = (resize_image(picture, size) for picture in painted)
     return prediction, true, error
 
 
 def thicken(
-    depth: Float[Tensor, "H W"], truth: Float[Tensor, "H W"], dense: float = 0.3
-) -> tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]:
-    """Where less than a share `dense` of `truth` is known (not NaN), every pixel takes both values of the
-    nearest surface measured within two pixels of it; otherwise both unchanged."""
+    depth: Float[Tensor, "H W"], truth: Float[Tensor, "H W"], size: tuple[int, int], dense: float = 0.3
+) -> tuple[Float[Tensor, "h w"], Float[Tensor, "h w"]]:
+    """Where less than a share `dense` of `truth` is known (not NaN): both at `size`, where every pixel has
+    the values of the nearest surface measured in it or beside it. Otherwise both unchanged."""
     if truth.isfinite().float().mean() >= dense:
         return depth, truth
-    nearness = (1 / truth).nan_to_num(-torch.inf)[None, None]
-    where = F.max_pool2d(nearness, 5, stride=1, padding=2, return_indices=True)[1][0, 0]
-    return depth.flatten()[where], truth.flatten()[where]
+    beside = partial(F.max_pool2d, kernel_size=3, stride=1, padding=1)
+    for pool in (partial(F.adaptive_max_pool2d, output_size=size), beside):
+        nearness = (1 / truth).nan_to_num(-torch.inf)[None, None]
+        where = pool(nearness, return_indices=True)[1][0, 0]
+        depth, truth = depth.flatten()[where], truth.flatten()[where]
+    return depth, truth

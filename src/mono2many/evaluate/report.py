@@ -12,6 +12,7 @@ from dataclasses import astuple
 from datetime import date
 from html import escape
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 from string import Template
 
@@ -23,8 +24,11 @@ from mono2many import __version__
 from mono2many.evaluate import charts
 from mono2many.evaluate.depth import COLUMNS, METRIC, MODEL, Evaluation, compare, ratio_text
 from mono2many.evaluate.gallery import ERROR_LEGEND, MAP_LEGEND, Picture
-from mono2many.metrics.depth import DepthMetrics
+from mono2many.metrics.published import PublishedResult
 from mono2many.types import InputError
+
+Row = tuple[str, Sequence[float | None], Sequence[str]]
+"""Of a table: its name, the seven numbers, what stands behind them."""
 
 PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -42,7 +46,7 @@ $style</style>
 <header>
 <p class="eyebrow">mono2many depth evaluation</p>
 <h1>$title</h1>
-</header>
+$marks</header>
 $body
 </main>
 </body>
@@ -72,15 +76,48 @@ def write_report(
     facts: Mapping[str, str] | None = None,
     curve: Sequence[tuple[int, float]] | None = None,
     model: str = MODEL,
+    published: Sequence[PublishedResult] = (),
+    marks: Sequence[str] = (),
 ) -> Path:
     """Write the page and return its path; the folder is made where it is missing.
 
-    `evaluations` holds the row `model` and any guesses, all of the same protocol. `facts` are lines such as
-    {"Data": ..., "Model": ...}; protocol, images, date and version are added. `curve` holds (training step,
-    Abs Rel). Raises InputError if the file cannot be written.
+    `evaluations` holds the row `model` and any guesses, and `published` results, all of the same protocol.
+    `pictures` follow each other; of "Best 1", "Best 2" ... the first is shown openly. `facts` are lines such
+    as {"Data": ..., "Model": ...}; protocol, images, date and version are added. `curve` holds (training
+    step, Abs Rel). `marks` say above everything what must not be overlooked. Raises InputError if the file
+    cannot be written.
     """
+    evaluation = evaluations[model]
+    evaluated = {
+        **(facts or {}),
+        "Protocol": evaluation.protocol,
+        "Images": f"{evaluation.images}",
+        "Median ratio": ratio_text(evaluation),
+        "Date": date.today().isoformat(),
+        "Version": f"mono2many {__version__}",
+    }
+    sections = (
+        _hero(evaluations, model),
+        '<dl class="facts">'
+        + "".join(f"<div><dt>{escape(n)}</dt><dd>{escape(text)}</dd></div>" for n, text in evaluated.items())
+        + "</dl>",
+        _metrics_section(evaluations, model, published),
+        _regions_section(evaluations, model),
+        _gallery_section(pictures),
+        _ranges_section(evaluation),
+        _charts_section(evaluations, model, curve),
+        "<details><summary>What the numbers mean</summary><dl>"
+        + "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in MEANINGS.items())
+        + "</dl></details>",
+    )
+    text = PAGE.substitute(
+        title=escape(title),
+        version=escape(__version__),
+        style=files("mono2many.evaluate").joinpath("report.css").read_text(encoding="utf-8"),
+        marks="".join(f'<p class="mark">{escape(mark)}</p>\n' for mark in marks),
+        body="\n".join(section for section in sections if section),
+    )
     path = Path(path)
-    text = page(title, evaluations, pictures, facts or {}, curve, model)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -91,44 +128,10 @@ def write_report(
     return path
 
 
-def page(
-    title: str,
-    evaluations: Mapping[str, Evaluation],
-    pictures: Sequence[Picture],
-    facts: Mapping[str, str],
-    curve: Sequence[tuple[int, float]] | None,
-    model: str,
-) -> str:
-    """The report as text. Arguments as in `write_report`."""
-    evaluation = evaluations[model]
-    evaluated = {
-        **facts,
-        "Protocol": evaluation.protocol,
-        "Images": f"{evaluation.images}",
-        "Median ratio": ratio_text(evaluation),
-        "Date": date.today().isoformat(),
-        "Version": f"mono2many {__version__}",
-    }
-    sections = (
-        _hero(evaluations, model),
-        '<dl class="facts">' + "".join(_fact(name, value) for name, value in evaluated.items()) + "</dl>",
-        _metrics_section(evaluations, model),
-        _regions_section(evaluations, model),
-        _gallery_section(pictures),
-        _charts_section(evaluations, model, curve),
-        "<details><summary>What the numbers mean</summary><dl>"
-        + "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in MEANINGS.items())
-        + "</dl></details>",
-    )
-    style = files("mono2many.evaluate").joinpath("report.css").read_text(encoding="utf-8")
-    body = "\n".join(section for section in sections if section)
-    return PAGE.substitute(title=escape(title), version=escape(__version__), style=style, body=body)
-
-
 def _hero(evaluations: Mapping[str, Evaluation], model: str) -> str:
     """The one figure: the model's Abs Rel against the better guess."""
     abs_rel = {name: evaluation.metrics.abs_rel for name, evaluation in evaluations.items()}
-    if len(evaluations) > 1:
+    if evaluations.keys() - {model, METRIC}:
         comparison = compare(evaluations, model)
         figure = f"{comparison.ratio:.2f}<small>×</small>"
         says = (
@@ -152,48 +155,56 @@ def _hero(evaluations: Mapping[str, Evaluation], model: str) -> str:
     )
 
 
-def _metrics_section(evaluations: Mapping[str, Evaluation], model: str) -> str:
-    rows = {name: evaluation.metrics for name, evaluation in evaluations.items()}
-    extra = {name: (ratio_text(e) if name != METRIC else "not aligned",) for name, e in evaluations.items()}
-    return (
-        "<section><h2>Metrics</h2>"
-        f'<p class="hint">Protocol {escape(evaluations[model].protocol)}, mean over '
-        f"{evaluations[model].images} images.</p>"
-        + _table(rows, ("Median ratio",), extra, model)
-        + "</section>"
-    )
+def _metrics_section(
+    evaluations: Mapping[str, Evaluation], model: str, published: Sequence[PublishedResult]
+) -> str:
+    evaluation = evaluations[model]
+    rows = [
+        (name, astuple(e.metrics), (ratio_text(e) if name != METRIC else "not aligned",))
+        for name, e in evaluations.items()
+    ]
+    hint = f"Protocol {evaluation.protocol}, mean over {evaluation.images} images."
+    text = _section("Metrics", hint, _table(rows, model, "Median ratio"))
+    if published:
+        rows = [(model, astuple(evaluation.metrics), ("this report",))]
+        rows += [(p.method, p.values, (p.source,)) for p in published]
+        hint = f"By the same protocol, {evaluation.protocol}; – where none was published."
+        text += _section("Published numbers", hint, _table(rows, model, "Source"))
+    return text
 
 
 def _regions_section(evaluations: Mapping[str, Evaluation], model: str) -> str:
-    rows = {
-        f"{name}, {region}": metrics
+    rows = [
+        (f"{name}, {region}", astuple(metrics), ())
         for name, evaluation in evaluations.items()
         for region, metrics in evaluation.regions.items()
-    }
-    if not rows:
-        return ""
-    return (
-        "<section><h2>What stands still and what moves</h2>"
-        '<p class="hint">Each region is scored with the scale of its whole image.</p>'
-        + _table(rows, (), {}, model)
-        + "</section>"
-    )
+    ]
+    hint = "Each region is scored with the scale of its whole image."
+    return _section("What stands still and what moves", hint, _table(rows, model)) if rows else ""
 
 
-def _table(
-    rows: Mapping[str, DepthMetrics],
-    extra_columns: Sequence[str],
-    extra: Mapping[str, Sequence[str]],
-    model: str,
-) -> str:
+def _ranges_section(evaluation: Evaluation) -> str:
+    rows = [
+        (f"{r.low:g} to {r.high:g} m", astuple(r.metrics), (f"{r.pixels:,}", f"{r.images}"))
+        for r in evaluation.ranges
+    ]
+    hint = "Each range is scored with the scale of its whole image, as a mean over the images that have it."
+    return _section("Near and far, by true depth", hint, _table(rows, "", "Pixels", "Images")) if rows else ""
+
+
+def _section(heading: str, hint: str, content: str) -> str:
+    return f'<section><h2>{heading}</h2><p class="hint">{escape(hint)}</p>{content}</section>'
+
+
+def _table(rows: Sequence[Row], model: str, *further: str) -> str:
     arrows = ("↓",) * 4 + ("↑",) * 3
-    heads = [f"{column} {arrow}" for column, arrow in zip(COLUMNS, arrows, strict=True)] + list(extra_columns)
+    heads = [f"{column} {arrow}" for column, arrow in zip(COLUMNS, arrows, strict=True)] + [*further]
     body = "".join(
         f'<tr{_class(name, model)}><th scope="row">{escape(name)}</th>'
-        + "".join(f"<td>{value:.3f}</td>" for value in astuple(metrics))
-        + "".join(f"<td>{escape(text)}</td>" for text in extra.get(name, ()))
+        + "".join(f"<td>{'–' if value is None else f'{value:.3f}'}</td>" for value in values)
+        + "".join(f"<td>{escape(text)}</td>" for text in texts)
         + "</tr>"
-        for name, metrics in rows.items()
+        for name, values, texts in rows
     )
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
     return (
@@ -210,9 +221,25 @@ def _gallery_section(pictures: Sequence[Picture]) -> str:
         f"{escape(high)}</span>"
         for low, colours, high in (MAP_LEGEND, ERROR_LEGEND)
     )
+    legends += "<span>errors are black where the truth is not measured</span>"
     return (
-        "<section><h2>Pictures</h2>"
-        f'<div class="legends">{legends}</div>' + "".join(map(_picture, pictures)) + "</section>"
+        f'<section><h2>Pictures</h2><div class="legends">{legends}</div>'
+        + "".join(_group(*group) for _, group in groupby(pictures, lambda p: p.label.rstrip("0123456789")))
+        + "</section>"
+    )
+
+
+def _group(first: Picture, *others: Picture) -> str:
+    """The first openly, the others behind a line to click."""
+    if not others:
+        return _picture(first)
+    ends = (others[0], others[-1])
+    summary = " to ".join(dict.fromkeys(p.label for p in ends))
+    errors = "Abs Rel " + " to ".join(dict.fromkeys(f"{p.abs_rel:.3f}" for p in ends))
+    return (
+        f'{_picture(first)}<details class="more"><summary>{escape(summary)} <span>{errors}</span></summary>'
+        + "".join(map(_picture, others))
+        + "</details>"
     )
 
 
@@ -239,20 +266,24 @@ def _picture(picture: Picture) -> str:
 def _charts_section(
     evaluations: Mapping[str, Evaluation], model: str, curve: Sequence[tuple[int, float]] | None
 ) -> str:
-    values = [image.metrics.abs_rel for image in evaluations[model].per_image]
-    drawings = [("Abs Rel, image by image", charts.histogram(values, "Abs Rel"))]
+    evaluation, drawings = evaluations[model], []
+    better = compare(evaluations, model).better_guess if evaluations.keys() - {model, METRIC} else None
+    if evaluation.ranges:
+        shown = [name for name in (model, better) if name and evaluations[name].ranges]
+        rows = {name: [r.metrics.abs_rel for r in evaluations[name].ranges] for name in shown}
+        ranges = [f"{r.low:g}–{r.high:g}" for r in evaluation.ranges]
+        drawings.append(("Abs Rel, near and far", charts.bars(ranges, rows, "true depth, m", "Abs Rel")))
+    values = [image.metrics.abs_rel for image in evaluation.per_image]
+    drawings.append(("Abs Rel, image by image", charts.histogram(values, "Abs Rel")))
+    if evaluation.spread > 0:
+        values = [image.ratio / evaluation.median_ratio for image in evaluation.per_image]
+        drawings.append(("Scale, image by image", charts.histogram(values, "ratio / median ratio")))
     if curve:
-        others = [name for name in evaluations if name != model]
-        better = compare(evaluations, model).better_guess if others else None
         reference = (better, evaluations[better].metrics.abs_rel) if better else None
         drawings.append(("Abs Rel during training", charts.curve(curve, "Abs Rel", reference)))
     heading = "Spread and training" if curve else "Spread"
     cards = "".join(f'<div class="card"><h3>{name}</h3>{svg}</div>' for name, svg in drawings)
     return f'<section><h2>{heading}</h2><div class="charts">{cards}</div></section>'
-
-
-def _fact(name: str, value: str) -> str:
-    return f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
 
 
 def _class(name: str, model: str) -> str:
