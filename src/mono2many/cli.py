@@ -143,7 +143,8 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
     if folder is None or not (Path(folder) / "run.json").exists():
         return None
     trained = from_json(Path(folder) / "run.json").data
-    if trained.kitti and not _value(arguments, "--datatype"):  # its own frames are no test
+    if trained.kitti and kind is EvaluateConfig and not _value(arguments, "--datatype"):
+        # its own frames are no test
         data = SourceConfig("kitti_eigen", trained.data, allow_missing=trained.allow_missing)
     elif any(_value(arguments, flag) for flag in ("--data", "--datatype")):
         data = SourceConfig(frame_step=trained.frame_step)

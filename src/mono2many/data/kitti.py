@@ -94,6 +94,7 @@ class KittiReader:
             Clip(
                 f"{first.drive} {first.eye} {first.number}-{first.number + len(names) - 1}",
                 len(names),
+                camera=2 * list(self._calibrations).index(first.date) + (first.eye == "r"),
                 size=self._calibrations[first.date].sizes[first.eye],
                 targets=targets,
             )
