@@ -241,7 +241,7 @@ def _prepare_synthetic(arguments: list[str]) -> None:
     config = parse(PrepareSyntheticConfig, "mono2many prepare synthetic", arguments)
     from rich.progress import Progress
 
-    from mono2many.data.synthetic_kitti import write_kitti_street
+    from mono2many.data.kitti_street import write_kitti_street
 
     with Progress(transient=True) as bar:
         task = bar.add_task("drawing the street", total=None)

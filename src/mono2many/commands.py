@@ -246,10 +246,10 @@ class PrepareSyntheticConfig:
     """Of the pictures, in pixels."""
     width: int = 640
     """Of the pictures, in pixels."""
-    frames: int = 24
-    """Of each drive, or more where a list wants later ones."""
-    drives: int = 8
-    """How many."""
+    frames: int = 72
+    """Of each drive, 12 to 90."""
+    drives: int = 10
+    """How many, 2 to 10."""
     seed: int = 0
     """Of the streets."""
     workers: int = 2
