@@ -42,7 +42,7 @@ class EvaluateConfig:
     batch_size: int = 8
     """Images that are predicted together (KITTI)."""
     workers: int = 2
-    """Processes that read true depth (KITTI)."""
+    """Threads that read images and true depth (KITTI)."""
     cache_dir: str | None = None
     """Folder of the true depth that was read once; default: $MONO2MANY_CACHE, else ~/.cache/mono2many."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -288,7 +288,7 @@ class ModelTestConfig:
     batch_size: int = 8
     """Images that are predicted together."""
     workers: int = 2
-    """Processes that read true depth."""
+    """Threads that read images and true depth."""
     json: str | None = None
     """Write all figures to this file."""
     report: str | None = None

@@ -3,7 +3,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mono2many.metrics.protocol import GARG, PROTOCOLS, Protocol, align, kept_pixels, median, score
+from mono2many.metrics.protocol import (
+    GARG,
+    PROTOCOLS,
+    Protocol,
+    align,
+    kept_pixels,
+    median,
+    score,
+    with_alignment,
+)
 from mono2many.types import InputError
 
 SYNTHETIC = PROTOCOLS["synthetic-80m"]
@@ -130,3 +139,49 @@ def test_infinitely_far_is_the_far_end_of_the_range() -> None:
 def test_protocols_are_found_by_their_own_name() -> None:
     assert all(name == protocol.name for name, protocol in PROTOCOLS.items())
     assert PROTOCOLS["ddad-200m"].resize == "depth"
+
+
+def test_least_squares_finds_the_factor_even_where_the_median_is_led_astray() -> None:
+    truth = torch.tensor([[10.0, 20.0, 30.0]])
+    predicted = torch.tensor([[5.0, 15.0, 15.0]])  # medians 20 and 15
+    result = align(1 / predicted, truth, with_alignment(SYNTHETIC, "least-squares"))
+    assert result is not None
+    assert result.ratio == pytest.approx((50 + 300 + 450) / (25 + 225 + 225))
+
+
+def test_affine_alignment_undoes_any_scale_and_shift_of_disparity() -> None:
+    truth = torch.rand(6, 8) * 50 + 2
+    affine = with_alignment(SYNTHETIC, "affine")
+    result = score(3 / truth + 0.2, truth, affine)
+    assert result is not None
+    assert result.ratio == 1
+    assert result.metrics.abs_rel == pytest.approx(0, abs=1e-5)
+    disparity = torch.rand(6, 8)
+    solution = torch.linalg.lstsq(
+        torch.stack([disparity.flatten(), torch.ones(48)], 1).double(), (1 / truth).view(-1, 1).double()
+    ).solution
+    fitted = solution[0] * disparity.double() + solution[1]
+    aligned = align(disparity, truth, affine)
+    assert aligned is not None
+    expected = torch.where(fitted > 0, 1 / fitted, 80).clamp(max=80).float()
+    torch.testing.assert_close(aligned.depth, expected, rtol=1e-5, atol=0)
+
+
+def test_a_disparity_that_affine_alignment_makes_negative_is_the_far_end() -> None:
+    # fitted through (0, 0.01) and (1, 0.21); the third, unmeasured, would be at 0.01 - 0.2
+    disparity = torch.tensor([[1.0, 2.0, 0.0]])
+    truth = torch.tensor([[1 / 0.01, 1 / 0.21, NAN]])
+    result = align(disparity, truth, replace(with_alignment(SYNTHETIC, "affine"), max_depth=120.0))
+    assert result is not None
+    torch.testing.assert_close(result.depth, torch.tensor([[100.0, 1 / 0.21, 120.0]]))
+
+
+def test_another_alignment_stands_in_the_protocols_name() -> None:
+    eigen = PROTOCOLS["eigen-80m"]
+    assert with_alignment(eigen, "median") is eigen
+    assert with_alignment(eigen, "affine").name == "eigen-80m, affine"
+    other = with_alignment(eigen, "5.4")
+    assert (other.name, other.align, other.truth) == ("eigen-80m, factor 5.4", 5.4, "lidar-forward")
+    for bad in ("mean", "-1", "nan", "inf"):
+        with pytest.raises(InputError, match="--alignment"):
+            with_alignment(eigen, bad)

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from mono2many.metrics.depth import DepthMetrics, mean_metrics
 from mono2many.metrics.protocol import ImageScore, Protocol, align, kept_pixels, median, score_region
+from mono2many.metrics.published import PublishedResult
 from mono2many.types import Frame, InputError, Reader
 
 Predict = Callable[[UInt8[Tensor, "3 H W"]], Float[Tensor, "h w"]]
@@ -127,7 +128,7 @@ def evaluate_each(
             )
         if progress is not None:
             progress(done, len(wanted))
-    return {name: _gather(protocol, results[name], regions[name]) for name in predictions}
+    return {name: gather(protocol, results[name], regions[name]) for name in predictions}
 
 
 def evaluate_depth(
@@ -164,9 +165,13 @@ def _score_frame(frame: Frame, predict: Predict, protocol: Protocol, where: str)
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def _gather(
-    protocol: Protocol, results: Sequence[ImageResult], regions: Mapping[str, Sequence[DepthMetrics]]
+def gather(
+    protocol: Protocol,
+    results: Sequence[ImageResult],
+    regions: Mapping[str, Sequence[DepthMetrics]],
+    ranges: tuple[RangeScore, ...] = (),
 ) -> Evaluation:
+    """Means over images (at least one, else InputError) and over those that have a region."""
     if not results:
         raise InputError(
             f"no image has a true depth that protocol {protocol.name} counts "
@@ -182,6 +187,7 @@ def _gather(
         spread=float((ratios / middle).std(correction=0)),
         regions={name: mean_metrics(regions[name]) for name in sorted(regions, reverse=True)},
         per_image=tuple(results),
+        ranges=ranges,
     )
 
 
@@ -238,11 +244,17 @@ def compare(evaluations: Mapping[str, Evaluation], model: str = MODEL) -> Compar
     return Comparison(model, better, ratio)
 
 
-def print_table(console: Console, evaluations: Mapping[str, Evaluation]) -> None:
-    """One row for each evaluation and, below it, for each of its regions. The title names the protocol."""
+def print_table(
+    console: Console,
+    evaluations: Mapping[str, Evaluation],
+    published: Sequence[PublishedResult] = (),
+    mark: str = "",
+) -> None:
+    """One row for each evaluation and, below it, for each of its regions and ranges; then what papers report.
+    The title names the protocol, after `mark`."""
     protocols = sorted({evaluation.protocol for evaluation in evaluations.values()})
     images = next(iter(evaluations.values())).images
-    title = f"Depth, protocol {', '.join(protocols)}, {images} images"
+    title = f"{mark}Depth, protocol {'; '.join(protocols)}, {images} images"
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for column in COLUMNS:  # fits into 80 columns
@@ -253,9 +265,17 @@ def print_table(console: Console, evaluations: Mapping[str, Evaluation]) -> None
         table.add_row(name, *_cells(evaluation.metrics), style=style)
         for region, metrics in evaluation.regions.items():
             table.add_row(f"  {region}", *_cells(metrics), style="dim")
+        for part in evaluation.ranges:
+            table.add_row(f"  {part.low:g} to {part.high:g} m", *_cells(part.metrics), style="dim")
+    for result in published:
+        cells = ("" if value is None else f"{value:.3f}" for value in result.values)
+        table.add_row(result.method, *cells, style="cyan")
     console.print(table)
+    for source in dict.fromkeys(result.source for result in published):
+        methods = ", ".join(result.method for result in published if result.source == source)
+        console.print(f"published: {methods} ({source})", highlight=False, style="cyan", soft_wrap=True)
     for name, evaluation in evaluations.items():
-        if name == METRIC:
+        if name == METRIC or evaluation.protocol.endswith(", affine"):  # no factor
             continue
         console.print(f"median ratio of {name}: {ratio_text(evaluation)}", highlight=False)
 

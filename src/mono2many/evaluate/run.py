@@ -1,7 +1,5 @@
 """The command `evaluate`: which protocol, beside which guesses, where the figures go."""
 
-import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,9 @@ from mono2many.evaluate.depth import (
     guesses,
     print_table,
 )
+from mono2many.evaluate.figures import training_curve, write_json
 from mono2many.evaluate.gallery import gallery
+from mono2many.evaluate.kitti import evaluate_kitti
 from mono2many.evaluate.photometric import (
     NAME,
     PhotometricScore,
@@ -33,7 +33,7 @@ from mono2many.evaluate.photometric import (
 )
 from mono2many.evaluate.report import write_report
 from mono2many.metrics.protocol import PROTOCOLS
-from mono2many.models.checkpoint import ModelCard, write_atomically
+from mono2many.models.checkpoint import ModelCard
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import InputError, Reader, Split
 
@@ -44,16 +44,15 @@ CONSTANTS = 24
 def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str, Any]:
     """Score a model folder and print, store and return the figures. Raises InputError."""
     console = console or Console()
-    predictor = load(config.model, config.device)
-    reader = open_as_trained(config, predictor.card, config.test_scenes, config.split)
-    if config.data.datatype == "synthetic":
-        figures = _against_depth(config, predictor, reader, console)
+    if config.data.kitti:
+        figures = evaluate_kitti(config, console)
     else:
-        figures = _against_neighbours(config, predictor, reader, console)
-    if config.json is not None:
-        path = Path(config.json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda temporary: temporary.write_text(json.dumps(figures, indent=2) + "\n"))
+        assert config.model is not None, "only KITTI's lists are scored without a model"
+        predictor = load(config.model, config.device)
+        reader = open_as_trained(config, predictor.card, config.test_scenes, config.split)
+        against = _against_depth if config.data.datatype == "synthetic" else _against_neighbours
+        figures = against(config, predictor, reader, console)
+    write_json(config.json, figures)
     return figures
 
 
@@ -68,6 +67,7 @@ def open_as_trained(
 def _against_depth(
     config: EvaluateConfig, predictor: Predictor, reader: Reader, console: Console
 ) -> dict[str, Any]:
+    assert config.model is not None
     protocol = PROTOCOLS["synthetic-80m"]
     known = open_as_trained(config, predictor.card, config.guess_scenes, "train")
     training = (known.frame(clip, 0) for clip in range(len(known.clips)))
@@ -162,15 +162,3 @@ def _photometric_table(score: PhotometricScore) -> Table:
     table.add_row("un-warped neighbour", f"{score.still:.4f}", "1.000")
     table.caption = f"{score.images} images"
     return table
-
-
-def training_curve(folder: Path) -> list[tuple[int, float]]:
-    """(step, Abs Rel) of the validations in a run's log; empty where there is none."""
-    log = folder / "log.jsonl"
-    found = {}
-    for text in log.read_text().splitlines() if log.exists() else []:
-        with suppress(ValueError):  # a run that was killed may end in half a line
-            line = json.loads(text)
-            if line["event"] == "val" and "abs_rel" in line:
-                found[line["step"]] = line["abs_rel"]
-    return sorted(found.items())

@@ -2,11 +2,12 @@
 
 aligned = align(disparity, truth, PROTOCOLS["eigen-80m"])     metres, the pixels that count, the ratio
 score(disparity, truth, protocol).metrics.abs_rel             the same and the seven numbers
+with_alignment(PROTOCOLS["eigen-80m"], "affine")              another way of aligning, and its name says so
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float
@@ -36,6 +37,10 @@ GARG = Crop(top=0.40810811, bottom=0.99189189, left=0.03594771, right=0.96405229
 """The part of a KITTI image where the LiDAR measures (Garg et al. 2016)."""
 
 
+Alignment = Literal["median", "none", "least-squares", "affine"]
+Truth = Literal["given", "lidar-forward", "lidar-z", "improved"]
+
+
 @dataclass(frozen=True)
 class Protocol:
     """What is compared, and what is forgiven."""
@@ -46,13 +51,17 @@ class Protocol:
     max_depth: float
     """Metres. Truth counts strictly between the two; predictions are clamped to them."""
     crop: Crop | None = None
-    align: Literal["median", "none"] | float = "median"
-    """Multiply each prediction by median(truth) / median(predicted) of its image, by nothing, or by a
-    fixed factor (5.4 for KITTI models trained on its stereo pair at a baseline of 0.1)."""
+    align: Alignment | float = "median"
+    """Multiply each prediction by median(truth) / median(predicted) of its image, by nothing, by the factor
+    that leaves the least squared error, or by a fixed one (5.4 for KITTI models trained on its stereo pair at
+    a baseline of 0.1). affine: scale and shift disparity by least squares (Ranftl et al. 2020)."""
     resize: Literal["disparity", "depth"] = "disparity"
     """Which of the two is interpolated to the truth's size."""
     truth_is_bounded: bool = True
     """False: every measured pixel counts, however far; the prediction is clamped all the same."""
+    truth: Truth = "given"
+    """Where true depth comes from: the data itself, KITTI's raw laser scans (as the scanner's forward
+    coordinate or the camera's z), or its improved depth."""
 
 
 PROTOCOLS = {
@@ -60,14 +69,38 @@ PROTOCOLS = {
     for protocol in (
         Protocol("synthetic-80m", 1e-3, 80.0),
         Protocol("synthetic-80m-metric", 1e-3, 80.0, align="none"),
-        Protocol("eigen-80m", 1e-3, 80.0, crop=GARG),
-        Protocol("eigen-80m-stereo", 1e-3, 80.0, crop=GARG, align=5.4),
-        Protocol("eigen-improved", 1e-3, 80.0, truth_is_bounded=False),
+        Protocol("eigen-80m", 1e-3, 80.0, crop=GARG, truth="lidar-forward"),
+        Protocol("eigen-80m-z", 1e-3, 80.0, crop=GARG, truth="lidar-z"),
+        Protocol("eigen-80m-stereo", 1e-3, 80.0, crop=GARG, align=5.4, truth="lidar-forward"),
+        Protocol("eigen-improved", 1e-3, 80.0, truth_is_bounded=False, truth="improved"),
         Protocol("ddad-200m", 0.0, 200.0, resize="depth"),
     )
 }
 """Eigen et al. 2014 with Garg et al. 2016's crop; Uhrig et al. 2017's improved truth; Guizilini et al.
 2020's DDAD. In `synthetic-80m` the sky has no depth (NaN) and does not count."""
+
+
+def with_alignment(protocol: Protocol, text: str) -> Protocol:
+    """The protocol with another alignment (a word of Alignment, or a factor), which its name tells.
+
+    Raises InputError for anything else.
+    """
+    align: Alignment | float
+    if text in get_args(Alignment):
+        align = text  # type: ignore[assignment]
+    else:
+        try:
+            align = float(text)
+        except ValueError:
+            align = math.nan
+        if not 0 < align < math.inf:
+            raise InputError(
+                f"--alignment {text}: wanted {', '.join(get_args(Alignment))} or a factor such as 5.4"
+            )
+    if align == protocol.align:
+        return protocol
+    words = text if isinstance(align, str) else f"factor {align:g}"
+    return replace(protocol, name=f"{protocol.name}, {words}", align=align)
 
 
 @dataclass(frozen=True)
@@ -79,7 +112,7 @@ class Aligned:
     kept: Bool[Tensor, "H W"]
     """The pixels that the protocol counts."""
     ratio: float
-    """What the prediction was multiplied by."""
+    """What the prediction was multiplied by; 1 if it was aligned by more than a factor."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +158,33 @@ def median(values: Float[Tensor, "N"]) -> float:
     return (float(lower) + float(upper)) / 2
 
 
+NO_RATIO = "too many predicted disparities are 0 (infinitely far): no {} scale exists; check the model's file"
+
+
+def least_squares_ratio(
+    depth: Float[Tensor, "*B N"], truth: Float[Tensor, "*B N"], kept: Bool[Tensor, "*B N"]
+) -> Float[Tensor, "*B"]:
+    """The factor s with the least sum of (truth - s depth)^2 over the pixels kept."""
+    depth, truth = (torch.where(kept, x, 0).double() for x in (depth, truth))
+    return (truth * depth).sum(-1) / depth.square().sum(-1)
+
+
+def affine_depth(
+    depth: Float[Tensor, "*B N"], truth: Float[Tensor, "*B N"], kept: Bool[Tensor, "*B N"]
+) -> Float[Tensor, "*B N"]:
+    """1 / (a / depth + b) with the a and b that fit 1 / truth best over the pixels kept, by least squares;
+    infinite where that is no positive disparity (Ranftl et al. 2020, sec. 5)."""
+    disparity = 1 / depth.double()
+    count = kept.sum(-1, keepdim=True).clamp(min=1)
+    x, y = (torch.where(kept, value, 0) for value in (disparity, 1 / truth.double()))
+    mean_x, mean_y = x.sum(-1, keepdim=True) / count, y.sum(-1, keepdim=True) / count
+    off = torch.where(kept, x - mean_x, 0)
+    variance = off.square().sum(-1, keepdim=True)
+    a = torch.where(variance > 0, (off * y).sum(-1, keepdim=True) / variance, 0)
+    fitted = a * (disparity - mean_x) + mean_y
+    return torch.where(fitted > 0, 1 / fitted, torch.inf).to(depth)
+
+
 def align(disparity: Float[Tensor, "h w"], truth: Float[Tensor, "H W"], protocol: Protocol) -> Aligned | None:
     """Bring a prediction to the truth's size, scale and range; None if no pixel counts.
 
@@ -141,15 +201,17 @@ def align(disparity: Float[Tensor, "h w"], truth: Float[Tensor, "H W"], protocol
             f"the predicted disparity is negative or not a number at {int(kept.sum()) - usable} of "
             f"{int(kept.sum())} pixels; positive ones were wanted: check the model's file"
         )
+    ratio = 1.0
     if protocol.align == "median":
         ratio = median(truth[kept]) / median(depth[kept])
-    else:
-        ratio = 1.0 if protocol.align == "none" else float(protocol.align)
+    elif protocol.align == "least-squares":
+        ratio = float(least_squares_ratio(depth[kept], truth[kept], kept[kept]))
+    elif protocol.align == "affine":
+        depth = affine_depth(depth.flatten(), truth.flatten(), kept.flatten()).view_as(depth)
+    elif protocol.align != "none":
+        ratio = float(protocol.align)
     if not (math.isfinite(ratio) and ratio > 0):
-        raise InputError(
-            "more than half of the predicted disparities are 0 (infinitely far), so no median scale "
-            "exists; check the model's file"
-        )
+        raise InputError(NO_RATIO.format(protocol.align))
     return Aligned((depth * ratio).clamp(protocol.min_depth, protocol.max_depth), kept, ratio)
 
 

@@ -1,0 +1,276 @@
+"""Scores on KITTI's lists: of a model, or of any method's stored disparities.
+
+Raw-laser and improved truth, the papers' protocols (metrics.protocol), refused where training saw the frames.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from mono2many.commands import EvaluateConfig, ModelTestConfig
+from mono2many.config import Datatype, SourceConfig
+from mono2many.data.kitti_files import image_path, improved_path
+from mono2many.data.kitti_splits import (
+    KittiFrame,
+    seen_frames,
+    split_frames,
+)
+from mono2many.evaluate.depth import (
+    METRIC,
+    MODEL,
+    Evaluation,
+    ImageResult,
+    RangeScore,
+    gather,
+    print_table,
+    ratio_text,
+)
+from mono2many.evaluate.figures import training_curve, write_json
+from mono2many.evaluate.gallery import Picture, best_and_worst, picture
+from mono2many.evaluate.kitti_lists import Disparities, Listing, from_file, from_model, look_up
+from mono2many.evaluate.report import write_report
+from mono2many.evaluate.truth import load_truths
+from mono2many.io.images import read_image
+from mono2many.metrics.depth import mean_metrics
+from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
+from mono2many.metrics.published import published
+from mono2many.metrics.sparse import RANGES, SparseScore, SparseTruth, score_sparse
+from mono2many.predict.predictor import Predictor, load
+from mono2many.types import InputError
+
+IMPROVED: Literal["kitti_eigen_benchmark"] = "kitti_eigen_benchmark"
+SYNTHETIC = "SYNTHETIC: the embedded street in KITTI's layout, not KITTI"
+CONTAMINATED = "CONTAMINATED"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One list, scored. The first row is the answer, further ones are other looks at it."""
+
+    listing: Listing
+    protocol: Protocol
+    rows: dict[str, Evaluation]
+    marks: list[str]
+    """What must not be overlooked."""
+    figures: dict[str, Any]
+    scores: list[SparseScore | None]
+    """Of the first row; None where no pixel counts."""
+    truths: list[SparseTruth]
+    predict: Disparities
+
+
+def evaluate_kitti(config: EvaluateConfig, console: Console) -> dict[str, Any]:
+    """Score a model or stored disparities on a list; print, report and return the figures.
+
+    Raises InputError for files that are missing, predictions that do not fit, and frames seen in training.
+    """
+    predictor = load(config.model, config.device) if config.model is not None else None
+    outcome = _score(config, predictor, console)
+    for mark in outcome.marks:
+        console.print(mark, style="bold red", soft_wrap=True)
+    results = published(outcome.protocol.name)
+    print_table(console, outcome.rows, results, "SYNTHETIC. " if outcome.listing.synthetic else "")
+    for row, server in outcome.figures["server"].items():
+        said = f"SILog {server['silog']:.2f}, iRMSE {server['irmse']:.2f} 1/km of {row} (as KITTI's server)"
+        console.print(said, highlight=False)
+    _report(config.report, outcome, config.model or str(config.predictions), predictor)
+    return outcome.figures
+
+
+def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[str, Any]:
+    """Score the newest model on both of KITTI's test lists, in one table; return the figures by list."""
+    console = console or Console()
+    folder = Path(config.model) if config.model is not None else newest_model(Path(config.out))
+    predictor = load(folder, config.device)
+    console.print(f"model {folder}", highlight=False, soft_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("")
+    for column in ("abs_rel", "sqrt_rel", "rmse", "rmse_log", "a1", "a2", "a3"):
+        table.add_column(column, justify="right", no_wrap=True)
+    figures: dict[str, Any] = {"model": str(folder), "lists": {}}
+    said: list[str] = []
+    tests: tuple[Datatype, ...] = ("kitti_eigen", IMPROVED)
+    for name in tests:
+        if name == IMPROVED and not any(
+            improved_path(Path(config.data), frame) for frame in split_frames(name, "test")
+        ):
+            said.append(f"no improved depth (data_depth_annotated.zip) is there: {name} not scored")
+            continue
+        # improved depth is a download of its own: what there is of it counts
+        source = SourceConfig(name, (config.data,), allow_missing=config.allow_missing or name == IMPROVED)
+        options = EvaluateConfig(
+            model=str(folder),
+            data=source,
+            allow_contaminated=True,
+            flip=config.flip,
+            batch_size=config.batch_size,
+            workers=config.workers,
+        )
+        outcome = _score(options, predictor, console)
+        figures["lists"][name] = outcome.figures
+        table.title = SYNTHETIC if outcome.listing.synthetic else None
+        for row, evaluation in outcome.rows.items():
+            cells = [f"{value:.3f}" for value in astuple(evaluation.metrics)]
+            table.add_row(row.replace(MODEL, name), *cells)
+        (main, *_) = outcome.rows.values()
+        said += [f"{name}: {mark}" for mark in outcome.marks if mark != SYNTHETIC]  # the table's title
+        said.append(
+            f"{name}: {main.images} of {len(outcome.listing.frames)} images, protocol {main.protocol}, "
+            f"median ratio {ratio_text(main)}"
+        )
+        if name != IMPROVED:
+            _report(config.report, outcome, str(folder), predictor)
+    console.print(table)
+    for line in said:
+        console.print(line, highlight=False, soft_wrap=True)
+    write_json(config.json, figures)
+    return figures
+
+
+def newest_model(out: Path) -> Path:
+    """The model folder below `out` that was written last; of a run its best model. InputError: none."""
+    found = sorted(out.rglob("model.safetensors"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise InputError(f"{out}: no model in it; train one (--out), or name one: --model FOLDER")
+    run = found[-1].parent.parent if found[-1].parent.name == "best" else found[-1].parent
+    return run / "best" if (run / "best" / "model.safetensors").exists() else run
+
+
+def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console) -> Outcome:
+    protocol = _protocol(config)
+    listing = look_up(config, protocol, console)
+    frames = [listing.frames[place] for place in listing.places]
+    card = predictor.card if predictor is not None else None
+    seen = seen_frames(card.seen) if card is not None else set()
+    unseen = [i for i, frame in enumerate(frames) if frame not in seen]
+    known = len(frames) - len(unseen)
+    if known and not config.allow_contaminated:
+        raise InputError(
+            f"{config.model}: {known} of {len(frames)} frames of {listing.name} were in this model's "
+            "training; train on kitti_eigen_zhou, or score all the same with --allow-contaminated"
+        )
+    predict = from_file(config, listing) if predictor is None else from_model(config, predictor, listing)
+    label = (MODEL if card is not None else "predictions") + (f" {CONTAMINATED}" if known else "")
+    protocols = {label: protocol}
+    if card is not None and card.scale == "metres" and protocol.align != "none":
+        protocols[METRIC] = with_alignment(protocol, "none")
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("true depth", total=len(frames))
+        truths = load_truths(
+            listing.root,
+            frames,
+            protocol.truth,
+            config.cache_dir,
+            config.workers,
+            lambda done, total: bar.update(task, completed=done),
+        )
+        task = bar.add_task("images", total=len(frames))
+        scores: dict[str, list[SparseScore | None]] = {row: [] for row in protocols}
+        for disparity in predict(listing.places):
+            done = len(scores[label])
+            part = slice(done, done + len(disparity))
+            names = [f"{config.predictions or config.model}, image {p} of the list ({listing.frames[p]})"
+                     for p in listing.places[part]]  # fmt: skip
+            for row, compared in protocols.items():
+                scores[row] += score_sparse(disparity, truths[part], compared, names)
+            bar.update(task, completed=done + len(disparity))
+    every = range(len(frames))
+    rows = {row: _summary(protocols[row], frames, scores[row], every) for row in protocols}
+    marks = [SYNTHETIC] if listing.synthetic else []
+    if known:
+        mark = f"{CONTAMINATED}: {known} of {len(frames)} images were in this model's training"
+        if any(scores[label][i] for i in unseen):
+            apart = _summary(protocol, frames, scores[label], unseen)
+            rows[f"never seen, {apart.images}"] = replace(apart, ranges=())
+            mark += f"; Abs Rel {apart.metrics.abs_rel:.3f} on the {apart.images} that were not"
+        marks.append(mark)
+    figures = {
+        "list": listing.name,
+        "listed": len(listing.frames),
+        "protocol": asdict(protocol),
+        "synthetic": listing.synthetic,
+        "contaminated": known,
+        "model": config.model,
+        "predictions": config.predictions,
+        **({"scale": card.scale, "factor": card.factor, "factor_from": card.factor_from} if card else {}),
+        "rows": {row: evaluation.to_json() for row, evaluation in rows.items()},
+        "server": {
+            row: {
+                name: fmean(getattr(score, name) for score in of_row if score) for name in ("silog", "irmse")
+            }
+            for row, of_row in scores.items()
+        },
+        "published": [asdict(result) for result in published(protocol.name)],
+    }
+    return Outcome(listing, protocol, rows, marks, figures, scores[label], truths, predict)
+
+
+def _protocol(config: EvaluateConfig) -> Protocol:
+    known = [name for name, protocol in PROTOCOLS.items() if protocol.truth != "given"]
+    name = config.protocol or ("eigen-improved" if config.data.datatype == IMPROVED else "eigen-80m")
+    if name not in known:
+        raise InputError(f"--protocol {name}: wanted one of {', '.join(known)}")
+    protocol = PROTOCOLS[name]
+    return protocol if config.alignment is None else with_alignment(protocol, config.alignment)
+
+
+def _summary(
+    protocol: Protocol,
+    frames: Sequence[KittiFrame],
+    scores: Sequence[SparseScore | None],
+    which: Sequence[int],
+) -> Evaluation:
+    found = [(frames[i], score) for i in which if (score := scores[i]) is not None]
+    results = [ImageResult(frame.drive, frame.number, score.metrics, score.ratio) for frame, score in found]
+    ranges = []
+    for number, (low, high) in enumerate(RANGES):
+        parts = [score.ranges[number] for _, score in found]
+        metrics = [m for _, m in parts if m is not None]
+        if metrics:
+            pixels = sum(n for n, _ in parts)
+            ranges.append(RangeScore(low, high, pixels, len(metrics), mean_metrics(metrics)))
+    return gather(protocol, results, {}, tuple(ranges))
+
+
+def _pictures(outcome: Outcome) -> Iterator[Picture]:
+    """The best and the worst images, as far as they are there, predicted again."""
+    listing, counted = outcome.listing, [i for i, score in enumerate(outcome.scores) if score is not None]
+    (main, *_) = outcome.rows.values()
+    chosen = [(label, n, listing.places[counted[n]]) for label, n in best_and_worst(main.per_image)]
+    chosen = [c for c in chosen if image_path(listing.root, listing.frames[c[2]]).exists()]
+    maps = (disparity for batch in outcome.predict([place for *_, place in chosen]) for disparity in batch)
+    for (label, n, place), disparity in zip(chosen, maps, strict=True):
+        frame, error = listing.frames[place], main.per_image[n].metrics.abs_rel
+        image, truth = read_image(image_path(listing.root, frame)), outcome.truths[counted[n]].dense()
+        yield picture(label, str(frame), error, image, disparity, truth, outcome.protocol)
+
+
+def _report(path: str | None, outcome: Outcome, source: str, predictor: Predictor | None) -> None:
+    if path is None:
+        return
+    listing = outcome.listing
+    (main, *_), metric = outcome.rows.values(), outcome.rows.get(METRIC)
+    rows = {MODEL: main} | ({METRIC: metric} if metric is not None else {})
+    facts = {
+        "Data": f"{listing.name}, {len(listing.places)} of {len(listing.frames)} images",
+        "Model" if predictor is not None else "Predictions": source,
+    }
+    if predictor is not None:
+        facts |= {"Trained on": predictor.card.trained_on, "Depth": predictor.card.scale}
+    write_report(
+        path,
+        f"Depth on {listing.name}",
+        rows,
+        list(_pictures(outcome)),
+        facts,
+        training_curve(Path(source)) or None,
+        MODEL,
+        published(outcome.protocol.name),
+        outcome.marks,
+    )

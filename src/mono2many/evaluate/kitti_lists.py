@@ -1,0 +1,127 @@
+"""What is scored: the frames of a list that are there, and disparities of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from torch import Tensor
+
+from mono2many.commands import EvaluateConfig
+from mono2many.data.kitti_files import MARKER, image_path
+from mono2many.data.kitti_splits import OWN_LISTS, TEST_SPLITS, KittiFrame, read_split_file, split_frames
+from mono2many.evaluate.truth import truth_path
+from mono2many.io.images import read_image
+from mono2many.metrics.protocol import Protocol
+from mono2many.predict.predictor import Predictor
+from mono2many.types import InputError
+
+Disparities = Callable[[Sequence[int]], Iterator[Float[Tensor, "B h w"]]]
+"""From places in a list to disparities, some images at a time."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list of frames, and which of them can be scored."""
+
+    name: str
+    root: Path
+    frames: Sequence[KittiFrame]
+    places: list[int]
+    """In `frames`: those whose files are there."""
+    synthetic: bool
+
+
+def look_up(config: EvaluateConfig, protocol: Protocol, console: Console) -> Listing:
+    """The list, checked against the files."""
+    name: str = config.data.datatype
+    root = Path(config.data.data[0] if config.data.data else "dataset")
+    if name == OWN_LISTS:
+        name = config.data.split_files[0]
+        frames = read_split_file(name)
+    elif name in TEST_SPLITS:
+        frames = split_frames(name, "test")
+    else:
+        raise InputError(f"--datatype {name} is a list to train on; score on {' or '.join(TEST_SPLITS)}")
+    places = [
+        place
+        for place, frame in enumerate(frames)
+        if truth_path(root, frame, protocol.truth) is not None
+        and (config.predictions is not None or image_path(root, frame).exists())
+    ]
+    synthetic = (root / MARKER).exists()
+    if len(places) == len(frames):
+        return Listing(name, root, frames, places, synthetic)
+    lost = [frame for place, frame in enumerate(frames) if place not in set(places)]
+    what = "improved depth (data_depth_annotated)" if protocol.truth == "improved" else "laser scan"
+    drives = f"{len({frame.drive for frame in lost})} of {len({frame.drive for frame in frames})} drives"
+    if not places or not (synthetic or config.data.allow_missing):
+        split = f" --splits {name}" if name in TEST_SPLITS else ""
+        raise InputError(
+            f"{root}: the image or {what} of {len(lost)} of {len(frames)} frames of {name} is missing, in "
+            f"{drives} (first: {', '.join(map(str, lost[:5]))}); fetch them with mono2many prepare kitti"
+            f"{split} --data {root}" + (", or score what is there with --allow-missing" if places else "")
+        )
+    console.print(
+        f"{len(places)} of {len(frames)} frames of {name} are there with their {what}; only these are scored",
+        style="yellow",
+        highlight=False,
+    )
+    return Listing(name, root, frames, places, synthetic)
+
+
+def from_model(config: EvaluateConfig, predictor: Predictor, listing: Listing) -> Disparities:
+    """Predicted in batches, the next of which is read meanwhile."""
+    card = predictor.card
+    size = (round(card.height / (1 - card.crop_bottom)), card.width)
+
+    def ready(place: int) -> Tensor:
+        return predictor.inputs([read_image(image_path(listing.root, listing.frames[place]))])
+
+    def predict(places: Sequence[int]) -> Iterator[Tensor]:
+        waiting: list[Future[Tensor]] = []
+        with ThreadPoolExecutor(max(1, config.workers)) as pool:
+            for start in range(0, len(places) + config.batch_size, config.batch_size):
+                batch, waiting = waiting, [pool.submit(ready, p) for p in places[start:][: config.batch_size]]
+                if batch:
+                    inputs = torch.cat([image.result() for image in batch])
+                    yield predictor.at_size(predictor.from_inputs(inputs, config.flip), size).cpu()
+
+    return predict
+
+
+def from_file(config: EvaluateConfig, listing: Listing) -> Disparities:
+    """Out of a NumPy file with a map for each frame of the list."""
+    path = config.predictions
+    try:
+        stored = np.load(str(path), mmap_mode="r", allow_pickle=False)
+        shape = stored.shape
+    except (OSError, ValueError, EOFError, AttributeError) as error:
+        raise InputError(
+            f"--predictions {path}: cannot be read as one NumPy array ({error}); numpy.save N H W floats"
+        ) from error
+    if len(shape) != 3 or stored.dtype.kind != "f":
+        raise InputError(
+            f"--predictions {path}: holds {stored.dtype} of shape {shape}, wanted floats N H W: disparities"
+        )
+    if len(stored) != len(listing.frames):
+        others = [n for n in TEST_SPLITS if n != listing.name and len(split_frames(n, "test")) == len(stored)]
+        hint = (
+            f"--datatype {others[0]} has as many"
+            if others
+            else "predict every frame of the list, in its order"
+        )
+        raise InputError(
+            f"--predictions {path}: holds {len(stored)} maps, wanted {len(listing.frames)} for "
+            f"{listing.name}; {hint}"
+        )
+
+    def predict(places: Sequence[int]) -> Iterator[Tensor]:
+        for start in range(0, len(places), config.batch_size):
+            yield torch.from_numpy(stored[places[start:][: config.batch_size]].astype(np.float32))
+
+    return predict

@@ -1,0 +1,109 @@
+"""True depth of KITTI images, read once: a small file for each image in the cache."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mono2many.data.kitti_files import (
+    Calibration,
+    improved_path,
+    read_calibration,
+    read_velodyne,
+    velodyne_path,
+)
+from mono2many.data.kitti_splits import KittiFrame
+from mono2many.geometry.lidar import project_lidar
+from mono2many.io.depth_files import read_depth_png16
+from mono2many.metrics.protocol import Truth
+from mono2many.metrics.sparse import SparseTruth, sparse_truth
+from mono2many.models.checkpoint import write_atomically
+from mono2many.types import InputError
+
+VERSION = 1
+ROW = np.dtype([("pixel", "<i4"), ("depth", "<f4")])
+"""Of a file: one measured pixel."""
+
+
+def truth_path(root: Path, frame: KittiFrame, kind: Truth) -> Path | None:
+    """The file that a truth is made of; None where it is missing."""
+    if kind == "improved":
+        return improved_path(root, frame)
+    path = velodyne_path(root, frame)
+    return path if path.exists() else None
+
+
+def load_truths(
+    root: Path,
+    frames: Sequence[KittiFrame],
+    kind: Truth,
+    cache_dir: str | Path | None = None,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[SparseTruth]:
+    """What is measured of each frame, at its calibration's picture size, by `workers` threads.
+
+    cache_dir: by default $MONO2MANY_CACHE, else ~/.cache/mono2many; entries of changed files are made again.
+    progress(frames done, frames in all). Raises InputError for files that are missing, damaged or of another
+    size than the calibration says.
+    """
+    cache = (
+        Path(cache_dir or os.environ.get("MONO2MANY_CACHE") or "~/.cache/mono2many").expanduser() / "truth"
+    )
+    with suppress(OSError):  # what cannot be kept is read again
+        cache.mkdir(parents=True, exist_ok=True)
+    calibrations = {date: read_calibration(root, date) for date in sorted({frame.date for frame in frames})}
+    truths = []
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        made = pool.map(lambda frame: _load(root, frame, kind, calibrations[frame.date], cache), frames)
+        for truth in made:
+            truths.append(truth)
+            if progress is not None:
+                progress(len(truths), len(frames))
+    return truths
+
+
+def _load(root: Path, frame: KittiFrame, kind: Truth, calibration: Calibration, cache: Path) -> SparseTruth:
+    path = truth_path(root, frame, kind)
+    if path is None:
+        raise InputError(f"{root}: frame {frame} has no true depth; `mono2many prepare kitti` fetches it")
+    size = calibration.sizes[frame.eye]
+    image_from_velodyne = calibration.image_from_velodyne(frame.eye)
+    about = path.stat()
+    key = (VERSION, kind, size, image_from_velodyne.tolist(), about.st_size, about.st_mtime_ns)
+    name = (
+        f"{frame.drive}_{frame.number:010d}_{frame.eye}_{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
+    )
+    entry = cache / f"{name}.npy"
+    with suppress(OSError, ValueError):  # not there, or cut short
+        rows = np.load(entry)
+        if rows.dtype == ROW:
+            return SparseTruth(
+                size, *(torch.from_numpy(rows[column].copy()) for column in ("pixel", "depth"))
+            )
+    if kind == "improved":
+        depth = read_depth_png16(path)
+        if tuple(depth.shape) != size:
+            raise InputError(
+                f"{path}: {depth.shape[1]}x{depth.shape[0]} pixels, the calibration says "
+                f"{size[1]}x{size[0]}; unpack data_depth_annotated.zip again"
+            )
+    else:
+        forward = kind == "lidar-forward"
+        depth = project_lidar(read_velodyne(path), image_from_velodyne, size, "forward" if forward else "z")
+    truth = sparse_truth(depth)
+    rows = np.empty(len(truth.pixels), ROW)
+    rows["pixel"], rows["depth"] = truth.pixels.numpy(), truth.depth.numpy()
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.save(file, rows)
+
+    with suppress(OSError, InputError):
+        write_atomically(entry, write)
+    return truth

@@ -1,0 +1,93 @@
+"""True depth of KITTI images: its cache, and the reference evaluator's numbers on a real drive."""
+
+import os
+from collections.abc import Callable
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mono2many.data.kitti_files import velodyne_path
+from mono2many.data.kitti_splits import KittiFrame
+from mono2many.errors import InputError
+from mono2many.evaluate.truth import load_truths
+from mono2many.io.depth_files import write_depth_png16
+from mono2many.metrics.depth import mean_metrics
+from mono2many.metrics.protocol import PROTOCOLS, median
+from mono2many.metrics.sparse import score_sparse
+
+DRIVE = "2011_09_26_drive_0002_sync"
+REAL = Path(__file__).parents[3] / "shared" / "data" / "kitti_raw"
+Tree = Callable[..., Path]
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="no real drive on this machine")
+@pytest.mark.parametrize(
+    ("name", "reference", "ratio"),
+    [
+        ("eigen-80m", (0.51382, 20.28092, 18.11928, 0.52026, 0.64199, 0.80209, 0.87091), 1.0113),
+        ("eigen-80m-z", (0.51780, 20.54916, 18.08482, 0.52407, 0.63611, 0.79860, 0.86968), 0.9893),
+    ],
+)
+def test_a_real_drive_scores_as_in_the_reference_evaluator(
+    name: str, reference: tuple[float, ...], ratio: float, tmp_path: Path
+) -> None:
+    protocol = PROTOCOLS[name]
+    truths = load_truths(REAL, [KittiFrame(DRIVE, n) for n in (0, 3, 6, 9)], protocol.truth, tmp_path)
+    assert [len(truth.pixels) for truth in truths] == [19137, 19299, 19196, 19113]
+    # near below, far above, as streets are
+    rows = 0.01 + 0.3 * ((torch.arange(192) + 0.5) / 192 - 0.45).clamp(min=0)
+    scores = score_sparse(rows[None, :, None].expand(4, 192, 640), truths, protocol)
+    found = [score for score in scores if score is not None]
+    assert astuple(mean_metrics([score.metrics for score in found])) == pytest.approx(reference, abs=1e-4)
+    assert median(torch.tensor([score.ratio for score in found])) == pytest.approx(ratio, abs=1e-4)
+
+
+def test_a_scan_is_read_once_and_again_when_its_file_or_its_copy_changes(
+    tmp_path: Path, kitti_tree: Tree
+) -> None:
+    frame = KittiFrame(DRIVE, 0)
+    root, cache = kitti_tree(tmp_path / "data", [frame]), tmp_path / "cache"
+    told: list[tuple[int, int]] = []
+
+    def load() -> float:
+        (truth,) = load_truths(root, [frame], "lidar-forward", cache, 1, lambda *done: told.append(done))
+        assert len(truth.pixels) == 35
+        (value,) = set(truth.depth.tolist())
+        return value
+
+    assert load() == 10
+    (copy,) = (cache / "truth").iterdir()
+    rows = np.load(copy)
+    rows["depth"] = 12  # a mark on the copy
+    np.save(copy, rows)
+    assert load() == 12
+    copy.write_bytes(copy.read_bytes()[:-7])
+    assert load() == 10
+    kitti_tree(root, [frame], 11.0)
+    os.utime(velodyne_path(root, frame), ns=(0, 0))
+    assert load() == 11
+    assert told == [(1, 1)] * 4
+
+
+def test_where_nothing_can_be_kept_truth_is_read_all_the_same(tmp_path: Path, kitti_tree: Tree) -> None:
+    frame = KittiFrame(DRIVE, 0)
+    (tmp_path / "cache").write_text("a file, no folder")
+    (truth,) = load_truths(kitti_tree(tmp_path / "data", [frame]), [frame], "lidar-z", tmp_path / "cache")
+    assert set(truth.depth.tolist()) == {10}
+
+
+def test_improved_depth_must_have_the_pictures_size(tmp_path: Path, kitti_tree: Tree) -> None:
+    frame = KittiFrame(DRIVE, 5)
+    root = kitti_tree(tmp_path, [frame])
+    path = root / f"train/{DRIVE}/proj_depth/groundtruth/image_02/0000000005.png"
+    depth = torch.full((16, 40), torch.nan)
+    depth[3, 7] = 42.5
+    write_depth_png16(path, depth)
+    (truth,) = load_truths(root, [frame], "improved", tmp_path / "cache")
+    assert (truth.size, truth.pixels.tolist(), truth.depth.tolist()) == ((16, 40), [3 * 40 + 7], [42.5])
+    write_depth_png16(path, depth[:, :39])
+    with pytest.raises(InputError, match="39x16 pixels, the calibration says 40x16"):
+        load_truths(root, [frame], "improved", tmp_path / "cache")
