@@ -32,7 +32,11 @@ def test_the_commands_run_in_order_and_then_the_python(place: Path) -> None:
     for command in commands:
         words = shlex.split(command)[1:]
         words += SHORT if words[0] == "train" else ["--frames", "30"] if words[0] == "street" else []
-        words += ["--height", "64", "--width", "160"] if words[:2] == ["prepare", "synthetic"] else []
+        words += (
+            ["--height", "64", "--width", "160", "--drives", "2", "--frames", "12"]
+            if words[:2] == ["prepare", "synthetic"]
+            else []
+        )
         done = subprocess.run(
             [sys.executable, "-m", "mono2many", *words],
             cwd=place,

@@ -1,0 +1,73 @@
+"""The specification's three commands, as written, on the embedded street in KITTI's layout."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+SHORT = ["--encoder_weights", "none", "--height", "64", "--width", "96", "--steps", "2", "--batch_size", "2"]
+HEADER = ["abs_rel", "sqrt_rel", "rmse", "rmse_log", "a1", "a2", "a3"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("specification")
+    tiny = ["--drives", "2", "--frames", "12", "--height", "64", "--width", "160"]
+    run(folder, "-m", "mono2many", "prepare", "synthetic", "--layout", "kitti", *tiny)
+    return folder
+
+
+def run(folder: Path, *words: str) -> str:
+    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def rows(table: str) -> dict[str, list[float]]:
+    """Label to the seven numbers, of the lines that hold them."""
+    found = {}
+    for line in table.splitlines():
+        words = line.split()
+        numbers = [float(word) for word in words[-7:] if word.replace(".", "", 1).isdigit()]
+        if len(numbers) == 7:
+            found[" ".join(words[:-7])] = numbers
+    return found
+
+
+def test_train_train_test(place: Path) -> None:
+    train, test = str(REPOSITORY / "model_train.py"), str(REPOSITORY / "model_test.py")
+    for datatype in ("kitti_eigen_zhou", "kitti_benchmark"):
+        run(place, train, "--pose_type", "separate", "--datatype", datatype, *SHORT)
+        card = json.loads((place / "model_save" / datatype / "config.json").read_text())
+        assert (card["trained_on"], card["seen"]) == (datatype, [datatype])
+    said = run(place, test, "--json", "all.json")
+    assert any(line.split()[-7:] == HEADER for line in said.splitlines()), said
+    assert "SYNTHETIC" in said
+    table = rows(said)
+    assert len(table) >= 3  # eigen, eigen on unseen frames, eigen_benchmark
+    marked = [label for label in table if "CONTAMINATED" in label]
+    assert marked, said
+    assert any("eigen_benchmark" in label for label in table)
+    assert all(
+        0 < numbers[0] < 10 and 0 <= numbers[4] <= numbers[5] <= numbers[6] <= 1 for numbers in table.values()
+    )
+
+    clean = run(place, test, "--model", "model_save/kitti_eigen_zhou")
+    assert "CONTAMINATED" not in clean
+
+
+def test_evaluate_refuses_frames_that_the_model_saw(place: Path) -> None:
+    command = [sys.executable, "-m", "mono2many", "evaluate", "--model", "model_save/kitti_benchmark"]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "--allow-contaminated" in done.stderr
+    said = run(place, *command[1:], "--allow-contaminated", "--report", "report.html")
+    assert "CONTAMINATED" in said
+    assert "SYNTHETIC" in said
+    page = (place / "report.html").read_text()
+    assert "CONTAMINATED" in page
+    assert "SYNTHETIC" in page
