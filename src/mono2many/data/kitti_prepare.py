@@ -1,0 +1,417 @@
+"""KITTI raw: from its public archives to a tree that the reader opens, and whether such a tree is whole."""
+
+import shlex
+import shutil
+import stat
+import struct
+import time
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+from rich.console import Console
+from rich.progress import (
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from mono2many.data.fetch import Progress as Show
+from mono2many.data.fetch import discard, fetch, remote_size
+from mono2many.data.jpeg import convert_pngs, in_processes
+from mono2many.data.kitti import images_of
+from mono2many.data.kitti_files import CAMERAS, drive_folder, improved_path, read_calibration, velodyne_path
+from mono2many.data.kitti_splits import TEST_SPLITS, KittiFrame, split_frames
+from mono2many.types import InputError
+
+BUCKET = "https://s3.eu-central-1.amazonaws.com/avg-kitti"
+IMPROVED = "data_depth_annotated"
+READ = ("image_02", "image_03", "velodyne_points", "oxts")
+"""Of a drive's archive. The grey cameras are left packed."""
+CALIBRATION = ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt", "calib_imu_to_velo.txt")
+KEPT = {True: 0.7, False: 1.3}
+"""Size on the disk as a share of the archive's, with JPEGs and with PNGs: of drive 0002 0.65 and 1.07, and
+1.25 with its grey images."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file of the bucket."""
+
+    name: str
+    url: str
+    drive: str | None = None
+    """None of a date's calibration and of the improved depth."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What splits read of a tree."""
+
+    splits: tuple[str, ...]
+    images: frozenset[KittiFrame]
+    """Those listed and, for training, their neighbours in time."""
+    scans: frozenset[KittiFrame] = frozenset()
+    improved: frozenset[KittiFrame] = frozenset()
+
+    @property
+    def drives(self) -> list[str]:
+        return sorted({frame.drive for frame in self.images})
+
+    @property
+    def dates(self) -> list[str]:
+        return sorted({frame.date for frame in self.images})
+
+    def command(self, root: Path) -> str:
+        return f"mono2many prepare kitti --splits {' '.join(self.splits)} --data {shlex.quote(str(root))}"
+
+
+def needs_of(splits: Sequence[str]) -> Needs:
+    trained = {frame for name in splits for frame in _listed(name) if name not in TEST_SPLITS}
+    tested = frozenset(frame for name in splits for frame in _listed(name) if name in TEST_SPLITS)
+    near = {(f.drive, f.number + o, f.eye) for f in trained for o in (-1, 0, 1)}
+    improved = _listed("kitti_eigen_benchmark") if "kitti_eigen_benchmark" in splits else []
+    return Needs(tuple(splits), tested.union(KittiFrame(*key) for key in near), tested, frozenset(improved))
+
+
+def _listed(split: str) -> list[KittiFrame]:
+    if split in TEST_SPLITS:
+        return split_frames(split, "test")
+    return split_frames(split, "train") + split_frames(split, "val")
+
+
+def archives(splits: Sequence[str], base: str = BUCKET) -> list[Archive]:
+    """What these splits need of the bucket: calibration, drives, improved depth."""
+    drives = sorted({frame.drive for name in splits for frame in _listed(name)})
+    return _archives(drives, "kitti_eigen_benchmark" in splits, base)
+
+
+def _archives(drives: Sequence[str], improved: bool, base: str) -> list[Archive]:
+    dates = sorted({drive[:10] for drive in drives})
+    found = [Archive(f"{date}_calib.zip", f"{base}/raw_data/{date}_calib.zip") for date in dates]
+    for drive in drives:
+        folder = drive.removesuffix("_sync")
+        found.append(Archive(f"{drive}.zip", f"{base}/raw_data/{folder}/{drive}.zip", drive))
+    if improved:
+        found.append(Archive(f"{IMPROVED}.zip", f"{base}/{IMPROVED}.zip"))
+    return found
+
+
+def absent_drives(root: Path, frames: Sequence[KittiFrame]) -> tuple[list[str], int]:
+    """The drives of which frames are not there, and the number of all drives. Lists each folder once."""
+    found = _images(root, frames)
+    return sorted({f.drive for f in frames if f not in found}), len({f.drive for f in frames})
+
+
+def _images(root: Path, frames: Iterable[KittiFrame]) -> dict[KittiFrame, Path]:
+    """Those that are there."""
+    frames = list(frames)
+    here = {camera: images_of(root, *camera) for camera in {(f.drive, f.eye) for f in frames}}
+    return {
+        f: drive_folder(root, f) / CAMERAS[f.eye] / "data" / here[f.drive, f.eye][f.number]
+        for f in frames
+        if f.number in here[f.drive, f.eye]
+    }
+
+
+def _files(root: Path, needs: Needs) -> list[tuple[str, KittiFrame | None, Path | None]]:
+    """Every file that the splits read: the archive that has it, of which frame, where it is if it is."""
+    images = _images(root, needs.images)
+    found: list[tuple[str, KittiFrame | None, Path | None]] = [
+        (f"{frame.drive}.zip", frame, images.get(frame)) for frame in sorted(needs.images)
+    ]
+    for frame in sorted(needs.scans):
+        scan = velodyne_path(root, frame)
+        found.append((f"{frame.drive}.zip", frame, scan if scan.exists() else None))
+    for frame in sorted(needs.improved):
+        found.append((f"{IMPROVED}.zip", frame, improved_path(root, frame)))
+    for path in (root / date / name for date in needs.dates for name in CALIBRATION):
+        found.append((f"{path.parent.name}_calib.zip", None, path if path.exists() else None))
+    return found
+
+
+def prepare_kitti(
+    root: Path,
+    splits: Sequence[str],
+    base: str,
+    jpeg: bool = True,
+    *,
+    workers: int,
+    keep_archives: bool = False,
+    whole: bool = False,
+    console: Console,
+    needs: Needs | None = None,
+) -> None:
+    """Fetch and unpack what the splits (or `needs`) need and is not there; put JPEGs in the place of PNGs.
+
+    Can be killed at any moment and run again. ROOT/.prepared notes what was unpacked; drives that someone
+    else unpacked are left as they are, and archives that lie in ROOT are used and stay. InputError: see
+    `fetch`, `unpack`, `convert_pngs`.
+    """
+    needs, say = needs or needs_of(splits), _plainly(console)
+    ledger, packed = root / ".prepared", root / ".archives"
+    try:
+        ledger.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{root}: cannot be written ({error.strerror}); choose another --data") from error
+    with _alone(ledger):
+        everything = _archives(needs.drives, bool(needs.improved), base)
+        states = {archive: _state(ledger, archive) for archive in everything}
+        lacking = {name for name, _, path in _files(root, needs) if path is None}
+        enough = ("", "unpacked whole") if whole else ("", "unpacked", "unpacked whole")
+        wanted = [a for a in everything if a.name in lacking or states[a] not in enough]
+        say(f"{root}: {len(everything) - len(wanted)} of {len(everything)} archives are unpacked")
+        _tell_space(root, [a for a in wanted if not _local(root, a).exists()], jpeg, say)
+        for archive in everything:
+            if archive in wanted:
+                path = _local(root, archive)
+                if not path.exists():
+                    with _bar(console, archive.name, True) as show:
+                        fetch(archive.url, path, show)
+                _set_state(ledger, archive, "unpacking")
+                with _bar(console, f"{archive.name}: unpacking") as show:
+                    _unpack_or_remove(path, root, archive, whole, needs.command(root), show)
+                states[archive] = "unpacked whole" if whole else "unpacked"
+                _set_state(ledger, archive, states[archive])
+            if jpeg and archive.drive and states[archive]:
+                folders = (root / archive.drive[:10] / archive.drive).glob("image_0?/data")
+                with _bar(console, f"{archive.name}: JPEG") as show:
+                    done = convert_pngs(sorted(folders), workers, show)
+                if done.count:
+                    sizes = f"{done.bytes_before / 1e6:.0f} MB are JPEGs of {done.bytes_after / 1e6:.0f} MB"
+                    say(f"{archive.drive}: {done.count} PNGs of {sizes}")
+            if not keep_archives:
+                discard(packed / archive.name)
+        with suppress(OSError):  # kept archives, or those of other splits
+            packed.rmdir()
+    lacking = {name for name, _, path in _files(root, needs) if path is None}
+    if lacking:
+        raise InputError(
+            f"{root}: files are missing that should be in {', '.join(sorted(lacking)[:5])}"
+            f"{' ...' if len(lacking) > 5 else ''}; wanted KITTI's own archives: check the address (--url)"
+        )
+    by_hand = sum(a.drive is not None and not states[a] for a in everything)
+    if by_hand:
+        say(f"{by_hand} drives were unpacked by someone else and are left as they are")
+    say(f"{root}: all that {', '.join(needs.splits)} need is there; to look through every file:")
+    say(f"  {needs.command(root)} --check")
+
+
+def check_kitti(
+    root: Path, splits: Sequence[str], console: Console, workers: int, needs: Needs | None = None
+) -> bool:
+    """Whether every file that the splits need (or `needs`) is there and whole: pictures are decoded and have
+    the size that their calibration says. Shows what is wrong by drive, and what to run."""
+    needs, say = needs or needs_of(splits), _plainly(console)
+    files = _files(root, needs)
+    sizes: dict[tuple[str, str], tuple[int, int]] = {}
+    wrong: Counter[tuple[str, str]] = Counter()
+    bad: list[Path] = []
+    for date in needs.dates:
+        try:
+            calibration = read_calibration(root, date)
+            sizes |= {(date, eye): size for eye, size in calibration.sizes.items()}
+        except InputError as error:
+            say(str(error))
+            bad += (here := [path for name in CALIBRATION if (path := root / date / name).exists()])
+            wrong[f"{date}_calib.zip", "damaged"] = len(here)
+    there = [(name, path, sizes.get((f.date, f.eye))) for name, f, path in files if path and f]
+    with _bar(console, "looking through") as show:
+        for done, flaw in enumerate(in_processes(_flaw, [item[1:] for item in there], workers), 1):
+            if flaw:
+                bad.append(there[done - 1][1])
+                wrong[there[done - 1][0], flaw] += 1
+            show(done, len(there))
+    wrong.update((name, "missing") for name, _, path in files if path is None)
+    wrong = +wrong
+    if not wrong:
+        say(f"{root}: all {len(files)} files of {len(needs.drives)} drives are there and whole")
+        return True
+    kinds, needed = ("missing", "damaged", "odd-sized"), Counter(name for name, _, _ in files)
+    table = Table("archive", "needed", *kinds, title=f"{len(needs.drives)} drives, {len(files)} files")
+    for name in sorted({name for name, _ in wrong}):
+        table.add_row(
+            name.removesuffix(".zip"), str(needed[name]), *(str(wrong[name, k] or "") for k in kinds)
+        )
+    console.print(table)
+    say(f"{len({n for n, _ in wrong})} of {len(needed)} archives lack something. What mends it:")
+    if bad:
+        say(f"  rm {shlex.join(map(str, bad))}")
+    say(f"  {needs.command(root)}")
+    return False
+
+
+def _flaw(item: tuple[Path, tuple[int, int] | None]) -> str:
+    """What is wrong with a picture or scan; of a picture the height and width it should have are given."""
+    path, size = item
+    try:
+        if path.suffix == ".bin":
+            length = path.stat().st_size
+            return "" if length and length % 16 == 0 else "damaged"
+        data = path.read_bytes()
+        if path.suffix == ".jpg":
+            found = simplejpeg.decode_jpeg(data, strict=True).shape[:2]
+        else:
+            found = np.asarray(Image.open(BytesIO(data))).shape[:2]
+    except (OSError, ValueError, SyntaxError):
+        return "damaged"
+    return "" if size in (None, found) else "odd-sized"
+
+
+def _local(root: Path, archive: Archive) -> Path:
+    """Where its file lies or shall lie."""
+    own = root / archive.name
+    return own if own.is_file() else root / ".archives" / archive.name
+
+
+def _unpack_or_remove(
+    path: Path, root: Path, archive: Archive, whole: bool, command: str, show: Show
+) -> None:
+    """`unpack`, with its mistakes as an InputError; an archive that we fetched and that is damaged goes."""
+    try:
+        unpack(path, root, archive, whole, show)
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be unpacked ({error.strerror or error}); make room, or mend what is named, and "
+            "run the same again"
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as error:
+        ours = path.parent.name == ".archives"
+        if ours:
+            path.unlink()
+        raise InputError(
+            f"{path}: damaged ({str(error)[:80]}); {'it was removed' if ours else 'remove it'}, then run "
+            f"again: {command}"
+        ) from error
+
+
+def unpack(path: Path, root: Path, archive: Archive, whole: bool, progress: Show) -> None:
+    """What we read of an archive, or all of it, below ROOT. A file appears under its name when it is whole;
+    those that are there, also as JPEG, stay.
+
+    InputError, and nothing written, where a member would land outside ROOT, or nothing we read is in it.
+    """
+    with zipfile.ZipFile(path) as file:
+        for info in file.infolist():
+            link = stat.S_ISLNK(info.external_attr >> 16)
+            climbs = ".." in PurePosixPath(info.filename).parts or set(info.filename) & {"\\", ":"}
+            if link or climbs or info.filename.startswith("/"):
+                raise InputError(
+                    f"{path}: its member {info.filename} would land outside {root}; nothing of it was "
+                    "unpacked: remove it and fetch KITTI's own"
+                )
+        members = [
+            (info, root / place)
+            for info in file.infolist()
+            if not info.is_dir() and (place := _place(archive, PurePosixPath(info.filename), whole))
+        ]
+        if not members:
+            raise InputError(
+                f"{path}: holds nothing that {archive.name} should; remove it and fetch KITTI's own"
+            )
+        for done, (info, target) in enumerate(members, 1):
+            jpeg = target.with_suffix(".jpg")
+            there = target.exists() and target.stat().st_size == info.file_size
+            if not there and not (target.suffix == ".png" and jpeg.exists()):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                temporary = target.with_name(f".{target.name}.part")
+                with file.open(info) as source, temporary.open("wb") as copy:
+                    shutil.copyfileobj(source, copy, 1 << 20)  # checks the CRC at the end
+                temporary.replace(target)
+            progress(done, len(members))
+
+
+def _place(archive: Archive, member: PurePosixPath, whole: bool) -> PurePosixPath | None:
+    """Where a member goes; None if it is not wanted."""
+    parts = member.parts
+    if archive.drive:
+        inside = parts[:2] == (archive.drive[:10], archive.drive) and len(parts) > 3
+        return member if inside and (whole or parts[2] in READ) else None
+    if archive.name == f"{IMPROVED}.zip":
+        return PurePosixPath(IMPROVED) / member if whole or "groundtruth" in parts else None
+    return member if parts[0] == archive.name[:10] and member.name in CALIBRATION else None
+
+
+def _state(ledger: Path, archive: Archive) -> str:
+    """unpacking, unpacked or unpacked whole; empty where we never touched it."""
+    path = ledger / archive.name
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _set_state(ledger: Path, archive: Archive, state: str) -> None:
+    temporary = ledger / f".{archive.name}.part"
+    temporary.write_text(f"{state}\n")
+    temporary.replace(ledger / archive.name)
+
+
+@contextmanager
+def _alone(ledger: Path) -> Iterator[None]:
+    """One preparing process per tree; the lock ends with its process."""
+    with (ledger / "lock").open("a") as file:
+        try:
+            import fcntl
+
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise InputError(
+                f"{ledger.parent}: another process prepares it; wait until it is done"
+            ) from error
+        except (ImportError, OSError):
+            pass  # no locks on this system or disk
+        yield
+
+
+def _tell_space(root: Path, wanted: Sequence[Archive], jpeg: bool, say: Callable[[str], None]) -> None:
+    """Of what must be fetched."""
+    with ThreadPoolExecutor(8) as pool:
+        sizes = list(pool.map(lambda archive: remote_size(archive.url), wanted))
+    known = [size for size in sizes if size is not None]
+    free, unknown = shutil.disk_usage(root).free, len(sizes) - len(known)
+    if known:
+        # the largest lies there twice for a while: packed, and unpacked as PNG
+        needed = KEPT[jpeg] * sum(known) + 2 * max(known)
+        say(
+            f"to fetch: {len(known)} archives, {sum(known) / 1e9:.1f} GB; disk: about {needed / 1e9:.1f} GB "
+            f"needed, {free / 1e9:.1f} GB free{': too little' if needed > free else ''}"
+        )
+    if unknown:
+        say(f"to fetch: {unknown} archives whose size the server does not say; {free / 1e9:.1f} GB free")
+
+
+def _plainly(console: Console) -> Callable[[str], None]:
+    """Lines that are not broken, in which brackets mean themselves."""
+    return lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+@contextmanager
+def _bar(console: Console, name: str, download: bool = False) -> Iterator[Show]:
+    """A line that shows how far something is. It is drawn in this thread: pictures are read in forked
+    processes, which must not start while another thread draws."""
+    columns = (DownloadColumn(), TransferSpeedColumn()) if download else (MofNCompleteColumn(),)
+    columns = (*Progress.get_default_columns()[:2], *columns, TimeRemainingColumn())
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, auto_refresh=False, transient=True, disable=quiet) as bar:
+        task, drawn = bar.add_task(name, total=None), 0.0
+
+        def show(done: int, total: int | None) -> None:
+            nonlocal drawn
+            bar.update(task, completed=done, total=total)
+            if time.monotonic() - drawn > 0.1:
+                bar.refresh()
+                drawn = time.monotonic()
+
+        yield show
