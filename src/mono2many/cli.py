@@ -216,7 +216,8 @@ def _prepare_kitti(arguments: list[str]) -> None:
     config = parse(PrepareKittiConfig, "mono2many prepare kitti", arguments)
     from rich.console import Console
 
-    from mono2many.data.kitti_prepare import BUCKET, archives, check_kitti, prepare_kitti
+    from mono2many.data.kitti_check import check_kitti
+    from mono2many.data.kitti_prepare import BUCKET, archives, prepare_kitti
 
     console, base, root = Console(), config.url or BUCKET, Path(config.data)
     if config.list:
@@ -233,6 +234,7 @@ def _prepare_kitti(arguments: list[str]) -> None:
             workers=config.workers,
             keep_archives=config.keep_archives,
             whole=config.whole,
+            convert_own=config.convert_own,
             console=console,
         )
 

@@ -217,6 +217,8 @@ class PrepareKittiConfig:
     """Look through what is there: missing, cut short, of another size. Fetches nothing."""
     png: bool = False
     """Keep the PNGs; else they become JPEGs (quality 92, 4:2:0), a quarter of the size, as in the papers."""
+    convert_own: bool = False
+    """Make JPEGs also of the PNGs of drives that you unpacked yourself."""
     whole: bool = False
     """Unpack everything; else only what is read: no grey images."""
     keep_archives: bool = False

@@ -7,17 +7,12 @@ import struct
 import time
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-import simplejpeg
-from PIL import Image
 from rich.console import Console
 from rich.progress import (
     DownloadColumn,
@@ -26,13 +21,12 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
 
 from mono2many.data.fetch import Progress as Show
 from mono2many.data.fetch import discard, fetch, remote_size
-from mono2many.data.jpeg import convert_pngs, in_processes
+from mono2many.data.jpeg import convert_pngs
 from mono2many.data.kitti import images_of
-from mono2many.data.kitti_files import CAMERAS, drive_folder, improved_path, read_calibration, velodyne_path
+from mono2many.data.kitti_files import CAMERAS, drive_folder, improved_path, velodyne_path
 from mono2many.data.kitti_splits import TEST_SPLITS, KittiFrame, split_frames
 from mono2many.types import InputError
 
@@ -109,12 +103,6 @@ def _archives(drives: Sequence[str], improved: bool, base: str) -> list[Archive]
     return found
 
 
-def absent_drives(root: Path, frames: Sequence[KittiFrame]) -> tuple[list[str], int]:
-    """The drives of which frames are not there, and the number of all drives. Lists each folder once."""
-    found = _images(root, frames)
-    return sorted({f.drive for f in frames if f not in found}), len({f.drive for f in frames})
-
-
 def _images(root: Path, frames: Iterable[KittiFrame]) -> dict[KittiFrame, Path]:
     """Those that are there."""
     frames = list(frames)
@@ -126,7 +114,7 @@ def _images(root: Path, frames: Iterable[KittiFrame]) -> dict[KittiFrame, Path]:
     }
 
 
-def _files(root: Path, needs: Needs) -> list[tuple[str, KittiFrame | None, Path | None]]:
+def needed_files(root: Path, needs: Needs) -> list[tuple[str, KittiFrame | None, Path | None]]:
     """Every file that the splits read: the archive that has it, of which frame, where it is if it is."""
     images = _images(root, needs.images)
     found: list[tuple[str, KittiFrame | None, Path | None]] = [
@@ -151,16 +139,17 @@ def prepare_kitti(
     workers: int,
     keep_archives: bool = False,
     whole: bool = False,
+    convert_own: bool = False,
     console: Console,
     needs: Needs | None = None,
 ) -> None:
     """Fetch and unpack what the splits (or `needs`) need and is not there; put JPEGs in the place of PNGs.
 
     Can be killed at any moment and run again. ROOT/.prepared notes what was unpacked; drives that someone
-    else unpacked are left as they are, and archives that lie in ROOT are used and stay. InputError: see
-    `fetch`, `unpack`, `convert_pngs`.
+    else unpacked are left as they are (unless `convert_own`), and archives that lie in ROOT are used and
+    stay. InputError: see `fetch`, `unpack`, `convert_pngs`.
     """
-    needs, say = needs or needs_of(splits), _plainly(console)
+    needs, say = needs or needs_of(splits), plainly(console)
     ledger, packed = root / ".prepared", root / ".archives"
     try:
         ledger.mkdir(parents=True, exist_ok=True)
@@ -169,7 +158,7 @@ def prepare_kitti(
     with _alone(ledger):
         everything = _archives(needs.drives, bool(needs.improved), base)
         states = {archive: _state(ledger, archive) for archive in everything}
-        lacking = {name for name, _, path in _files(root, needs) if path is None}
+        lacking = {name for name, _, path in needed_files(root, needs) if path is None}
         enough = ("", "unpacked whole") if whole else ("", "unpacked", "unpacked whole")
         wanted = [a for a in everything if a.name in lacking or states[a] not in enough]
         say(f"{root}: {len(everything) - len(wanted)} of {len(everything)} archives are unpacked")
@@ -178,16 +167,16 @@ def prepare_kitti(
             if archive in wanted:
                 path = _local(root, archive)
                 if not path.exists():
-                    with _bar(console, archive.name, True) as show:
+                    with progress_bar(console, archive.name, True) as show:
                         fetch(archive.url, path, show)
                 _set_state(ledger, archive, "unpacking")
-                with _bar(console, f"{archive.name}: unpacking") as show:
+                with progress_bar(console, f"{archive.name}: unpacking") as show:
                     _unpack_or_remove(path, root, archive, whole, needs.command(root), show)
                 states[archive] = "unpacked whole" if whole else "unpacked"
                 _set_state(ledger, archive, states[archive])
-            if jpeg and archive.drive and states[archive]:
+            if jpeg and archive.drive and (states[archive] or convert_own):
                 folders = (root / archive.drive[:10] / archive.drive).glob("image_0?/data")
-                with _bar(console, f"{archive.name}: JPEG") as show:
+                with progress_bar(console, f"{archive.name}: JPEG") as show:
                     done = convert_pngs(sorted(folders), workers, show)
                 if done.count:
                     sizes = f"{done.bytes_before / 1e6:.0f} MB are JPEGs of {done.bytes_after / 1e6:.0f} MB"
@@ -196,78 +185,18 @@ def prepare_kitti(
                 discard(packed / archive.name)
         with suppress(OSError):  # kept archives, or those of other splits
             packed.rmdir()
-    lacking = {name for name, _, path in _files(root, needs) if path is None}
+    lacking = {name for name, _, path in needed_files(root, needs) if path is None}
     if lacking:
         raise InputError(
             f"{root}: files are missing that should be in {', '.join(sorted(lacking)[:5])}"
             f"{' ...' if len(lacking) > 5 else ''}; wanted KITTI's own archives: check the address (--url)"
         )
     by_hand = sum(a.drive is not None and not states[a] for a in everything)
-    if by_hand:
-        say(f"{by_hand} drives were unpacked by someone else and are left as they are")
+    if by_hand and not convert_own:
+        own = "; JPEGs of their PNGs: --convert-own" if jpeg else ""
+        say(f"{by_hand} drives were unpacked by someone else and are left as they are{own}")
     say(f"{root}: all that {', '.join(needs.splits)} need is there; to look through every file:")
     say(f"  {needs.command(root)} --check")
-
-
-def check_kitti(
-    root: Path, splits: Sequence[str], console: Console, workers: int, needs: Needs | None = None
-) -> bool:
-    """Whether every file that the splits need (or `needs`) is there and whole: pictures are decoded and have
-    the size that their calibration says. Shows what is wrong by drive, and what to run."""
-    needs, say = needs or needs_of(splits), _plainly(console)
-    files = _files(root, needs)
-    sizes: dict[tuple[str, str], tuple[int, int]] = {}
-    wrong: Counter[tuple[str, str]] = Counter()
-    bad: list[Path] = []
-    for date in needs.dates:
-        try:
-            calibration = read_calibration(root, date)
-            sizes |= {(date, eye): size for eye, size in calibration.sizes.items()}
-        except InputError as error:
-            say(str(error))
-            bad += (here := [path for name in CALIBRATION if (path := root / date / name).exists()])
-            wrong[f"{date}_calib.zip", "damaged"] = len(here)
-    there = [(name, path, sizes.get((f.date, f.eye))) for name, f, path in files if path and f]
-    with _bar(console, "looking through") as show:
-        for done, flaw in enumerate(in_processes(_flaw, [item[1:] for item in there], workers), 1):
-            if flaw:
-                bad.append(there[done - 1][1])
-                wrong[there[done - 1][0], flaw] += 1
-            show(done, len(there))
-    wrong.update((name, "missing") for name, _, path in files if path is None)
-    wrong = +wrong
-    if not wrong:
-        say(f"{root}: all {len(files)} files of {len(needs.drives)} drives are there and whole")
-        return True
-    kinds, needed = ("missing", "damaged", "odd-sized"), Counter(name for name, _, _ in files)
-    table = Table("archive", "needed", *kinds, title=f"{len(needs.drives)} drives, {len(files)} files")
-    for name in sorted({name for name, _ in wrong}):
-        table.add_row(
-            name.removesuffix(".zip"), str(needed[name]), *(str(wrong[name, k] or "") for k in kinds)
-        )
-    console.print(table)
-    say(f"{len({n for n, _ in wrong})} of {len(needed)} archives lack something. What mends it:")
-    if bad:
-        say(f"  rm {shlex.join(map(str, bad))}")
-    say(f"  {needs.command(root)}")
-    return False
-
-
-def _flaw(item: tuple[Path, tuple[int, int] | None]) -> str:
-    """What is wrong with a picture or scan; of a picture the height and width it should have are given."""
-    path, size = item
-    try:
-        if path.suffix == ".bin":
-            length = path.stat().st_size
-            return "" if length and length % 16 == 0 else "damaged"
-        data = path.read_bytes()
-        if path.suffix == ".jpg":
-            found = simplejpeg.decode_jpeg(data, strict=True).shape[:2]
-        else:
-            found = np.asarray(Image.open(BytesIO(data))).shape[:2]
-    except (OSError, ValueError, SyntaxError):
-        return "damaged"
-    return "" if size in (None, found) else "odd-sized"
 
 
 def _local(root: Path, archive: Archive) -> Path:
@@ -392,13 +321,13 @@ def _tell_space(root: Path, wanted: Sequence[Archive], jpeg: bool, say: Callable
         say(f"to fetch: {unknown} archives whose size the server does not say; {free / 1e9:.1f} GB free")
 
 
-def _plainly(console: Console) -> Callable[[str], None]:
+def plainly(console: Console) -> Callable[[str], None]:
     """Lines that are not broken, in which brackets mean themselves."""
     return lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 @contextmanager
-def _bar(console: Console, name: str, download: bool = False) -> Iterator[Show]:
+def progress_bar(console: Console, name: str, download: bool = False) -> Iterator[Show]:
     """A line that shows how far something is. It is drawn in this thread: pictures are read in forked
     processes, which must not start while another thread draws."""
     columns = (DownloadColumn(), TransferSpeedColumn()) if download else (MofNCompleteColumn(),)
