@@ -217,18 +217,19 @@ def _prepare_kitti(arguments: list[str]) -> None:
     from rich.console import Console
 
     from mono2many.data.kitti_check import check_kitti
-    from mono2many.data.kitti_prepare import BUCKET, archives, prepare_kitti
+    from mono2many.data.kitti_prepare import BUCKET, archives, needs_of, prepare_kitti
 
     console, base, root = Console(), config.url or BUCKET, Path(config.data)
+    needs = needs_of(() if config.split_files else config.splits, config.split_files)
     if config.list:
-        print("\n".join(archive.url for archive in archives(config.splits, base)))
+        print("\n".join(archive.url for archive in archives(needs, base)))
     elif config.check:
-        if not check_kitti(root, config.splits, console, config.workers):
+        if not check_kitti(root, needs, console, config.workers):
             sys.exit(1)
     else:
         prepare_kitti(
             root,
-            config.splits,
+            needs,
             base,
             jpeg=not config.png,
             workers=config.workers,

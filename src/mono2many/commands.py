@@ -211,6 +211,8 @@ class PrepareKittiConfig:
         ...,
     ] = ("kitti_eigen_zhou", "kitti_eigen", "kitti_eigen_benchmark")
     """The lists whose frames are wanted."""
+    split_files: tuple[str, ...] = ()
+    """Lists of your own instead, with their laser scans."""
     list: bool = False
     """Print the archives' addresses and stop."""
     check: bool = False
@@ -232,6 +234,8 @@ class PrepareKittiConfig:
         at_least("--workers", self.workers, 1)
         if not self.splits:
             raise InputError("--splits: name one list or more")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise InputError(f"--url {self.url}: wanted an address that begins with http:// or https://")
         if self.list and self.check:
             raise InputError("--list and --check: one of them")
 

@@ -27,7 +27,7 @@ from mono2many.types import InputError
 DATE, FIRST, SECOND = "2011_09_26", "2011_09_26_drive_0001_sync", "2011_09_26_drive_0002_sync"
 TRAINED = [KittiFrame(FIRST, number, eye) for number in range(4, 10) for eye in ("l", "r")]
 TESTED = [KittiFrame(SECOND, number) for number in (0, 3, 6)]
-NEEDS = Needs(("kitti_eigen",), frozenset(TRAINED + TESTED), frozenset(TESTED), frozenset(TESTED))
+NEEDS = Needs(("--splits", "kitti_eigen"), frozenset(TRAINED + TESTED), frozenset(TESTED), frozenset(TESTED))
 CALIBRATION = {
     "calib_cam_to_cam.txt": "S_rect_02: 64 32\nS_rect_03: 64 32\nP_rect_02: 40 0 32 2 0 40 16 0 0 0 1 0\n"
     "P_rect_03: 40 0 32 -20 0 40 16 0 0 0 1 0\nR_rect_00: 1 0 0 0 1 0 0 0 1\n",
@@ -88,14 +88,14 @@ def bucket(files: Any) -> Any:
 def prepare(root: Path, files: Any, **more: Any) -> str:
     """What it says."""
     said = io.StringIO()
-    words = {"workers": 2, "needs": NEEDS, "console": Console(file=said, width=200), **more}
-    prepare_kitti(root, NEEDS.splits, files.url, **words)
+    words = {"workers": 2, "console": Console(file=said, width=200), **more}
+    prepare_kitti(root, words.pop("needs", NEEDS), files.url, **words)
     return said.getvalue()
 
 
 def check(root: Path, needs: Needs = NEEDS) -> tuple[bool, str]:
     said = io.StringIO()
-    well = check_kitti(root, NEEDS.splits, Console(file=said, width=200), workers=2, needs=needs)
+    well = check_kitti(root, needs, Console(file=said, width=200), workers=2)
     return well, said.getvalue()
 
 
@@ -116,20 +116,20 @@ def test_the_list_for_wget_is_what_the_splits_need() -> None:
         "kitti_eigen",
         "kitti_eigen_benchmark",
     )
-    urls = [archive.url for archive in archives(every)]
+    urls = [archive.url for archive in archives(needs_of(every))]
     base = "https://s3.eu-central-1.amazonaws.com/avg-kitti"
     assert f"{base}/raw_data/2011_09_26_drive_0002/2011_09_26_drive_0002_sync.zip" in urls
     assert f"{base}/raw_data/2011_10_03_calib.zip" in urls
     assert urls[-1] == f"{base}/data_depth_annotated.zip"
     assert LIST.read_text() == "".join(f"{url}\n" for url in urls)
-    tested = archives(["kitti_eigen"], "http://mirror")
+    tested = archives(needs_of(["kitti_eigen"]), "http://mirror")
     assert len([a for a in tested if a.drive]) == 28  # Eigen et al. 2014: 697 images of 28 drives
     assert all(a.url.startswith("http://mirror/raw_data/") for a in tested)
 
 
-def test_training_needs_neighbours_and_tests_need_scans() -> None:
-    trained, tested = needs_of(["kitti_eigen_zhou"]), needs_of(["kitti_eigen_benchmark"])
-    assert KittiFrame("2011_09_26_drive_0001_sync", 0) in trained.images  # 1 is listed
+def test_training_needs_the_listed_images_and_tests_need_scans() -> None:
+    trained, tested = needs_of(["kitti_eigen_full"]), needs_of(["kitti_eigen_benchmark"])
+    assert len(trained.images) == 45_200 + 1_776
     assert not trained.scans
     assert not trained.improved
     assert len(tested.images) == len(tested.scans) == len(tested.improved) == 652
@@ -225,11 +225,14 @@ def test_what_someone_else_unpacked_or_fetched_is_used_and_stays(bucket: Any, tm
     before = tree(root)
     said = prepare(root, bucket)
     assert bucket.asked == ["/data_depth_annotated.zip"]
-    assert "1 drives were unpacked by someone else and are left as they are" in said
+    assert "1 drives were unpacked by someone else and their pictures are left as they are" in said
     after = tree(root)
     assert before.items() <= after.items()
     assert f"{DATE}/{SECOND}/image_02/data/0000000003.jpg" in after
-    assert list(root.glob(f"{DATE}/{FIRST}/image_02/data/*.png"))
+    lost = root / DATE / FIRST / "image_02/data/0000000004.png"
+    lost.unlink()
+    prepare(root, bucket)  # completed, but the others' PNGs are still theirs
+    assert before.items() <= tree(root).items()
     prepare(root, bucket, convert_own=True)
     assert not list(root.glob(f"{DATE}/*/image_0?/data/*.png"))
     assert check(root)[0]
@@ -313,7 +316,7 @@ def test_check_tells_missing_damaged_and_odd_sized_files_by_drive(bucket: Any, t
     }
     assert rows == {FIRST: ["12", "1", "2", "1"], SECOND: ["6", "", "1", ""]}, said
     lines = [line.strip() for line in said.splitlines()]
-    assert lines[-1] == f"mono2many prepare kitti --splits kitti_eigen --data {root}"
+    assert lines[-1] == f"mono2many prepare kitti --splits kitti_eigen --data {root} --png"
     removed = lines[-2].split()
     assert removed[0] == "rm"
     for path in removed[1:]:

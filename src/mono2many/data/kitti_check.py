@@ -2,7 +2,6 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -14,16 +13,22 @@ from rich.table import Table
 
 from mono2many.data.jpeg import in_processes
 from mono2many.data.kitti_files import read_calibration
-from mono2many.data.kitti_prepare import CALIBRATION, Needs, needed_files, needs_of, plainly, progress_bar
+from mono2many.data.kitti_prepare import (
+    CALIBRATION,
+    Needs,
+    needed_files,
+    plainly,
+    progress_bar,
+    refuse_street,
+)
 from mono2many.types import InputError
 
 
-def check_kitti(
-    root: Path, splits: Sequence[str], console: Console, workers: int, needs: Needs | None = None
-) -> bool:
-    """Whether every file that the splits need (or `needs`) is there and whole: pictures are decoded and have
-    the size that their calibration says. Shows what is wrong by drive, and what to run."""
-    needs, say = needs or needs_of(splits), plainly(console)
+def check_kitti(root: Path, needs: Needs, console: Console, workers: int) -> bool:
+    """Whether every file that is needed is there and whole: pictures are decoded and have the size that their
+    calibration says. Shows what is wrong by drive, and what to run."""
+    say = plainly(console)
+    refuse_street(root)
     files = needed_files(root, needs)
     sizes: dict[tuple[str, str], tuple[int, int]] = {}
     wrong: Counter[tuple[str, str]] = Counter()
@@ -58,7 +63,8 @@ def check_kitti(
     say(f"{len({n for n, _ in wrong})} of {len(needed)} archives lack something. What mends it:")
     if bad:
         say(f"  rm {shlex.join(map(str, bad))}")
-    say(f"  {needs.command(root)}")
+    keep = " --png" if any(path.suffix == ".png" for _, path, size in there if size) else ""
+    say(f"  {needs.command(root, keep)}")
     return False
 
 

@@ -26,12 +26,13 @@ from mono2many.data.fetch import Progress as Show
 from mono2many.data.fetch import discard, fetch, remote_size
 from mono2many.data.jpeg import convert_pngs
 from mono2many.data.kitti import images_of
-from mono2many.data.kitti_files import CAMERAS, drive_folder, improved_path, velodyne_path
-from mono2many.data.kitti_splits import TEST_SPLITS, KittiFrame, split_frames
+from mono2many.data.kitti_files import CAMERAS, MARKER, drive_folder, improved_path, velodyne_path
+from mono2many.data.kitti_splits import TEST_SPLITS, KittiFrame, read_split_file, split_frames
 from mono2many.types import InputError
 
 BUCKET = "https://s3.eu-central-1.amazonaws.com/avg-kitti"
-IMPROVED = "data_depth_annotated"
+IMPROVED, BENCHMARK = "data_depth_annotated", "kitti_eigen_benchmark"
+OWN = "own, "
 READ = ("image_02", "image_03", "velodyne_points", "oxts")
 """Of a drive's archive. The grey cameras are left packed."""
 CALIBRATION = ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt", "calib_imu_to_velo.txt")
@@ -54,9 +55,10 @@ class Archive:
 class Needs:
     """What splits read of a tree."""
 
-    splits: tuple[str, ...]
+    asked: tuple[str, ...]
+    """The flags that name them."""
     images: frozenset[KittiFrame]
-    """Those listed and, for training, their neighbours in time."""
+    """Those listed. Their neighbours in time come with the same archives, where they were recorded."""
     scans: frozenset[KittiFrame] = frozenset()
     improved: frozenset[KittiFrame] = frozenset()
 
@@ -68,16 +70,18 @@ class Needs:
     def dates(self) -> list[str]:
         return sorted({frame.date for frame in self.images})
 
-    def command(self, root: Path) -> str:
-        return f"mono2many prepare kitti --splits {' '.join(self.splits)} --data {shlex.quote(str(root))}"
+    def command(self, root: Path, flags: str = "") -> str:
+        return f"mono2many prepare kitti {' '.join(self.asked)} --data {shlex.quote(str(root))}{flags}"
 
 
-def needs_of(splits: Sequence[str]) -> Needs:
-    trained = {frame for name in splits for frame in _listed(name) if name not in TEST_SPLITS}
-    tested = frozenset(frame for name in splits for frame in _listed(name) if name in TEST_SPLITS)
-    near = {(f.drive, f.number + o, f.eye) for f in trained for o in (-1, 0, 1)}
-    improved = _listed("kitti_eigen_benchmark") if "kitti_eigen_benchmark" in splits else []
-    return Needs(tuple(splits), tested.union(KittiFrame(*key) for key in near), tested, frozenset(improved))
+def needs_of(splits: Sequence[str], split_files: Sequence[str] = ()) -> Needs:
+    """Of lists by name, and of one's own. Raises InputError for files that are no lists."""
+    own = {frame for path in split_files for frame in read_split_file(path)}
+    listed = {name: frozenset(_listed(name)) for name in splits}
+    tested = frozenset[KittiFrame]().union(*(f for name, f in listed.items() if name in TEST_SPLITS), own)
+    asked = ("--splits", *splits) if splits else ()
+    asked += ("--split-files", *map(shlex.quote, split_files)) if split_files else ()
+    return Needs(asked, tested.union(*listed.values()), tested, listed.get(BENCHMARK, frozenset()))
 
 
 def _listed(split: str) -> list[KittiFrame]:
@@ -86,19 +90,13 @@ def _listed(split: str) -> list[KittiFrame]:
     return split_frames(split, "train") + split_frames(split, "val")
 
 
-def archives(splits: Sequence[str], base: str = BUCKET) -> list[Archive]:
-    """What these splits need of the bucket: calibration, drives, improved depth."""
-    drives = sorted({frame.drive for name in splits for frame in _listed(name)})
-    return _archives(drives, "kitti_eigen_benchmark" in splits, base)
-
-
-def _archives(drives: Sequence[str], improved: bool, base: str) -> list[Archive]:
-    dates = sorted({drive[:10] for drive in drives})
-    found = [Archive(f"{date}_calib.zip", f"{base}/raw_data/{date}_calib.zip") for date in dates]
-    for drive in drives:
+def archives(needs: Needs, base: str = BUCKET) -> list[Archive]:
+    """What is needed of the bucket: calibration, drives, improved depth."""
+    found = [Archive(f"{date}_calib.zip", f"{base}/raw_data/{date}_calib.zip") for date in needs.dates]
+    for drive in needs.drives:
         folder = drive.removesuffix("_sync")
         found.append(Archive(f"{drive}.zip", f"{base}/raw_data/{folder}/{drive}.zip", drive))
-    if improved:
+    if needs.improved:
         found.append(Archive(f"{IMPROVED}.zip", f"{base}/{IMPROVED}.zip"))
     return found
 
@@ -132,8 +130,8 @@ def needed_files(root: Path, needs: Needs) -> list[tuple[str, KittiFrame | None,
 
 def prepare_kitti(
     root: Path,
-    splits: Sequence[str],
-    base: str,
+    needs: Needs,
+    base: str = BUCKET,
     jpeg: bool = True,
     *,
     workers: int,
@@ -141,26 +139,33 @@ def prepare_kitti(
     whole: bool = False,
     convert_own: bool = False,
     console: Console,
-    needs: Needs | None = None,
 ) -> None:
-    """Fetch and unpack what the splits (or `needs`) need and is not there; put JPEGs in the place of PNGs.
+    """Fetch and unpack what is needed and is not there; put JPEGs in the place of PNGs.
 
-    Can be killed at any moment and run again. ROOT/.prepared notes what was unpacked; drives that someone
-    else unpacked are left as they are (unless `convert_own`), and archives that lie in ROOT are used and
-    stay. InputError: see `fetch`, `unpack`, `convert_pngs`.
+    Can be killed at any moment and run again. ROOT/.prepared notes what was unpacked; drives of which someone
+    else unpacked a part keep their PNGs (unless `convert_own`), and archives that lie in ROOT are used and
+    stay. InputError: see `fetch`, `unpack`, `convert_pngs`; a tree of the embedded street.
     """
-    needs, say = needs or needs_of(splits), plainly(console)
+    say = plainly(console)
+    refuse_street(root)
+    flags = (
+        ("" if jpeg else " --png")
+        + (" --whole" if whole else "")
+        + (" --keep-archives" if keep_archives else "")
+        + (" --convert-own" if convert_own else "")
+        + (f" --url {shlex.quote(base)}" if base != BUCKET else "")
+    )
     ledger, packed = root / ".prepared", root / ".archives"
     try:
         ledger.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{root}: cannot be written ({error.strerror}); choose another --data") from error
     with _alone(ledger):
-        everything = _archives(needs.drives, bool(needs.improved), base)
+        everything = archives(needs, base)
         states = {archive: _state(ledger, archive) for archive in everything}
         lacking = {name for name, _, path in needed_files(root, needs) if path is None}
         enough = ("", "unpacked whole") if whole else ("", "unpacked", "unpacked whole")
-        wanted = [a for a in everything if a.name in lacking or states[a] not in enough]
+        wanted = [a for a in everything if a.name in lacking or states[a].removeprefix(OWN) not in enough]
         say(f"{root}: {len(everything) - len(wanted)} of {len(everything)} archives are unpacked")
         _tell_space(root, [a for a in wanted if not _local(root, a).exists()], jpeg, say)
         for archive in everything:
@@ -169,12 +174,15 @@ def prepare_kitti(
                 if not path.exists():
                     with progress_bar(console, archive.name, True) as show:
                         fetch(archive.url, path, show)
-                _set_state(ledger, archive, "unpacking")
+                begun = states[archive].startswith(OWN) or (not states[archive] and _begun(root, archive))
+                own = OWN if begun else ""
+                _set_state(ledger, archive, f"{own}unpacking")
                 with progress_bar(console, f"{archive.name}: unpacking") as show:
-                    _unpack_or_remove(path, root, archive, whole, needs.command(root), show)
-                states[archive] = "unpacked whole" if whole else "unpacked"
+                    _unpack_or_remove(path, root, archive, whole, needs.command(root, flags), show)
+                states[archive] = f"{own}unpacked{' whole' if whole else ''}"
                 _set_state(ledger, archive, states[archive])
-            if jpeg and archive.drive and (states[archive] or convert_own):
+            ours = bool(states[archive]) and not states[archive].startswith(OWN)
+            if jpeg and archive.drive and (ours or convert_own):
                 folders = (root / archive.drive[:10] / archive.drive).glob("image_0?/data")
                 with progress_bar(console, f"{archive.name}: JPEG") as show:
                     done = convert_pngs(sorted(folders), workers, show)
@@ -191,12 +199,28 @@ def prepare_kitti(
             f"{root}: files are missing that should be in {', '.join(sorted(lacking)[:5])}"
             f"{' ...' if len(lacking) > 5 else ''}; wanted KITTI's own archives: check the address (--url)"
         )
-    by_hand = sum(a.drive is not None and not states[a] for a in everything)
+    by_hand = sum(a.drive is not None and (not states[a] or states[a].startswith(OWN)) for a in everything)
     if by_hand and not convert_own:
-        own = "; JPEGs of their PNGs: --convert-own" if jpeg else ""
-        say(f"{by_hand} drives were unpacked by someone else and are left as they are{own}")
-    say(f"{root}: all that {', '.join(needs.splits)} need is there; to look through every file:")
+        more = "; JPEGs of their PNGs: --convert-own" if jpeg else ""
+        say(f"{by_hand} drives were unpacked by someone else and their pictures are left as they are{more}")
+    say(f"{root}: all that is needed is there; to look through every file:")
     say(f"  {needs.command(root)} --check")
+
+
+def refuse_street(root: Path) -> None:
+    """InputError where real data would mix with the embedded street."""
+    if (root / MARKER).exists():
+        raise InputError(
+            f"{root}: holds the embedded street in KITTI's layout, which real data must not mix with; delete "
+            "it, or name another folder with --data"
+        )
+
+
+def _begun(root: Path, archive: Archive) -> bool:
+    """Whether pictures of a drive lie there that we did not unpack."""
+    return archive.drive is not None and any(
+        (root / archive.drive[:10] / archive.drive).glob("image_0?/data/*")
+    )
 
 
 def _local(root: Path, archive: Archive) -> Path:
@@ -271,12 +295,12 @@ def _place(archive: Archive, member: PurePosixPath, whole: bool) -> PurePosixPat
         inside = parts[:2] == (archive.drive[:10], archive.drive) and len(parts) > 3
         return member if inside and (whole or parts[2] in READ) else None
     if archive.name == f"{IMPROVED}.zip":
-        return PurePosixPath(IMPROVED) / member if whole or "groundtruth" in parts else None
+        return PurePosixPath(IMPROVED) / member if whole or {"groundtruth", "image_02"} <= {*parts} else None
     return member if parts[0] == archive.name[:10] and member.name in CALIBRATION else None
 
 
 def _state(ledger: Path, archive: Archive) -> str:
-    """unpacking, unpacked or unpacked whole; empty where we never touched it."""
+    """unpacking, unpacked or unpacked whole, after OWN where another had begun; empty: not touched by us."""
     path = ledger / archive.name
     return path.read_text().strip() if path.exists() else ""
 
