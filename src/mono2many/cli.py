@@ -84,8 +84,8 @@ def run(command: Callable[[list[str]], None], program: str, arguments: list[str]
 
 def model_train(arguments: list[str]) -> None:
     """`python model_train.py`: `train` with a folder for each data set."""
-    name = _value(arguments, "--name") or _value(arguments, "--datatype") or "mono"
-    _train([*arguments, "--name", name])
+    own, datatype = (_value(arguments, flag) for flag in ("--name", "--datatype"))
+    _train(arguments if own or not datatype else [*arguments, "--name", datatype])
 
 
 def model_test(arguments: list[str]) -> None:
@@ -145,6 +145,8 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
     trained = from_json(Path(folder) / "run.json").data
     if trained.kitti and kind is EvaluateConfig and not _value(arguments, "--datatype"):
         # its own frames are no test
+        data = SourceConfig("kitti_eigen", trained.data, allow_missing=trained.allow_missing)
+    elif trained.kitti and (_value(arguments, "--datatype") or "").startswith("kitti"):
         data = SourceConfig("kitti_eigen", trained.data, allow_missing=trained.allow_missing)
     elif any(_value(arguments, flag) for flag in ("--data", "--datatype")):
         data = SourceConfig(frame_step=trained.frame_step)

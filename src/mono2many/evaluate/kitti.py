@@ -39,7 +39,7 @@ from mono2many.evaluate.truth import load_truths
 from mono2many.io.images import read_image
 from mono2many.metrics.depth import mean_metrics
 from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
-from mono2many.metrics.published import published
+from mono2many.metrics.published import PublishedResult, published
 from mono2many.metrics.sparse import RANGES, SparseScore, SparseTruth, score_sparse
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import InputError
@@ -47,6 +47,8 @@ from mono2many.types import InputError
 IMPROVED: Literal["kitti_eigen_benchmark"] = "kitti_eigen_benchmark"
 SYNTHETIC = "SYNTHETIC: the embedded street in KITTI's layout, not KITTI"
 CONTAMINATED = "CONTAMINATED"
+PAPERS = {"kitti_eigen": "eigen-80m", "kitti_eigen_benchmark": "eigen-improved"}
+"""The protocol of each list in the papers."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,13 @@ class Outcome:
     truths: list[SparseTruth]
     predict: Disparities
 
+    @property
+    def published(self) -> list[PublishedResult]:
+        """Where the images are those of the papers, all of them."""
+        listing, protocol = self.listing, self.protocol.name
+        papers = PAPERS.get(listing.name) == protocol and len(listing.places) == len(listing.frames)
+        return published(protocol) if papers and not listing.synthetic else []
+
 
 def evaluate_kitti(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     """Score a model or stored disparities on a list; print, report and return the figures.
@@ -74,11 +83,10 @@ def evaluate_kitti(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     outcome = _score(config, predictor, console)
     for mark in outcome.marks:
         console.print(mark, style="bold red", soft_wrap=True)
-    results = published(outcome.protocol.name)
-    print_table(console, outcome.rows, results, "SYNTHETIC. " if outcome.listing.synthetic else "")
+    print_table(console, outcome.rows, outcome.published, "SYNTHETIC. " if outcome.listing.synthetic else "")
     for row, server in outcome.figures["server"].items():
-        said = f"SILog {server['silog']:.2f}, iRMSE {server['irmse']:.2f} 1/km of {row} (as KITTI's server)"
-        console.print(said, highlight=False)
+        said = f"SILog {server['silog']:.2f}, iRMSE {server['irmse']:.2f} 1/km of {row}"
+        console.print(f"{said} (the formulas of KITTI's server)", highlight=False)
     _report(config.report, outcome, config.model or str(config.predictions), predictor)
     return outcome.figures
 
@@ -144,7 +152,7 @@ def newest_model(out: Path) -> Path:
 
 def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console) -> Outcome:
     protocol = _protocol(config)
-    listing = look_up(config, protocol, console)
+    listing = look_up(config, protocol)
     frames = [listing.frames[place] for place in listing.places]
     card = predictor.card if predictor is not None else None
     seen = seen_frames(card.seen) if card is not None else set()
@@ -155,11 +163,14 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
             f"{config.model}: {known} of {len(frames)} frames of {listing.name} were in this model's "
             "training; train on kitti_eigen_zhou, or score all the same with --allow-contaminated"
         )
+    if listing.note:
+        console.print(listing.note, style="yellow", highlight=False, soft_wrap=True)
     predict = from_file(config, listing) if predictor is None else from_model(config, predictor, listing)
-    label = (MODEL if card is not None else "predictions") + (f" {CONTAMINATED}" if known else "")
+    spoilt = f" {CONTAMINATED}" if known else ""
+    label = (MODEL if card is not None else "predictions") + spoilt
     protocols = {label: protocol}
     if card is not None and card.scale == "metres" and protocol.align != "none":
-        protocols[METRIC] = with_alignment(protocol, "none")
+        protocols[METRIC + spoilt] = with_alignment(protocol, "none")
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("true depth", total=len(frames))
         truths = load_truths(
@@ -185,11 +196,12 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
     marks = [SYNTHETIC] if listing.synthetic else []
     if known:
         mark = f"{CONTAMINATED}: {known} of {len(frames)} images were in this model's training"
-        if any(scores[label][i] for i in unseen):
-            apart = _summary(protocol, frames, scores[label], unseen)
-            rows[f"never seen, {apart.images}"] = replace(apart, ranges=())
-            mark += f"; Abs Rel {apart.metrics.abs_rel:.3f} on the {apart.images} that were not"
+        for row in protocols if any(scores[label][i] for i in unseen) else ():
+            apart = _summary(protocols[row], frames, scores[row], unseen)
+            name = "" if row == label else f"{METRIC}, "
+            rows[f"{name}never seen, {apart.images}"] = replace(apart, ranges=())
         marks.append(mark)
+    outcome = Outcome(listing, protocol, rows, marks, {}, scores[label], truths, predict)
     figures = {
         "list": listing.name,
         "listed": len(listing.frames),
@@ -206,9 +218,9 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
             }
             for row, of_row in scores.items()
         },
-        "published": [asdict(result) for result in published(protocol.name)],
+        "published": [asdict(result) for result in outcome.published],
     }
-    return Outcome(listing, protocol, rows, marks, figures, scores[label], truths, predict)
+    return replace(outcome, figures=figures)
 
 
 def _protocol(config: EvaluateConfig) -> Protocol:
@@ -255,8 +267,6 @@ def _report(path: str | None, outcome: Outcome, source: str, predictor: Predicto
     if path is None:
         return
     listing = outcome.listing
-    (main, *_), metric = outcome.rows.values(), outcome.rows.get(METRIC)
-    rows = {MODEL: main} | ({METRIC: metric} if metric is not None else {})
     facts = {
         "Data": f"{listing.name}, {len(listing.places)} of {len(listing.frames)} images",
         "Model" if predictor is not None else "Predictions": source,
@@ -266,11 +276,11 @@ def _report(path: str | None, outcome: Outcome, source: str, predictor: Predicto
     write_report(
         path,
         f"Depth on {listing.name}",
-        rows,
+        outcome.rows,
         list(_pictures(outcome)),
         facts,
         training_curve(Path(source)) or None,
-        MODEL,
-        published(outcome.protocol.name),
+        next(iter(outcome.rows)),
+        outcome.published,
         outcome.marks,
     )

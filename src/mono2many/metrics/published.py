@@ -17,7 +17,6 @@ class PublishedResult:
 
 GODARD, WATSON = "Godard et al. 2019", "Watson et al. 2021"
 ZHANG, GUIZILINI = "Zhang et al. 2023", "Guizilini et al. 2022"
-PACKNET = "Guizilini et al. 2020, as released for DDAD"
 
 RESULTS = tuple(
     PublishedResult(protocol, method, (*values, *(None,) * (7 - len(values))), source)
@@ -31,11 +30,9 @@ RESULTS = tuple(
         ("eigen-80m", "ManyDepth 1024", (0.093, 0.715, 4.245, 0.172, 0.909, 0.966, 0.983), WATSON),
         ("eigen-80m", "DepthFormer 640", (0.090, 0.661, 4.149, 0.175, 0.905, 0.963, 0.982), GUIZILINI),
         ("eigen-improved", "DepthFormer 640", (0.055, 0.271, 2.917, 0.095, 0.955), GUIZILINI),
-        ("ddad-200m", "ResNet18 640x384", (0.227, 11.293, 17.368, 0.303, 0.758), PACKNET),
-        ("ddad-200m", "PackNet 640x384", (0.173, 7.164, 14.363, 0.249, 0.835), PACKNET),
     )
 )
-"""640 is 640x192 pixels, 1024 is 1024x320. Trained on KITTI's monocular videos (DDAD: on its own). ManyDepth
+"""640 is 640x192 pixels, 1024 is 1024x320. Trained on KITTI's monocular videos. ManyDepth
 and DepthFormer look at the frame before as well."""
 
 

@@ -27,7 +27,15 @@ from mono2many.train.folder import Trackers, begin_folder, claim_folder, restore
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.logs import RunLog
 from mono2many.train.optim import learning_rate
-from mono2many.train.setup import RunState, build_run, in_words, make_fabric, open_dataset, progress_bar
+from mono2many.train.setup import (
+    RunState,
+    build_run,
+    in_words,
+    is_street,
+    make_fabric,
+    open_dataset,
+    progress_bar,
+)
 from mono2many.train.signals import stop_requested
 from mono2many.train.steps import StepPlan, StepResult, mono_step, supervised_step
 from mono2many.train.validate import validate
@@ -67,6 +75,8 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
             f"[bold]{folder}[/]: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
             f"steps {trackers.step} to {steps} of {size}, {in_words(state)}"
         )
+        if is_street(config.data):
+            log.say("SYNTHETIC: the embedded street in KITTI's layout, not KITTI", "yellow")
         if state.was_metric:
             log.say(
                 "its scale in metres is forgotten, since the weights change: mono2many scale again", "yellow"
