@@ -78,6 +78,9 @@ def run(command: Callable[[list[str]], None], program: str, arguments: list[str]
         said = str(error).strip().splitlines()[-1].removeprefix("mono2many.errors.InputError: ")
         print(f"{program}: {said}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # who reads our output has enough
+        sys.stderr.close()
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -140,7 +143,15 @@ def _evaluate(arguments: list[str]) -> None:
 def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
     """The data and hold-out of the run that made the model, where no other data is named; its frame step."""
     folder = _value(arguments, "--model")
-    if folder is None or not (Path(folder) / "run.json").exists():
+    if folder is None:
+        return None
+    card = Path(folder) / "config.json"
+    if kind is EvaluateConfig and not card.exists() and not (Path(folder) / "run.json").exists():
+        raise InputError(f"{card}: no such file; --model wants a folder that `mono2many train` wrote")
+    if not (Path(folder) / "run.json").exists():
+        imported = card.exists() and '"trained_on": "imported from' in card.read_text(errors="replace")
+        if imported and not _value(arguments, "--datatype"):
+            return kind(model=folder, data=SourceConfig("kitti_eigen"))  # type: ignore[call-arg]
         return None
     trained = from_json(Path(folder) / "run.json").data
     if trained.kitti and kind is EvaluateConfig and not _value(arguments, "--datatype"):

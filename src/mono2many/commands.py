@@ -52,8 +52,9 @@ class EvaluateConfig:
         at_least("--batch-size", self.batch_size, 1)
         at_least("--workers", self.workers, 0)
         if (self.model is None) == (self.predictions is None):
+            both = "" if self.model is None else ", not both"
             raise InputError(
-                "evaluate wants a model folder (--model) or a file of disparities (--predictions)"
+                f"evaluate wants a model folder (--model) or a file of disparities (--predictions){both}"
             )
         for flag in ("predictions", "protocol", "alignment"):
             if getattr(self, flag) is not None and not self.data.kitti:

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from mono2many.data.kitti import KittiReader, KittiSettings
 from mono2many.data.kitti_check import check_kitti
+from mono2many.data.kitti_files import MARKER
 from mono2many.data.kitti_prepare import Needs, archives, needs_of, prepare_kitti
 from mono2many.data.kitti_splits import KittiFrame
 from mono2many.types import InputError
@@ -338,3 +339,13 @@ def test_space_is_told_before_anything_is_fetched(bucket: Any, tmp_path: Path) -
     assert f"to fetch: 4 archives, {size / 1e9:.1f} GB; disk: about" in said.getvalue()
     for work in ("", ": unpacking", ": JPEG"):  # how far each is, where someone looks
         assert f"{FIRST}.zip{work} " in said.getvalue()
+
+
+def test_an_archive_that_the_server_lacks_does_not_keep_the_others_away(bucket: Any, tmp_path: Path) -> None:
+    (bucket.folder / "raw_data/2011_09_26_drive_0001" / f"{FIRST}.zip").unlink()
+    with pytest.raises(InputError, match=f"{FIRST}.zip: the server answers 404 .*; the others are there"):
+        prepare(tmp_path, bucket)
+    assert list(tmp_path.glob(f"{DATE}/{SECOND}/image_02/data/*.jpg"))
+    with pytest.raises(InputError, match="holds the embedded street"):
+        (tmp_path / MARKER).write_text("{}")
+        prepare(tmp_path, bucket)

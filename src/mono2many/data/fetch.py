@@ -12,6 +12,11 @@ from urllib.request import Request, urlopen
 
 from mono2many.types import InputError
 
+
+class Absent(InputError):
+    """The server answers, and has no such file."""
+
+
 Progress = Callable[[int, int | None], None]
 """Done, and in all where that is known."""
 CHUNK = 1 << 20
@@ -45,7 +50,7 @@ def fetch(
             reason = "the connection ended early"
         except HTTPError as error:
             if error.code not in PASSING:
-                raise InputError(
+                raise Absent(
                     f"{url}: the server answers {error.code} {error.reason}; wanted the file: check the "
                     "address (--url), or fetch it by hand"
                 ) from error

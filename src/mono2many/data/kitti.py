@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, cast
 
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mono2many.data.cache import code_hash
@@ -78,7 +78,7 @@ class KittiReader:
         if not self.runs:
             raise InputError(
                 f"{root}: holds none of the {len(settings.frames)} frames of {settings.split}; "
-                f"`mono2many prepare kitti --splits {settings.split} --data {root}` fetches them"
+                f"`mono2many prepare kitti{_asked(settings)} --data {root}` fetches them"
             )
         self._calibrations = {d: read_calibration(root, d) for d in sorted({f.date for f, *_ in self.runs})}
 
@@ -101,10 +101,7 @@ class KittiReader:
         calibration = self._calibrations[first.date]
         image, size = read_image(path), calibration.sizes[first.eye]
         if tuple(image.shape[1:]) != size:
-            raise InputError(
-                f"{path}: is {image.shape[2]}x{image.shape[1]}, its calibration says {size[1]}x{size[0]}; "
-                "unpack its drive's archive again"
-            )
+            raise InputError(wrong_size(path, image, size))
         return Frame(
             resize_image(image, (s.height, s.width), filter=s.resize),
             self.intrinsics(first, (s.height, s.width)),
@@ -132,11 +129,23 @@ class KittiReader:
         return f"kitti {code} {text.hexdigest()}"
 
 
+def wrong_size(path: Path, image: UInt8[Tensor, "3 H W"], size: Size) -> str:
+    """What to say of a picture that is not of its calibration's height and width."""
+    return (
+        f"{path}: is {image.shape[2]}x{image.shape[1]}, its calibration says {size[1]}x{size[0]}; unpack its "
+        "drive's archive again"
+    )
+
+
 def images_of(root: Path, drive: str, eye: str) -> dict[int, str]:
     """The pictures of a camera that are on the disk: number to file name, JPEG rather than PNG."""
     folder = root / drive[:10] / drive / CAMERAS[eye] / "data"
     names = sorted(os.listdir(folder), reverse=True) if folder.is_dir() else []  # .jpg comes last
     return {int(n[:10]): n for n in names if n[:10].isdigit() and n[10:] in (".jpg", ".png")}
+
+
+def _asked(settings: KittiSettings) -> str:
+    return f" --splits {settings.split}" if settings.split != OWN_LISTS else " --split-files LISTS"
 
 
 def _missing_text(
@@ -146,10 +155,9 @@ def _missing_text(
 ) -> str:
     lost = sorted({drive for drive, _ in missing})
     count, of = sum(map(len, missing.values())), sum(map(len, wanted.values()))
-    splits = f" --splits {settings.split}" if settings.split != OWN_LISTS else " --split-files LISTS"
     return (
         f"{settings.root}: {len(lost)} of {len({d for d, _ in wanted})} drives of {settings.split} are not "
         f"(all) there ({count} of {of} frames): {', '.join(lost[:5])}{' ...' if len(lost) > 5 else ''}; "
-        f"`mono2many prepare kitti{splits} --data {settings.root}` fetches them, --allow-missing does with "
-        "what is there"
+        f"`mono2many prepare kitti{_asked(settings)} --data {settings.root}` fetches them, or do with what "
+        "is there: --allow-missing"
     )

@@ -23,6 +23,9 @@ from mono2many.data.kitti_prepare import (
 )
 from mono2many.types import InputError
 
+SHOWN = 20
+"""Files that are named with what is wrong."""
+
 
 def check_kitti(root: Path, needs: Needs, console: Console, workers: int) -> bool:
     """Whether every file that is needed is there and whole: pictures are decoded and have the size that their
@@ -46,6 +49,8 @@ def check_kitti(root: Path, needs: Needs, console: Console, workers: int) -> boo
         for done, flaw in enumerate(in_processes(_flaw, [item[1:] for item in there], workers), 1):
             if flaw:
                 bad.append(there[done - 1][1])
+                if len(bad) <= SHOWN:
+                    say(f"{bad[-1]}: {flaw}")
                 wrong[there[done - 1][0], flaw] += 1
             show(done, len(there))
     wrong.update((name, "missing") for name, _, path in files if path is None)

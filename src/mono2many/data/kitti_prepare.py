@@ -22,8 +22,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from mono2many.data.fetch import Absent, discard, fetch, remote_size
 from mono2many.data.fetch import Progress as Show
-from mono2many.data.fetch import discard, fetch, remote_size
 from mono2many.data.jpeg import convert_pngs
 from mono2many.data.kitti import images_of
 from mono2many.data.kitti_files import CAMERAS, MARKER, drive_folder, improved_path, velodyne_path
@@ -168,12 +168,17 @@ def prepare_kitti(
         wanted = [a for a in everything if a.name in lacking or states[a].removeprefix(OWN) not in enough]
         say(f"{root}: {len(everything) - len(wanted)} of {len(everything)} archives are unpacked")
         _tell_space(root, [a for a in wanted if not _local(root, a).exists()], jpeg, say)
-        for archive in everything:
+        absent: list[Absent] = []
+        for archive in sorted(everything, key=lambda a: not _local(root, a).exists()):  # what is there first
             if archive in wanted:
                 path = _local(root, archive)
                 if not path.exists():
-                    with progress_bar(console, archive.name, True) as show:
-                        fetch(archive.url, path, show)
+                    try:
+                        with progress_bar(console, archive.name, True) as show:
+                            fetch(archive.url, path, show)
+                    except Absent as error:
+                        absent.append(error)
+                        continue
                 begun = states[archive].startswith(OWN) or (not states[archive] and _begun(root, archive))
                 own = OWN if begun else ""
                 _set_state(ledger, archive, f"{own}unpacking")
@@ -193,6 +198,9 @@ def prepare_kitti(
                 discard(packed / archive.name)
         with suppress(OSError):  # kept archives, or those of other splits
             packed.rmdir()
+    if absent:
+        more = f" (and {len(absent) - 1} more like it)" if len(absent) > 1 else ""
+        raise InputError(f"{absent[0]}{more}; the others are there")
     lacking = {name for name, _, path in needed_files(root, needs) if path is None}
     if lacking:
         raise InputError(

@@ -278,7 +278,8 @@ def print_table(
     for name, evaluation in evaluations.items():
         if name.startswith(METRIC) or evaluation.protocol.endswith(", affine"):  # no factor
             continue
-        console.print(f"median ratio of {name}: {ratio_text(evaluation)}", highlight=False)
+        which = "ratio" if "," in evaluation.protocol else "median ratio"  # aligned by something else
+        console.print(f"{which} of {name}: {ratio_text(evaluation)}", highlight=False)
 
 
 def ratio_text(evaluation: Evaluation) -> str:

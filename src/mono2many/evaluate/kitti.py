@@ -153,6 +153,11 @@ def newest_model(out: Path) -> Path:
 def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console) -> Outcome:
     protocol = _protocol(config)
     listing = look_up(config, protocol)
+    if predictor is not None and predictor.card.scale == "metres" and not isinstance(protocol.align, str):
+        raise InputError(
+            f"--alignment {config.alignment}: {config.model} is in metres already (factor "
+            f"{predictor.card.factor:g} is stored with it); leave it out, or give --alignment none"
+        )
     frames = [listing.frames[place] for place in listing.places]
     card = predictor.card if predictor is not None else None
     seen = seen_frames(card.seen) if card is not None else set()
@@ -161,7 +166,8 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
     if known and not config.allow_contaminated:
         raise InputError(
             f"{config.model}: {known} of {len(frames)} frames of {listing.name} were in this model's "
-            "training; train on kitti_eigen_zhou, or score all the same with --allow-contaminated"
+            "training (or in that of the model it began with): score it on frames it has not seen, or all "
+            "the same with --allow-contaminated"
         )
     if listing.note:
         console.print(listing.note, style="yellow", highlight=False, soft_wrap=True)

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.commands import EvaluateConfig
-from mono2many.data.kitti_files import MARKER, image_path
+from mono2many.data.kitti import wrong_size
+from mono2many.data.kitti_files import MARKER, image_path, read_calibration
 from mono2many.data.kitti_splits import OWN_LISTS, TEST_SPLITS, KittiFrame, read_split_file, split_frames
 from mono2many.data.reader import DATASET
 from mono2many.evaluate.truth import truth_path
@@ -79,8 +80,16 @@ def from_model(config: EvaluateConfig, predictor: Predictor, listing: Listing) -
     card = predictor.card
     size = (round(card.height / (1 - card.crop_bottom)), card.width)
 
+    dates = {listing.frames[place].date for place in listing.places}
+    sizes = {date: read_calibration(listing.root, date).sizes for date in dates}
+
     def ready(place: int) -> Tensor:
-        return predictor.inputs([read_image(image_path(listing.root, listing.frames[place]))])
+        frame = listing.frames[place]
+        path = image_path(listing.root, frame)
+        image, wanted = read_image(path), sizes[frame.date][frame.eye]
+        if tuple(image.shape[1:]) != wanted:
+            raise InputError(wrong_size(path, image, wanted))
+        return predictor.inputs([image])
 
     def predict(places: Sequence[int]) -> Iterator[Tensor]:
         waiting: list[Future[Tensor]] = []
@@ -101,8 +110,9 @@ def from_file(config: EvaluateConfig, listing: Listing) -> Disparities:
         stored = np.load(str(path), mmap_mode="r", allow_pickle=False)
         shape = stored.shape
     except (OSError, ValueError, EOFError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or "not a file of numpy.save"
         raise InputError(
-            f"--predictions {path}: cannot be read as one NumPy array ({error}); numpy.save N H W floats"
+            f"--predictions {path}: cannot be read as one NumPy array ({reason}); wanted N H W floats"
         ) from error
     if len(shape) != 3 or not all(shape) or stored.dtype.kind != "f":
         raise InputError(
@@ -113,7 +123,7 @@ def from_file(config: EvaluateConfig, listing: Listing) -> Disparities:
         hint = (
             f"--datatype {others[0]} has as many"
             if others
-            else "predict every frame of the list, in its order"
+            else "predict every frame of the list, in its order (maps of missing images are not read)"
         )
         raise InputError(
             f"--predictions {path}: holds {len(stored)} maps, wanted {len(listing.frames)} for "

@@ -5,7 +5,7 @@ for every step: batch -> step -> weights; now and then log, validate, save
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -57,6 +57,15 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
     console = console or Console(stderr=True)
     folder = Path(config.run.out) / config.run.name
     checkpoint = claim_folder(folder, config.run.resume)
+    try:
+        return _train(config, folder, checkpoint, console)
+    except InputError:
+        with suppress(OSError):  # where nothing began, nothing stays
+            folder.rmdir()
+        raise
+
+
+def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: Console) -> Path:
     fabric = make_fabric(config)
     with fabric.rank_zero_first():  # the others find the frames in the cache
         dataset = open_dataset(config, "train", console)
