@@ -346,6 +346,6 @@ def test_an_archive_that_the_server_lacks_does_not_keep_the_others_away(bucket: 
     with pytest.raises(InputError, match=f"{FIRST}.zip: the server answers 404 .*; the others are there"):
         prepare(tmp_path, bucket)
     assert list(tmp_path.glob(f"{DATE}/{SECOND}/image_02/data/*.jpg"))
+    (tmp_path / MARKER).write_text("{}")
     with pytest.raises(InputError, match="holds the embedded street"):
-        (tmp_path / MARKER).write_text("{}")
         prepare(tmp_path, bucket)
