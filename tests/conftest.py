@@ -12,7 +12,7 @@ from torch import Tensor
 install_import_hook("mono2many", "beartype.beartype")
 
 REPOSITORY = Path(__file__).parents[1]
-SHARED = REPOSITORY.parent / "shared"
+SHARED = Path(os.environ.get("MONO2MANY_SHARED", REPOSITORY.parent / "shared"))
 """Facts and real data, on machines that have them; what reads them skips elsewhere."""
 
 
