@@ -14,8 +14,6 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.geometry.warp import sample
-
 Spacing = Literal["linear", "inverse"]
 """Hypotheses at equal steps of depth, or of inverse depth."""
 
@@ -44,7 +42,7 @@ class Sweep:
     confidence: Bool[Tensor, "B h w"]
     """No bin is missing."""
     lowest_cost: Int64[Tensor, "B h w"]
-    """The bin that matches best; 0 if all are missing."""
+    """The bin that matches best; 0 if fewer than two were observed."""
 
 
 @torch.no_grad()
@@ -62,22 +60,21 @@ def plane_sweep(
     `intrinsics` are in pixels of the features: the image's divided by their stride, without a shift; the
     result has their dtype. Pixels within 2 of the border do not count, nor do samples at x < 2, x > w - 2,
     y < 2, y > h - 2; there is no test for z > 0. A bin is the mean over the frames that differ there.
-    `block` hypotheses are warped at a time; None: 4 MB of them on a CPU (its cache), 64 MB elsewhere.
+    `block` hypotheses are warped at a time; None: 4 MB of features on a CPU (its cache), 32 MB where it is
+    compiled or exported (each block is unrolled), 256 MB on other devices.
     """
     height, width = current.shape[-2:]
-    traced = torch.compiler.is_exporting()
     if block is None:
-        values = 2**20 if current.device.type == "cpu" and not traced else 2**24
-        block = max(1, values // matching.numel())
+        values = 2**23 if torch.compiler.is_compiling() else 2**20
+        block = max(1, (values if current.device.type == "cpu" else 2**26) // matching.numel())
     features = torch.cat([current.unsqueeze(1), matching], 1).to(intrinsics.dtype)
-    features = features if traced else features.permute(0, 1, 3, 4, 2).contiguous()
-    difference = _sampled_difference if traced else _gathered_difference
+    features = features.permute(0, 1, 3, 4, 2).contiguous()
     there = exists[:, :, None, None, None]
     costs = []
     for planes in _homographies(matching_from_current, intrinsics, depths).split(block, 2):
         x, y = _landing(planes, height, width)
         kept = there & (x >= EDGE) & (x <= width - EDGE) & (y >= EDGE) & (y <= height - EDGE)
-        found = difference(features, torch.where(kept, x, EDGE), torch.where(kept, y, EDGE))
+        found = _difference(features, torch.where(kept, x, EDGE), torch.where(kept, y, EDGE))
         found = torch.where(kept, found, 0)
         costs.append(found.sum(1) / ((found > 0).sum(1) + 1e-7))
     observed = F.pad(torch.cat(costs, 1), (EDGE, EDGE, EDGE, EDGE))
@@ -119,37 +116,30 @@ def _landing(
     return x / (z + 1e-7), y / (z + 1e-7)
 
 
-def _gathered_difference(
+def _difference(
     features: Float[Tensor, "B _ h w C"], x: Float[Tensor, "B F n y x"], y: Float[Tensor, "B F n y x"]
 ) -> Float[Tensor, "B F n y x"]:
     """mean over C of |frame 1.. at (x, y) - frame 0|, bilinear; x in [0, w - 1), y in [0, h - 1).
 
-    The four neighbours and, with weight -1, the pixel itself are one weighted sum of five rows of C features,
-    which a look-up table of embeddings computes from contiguous memory: on a CPU 3 times as fast as sample.
+    The four neighbours and, with weight -1, the pixel itself are one weighted sum of rows of C features that
+    lie in a row in memory. A look-up table of embeddings sums them 3 times as fast as grid_sample on a CPU;
+    exported, it would become a loop over samples, so there the sum is spelt out.
     """
     batch, frames, height, width, channels = features.shape
     left, top = x.floor(), y.floor()
     right, below = x - left, y - top
     corner = right * below
-    start = torch.arange(batch * frames, device=x.device, dtype=torch.int32).view(batch, frames, 1, 1, 1)
-    start = start * (height * width)
-    at = (top * width + left).int() + start[:, 1:]
-    own = torch.arange(height * width, device=x.device, dtype=torch.int32).view(height, width)
-    own = (own[EDGE:-EDGE, EDGE:-EDGE] + start[:, :1]).expand_as(at)
-    rows = torch.stack([at, at + 1, at + width, at + width + 1, own], -1)
+    count = torch.arange(batch * frames * height * width, device=x.device, dtype=torch.int32)
+    own = count.view(features.shape[:-1])
+    at = (top * width + left).int() + own[:, 1:, :1, :1].unsqueeze(2)
+    own = own[:, :1, None, EDGE:-EDGE, EDGE:-EDGE].expand_as(at)
+    rows = [at, at + 1, at + width, at + width + 1, own]
     weights = [1 - right - below + corner, right - corner, below - corner, corner, -torch.ones_like(x)]
     table = features.view(-1, channels)
-    found = F.embedding_bag(
-        rows.view(-1, 5), table, mode="sum", per_sample_weights=torch.stack(weights, -1).view(-1, 5)
-    )
-    return found.abs_().mean(1).view_as(x)
-
-
-def _sampled_difference(
-    features: Float[Tensor, "B _ C h w"], x: Float[Tensor, "B F n y x"], y: Float[Tensor, "B F n y x"]
-) -> Float[Tensor, "B F n y x"]:
-    """The same of features with channels before rows, in the operations that can be exported."""
-    pixels = torch.stack([x, y], -1).flatten(0, 1).flatten(1, 2)
-    seen, _ = sample(features[:, 1:].flatten(0, 1), pixels)
-    own = features[:, :1, :, None, EDGE:-EDGE, EDGE:-EDGE]
-    return (seen.unflatten(0, x.shape[:2]).unflatten(3, x.shape[2:4]) - own).abs().mean(2)
+    if torch.compiler.is_exporting():
+        found = table.new_zeros(())
+        for row, weight in zip(rows, weights, strict=True):
+            found = found + F.embedding(row, table) * weight.unsqueeze(-1)
+        return found.abs().mean(-1)
+    bags = torch.stack(rows, -1).view(-1, 5), torch.stack(weights, -1).view(-1, 5)
+    return F.embedding_bag(bags[0], table, mode="sum", per_sample_weights=bags[1]).abs_().mean(1).view_as(x)

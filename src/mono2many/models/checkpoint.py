@@ -116,7 +116,7 @@ def from_mono(many: ManyDepth, folder: str | Path, student: bool = True) -> None
     if student:
         many.depth.load_state_dict(many.teacher.state_dict(), strict=False)  # lacks the sweep's
         nn.init.dirac_(many.depth.reduce.weight)
-        nn.init.zeros_(many.depth.reduce.bias)
+        many.depth.reduce.bias.data.zero_()  # type: ignore[union-attr]
 
 
 def load_weights(model: nn.Module, folder: str | Path, without: str | None = None) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mono2many.geometry.camera import scale_intrinsics_plain
-from mono2many.geometry.sweep import Spacing, depth_hypotheses, plane_sweep
+from mono2many.geometry.sweep import Spacing, Sweep, depth_hypotheses, plane_sweep
 from mono2many.models.cameras import LearntCameras
 from mono2many.models.mono import DepthNet, MonoArchitecture, MonoDepth
 from mono2many.models.pose import Motion, PoseNet, source_from_target
@@ -84,16 +84,52 @@ class StudentNet(nn.Module):
     ) -> Student:
         """RGB in [0, 1] with K in its pixels. No gradient passes through the sweep (sec. 3.1). Without any
         neighbour the volume is empty: single-frame depth."""
-        stride2, current = self.features(image)
+        return self.decode(self.features(image), matching_features, matching_from_current, exists, intrinsics)
+
+    def decode(
+        self,
+        features: tuple[Tensor | None, Float[Tensor, "B C h w"]],
+        matching_features: Float[Tensor, "B F C h w"],
+        matching_from_current: Float[Tensor, "B F 4 4"],
+        exists: Bool[Tensor, "B F"],
+        intrinsics: Float[Tensor, "B 3 3"],
+    ) -> Student:
+        """The same of what `features` made of the images."""
+        sweep, depths = self.sweep(features[1], matching_features, matching_from_current, exists, intrinsics)
+        volume = sweep.volume * sweep.confidence.unsqueeze(1)
+        return Student(self.sigmoids(features, volume), depths[sweep.lowest_cost], sweep.confidence)
+
+    def sweep(
+        self,
+        current: Float[Tensor, "B C h w"],
+        matching_features: Float[Tensor, "B F C h w"],
+        matching_from_current: Float[Tensor, "B F 4 4"],
+        exists: Bool[Tensor, "B F"],
+        intrinsics: Float[Tensor, "B 3 3"],
+    ) -> tuple[Sweep, Float[Tensor, " D"]]:
+        """Of features at stride 4, with K in pixels of the images; and the depths compared at."""
         # strided convolutions put cell j at pixel 4 j: K / 4, without half-pixel shift
         camera = scale_intrinsics_plain(intrinsics, (4, 4), (1, 1))
         depths = depth_hypotheses(self.nearest, self.farthest, self.hypotheses, self.spacing)
-        sweep = plane_sweep(current, matching_features, matching_from_current, exists, camera, depths)
-        volume = (sweep.volume * sweep.confidence.unsqueeze(1)).to(current.dtype)
-        reduced = self.reduce(torch.cat([current, volume], 1)).relu()
+        return plane_sweep(current, matching_features, matching_from_current, exists, camera, depths), depths
+
+    def sigmoids(
+        self,
+        features: tuple[Tensor | None, Float[Tensor, "B C h w"]],
+        volume: Float[Tensor, "B D h w"] | None = None,
+    ) -> list[Float[Tensor, "B 1 _ _"]]:
+        """Finest first, of what `features` made of the images and a volume; None: an empty one."""
+        stride2, current = features
+        if volume is None:
+            volume = current.new_zeros(len(current), self.hypotheses, *current.shape[-2:])
+        reduced = self.reduce(torch.cat([current, volume.to(current.dtype)], 1)).relu()
         # the decoder's skip at stride 4 is the image's own map, as the published weights have it
-        sigmoids = self.decoder([stride2, current, *self.encoder.deep(reduced)])
-        return Student(sigmoids, depths[sweep.lowest_cost], sweep.confidence)
+        return self.decoder([stride2, current, *self.encoder.deep(reduced)])
+
+    def disparity(self, sigmoid: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B H W"]:
+        """1 / depth, in the unit of the networks' depth."""
+        low, high = 1 / self.max_depth, 1 / self.min_depth
+        return low + (high - low) * sigmoid.squeeze(1)
 
 
 class ManyDepth(nn.Module):
@@ -125,12 +161,13 @@ class ManyDepth(nn.Module):
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
         compared: Float[Tensor, "B F 3 H W"] | None = None,
-    ) -> tuple[Student, Motion, list[Tensor]]:
-        """(student, motion of every source, the teacher's sigmoid maps): all that training differentiates, in
-        one call, as parallel training wants it."""
+    ) -> tuple[list[Tensor], Tensor, Tensor, Motion, list[Tensor]]:
+        """(the student's sigmoid maps, lowest-cost depth and confidence, motion of every source, the teacher's
+        sigmoid maps): all that training differentiates, in one call of plain tensors, as Fabric wants it."""
         student = self.match(target, matching, exists, intrinsics, compared)
         motion = self.pose(target, sources, offsets)
-        return student, motion, self.teacher.decoder(self.teacher.encoder(target))
+        taught = self.teacher.decoder(self.teacher.encoder(target))
+        return student.sigmoids, student.lowest_cost_depth, student.confidence, motion, taught
 
     def on_batch(self, batch: Batch) -> tuple[Student, Motion]:
         """The student, matching the frames that the architecture names, and the first sources' motion."""
@@ -154,13 +191,18 @@ class ManyDepth(nn.Module):
         """The student on an image and its frames at `architecture.matching`; absent ones may hold anything
         finite. compared: pictures to look for the image in, in place of those that motion is told from."""
         with torch.no_grad():
-            units = None  # PoseCNN's translations are in units of the image's mean depth
-            if self.pose.pose_type == "posecnn":
-                units = self.teacher(image).mean((1, 2))
-            motion = chained_motion(self.pose, image, matching, self.architecture.matching, units)
+            motion = chained_motion(self.pose, image, matching, self.architecture.matching, self.units(image))
             pictures = matching if compared is None else compared
             features = self.depth.features(pictures.flatten(0, 1))[1].unflatten(0, pictures.shape[:2])
         return self.depth(image, features, motion, exists, intrinsics)
+
+    def units(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"] | None:
+        """What the pose network's translations are in units of: PoseCNN's of the image's mean disparity."""
+        return self.teacher(image).mean((1, 2)) if self.pose.pose_type == "posecnn" else None
+
+    def single(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H W"]:
+        """The student's 1 / depth without neighbours."""
+        return self.depth.disparity(self.depth.sigmoids(self.depth.features(image))[0])
 
     def disparity(
         self,
@@ -171,9 +213,13 @@ class ManyDepth(nn.Module):
         compared: Float[Tensor, "B F 3 H W"] | None = None,
     ) -> Float[Tensor, "B H W"]:
         """The student's 1 / depth at the image's size, in the unit of the networks' depth. See `match`."""
-        sigmoid = self.match(image, matching, exists, intrinsics, compared).sigmoids[0].squeeze(1)
-        low, high = 1 / self.depth.max_depth, 1 / self.depth.min_depth
-        return low + (high - low) * sigmoid
+        return self.depth.disparity(self.match(image, matching, exists, intrinsics, compared).sigmoids[0])
+
+    def as_mono(self) -> MonoDepth:
+        """Teacher and pose network as the MonoDepth that they are; the weights are shared."""
+        mono = MonoDepth(self.architecture)
+        mono.depth, mono.pose = self.teacher, self.pose
+        return mono.train(self.training)
 
 
 @torch.no_grad()
@@ -186,21 +232,33 @@ def chained_motion(
 ) -> Float[Tensor, "B F 4 4"]:
     """matching_from_current without gradient: the motion of each frame from the next nearer one on its side
     of time, chained. `offsets` by distance. translation_scale: see pose.source_from_target."""
-    assert list(offsets) == sorted(offsets, key=abs), f"offsets by distance in time, got {offsets}"
     frames = [current, *matching.unbind(1)]
-    nearer = [
-        max((j + 1 for j in range(i) if offsets[j] * offset > 0), default=0)
-        for i, offset in enumerate(offsets)
-    ]
     pairs = [
         (frames[i + 1], frames[j]) if offsets[i] < 0 else (frames[j], frames[i + 1])
-        for i, j in enumerate(nearer)
+        for i, j in enumerate(nearer(offsets))
     ]
     earlier, later = (torch.stack(side, 1).flatten(0, 1) for side in zip(*pairs, strict=True))
     angle, shift = (m.unflatten(0, (-1, len(pairs))).squeeze(2) for m in pose(earlier, later[:, None], (1,)))
-    with torch.autocast(current.device.type, enabled=False):
-        links = source_from_target((angle, shift), offsets, "pairs", translation_scale)
-        chain = [torch.eye(4, device=links.device).expand_as(links[:, 0])]
-        for j, link in zip(nearer, links.unbind(1), strict=True):
-            chain.append(link @ chain[j])
-    return torch.stack(chain[1:], 1)
+    return chain((angle, shift), offsets, translation_scale)
+
+
+def nearer(offsets: Sequence[int]) -> list[int]:
+    """For each offset (by distance in time) the place of the next nearer one on its side, counted from 1;
+    0: the current frame."""
+    assert list(offsets) == sorted(offsets, key=abs), f"offsets by distance in time, got {offsets}"
+    return [
+        max((j + 1 for j in range(i) if offsets[j] * offset > 0), default=0)
+        for i, offset in enumerate(offsets)
+    ]
+
+
+def chain(
+    motion: Motion, offsets: Sequence[int], translation_scale: Float[Tensor, "B"] | None = None
+) -> Float[Tensor, "B F 4 4"]:
+    """matching_from_current of what the pose network says of each frame and its next nearer one."""
+    with torch.autocast(motion[0].device.type, enabled=False):
+        links = source_from_target(motion, offsets, "pairs", translation_scale)
+        found = [torch.eye(4, device=links.device).expand_as(links[:, 0])]
+        for j, link in zip(nearer(offsets), links.unbind(1), strict=True):
+            found.append(link @ found[j])
+    return torch.stack(found[1:], 1)

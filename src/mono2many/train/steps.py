@@ -94,36 +94,40 @@ def many_step(
     exists = batch.source_exists[:, at] & ~empty[:, None]
     judged = batch.first_sources(a.sources)
     views = (judged.target_jittered, judged.sources_jittered, judged.source_offsets)
-    student, motion, taught = model(*views, matching, exists, batch.intrinsics, compared)
+    sigmoids, lowest_cost_depth, confidence, motion, taught = model(
+        *views, matching, exists, batch.intrinsics, compared
+    )
     levels, targets = _levels(judged, plan, seed, step)
     terms = replace(plan.terms, reduction="kept")
     teacher = _heads(taught, motion, targets, judged.source_offsets, plan)
-    heads = _heads(student.sigmoids, motion, targets, judged.source_offsets, plan)
-    sigmoid, known = student.sigmoids[0].squeeze(1), judged.source_exists
+    heads = _heads(sigmoids, motion, targets, judged.source_offsets, plan)
+    known = judged.source_exists
     loss, parts, made = many_objective(
         heads,
         [head.sigmoid for head in teacher],
-        student.lowest_cost_depth,
-        student.confidence,
+        lowest_cost_depth,
+        confidence,
         static | empty,
         levels,
         known,
         terms,
     )
-    scalars = {**parts, **shape_of(sigmoid, a), **_motion(heads[0], known)}
-    scalars |= {"confident": student.confidence.float().mean(), "nearest": nearest, "farthest": farthest}
+    parts["trusted"] = parts.pop("kept")
+    scalars = {**parts, **shape_of(sigmoids[0].squeeze(1), a), **_motion(heads[0], known)}
+    scalars |= {"confident": confidence.float().mean(), "nearest": nearest, "farthest": farthest}
     if not frozen:
         loss_of_teacher, parts, _ = mono_objective(teacher, levels, known, terms)
         loss = loss + loss_of_teacher
-        scalars |= {f"teacher_{name}": parts[name] for name in ("photometric", "smoothness", "kept")}
+        scalars |= {f"teacher_{name}": parts[name] for name in ("photometric", "smoothness")}
+        scalars["kept"] = parts["kept"]  # by the auto-mask, as a MonoDepth's
         depth = depth_from_sigmoid(taught[0].detach().squeeze(1), a.min_depth, a.max_depth)
         scalars["nearest"], scalars["farthest"] = running_range(nearest, farthest, depth)
     shown = {}
     if pictures:
-        shown = _pictures(judged, student.sigmoids[0], made) | {
+        shown = _pictures(judged, sigmoids[0], made) | {
             "teacher": taught[0].detach(),
-            "lowest_cost": 1 / student.lowest_cost_depth.unsqueeze(1),
-            "confidence": student.confidence.unsqueeze(1).float(),
+            "lowest_cost": 1 / lowest_cost_depth.unsqueeze(1),
+            "confidence": confidence.unsqueeze(1).float(),
         }
     return loss, Report(scalars, shown)
 
