@@ -138,9 +138,7 @@ def evaluate_each(
             for which, predict in predictions.items():
                 with torch.no_grad():
                     disparity = predict(frame, (clip, index))
-                aligned = _aligned(
-                    disparity, frame.depth, protocol, f"{which}, frame {index} of {name}"
-                )
+                aligned = _aligned(disparity, frame.depth, protocol, f"{which}, frame {index} of {name}")
                 if aligned is None:
                     continue
                 whole, scores = _scores(frame, aligned)
@@ -155,9 +153,7 @@ def evaluate_each(
             )
         if progress is not None:
             progress(done, len(wanted))
-    return {
-        name: gather(protocol, results[name], regions[name], holes=holes[name]) for name in predictions
-    }
+    return {name: gather(protocol, results[name], regions[name], holes=holes[name]) for name in predictions}
 
 
 def evaluate_depth(

@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, track
 from rich.table import Table
+
 from mono2many.commands import EvaluateConfig, ScaleConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
@@ -15,12 +16,12 @@ from mono2many.data.reader import SourceSettings, open_reader
 from mono2many.evaluate.depth import (
     METRIC,
     MODEL,
+    SINGLE,
+    TEACHER,
     compare,
     evaluate_depth,
     evaluate_each,
     guesses,
-    SINGLE,
-    TEACHER,
     holes_text,
     print_table,
 )
@@ -97,9 +98,7 @@ def _against_depth(
     print_table(console, evaluations)
     further = {}
     if isinstance(predictor.model, ManyDepth):
-        console.print(
-            holes_text({row: evaluations[row] for row in predict}), highlight=False, soft_wrap=True
-        )
+        console.print(holes_text({row: evaluations[row] for row in predict}), highlight=False, soft_wrap=True)
         offsets = predictor.model.architecture.matching
         alone = sum(not any(neighbours(place, offsets, reader)) for place in every_other)
         console.print(

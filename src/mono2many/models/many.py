@@ -162,8 +162,9 @@ class ManyDepth(nn.Module):
         intrinsics: Float[Tensor, "B 3 3"],
         compared: Float[Tensor, "B F 3 H W"] | None = None,
     ) -> tuple[list[Tensor], Tensor, Tensor, Motion, list[Tensor]]:
-        """(the student's sigmoid maps, lowest-cost depth and confidence, motion of every source, the teacher's
-        sigmoid maps): all that training differentiates, in one call of plain tensors, as Fabric wants it."""
+        """(the student's sigmoid maps, lowest-cost depth and confidence, motion of every source, the
+        teacher's sigmoid maps): all that training differentiates, in one call of plain tensors, as Fabric
+        wants it."""
         student = self.match(target, matching, exists, intrinsics, compared)
         motion = self.pose(target, sources, offsets)
         taught = self.teacher.decoder(self.teacher.encoder(target))

@@ -18,8 +18,8 @@ from mono2many.models.pose import Motion
 WIDTH = 64
 """Of the small grey pictures."""
 STANDING = 8e-4
-"""Of `shift`. A highway at 25 frames/s has 1.3e-3 and more, the embedded street 1.3e-2; a standing car's
-cameras have 6.4e-4 at most (with traffic before them), a repeated frame with noise of 5 grey levels 6.9e-4."""
+"""Of `shift`. A highway at 25 frames/s has 1.3e-3 and more, the embedded street 1.3e-2; a standing car with
+traffic before it has 6.4e-4 at most, a repeated frame with noise of 5 grey levels 6.9e-4."""
 SAME_SCENE = 0.4
 """Of `agreement`. Neighbours of highway, street and KITTI have 0.46 and more; other streets 0.31 at most."""
 TEXTURE = 4 / 255
@@ -43,7 +43,7 @@ class Memory:
     """`memory(image)` is the student's disparity of a film's next frame, matched with those before it.
 
     Frames ahead cannot be matched and count as absent. Where the camera stands, and after a cut, which ends
-    the memory, it is single-frame depth: of the same scale, for the student learnt both.
+    the memory, it is single-frame depth, which the student learnt in the same scale.
     """
 
     def __init__(self, model: ManyDepth, intrinsics: Float[Tensor, "3 3"]) -> None:
@@ -65,8 +65,8 @@ class Memory:
             moved[i] = self._there(self.offsets[i]) and (moved[i] or (j > 0 and moved[j - 1]))
         if not any(moved):
             return net.disparity(net.sigmoids(features)[0])
-        none = (image.new_zeros(1, 3), image.new_zeros(1, 3))
-        turn, step = (torch.stack(part, 1) for part in zip(*(m or none for m in motions), strict=True))
+        none = (image.new_zeros(1, 1, 3), image.new_zeros(1, 1, 3))
+        turn, step = (torch.cat(part, 1) for part in zip(*(m or none for m in motions), strict=True))
         motion = chain((turn, step), self.offsets, self.model.units(image))
         matching = [self.frames[o - 1].features if self._there(o) else features[1] for o in self.offsets]
         exists = torch.tensor([moved], device=image.device)
@@ -86,14 +86,11 @@ class Memory:
             at = self.offsets[place - 1] if place else 0
             later, earlier, gap = self.frames[at - 1], self.frames[offset - 1], at - offset
             if gap not in later.motions:
-                stood = shift(earlier.small, later.small) < STANDING
-                later.motions[gap] = None if stood else self._motion(earlier.image, later.image)
+                moved = shift(earlier.small, later.small) >= STANDING
+                pair = (earlier.image, later.image[:, None])
+                later.motions[gap] = self.model.pose(*pair, (1,)) if moved else None
             found.append(later.motions[gap])
         return found
-
-    def _motion(self, earlier: Float[Tensor, "1 3 H W"], later: Float[Tensor, "1 3 H W"]) -> Motion:
-        turn, step = self.model.pose(earlier, later[:, None], (1,))
-        return turn[:, 0], step[:, 0]
 
 
 def small_grey(image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 1 h w"]:
