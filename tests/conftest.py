@@ -42,3 +42,12 @@ def road() -> Path:
     if not folder.exists():
         pytest.skip("the road video is not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def kitti_raw() -> Path:
+    """The root of ten real KITTI frames."""
+    folder = SHARED / "data" / "kitti_raw"
+    if not folder.exists():
+        pytest.skip("the real KITTI frames are not on this machine")
+    return folder

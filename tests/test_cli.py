@@ -71,10 +71,7 @@ def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
         (("train", "--datatype", "kitti_eigen"), ("list to score on", "kitti_eigen_zhou")),
         (("train", "--datatype", "kitti", "--split-files", "a.txt"), ("TRAIN.txt VAL.txt",)),
         (("train", "--split-files", "a.txt", "b.txt"), ("add --datatype kitti",)),
-        (
-            ("evaluate", "--model", "gone", "--protocol", "eigen-80m"),
-            ("--protocol", "--datatype kitti_eigen"),
-        ),
+        (("evaluate", "--predictions", "a.npy"), ("--predictions", "--datatype kitti_eigen")),
         (("import-weights", "gone", "--out", "new"), ("gone", "encoder.pth")),
         (("train", "--device", "foo"), ("--device", "cuda")),
         (("train", "--scenes", "1", "--val-scenes", "1", "--control", "other-clips"), ("two clips or more",)),

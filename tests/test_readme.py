@@ -91,6 +91,8 @@ def test_every_flag_that_the_readme_names_exists() -> None:
             "scale",
             "prepare video",
             "prepare kitti",
+            "prepare synthetic",
+            "import-weights",
             "check",
             "bench",
             "street",

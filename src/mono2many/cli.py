@@ -78,14 +78,17 @@ def run(command: Callable[[list[str]], None], program: str, arguments: list[str]
         said = str(error).strip().splitlines()[-1].removeprefix("mono2many.errors.InputError: ")
         print(f"{program}: {said}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # who reads our output has enough
+        sys.stderr.close()
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def model_train(arguments: list[str]) -> None:
     """`python model_train.py`: `train` with a folder for each data set."""
-    name = _value(arguments, "--name") or _value(arguments, "--datatype") or "mono"
-    _train([*arguments, "--name", name])
+    own, datatype = (_value(arguments, flag) for flag in ("--name", "--datatype"))
+    _train(arguments if own or not datatype else [*arguments, "--name", datatype])
 
 
 def model_test(arguments: list[str]) -> None:
@@ -140,11 +143,21 @@ def _evaluate(arguments: list[str]) -> None:
 def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
     """The data and hold-out of the run that made the model, where no other data is named; its frame step."""
     folder = _value(arguments, "--model")
-    if folder is None or not (Path(folder) / "run.json").exists():
+    if folder is None:
+        return None
+    card = Path(folder) / "config.json"
+    if kind is EvaluateConfig and not card.exists() and not (Path(folder) / "run.json").exists():
+        raise InputError(f"{card}: no such file; --model wants a folder that `mono2many train` wrote")
+    if not (Path(folder) / "run.json").exists():
+        imported = card.exists() and '"trained_on": "imported from' in card.read_text(errors="replace")
+        if imported and not _value(arguments, "--datatype"):
+            return kind(model=folder, data=SourceConfig("kitti_eigen"))  # type: ignore[call-arg]
         return None
     trained = from_json(Path(folder) / "run.json").data
     if trained.kitti and kind is EvaluateConfig and not _value(arguments, "--datatype"):
         # its own frames are no test
+        data = SourceConfig("kitti_eigen", trained.data, allow_missing=trained.allow_missing)
+    elif trained.kitti and (_value(arguments, "--datatype") or "").startswith("kitti"):
         data = SourceConfig("kitti_eigen", trained.data, allow_missing=trained.allow_missing)
     elif any(_value(arguments, flag) for flag in ("--data", "--datatype")):
         data = SourceConfig(frame_step=trained.frame_step)
@@ -216,23 +229,26 @@ def _prepare_kitti(arguments: list[str]) -> None:
     config = parse(PrepareKittiConfig, "mono2many prepare kitti", arguments)
     from rich.console import Console
 
-    from mono2many.data.kitti_prepare import BUCKET, archives, check_kitti, prepare_kitti
+    from mono2many.data.kitti_check import check_kitti
+    from mono2many.data.kitti_prepare import BUCKET, archives, needs_of, prepare_kitti
 
     console, base, root = Console(), config.url or BUCKET, Path(config.data)
+    needs = needs_of(() if config.split_files else config.splits, config.split_files)
     if config.list:
-        print("\n".join(archive.url for archive in archives(config.splits, base)))
+        print("\n".join(archive.url for archive in archives(needs, base)))
     elif config.check:
-        if not check_kitti(root, config.splits, console, config.workers):
+        if not check_kitti(root, needs, console, config.workers):
             sys.exit(1)
     else:
         prepare_kitti(
             root,
-            config.splits,
+            needs,
             base,
             jpeg=not config.png,
             workers=config.workers,
             keep_archives=config.keep_archives,
             whole=config.whole,
+            convert_own=config.convert_own,
             console=console,
         )
 

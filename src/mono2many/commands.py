@@ -52,8 +52,9 @@ class EvaluateConfig:
         at_least("--batch-size", self.batch_size, 1)
         at_least("--workers", self.workers, 0)
         if (self.model is None) == (self.predictions is None):
+            both = "" if self.model is None else ", not both"
             raise InputError(
-                "evaluate wants a model folder (--model) or a file of disparities (--predictions)"
+                f"evaluate wants a model folder (--model) or a file of disparities (--predictions){both}"
             )
         for flag in ("predictions", "protocol", "alignment"):
             if getattr(self, flag) is not None and not self.data.kitti:
@@ -211,12 +212,16 @@ class PrepareKittiConfig:
         ...,
     ] = ("kitti_eigen_zhou", "kitti_eigen", "kitti_eigen_benchmark")
     """The lists whose frames are wanted."""
+    split_files: tuple[str, ...] = ()
+    """Lists of your own instead, with their laser scans."""
     list: bool = False
     """Print the archives' addresses and stop."""
     check: bool = False
     """Look through what is there: missing, cut short, of another size. Fetches nothing."""
     png: bool = False
     """Keep the PNGs; else they become JPEGs (quality 92, 4:2:0), a quarter of the size, as in the papers."""
+    convert_own: bool = False
+    """Make JPEGs also of the PNGs of drives that you unpacked yourself."""
     whole: bool = False
     """Unpack everything; else only what is read: no grey images."""
     keep_archives: bool = False
@@ -230,6 +235,8 @@ class PrepareKittiConfig:
         at_least("--workers", self.workers, 1)
         if not self.splits:
             raise InputError("--splits: name one list or more")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise InputError(f"--url {self.url}: wanted an address that begins with http:// or https://")
         if self.list and self.check:
             raise InputError("--list and --check: one of them")
 

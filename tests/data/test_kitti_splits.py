@@ -1,5 +1,6 @@
 """The lists of frames: counts and order of the field's own files (RECIPES), and lists of one's own."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -15,21 +16,23 @@ from mono2many.data.kitti_splits import (
 from mono2many.types import InputError, Split
 
 COUNTS = {
-    ("kitti_eigen_zhou", "train"): 39_810,
-    ("kitti_eigen_zhou", "val"): 4_424,
-    ("kitti_eigen_full", "train"): 45_200,
-    ("kitti_eigen_full", "val"): 1_776,
-    ("kitti_benchmark", "train"): 72_084,
-    ("kitti_benchmark", "val"): 6_060,
-    ("kitti_eigen", "test"): 697,
-    ("kitti_eigen_benchmark", "test"): 652,
+    ("kitti_eigen_zhou", "train"): (39_810, "110f3f6154f7"),
+    ("kitti_eigen_zhou", "val"): (4_424, "be4f836337bb"),
+    ("kitti_eigen_full", "train"): (45_200, "a6121aa21fa5"),
+    ("kitti_eigen_full", "val"): (1_776, "54bce4e8b84a"),
+    ("kitti_benchmark", "train"): (72_084, "8fd074dced57"),
+    ("kitti_benchmark", "val"): (6_060, "755bf5542410"),
+    ("kitti_eigen", "test"): (697, "eb9bb29c11aa"),
+    ("kitti_eigen_benchmark", "test"): (652, "0ad3e3d98bcd"),
 }
 
 
 @pytest.mark.parametrize(("name", "part"), COUNTS)
 def test_a_list_has_as_many_frames_as_the_fields_own_and_none_twice(name: str, part: Split) -> None:
     frames = split_frames(name, part)
-    assert len(frames) == len(set(frames)) == COUNTS[name, part]
+    assert len(frames) == len(set(frames)) == COUNTS[name, part][0]
+    text = "\n".join(map(str, frames))  # in order
+    assert hashlib.sha256(text.encode()).hexdigest()[:12] == COUNTS[name, part][1]
 
 
 def test_the_test_lists_keep_the_order_of_published_predictions() -> None:

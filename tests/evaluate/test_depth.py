@@ -9,6 +9,8 @@ from rich.console import Console
 from torch import Tensor
 
 from mono2many.evaluate.depth import (
+    CONSTANT,
+    MEAN_LOG_DEPTH,
     Place,
     all_frames,
     compare,
@@ -159,11 +161,11 @@ def test_the_model_is_compared_with_the_better_guess() -> None:
     protocol = replace(PROTOCOL, align="none")
     predictions = {
         "model": lambda frame, place: 1 / (frame.image[0].float() * 1.1),
-        "far": lambda frame, place: 1 / (frame.image[0].float() * 1.5),
-        "near": lambda frame, place: 1 / (frame.image[0].float() * 0.75),
+        CONSTANT: lambda frame, place: 1 / (frame.image[0].float() * 1.5),
+        MEAN_LOG_DEPTH: lambda frame, place: 1 / (frame.image[0].float() * 0.75),
     }
     comparison = compare(evaluate_each(predictions, three_walls(), protocol))
-    assert (comparison.model, comparison.better_guess) == ("model", "near")
+    assert (comparison.model, comparison.better_guess) == ("model", MEAN_LOG_DEPTH)
     assert comparison.ratio == pytest.approx(0.1 / 0.25, rel=1e-5)
 
 

@@ -13,12 +13,13 @@ from rich.console import Console
 
 from mono2many.commands import EvaluateConfig, ModelTestConfig
 from mono2many.config import Datatype, SourceConfig
-from mono2many.data.kitti_files import MARKER
+from mono2many.data.kitti_files import MARKER, image_path
 from mono2many.data.kitti_splits import KittiFrame, pack, split_frames
 from mono2many.errors import InputError
 from mono2many.evaluate.kitti import model_test, newest_model
 from mono2many.evaluate.run import evaluate
 from mono2many.io.depth_files import write_depth_png16
+from mono2many.io.images import write_image
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 
@@ -65,7 +66,7 @@ def test_a_wall_put_twice_too_far_is_right_after_scaling_and_wrong_by_all_of_it_
     figures, said = score(root, predictions=file, json=str(tmp_path / "f.json"))
     (row,) = figures["rows"].values()
     assert "3 of 697 frames of kitti_eigen are there" in said
-    assert "Lite-Mono" in said
+    assert "Lite-Mono" not in said  # the papers' images are others
     assert (figures["listed"], row["images"], row["protocol"]) == (697, 3, "eigen-80m")
     assert row["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-6)
     assert [image["ratio"] for image in row["per_image"]] == pytest.approx([0.5, 0.5, 2])
@@ -102,9 +103,7 @@ def test_missing_frames_are_counted_and_the_command_that_fetches_them_is_told(
     root: Path, tmp_path: Path
 ) -> None:
     file = stored(tmp_path / "p.npy", {})
-    wanted = (
-        r"694 of 697 frames .*28 of 28 drives .*drive_0002_sync 42 l.*prepare kitti --splits kitti_eigen "
-    )
+    wanted = r"694 of 697 frames .*28 of 28 drives .*drive_0009_sync.*prepare kitti --splits kitti_eigen "
     with pytest.raises(InputError, match=wanted):
         score(root, predictions=file, allow_missing=False)
     (root / MARKER).write_text("{}")
@@ -118,19 +117,23 @@ def test_missing_frames_are_counted_and_the_command_that_fetches_them_is_told(
 def test_a_model_is_not_scored_on_what_it_was_trained_on_unless_asked(root: Path, tmp_path: Path) -> None:
     frames = split_frames("kitti_eigen", "test")
     model = saved_model(tmp_path / "m", tuple(pack([frames[0], frames[5]])), scale="metres", factor=2.0)
-    with pytest.raises(InputError, match=r"2 of 3 frames .* train on kitti_eigen_zhou"):
+    with pytest.raises(InputError, match=r"2 of 3 frames .* --allow-contaminated"):
         score(root, model=model)
+    with pytest.raises(InputError, match=r"5.4: .* in metres already \(factor 2"):
+        score(root, model=model, alignment="5.4")
     page = tmp_path / "r.html"
     figures, said = score(root, model=model, allow_contaminated=True, report=str(page))
     assert {name: row["images"] for name, row in figures["rows"].items()} == {
         "model CONTAMINATED": 3,
-        "as metres, not aligned": 3,
+        "as metres, not aligned CONTAMINATED": 3,
         "never seen, 1": 1,
+        "as metres, not aligned, never seen, 1": 1,
     }
     apart = figures["rows"]["never seen, 1"]["per_image"]
     assert apart == figures["rows"]["model CONTAMINATED"]["per_image"][1:2]
     assert "CONTAMINATED: 2 of 3 images were in this model's training" in said
     assert "CONTAMINATED: 2 of 3" in page.read_text()
+    assert "never seen, 1" in page.read_text()
     assert page.read_text().count("predicted disparity of") == 3
 
 
@@ -180,3 +183,10 @@ def test_the_newest_model_is_put_to_the_test_on_both_lists(
     assert json.loads((tmp_path / "f.json").read_text())["model"] == str(out / "new" / "best")
     with pytest.raises(InputError, match="no model in it"):
         newest_model(tmp_path / "dataset")
+
+
+def test_a_picture_of_another_size_is_not_scored(root: Path, tmp_path: Path) -> None:
+    path = image_path(root, split_frames("kitti_eigen", "test")[HERE[0]])
+    write_image(path, torch.zeros(3, 10, 20, dtype=torch.uint8))
+    with pytest.raises(InputError, match=f"{path.name}: is 20x10, its calibration says 40x16"):
+        score(root, model=saved_model(tmp_path / "m"))

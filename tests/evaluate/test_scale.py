@@ -14,7 +14,7 @@ from mono2many import load
 from mono2many.cli import main
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.errors import InputError
-from mono2many.evaluate.depth import METRIC, MODEL, compare, evaluate_each
+from mono2many.evaluate.depth import CONSTANT, METRIC, MODEL, compare, evaluate_each
 from mono2many.evaluate.motion import refine_motion
 from mono2many.evaluate.scale import (
     Look,
@@ -266,12 +266,12 @@ def test_the_row_in_metres_is_not_aligned_and_is_no_guess() -> None:
     def eight(frame: Frame, place: tuple[int, int]) -> Tensor:
         return torch.full((8, 8), 1 / 8)
 
-    aligned = evaluate_each({MODEL: eight, "guess": eight}, Wall(), PROTOCOLS["synthetic-80m"])
+    aligned = evaluate_each({MODEL: eight, CONSTANT: eight}, Wall(), PROTOCOLS["synthetic-80m"])
     metric = evaluate_each({METRIC: eight}, Wall(), PROTOCOLS["synthetic-80m-metric"])
     assert aligned[MODEL].metrics.abs_rel == pytest.approx(0, abs=1e-6)
     assert aligned[MODEL].median_ratio == pytest.approx(1.25)
     assert metric[METRIC].metrics.abs_rel == pytest.approx(0.2)
-    assert compare({**aligned, **metric}).better_guess == "guess"
+    assert compare({**aligned, **metric}).better_guess == CONSTANT
 
 
 def test_evaluation_says_metres_and_adds_the_row(folder: Path, tmp_path: Path) -> None:

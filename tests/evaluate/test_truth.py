@@ -19,11 +19,9 @@ from mono2many.metrics.protocol import PROTOCOLS, median
 from mono2many.metrics.sparse import score_sparse
 
 DRIVE = "2011_09_26_drive_0002_sync"
-REAL = Path(__file__).parents[3] / "shared" / "data" / "kitti_raw"
 Tree = Callable[..., Path]
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="no real drive on this machine")
 @pytest.mark.parametrize(
     ("name", "reference", "ratio"),
     [
@@ -32,10 +30,10 @@ Tree = Callable[..., Path]
     ],
 )
 def test_a_real_drive_scores_as_in_the_reference_evaluator(
-    name: str, reference: tuple[float, ...], ratio: float, tmp_path: Path
+    name: str, reference: tuple[float, ...], ratio: float, tmp_path: Path, kitti_raw: Path
 ) -> None:
     protocol = PROTOCOLS[name]
-    truths = load_truths(REAL, [KittiFrame(DRIVE, n) for n in (0, 3, 6, 9)], protocol.truth, tmp_path)
+    truths = load_truths(kitti_raw, [KittiFrame(DRIVE, n) for n in (0, 3, 6, 9)], protocol.truth, tmp_path)
     assert [len(truth.pixels) for truth in truths] == [19137, 19299, 19196, 19113]
     # near below, far above, as streets are
     rows = 0.01 + 0.3 * ((torch.arange(192) + 0.5) / 192 - 0.45).clamp(min=0)

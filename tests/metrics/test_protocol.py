@@ -40,7 +40,9 @@ def test_half_the_truth_is_half_wrong_without_alignment() -> None:
 def test_a_fixed_factor_multiplies_the_prediction() -> None:
     # disparity 0.5 is a depth of 2, times 5.4 is 10.8
     result = score(
-        torch.full((2, 2), 0.5), torch.full((2, 2), 10.8), replace(PROTOCOLS["eigen-80m-stereo"], crop=None)
+        torch.full((2, 2), 0.5),
+        torch.full((2, 2), 10.8),
+        replace(PROTOCOLS["eigen-80m"], align=5.4, crop=None),
     )
     assert result is not None
     assert result.ratio == 5.4

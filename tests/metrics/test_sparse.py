@@ -25,7 +25,8 @@ def truth(height: int, width: int, share: float) -> Tensor:
 @pytest.mark.parametrize(
     "protocol",
     [
-        *(PROTOCOLS[name] for name in ("eigen-80m", "eigen-80m-stereo", "eigen-improved", "ddad-200m")),
+        with_alignment(PROTOCOLS["eigen-80m"], "5.4"),
+        *(PROTOCOLS[name] for name in ("eigen-80m", "eigen-improved", "ddad-200m")),
         *(with_alignment(EIGEN, text) for text in ("none", "least-squares", "affine")),
     ],
     ids=lambda protocol: protocol.name,

@@ -3,27 +3,22 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mono2many.data.cache import code_hash
 from mono2many.data.kitti_files import (
     CAMERAS,
     MARKER,
-    Calibration,
     drive_folder,
-    oxts_path,
     read_calibration,
-    read_oxts,
-    world_from_imu,
 )
-from mono2many.data.kitti_splits import KittiFrame, consecutive
+from mono2many.data.kitti_splits import OWN_LISTS, Eye, KittiFrame, consecutive
 from mono2many.geometry.camera import Size, intrinsics_matrix, resize_intrinsics
 from mono2many.io.images import read_image, resize_image
 from mono2many.types import Clip, Frame, InputError
@@ -52,8 +47,7 @@ class KittiSettings:
 
 class KittiReader:
     """A types.Reader of KITTI raw: each run of consecutive frames that are targets or their neighbours is a
-    clip. Frames have their drive's own intrinsics and, where the drive has oxts, the camera's position since
-    the clip's beginning.
+    clip. Frames have their drive's own intrinsics.
 
     InputError where targets are missing, unless that is allowed or the tree is the embedded street's."""
 
@@ -80,11 +74,11 @@ class KittiReader:
             for first, last in consecutive(sorted(near & found.keys())):
                 targets = tuple(n - first for n in range(first, last + 1) if n in numbers)
                 files = [found[n] for n in range(first, last + 1)]
-                self.runs.append((KittiFrame(drive, first, "l" if eye == "l" else "r"), files, targets))
+                self.runs.append((KittiFrame(drive, first, cast(Eye, eye)), files, targets))
         if not self.runs:
             raise InputError(
                 f"{root}: holds none of the {len(settings.frames)} frames of {settings.split}; "
-                f"`mono2many prepare kitti --splits {settings.split} --data {root}` fetches them"
+                f"`mono2many prepare kitti{_asked(settings)} --data {root}` fetches them"
             )
         self._calibrations = {d: read_calibration(root, d) for d in sorted({f.date for f, *_ in self.runs})}
 
@@ -101,47 +95,16 @@ class KittiReader:
             for first, names, targets in self.runs
         ]
 
-    def place(self, frame: KittiFrame) -> tuple[int, int]:
-        """(clip, index) of a frame; KeyError where it is not there."""
-        return self._places[frame]
-
-    @cached_property
-    def _places(self) -> Mapping[KittiFrame, tuple[int, int]]:
-        return {
-            KittiFrame(first.drive, first.number + i, first.eye): (clip, i)
-            for clip, (first, names, _) in enumerate(self.runs)
-            for i in range(len(names))
-        }
-
-    @cached_property
-    def has_positions(self) -> bool:
-        """Only where all frames have one."""
-        found: dict[str, set[str]] = {}
-        for first, names, _ in self.runs:
-            if first.drive not in found:
-                folder = oxts_path(self.settings.root, first).parent
-                found[first.drive] = set(os.listdir(folder)) if folder.is_dir() else set()
-            if not {name[:10] + ".txt" for name in names} <= found[first.drive]:
-                return False
-        return True
-
     def frame(self, clip: int, index: int) -> Frame:
         s, (first, names, _) = self.settings, self.runs[clip]
         path = drive_folder(s.root, first) / CAMERAS[first.eye] / "data" / names[index]
         calibration = self._calibrations[first.date]
         image, size = read_image(path), calibration.sizes[first.eye]
         if tuple(image.shape[1:]) != size:
-            raise InputError(
-                f"{path}: is {image.shape[2]}x{image.shape[1]}, its calibration says {size[1]}x{size[0]}; "
-                "unpack its drive's archive again"
-            )
-        position = None
-        if self.has_positions:
-            position = _camera_motion(s.root, first, first.number + index, calibration)
+            raise InputError(wrong_size(path, image, size))
         return Frame(
             resize_image(image, (s.height, s.width), filter=s.resize),
             self.intrinsics(first, (s.height, s.width)),
-            world_from_camera=position,
         )
 
     def intrinsics(self, frame: KittiFrame, size: Size) -> Float[Tensor, "3 3"]:
@@ -160,10 +123,18 @@ class KittiReader:
             stamps = [(name, (folder / name).stat()) for name in names]
             text.update(f"{folder.resolve()} {[(n, t.st_size, t.st_mtime_ns) for n, t in stamps]}".encode())
         for date, calibration in self._calibrations.items():
-            text.update(f"{date} {calibration} {self.has_positions}".encode())
+            text.update(f"{date} {calibration}".encode())
         makers = ("data/kitti.py", "data/kitti_files.py", "geometry/camera.py", "io/images.py")
         code = code_hash(*(Path(__file__).parents[1] / name for name in makers))
         return f"kitti {code} {text.hexdigest()}"
+
+
+def wrong_size(path: Path, image: UInt8[Tensor, "3 H W"], size: Size) -> str:
+    """What to say of a picture that is not of its calibration's height and width."""
+    return (
+        f"{path}: is {image.shape[2]}x{image.shape[1]}, its calibration says {size[1]}x{size[0]}; unpack its "
+        "drive's archive again"
+    )
 
 
 def images_of(root: Path, drive: str, eye: str) -> dict[int, str]:
@@ -173,6 +144,10 @@ def images_of(root: Path, drive: str, eye: str) -> dict[int, str]:
     return {int(n[:10]): n for n in names if n[:10].isdigit() and n[10:] in (".jpg", ".png")}
 
 
+def _asked(settings: KittiSettings) -> str:
+    return f" --splits {settings.split}" if settings.split != OWN_LISTS else " --split-files LISTS"
+
+
 def _missing_text(
     settings: KittiSettings,
     wanted: Mapping[tuple[str, str], set[int]],
@@ -180,31 +155,9 @@ def _missing_text(
 ) -> str:
     lost = sorted({drive for drive, _ in missing})
     count, of = sum(map(len, missing.values())), sum(map(len, wanted.values()))
-    splits = f" --splits {settings.split}" if settings.split != "kitti" else ""
     return (
         f"{settings.root}: {len(lost)} of {len({d for d, _ in wanted})} drives of {settings.split} are not "
         f"(all) there ({count} of {of} frames): {', '.join(lost[:5])}{' ...' if len(lost) > 5 else ''}; "
-        f"`mono2many prepare kitti{splits} --data {settings.root}` fetches them, --allow-missing does with "
-        "what is there"
+        f"`mono2many prepare kitti{_asked(settings)} --data {settings.root}` fetches them, or do with what "
+        "is there: --allow-missing"
     )
-
-
-def _camera_motion(
-    root: Path, first: KittiFrame, number: int, calibration: Calibration
-) -> Float[Tensor, "4 4"] | None:
-    """From the camera at frame `number` to the camera at `first`, in metres (oxts)."""
-    if calibration.velodyne_from_imu is None:
-        return None
-    then, now = (read_oxts(oxts_path(root, replace(first, number=n))) for n in (first.number, number))
-    latitude = float(then[0])
-    projection = calibration.projections[first.eye]
-    eye_from_rectified = torch.eye(4, dtype=torch.float64)
-    eye_from_rectified[:3, 3] = torch.linalg.solve(projection[:, :3], projection[:, 3])
-    camera_from_imu = (
-        eye_from_rectified
-        @ calibration.rectification
-        @ calibration.camera_from_velodyne
-        @ calibration.velodyne_from_imu
-    )
-    first_from_now = torch.linalg.inv(world_from_imu(then, latitude)) @ world_from_imu(now, latitude)
-    return (camera_from_imu @ first_from_now @ torch.linalg.inv(camera_from_imu)).float()

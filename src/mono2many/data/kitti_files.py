@@ -1,6 +1,6 @@
 """Where things lie in KITTI raw's official layout, and what its files say (Geiger et al. 2013)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import cos, log, pi, radians, sin, tan
 from pathlib import Path
 
@@ -56,6 +56,13 @@ class Calibration:
     camera_from_velodyne: Float[Tensor, "4 4"]
     """To camera 0, not yet rectified."""
     velodyne_from_imu: Float[Tensor, "4 4"] | None
+
+    def eye_from_velodyne(self, eye: str) -> Float[Tensor, "4 4"]:
+        """To the rectified camera itself."""
+        eye_from_rectified = torch.eye(4, dtype=torch.float64)
+        projection = self.projections[eye]
+        eye_from_rectified[:3, 3] = torch.linalg.solve(projection[:, :3], projection[:, 3])
+        return eye_from_rectified @ self.rectification @ self.camera_from_velodyne
 
     def image_from_velodyne(self, eye: str) -> Float[Tensor, "3 4"]:
         return self.projections[eye] @ self.rectification @ self.camera_from_velodyne
@@ -173,3 +180,18 @@ def world_from_imu(oxts: Float[Tensor, "30"], latitude: float) -> Float[Tensor, 
     east, north = scale * radians(lon), scale * log(tan(pi / 4 + radians(lat) / 2))
     matrix[:3, 3] = torch.tensor([east, north, up], dtype=torch.float64)
     return matrix
+
+
+def first_from_later(
+    root: Path, first: KittiFrame, number: int, calibration: Calibration
+) -> Float[Tensor, "4 4"]:
+    """From the camera at frame `number` of the same drive to the camera at `first`, in metres (oxts)."""
+    if calibration.velodyne_from_imu is None:
+        raise InputError(
+            f"{root / first.date}: calib_imu_to_velo.txt is missing; unpack the date's _calib.zip"
+        )
+    then, now = (read_oxts(oxts_path(root, replace(first, number=n))) for n in (first.number, number))
+    latitude = float(then[0])
+    camera_from_imu = calibration.eye_from_velodyne(first.eye) @ calibration.velodyne_from_imu
+    motion = torch.linalg.inv(world_from_imu(then, latitude)) @ world_from_imu(now, latitude)
+    return (camera_from_imu @ motion @ torch.linalg.inv(camera_from_imu)).float()

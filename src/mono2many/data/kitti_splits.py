@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from mono2many.types import InputError, Split
 
@@ -60,17 +60,17 @@ def unpack(lines: Iterable[str]) -> Iterator[KittiFrame]:
     """Frames of packed lines such as `2011_09_26_drive_0001_sync l 1-15,17`."""
     for line in lines:
         drive, eye, ranges = line.split()
-        assert eye in ("l", "r"), line
         for part in ranges.split(","):
             first, _, last = part.partition("-")
             for number in range(int(first), int(last or first) + 1):
-                yield KittiFrame(drive, number, "l" if eye == "l" else "r")
+                yield KittiFrame(drive, number, cast(Eye, eye))
 
 
 def pack(frames: Iterable[KittiFrame]) -> list[str]:
     """The opposite, in rising order."""
     lines = []
-    for (drive, eye), group in groupby(sorted(set(frames), key=_by_camera), lambda f: (f.drive, f.eye)):
+    ordered = sorted(set(frames), key=lambda f: (f.drive, f.eye, f.number))
+    for (drive, eye), group in groupby(ordered, lambda f: (f.drive, f.eye)):
         runs = [f"{a}-{b}" if b > a else f"{a}" for a, b in consecutive([f.number for f in group])]
         lines.append(f"{drive} {eye} {','.join(runs)}")
     return lines
@@ -85,10 +85,6 @@ def consecutive(numbers: Sequence[int]) -> list[tuple[int, int]]:
         else:
             runs.append((number, number))
     return runs
-
-
-def _by_camera(frame: KittiFrame) -> tuple[str, str, int]:
-    return frame.drive, frame.eye, frame.number
 
 
 def seen_frames(seen: Iterable[str]) -> set[KittiFrame]:
@@ -123,7 +119,7 @@ def read_split_file(path: str | Path) -> list[KittiFrame]:
         )
         if found is None or found[1] not in (None, found[3]) or found[5] not in get_args(Eye):
             raise InputError(f"{path}, line {row}: found {line.strip()[:60]!r}; {wanted}")
-        frames.append(KittiFrame(found[2], int(found[4]), "l" if found[5] == "l" else "r"))
+        frames.append(KittiFrame(found[2], int(found[4]), cast(Eye, found[5])))
     if not frames:
         raise InputError(f"{path}: no frames are listed; {wanted}")
     return frames

@@ -78,12 +78,11 @@ def write_kitti_street(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 2,
-    png: bool = False,
 ) -> Path:
     """Write the first `drives` of DRIVES, `frames` of each, below `root`, which it returns. MARKER says what
     lies there. A tree that was written with the same arguments stays as it is.
 
-    progress(frames done, frames in all); workers: processes that draw (0: this one); png: not JPEG.
+    progress(frames done, frames in all); workers: processes that draw (0: this one).
     InputError where anything else lies in `root`, or it cannot be written.
     """
     for name, value, least, most in (("drives", drives, 2, len(DRIVES)), ("frames", frames, FEWEST, MOST)):
@@ -97,7 +96,6 @@ def write_kitti_street(
         "drives": {name: [0, frames - 1] for name in names},
         "size": [height, width],
         "seed": seed,
-        "png": png,
     }
     if _is_written(root, about):
         return root
@@ -112,7 +110,7 @@ def write_kitti_street(
         for name in names:
             _write_times(drive_folder(part, KittiFrame(name, 0)), frames)
         every = [KittiFrame(name, number) for name in names for number in range(frames)]
-        jobs = _Frames(part, settings, calibrations, every, ".png" if png else ".jpg")
+        jobs = _Frames(part, settings, calibrations, every)
         for done, mistake in enumerate(DataLoader(jobs, batch_size=None, num_workers=workers), 1):
             if mistake is not None:
                 raise mistake
@@ -160,7 +158,6 @@ class _Frames(Dataset[Exception | None]):
     settings: StreetSettings
     calibrations: dict[str, Calibration]
     frames: Sequence[KittiFrame]
-    ending: str
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -184,12 +181,12 @@ class _Frames(Dataset[Exception | None]):
         depths = {}
         for eye, name in CAMERAS.items():
             image, depths[eye] = see(street, calibration, eye, poses[0], number)
-            path = drive_folder(self.root, frame) / name / "data" / f"{number:010d}{self.ending}"
+            path = drive_folder(self.root, frame) / name / "data" / f"{number:010d}.jpg"
             write_image(path, torch.from_numpy(image))
         points = scan(street, calibration, poses[0], number, rng)
         _made(kitti_files.velodyne_path(self.root, frame)).write_bytes(points.astype("<f4").tobytes())
         assert calibration.velodyne_from_imu is not None
-        left_from_imu = left_from_velodyne(calibration) @ calibration.velodyne_from_imu
+        left_from_imu = calibration.eye_from_velodyne("l") @ calibration.velodyne_from_imu
         oxts = _oxts(*(VIEW_FROM_BODY.T @ pose @ left_from_imu for pose in poses))
         _made(kitti_files.oxts_path(self.root, frame)).write_text(oxts)
         if frame in split_frames("kitti_eigen_benchmark", "test"):
@@ -220,14 +217,6 @@ def see(
     return picture.image[:, -height:, -width:].copy(), picture.depth[-height:, -width:].copy()
 
 
-def left_from_velodyne(calibration: Calibration) -> Float[Tensor, "4 4"]:
-    """From the scanner's coordinates to rectified camera 2's."""
-    projection = calibration.projections["l"]
-    left_from_camera0 = torch.eye(4).double()
-    left_from_camera0[:3, 3] = torch.linalg.solve(projection[:, :3], projection[:, 3])
-    return left_from_camera0 @ calibration.rectification @ calibration.camera_from_velodyne
-
-
 def scan(
     street: Street,
     calibration: Calibration,
@@ -245,7 +234,7 @@ def scan(
     per = 1 / np.tan(STEP)
     # 0.05: the scanner's turn, and what the right eye sees beside the left one
     down, side = (round(per * ((size - c) / focal + 0.05)) for size, c in ((height, cy), (width, cx)))
-    world_from_view = world_from_left @ left_from_velodyne(calibration) @ VIEW_FROM_BODY.T
+    world_from_view = world_from_left @ calibration.eye_from_velodyne("l") @ VIEW_FROM_BODY.T
     picture = draw(street, View(2 * down + 1, 2 * side + 1, per, world_from_view.numpy()), index)
     x = np.arange(-side, side + 1) / per
     rows = np.rint(down - per * np.tan(BEAMS)[:, None] * np.hypot(1, x)).astype(int)

@@ -41,6 +41,7 @@ Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all)."""
 
 MODEL, MEAN_LOG_DEPTH, CONSTANT = "model", "per-pixel mean log depth", "constant"
+GUESSES = (MEAN_LOG_DEPTH, CONSTANT)
 METRIC = "as metres, not aligned"
 """The same model, believed to the metre."""
 SINGLE, STATIC, TEACHER = "single frame", "static camera", "teacher"
@@ -278,8 +279,8 @@ def guesses(training: Iterable[Frame], protocol: Protocol) -> dict[str, Predict]
 
 
 def compare(evaluations: Mapping[str, Evaluation], model: str = MODEL) -> Comparison:
-    """The model's Abs Rel over that of the better one among the other rows (at least one)."""
-    others = {name: e.metrics.abs_rel for name, e in evaluations.items() if name not in (model, *LOOKS)}
+    """The model's Abs Rel over that of the better one among GUESSES (at least one)."""
+    others = {name: evaluations[name].metrics.abs_rel for name in GUESSES if name in evaluations}
     assert others, "nothing to compare with"
     better = min(others, key=others.__getitem__)
     ratio = evaluations[model].metrics.abs_rel / others[better] if others[better] > 0 else float("inf")
@@ -317,9 +318,10 @@ def print_table(
         methods = ", ".join(result.method for result in published if result.source == source)
         console.print(f"published: {methods} ({source})", highlight=False, style="cyan", soft_wrap=True)
     for name, evaluation in evaluations.items():
-        if name == METRIC or evaluation.protocol.endswith(", affine"):  # no factor
+        if name.startswith(METRIC) or evaluation.protocol.endswith(", affine"):  # no factor
             continue
-        console.print(f"median ratio of {name}: {ratio_text(evaluation)}", highlight=False)
+        which = "ratio" if "," in evaluation.protocol else "median ratio"  # aligned by something else
+        console.print(f"{which} of {name}: {ratio_text(evaluation)}", highlight=False)
 
 
 def ratio_text(evaluation: Evaluation) -> str:

@@ -47,7 +47,7 @@ from mono2many.evaluate.truth import load_truths
 from mono2many.io.images import read_image
 from mono2many.metrics.depth import mean_metrics
 from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
-from mono2many.metrics.published import published
+from mono2many.metrics.published import PublishedResult, published
 from mono2many.metrics.sparse import RANGES, SparseScore, SparseTruth, score_sparse
 from mono2many.models.many import ManyDepth
 from mono2many.predict.predictor import Predictor, load
@@ -56,6 +56,8 @@ from mono2many.types import InputError
 IMPROVED: Literal["kitti_eigen_benchmark"] = "kitti_eigen_benchmark"
 SYNTHETIC = "SYNTHETIC: the embedded street in KITTI's layout, not KITTI"
 CONTAMINATED = "CONTAMINATED"
+PAPERS = {"kitti_eigen": "eigen-80m", "kitti_eigen_benchmark": "eigen-improved"}
+"""The protocol of each list in the papers."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,13 @@ class Outcome:
     truths: list[SparseTruth]
     predict: Disparities
 
+    @property
+    def published(self) -> list[PublishedResult]:
+        """Where the images are those of the papers, all of them."""
+        listing, protocol = self.listing, self.protocol.name
+        papers = PAPERS.get(listing.name) == protocol and len(listing.places) == len(listing.frames)
+        return published(protocol) if papers and not listing.synthetic else []
+
 
 def evaluate_kitti(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     """Score a model or stored disparities on a list; print, report and return the figures.
@@ -83,11 +92,10 @@ def evaluate_kitti(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     outcome = _score(config, predictor, console)
     for mark in outcome.marks:
         console.print(mark, style="bold red", soft_wrap=True)
-    results = published(outcome.protocol.name)
-    print_table(console, outcome.rows, results, "SYNTHETIC. " if outcome.listing.synthetic else "")
+    print_table(console, outcome.rows, outcome.published, "SYNTHETIC. " if outcome.listing.synthetic else "")
     for row, server in outcome.figures["server"].items():
-        said = f"SILog {server['silog']:.2f}, iRMSE {server['irmse']:.2f} 1/km of {row} (as KITTI's server)"
-        console.print(said, highlight=False)
+        said = f"SILog {server['silog']:.2f}, iRMSE {server['irmse']:.2f} 1/km of {row}"
+        console.print(f"{said} (the formulas of KITTI's server)", highlight=False)
     _report(config.report, outcome, config.model or str(config.predictions), predictor)
     return outcome.figures
 
@@ -153,7 +161,12 @@ def newest_model(out: Path) -> Path:
 
 def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console) -> Outcome:
     protocol = _protocol(config)
-    listing = look_up(config, protocol, console)
+    listing = look_up(config, protocol)
+    if predictor is not None and predictor.card.scale == "metres" and not isinstance(protocol.align, str):
+        raise InputError(
+            f"--alignment {config.alignment}: {config.model} is in metres already (factor "
+            f"{predictor.card.factor:g} is stored with it); leave it out, or give --alignment none"
+        )
     frames = [listing.frames[place] for place in listing.places]
     card = predictor.card if predictor is not None else None
     seen = seen_frames(card.seen) if card is not None else set()
@@ -162,8 +175,11 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
     if known and not config.allow_contaminated:
         raise InputError(
             f"{config.model}: {known} of {len(frames)} frames of {listing.name} were in this model's "
-            "training; train on kitti_eigen_zhou, or score all the same with --allow-contaminated"
+            "training (or in that of the model it began with): score it on frames it has not seen, or all "
+            "the same with --allow-contaminated"
         )
+    if listing.note:
+        console.print(listing.note, style="yellow", highlight=False, soft_wrap=True)
     predict = from_file(config, listing) if predictor is None else from_model(config, predictor, listing)
     marked = f" {CONTAMINATED}" if known else ""
     label = (MODEL if card is not None else "predictions") + marked
@@ -199,23 +215,22 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
                 scores.setdefault(row + marked, []).extend(found)
             if in_metres:
                 found = score_sparse(next(iter(maps.values())), truths[part], metric, names)
-                scores.setdefault(METRIC, []).extend(found)
+                scores.setdefault(METRIC + marked, []).extend(found)
             bar.update(task, completed=done + count)
     every = range(len(frames))
-    rows = {
-        row: _summary(metric if row == METRIC else protocol, frames, of_row, every)
-        for row, of_row in scores.items()
-    }
-    for row in rows.keys() - {label, METRIC}:
+    protocols = {row: metric if row.startswith(METRIC) else protocol for row in scores}
+    rows = {row: _summary(protocols[row], frames, of_row, every) for row, of_row in scores.items()}
+    for row in rows.keys() - {label, METRIC + marked}:
         rows[row] = replace(rows[row], ranges=())
     marks = [SYNTHETIC] if listing.synthetic else []
     if known:
         mark = f"{CONTAMINATED}: {known} of {len(frames)} images were in this model's training"
-        if any(scores[label][i] for i in unseen):
-            apart = _summary(protocol, frames, scores[label], unseen)
-            rows[f"never seen, {apart.images}"] = replace(apart, ranges=())
-            mark += f"; Abs Rel {apart.metrics.abs_rel:.3f} on the {apart.images} that were not"
+        for row in protocols if any(scores[label][i] for i in unseen) else ():
+            apart = _summary(protocols[row], frames, scores[row], unseen)
+            name = "" if row == label else f"{row.removesuffix(marked)}, "
+            rows[f"{name}never seen, {apart.images}"] = replace(apart, ranges=())
         marks.append(mark)
+    outcome = Outcome(listing, protocol, rows, marks, {}, scores[label], truths, predict)
     figures = {
         "list": listing.name,
         "listed": len(listing.frames),
@@ -233,9 +248,9 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
             }
             for row, of_row in scores.items()
         },
-        "published": [asdict(result) for result in published(protocol.name)],
+        "published": [asdict(result) for result in outcome.published],
     }
-    return Outcome(listing, protocol, rows, marks, figures, scores[label], truths, predict)
+    return replace(outcome, figures=figures)
 
 
 def _protocol(config: EvaluateConfig) -> Protocol:
@@ -283,8 +298,6 @@ def _report(path: str | None, outcome: Outcome, source: str, predictor: Predicto
     if path is None:
         return
     listing = outcome.listing
-    (main, *_), metric = outcome.rows.values(), outcome.rows.get(METRIC)
-    rows = {MODEL: main} | ({METRIC: metric} if metric is not None else {})
     facts = {
         "Data": f"{listing.name}, {len(listing.places)} of {len(listing.frames)} images",
         "Model" if predictor is not None else "Predictions": source,
@@ -294,11 +307,11 @@ def _report(path: str | None, outcome: Outcome, source: str, predictor: Predicto
     write_report(
         path,
         f"Depth on {listing.name}",
-        rows,
+        outcome.rows,
         list(_pictures(outcome)),
         facts,
         training_curve(Path(source)) or None,
-        MODEL,
-        published(outcome.protocol.name),
+        next(iter(outcome.rows)),
+        outcome.published,
         outcome.marks,
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from rich.console import Console
 from torch import Tensor
 
 from mono2many.commands import EvaluateConfig
-from mono2many.data.kitti import REFERENCE
+from mono2many.data.kitti import REFERENCE, wrong_size
 from mono2many.data.kitti_files import MARKER, image_path, read_calibration
 from mono2many.data.kitti_splits import OWN_LISTS, TEST_SPLITS, KittiFrame, read_split_file, split_frames
+from mono2many.data.reader import DATASET
 from mono2many.evaluate.depth import MODEL
 from mono2many.evaluate.many import Views, look, views
 from mono2many.evaluate.truth import truth_path
@@ -40,12 +40,14 @@ class Listing:
     places: list[int]
     """In `frames`: those whose files are there."""
     synthetic: bool
+    note: str
+    """What has to be said of them, if anything."""
 
 
-def look_up(config: EvaluateConfig, protocol: Protocol, console: Console) -> Listing:
+def look_up(config: EvaluateConfig, protocol: Protocol) -> Listing:
     """The list, checked against the files."""
     name: str = config.data.datatype
-    root = Path(config.data.data[0] if config.data.data else "dataset")
+    root = Path(config.data.data[0] if config.data.data else DATASET)
     if name == OWN_LISTS:
         name = config.data.split_files[0]
         frames = read_split_file(name)
@@ -61,23 +63,21 @@ def look_up(config: EvaluateConfig, protocol: Protocol, console: Console) -> Lis
     ]
     synthetic = (root / MARKER).exists()
     if len(places) == len(frames):
-        return Listing(name, root, frames, places, synthetic)
-    lost = [frame for place, frame in enumerate(frames) if place not in set(places)]
+        return Listing(name, root, frames, places, synthetic, "")
+    here = set(places)
+    lost = [frame for place, frame in enumerate(frames) if place not in here]
     what = "improved depth (data_depth_annotated)" if protocol.truth == "improved" else "laser scan"
-    drives = f"{len({frame.drive for frame in lost})} of {len({frame.drive for frame in frames})} drives"
+    drives, every = sorted({frame.drive for frame in lost}), len({frame.drive for frame in frames})
     if not places or not (synthetic or config.data.allow_missing):
-        split = f" --splits {name}" if name in TEST_SPLITS else ""
+        flag = "--splits" if name in TEST_SPLITS else "--split-files"
         raise InputError(
             f"{root}: the image or {what} of {len(lost)} of {len(frames)} frames of {name} is missing, in "
-            f"{drives} (first: {', '.join(map(str, lost[:5]))}); fetch them with mono2many prepare kitti"
-            f"{split} --data {root}" + (", or score what is there with --allow-missing" if places else "")
+            f"{len(drives)} of {every} drives ({', '.join(drives[:5])}{' ...' if len(drives) > 5 else ''}); "
+            f"fetch them: mono2many prepare kitti {flag} {name} --data {root}"
+            + (", or score what is there with --allow-missing" if places else "")
         )
-    console.print(
-        f"{len(places)} of {len(frames)} frames of {name} are there with their {what}; only these are scored",
-        style="yellow",
-        highlight=False,
-    )
-    return Listing(name, root, frames, places, synthetic)
+    note = f"{len(places)} of {len(frames)} frames of {name} are there with their {what}; only these count"
+    return Listing(name, root, frames, places, synthetic, note)
 
 
 def from_model(config: EvaluateConfig, predictor: Predictor, listing: Listing) -> Disparities:
@@ -88,7 +88,10 @@ def from_model(config: EvaluateConfig, predictor: Predictor, listing: Listing) -
 
     def ready(place: int) -> Tensor | Views:
         frame = listing.frames[place]
-        image = read_image(image_path(listing.root, frame))
+        path = image_path(listing.root, frame)
+        image, wanted = read_image(path), calibration(frame.date).sizes[frame.eye]
+        if tuple(image.shape[1:]) != wanted:
+            raise InputError(wrong_size(path, image, wanted))
         if not isinstance(many, ManyDepth):
             return predictor.inputs([image])
         k = calibration(frame.date).intrinsics(frame.eye)
@@ -140,10 +143,11 @@ def from_file(config: EvaluateConfig, listing: Listing) -> Disparities:
         stored = np.load(str(path), mmap_mode="r", allow_pickle=False)
         shape = stored.shape
     except (OSError, ValueError, EOFError, AttributeError) as error:
+        reason = getattr(error, "strerror", None) or "not a file of numpy.save"
         raise InputError(
-            f"--predictions {path}: cannot be read as one NumPy array ({error}); numpy.save N H W floats"
+            f"--predictions {path}: cannot be read as one NumPy array ({reason}); wanted N H W floats"
         ) from error
-    if len(shape) != 3 or stored.dtype.kind != "f":
+    if len(shape) != 3 or not all(shape) or stored.dtype.kind != "f":
         raise InputError(
             f"--predictions {path}: holds {stored.dtype} of shape {shape}, wanted floats N H W: disparities"
         )
@@ -152,7 +156,7 @@ def from_file(config: EvaluateConfig, listing: Listing) -> Disparities:
         hint = (
             f"--datatype {others[0]} has as many"
             if others
-            else "predict every frame of the list, in its order"
+            else "predict every frame of the list, in its order (maps of missing images are not read)"
         )
         raise InputError(
             f"--predictions {path}: holds {len(stored)} maps, wanted {len(listing.frames)} for "
@@ -161,7 +165,14 @@ def from_file(config: EvaluateConfig, listing: Listing) -> Disparities:
 
     def predict(places: Sequence[int]) -> Iterator[Mapping[str, Tensor]]:
         for start in range(0, len(places), config.batch_size):
-            maps = stored[places[start:][: config.batch_size]].astype(np.float32)
-            yield {"predictions": torch.from_numpy(maps)}
+            part = places[start:][: config.batch_size]
+            disparity = torch.from_numpy(stored[part].astype(np.float32))
+            for place, known in zip(part, disparity.isfinite().flatten(1).all(1).tolist(), strict=True):
+                if not known:
+                    raise InputError(
+                        f"--predictions {path}: image {place} of the list ({listing.frames[place]}) holds "
+                        "values that are not numbers; wanted a disparity at every pixel"
+                    )
+            yield {"predictions": disparity}
 
     return predict

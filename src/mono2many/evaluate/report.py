@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mono2many import __version__
 from mono2many.evaluate import charts
-from mono2many.evaluate.depth import COLUMNS, METRIC, MODEL, Evaluation, compare, ratio_text
+from mono2many.evaluate.depth import COLUMNS, GUESSES, METRIC, MODEL, Evaluation, compare, ratio_text
 from mono2many.evaluate.gallery import ERROR_LEGEND, MAP_LEGEND, Picture
 from mono2many.metrics.published import PublishedResult
 from mono2many.types import InputError
@@ -131,7 +131,7 @@ def write_report(
 def _hero(evaluations: Mapping[str, Evaluation], model: str) -> str:
     """The one figure: the model's Abs Rel against the better guess."""
     abs_rel = {name: evaluation.metrics.abs_rel for name, evaluation in evaluations.items()}
-    if evaluations.keys() - {model, METRIC}:
+    if evaluations.keys() & set(GUESSES):
         comparison = compare(evaluations, model)
         figure = f"{comparison.ratio:.2f}<small>×</small>"
         says = (
@@ -160,7 +160,7 @@ def _metrics_section(
 ) -> str:
     evaluation = evaluations[model]
     rows = [
-        (name, astuple(e.metrics), (ratio_text(e) if name != METRIC else "not aligned",))
+        (name, astuple(e.metrics), (ratio_text(e) if not name.startswith(METRIC) else "not aligned",))
         for name, e in evaluations.items()
     ]
     hint = f"Protocol {evaluation.protocol}, mean over {evaluation.images} images."
@@ -267,7 +267,7 @@ def _charts_section(
     evaluations: Mapping[str, Evaluation], model: str, curve: Sequence[tuple[int, float]] | None
 ) -> str:
     evaluation, drawings = evaluations[model], []
-    better = compare(evaluations, model).better_guess if evaluations.keys() - {model, METRIC} else None
+    better = compare(evaluations, model).better_guess if evaluations.keys() & set(GUESSES) else None
     if evaluation.ranges:
         shown = [name for name in (model, better) if name and evaluations[name].ranges]
         rows = {name: [r.metrics.abs_rel for r in evaluations[name].ranges] for name in shown}

@@ -66,7 +66,7 @@ def open_as_trained(
     config: EvaluateConfig | ScaleConfig, card: ModelCard, scenes: int, split: Split
 ) -> Reader:
     """The data at the size and crop that the model was trained at."""
-    settings = config.data.reader(card.height, card.width, card.crop_bottom, scenes)
+    settings = config.data.reader(card.height, card.width, card.crop_bottom, scenes, card.resize)
     return open_reader(SourceSettings(**settings), split)
 
 

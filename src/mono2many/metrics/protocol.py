@@ -71,7 +71,6 @@ PROTOCOLS = {
         Protocol("synthetic-80m-metric", 1e-3, 80.0, align="none"),
         Protocol("eigen-80m", 1e-3, 80.0, crop=GARG, truth="lidar-forward"),
         Protocol("eigen-80m-z", 1e-3, 80.0, crop=GARG, truth="lidar-z"),
-        Protocol("eigen-80m-stereo", 1e-3, 80.0, crop=GARG, align=5.4, truth="lidar-forward"),
         Protocol("eigen-improved", 1e-3, 80.0, truth_is_bounded=False, truth="improved"),
         Protocol("ddad-200m", 0.0, 200.0, resize="depth"),
     )

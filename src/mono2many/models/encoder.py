@@ -206,4 +206,4 @@ def _load_weights(model: nn.Module, name: str, file: str, images: int) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return (str(error) or type(error).__name__).splitlines()[0].split(". ")[0]

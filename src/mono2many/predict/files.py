@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from mono2many.io.colour import colour_disparity, robust_range, side_by_side
-from mono2many.io.depth_files import write_depth_npy, write_depth_png16, write_kitti_png
+from mono2many.io.depth_files import KITTI_SIZE, write_depth_npy, write_depth_png16, write_kitti_png
 from mono2many.io.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, read_image, write_image
 from mono2many.io.videos import VideoWriter, probe_video, video_frames
 from mono2many.models.mono import MonoDepth
@@ -107,6 +107,11 @@ def write_depth(
         written.append(stem.with_name(f"{stem.name}_disparity.png"))
         write_image(written[-1], colour_disparity(disparity))
     if "kitti" in kinds:
+        if tuple(disparity.shape) != KITTI_SIZE:
+            raise InputError(
+                f"--save kitti: {stem.name} is {disparity.shape[1]}x{disparity.shape[0]}; KITTI's server "
+                "wants maps of its own test images, 1216x352"
+            )
         written.append(stem.parent / "kitti" / f"{stem.name}.png")
         write_kitti_png(written[-1], disparity)
     return written

@@ -5,7 +5,7 @@ for every step: batch -> step -> weights; now and then log, validate, save
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -28,7 +28,15 @@ from mono2many.train.folder import Trackers, begin_folder, claim_folder, restore
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.logs import RunLog
 from mono2many.train.optim import learning_rate
-from mono2many.train.setup import RunState, build_run, in_words, make_fabric, open_dataset, progress_bar
+from mono2many.train.setup import (
+    RunState,
+    build_run,
+    in_words,
+    is_street,
+    make_fabric,
+    open_dataset,
+    progress_bar,
+)
 from mono2many.train.signals import stop_requested
 from mono2many.train.steps import StepPlan, StepResult, many_step, mono_step, supervised_step
 from mono2many.train.validate import validate
@@ -50,6 +58,15 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
     console = console or Console(stderr=True)
     folder = Path(config.run.out) / config.run.name
     checkpoint = claim_folder(folder, config.run.resume)
+    try:
+        return _train(config, folder, checkpoint, console)
+    except InputError:
+        with suppress(OSError):  # where nothing began, nothing stays
+            folder.rmdir()
+        raise
+
+
+def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: Console) -> Path:
     fabric = make_fabric(config)
     with fabric.rank_zero_first():  # the others find the frames in the cache
         dataset = open_dataset(config, "train", console)
@@ -68,6 +85,8 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
             f"[bold]{folder}[/]: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
             f"steps {trackers.step} to {steps} of {size}, {in_words(state)}"
         )
+        if is_street(config.data):
+            log.say("SYNTHETIC: the embedded street in KITTI's layout, not KITTI", "yellow")
         if state.was_metric:
             log.say(
                 "its scale in metres is forgotten, since the weights change: mono2many scale again", "yellow"

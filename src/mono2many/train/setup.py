@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from mono2many.config import DataConfig, TrainConfig
 from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
+from mono2many.data.kitti_files import MARKER
 from mono2many.data.kitti_splits import OWN_LISTS, pack, read_split_file
-from mono2many.data.reader import SourceSettings, open_reader
+from mono2many.data.reader import DATASET, SourceSettings, open_reader
 from mono2many.data.video import VideoReader
 from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.io.camera_file import FOV_GUESS
@@ -90,12 +91,17 @@ def make_fabric(config: TrainConfig) -> Fabric:
             "--camera learn in several processes wants --scales 1 with --multi-scale coarse-to-fine"
         )
     unused = coarse or config.control == "supervised" or config.model.model == "many"
+    kind = "cuda" if wants_cuda else "mps" if device == "mps" else "cpu"
     fabric = Fabric(
         accelerator=device,
         devices=run.devices,
         num_nodes=run.nodes,
         strategy=DDPStrategy(find_unused_parameters=unused) if world > 1 else "auto",
-        **({"plugins": _Bf16("cuda" if wants_cuda else "mps" if device == "mps" else "cpu")} if bf16 else {"precision": "32-true"}),
+        **(
+            {"plugins": _Bf16("cuda" if wants_cuda else "mps" if device == "mps" else "cpu")}
+            if bf16
+            else {"precision": "32-true"}
+        ),
     )
     fabric.launch()
     return fabric
@@ -178,14 +184,25 @@ def build_run(
         d.height,
         d.width,
         d.crop_bottom,
-        trained_on=d.datatype if d.kitti else " ".join(Path(name).name for name in d.data) or d.datatype,
-        resize=d.resize,
+        trained_on=_trained_on(d),
+        resize=d.resize if d.kitti else "bilinear",
         seen=tuple(
             dict.fromkeys([*(s for f in (known, teacher) if f for s in read_card(f).seen), *_seen(d)])
         ),
     )
     was_metric = known == folder and read_card(folder).scale == "metres"
     return RunState(fabric, network, model, optimiser, folder, card, film_sizes, was_metric)
+
+
+def _trained_on(data: DataConfig) -> str:
+    if data.kitti:
+        return data.datatype + (", SYNTHETIC (the embedded street)" if is_street(data) else "")
+    return " ".join(Path(name).name for name in data.data) or data.datatype
+
+
+def is_street(data: DataConfig) -> bool:
+    """Whether a tree in KITTI's layout shows the embedded street."""
+    return data.kitti and (Path(data.data[0] if data.data else DATASET) / MARKER).exists()
 
 
 def _seen(data: DataConfig) -> list[str]:
