@@ -45,6 +45,9 @@ from mono2many.types import Batch, InputError
 STAGES = ((0.2, ((0, 2),)), (0.6, ((0, 1), (0, 2))), (1.0, ((0, 0), (0, 1))))
 """Coarse to fine: until this share of the training, these (map, pyramid level) pairs."""
 
+RANGE_MEMORY = 0.99
+"""Of the running average of the sweep's range (Watson et al. 2021)."""
+
 VALIDATED = 64
 """Samples looked at in a validation, spread evenly."""
 
@@ -289,8 +292,13 @@ def _step(
 ) -> StepResult:
     if config.control == "supervised":
         return supervised_step(state.model, batch, plan)
-    how = (config.run.seed, step, pictures)
+    seed = config.run.seed
     if isinstance(state.network, ManyDepth):
-        sweep = state.network.depth
-        return many_step(state.model, batch, plan, sweep.nearest, sweep.farthest, frozen, *how)
-    return mono_step(state.model, batch, plan, *how)
+        sweep, momentum = state.network.depth, None if frozen and config.many.freeze_from else RANGE_MEMORY
+        if (
+            momentum is not None and config.many.teacher is not None
+        ):  # it knows its depths from the first step
+            momentum = min(momentum, step / (step + 1))
+        near, far = sweep.nearest, sweep.farthest
+        return many_step(state.model, batch, plan, near, far, frozen, momentum, seed, step, pictures)
+    return mono_step(state.model, batch, plan, seed, step, pictures)

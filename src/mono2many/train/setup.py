@@ -97,11 +97,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
         devices=run.devices,
         num_nodes=run.nodes,
         strategy=DDPStrategy(find_unused_parameters=unused) if world > 1 else "auto",
-        **(
-            {"plugins": _Bf16("cuda" if wants_cuda else "mps" if device == "mps" else "cpu")}
-            if bf16
-            else {"precision": "32-true"}
-        ),
+        **({"plugins": _Bf16(kind)} if bf16 else {"precision": "32-true"}),
     )
     fabric.launch()
     return fabric

@@ -75,12 +75,14 @@ def many_step(
     nearest: Float[Tensor, ""],
     farthest: Float[Tensor, ""],
     frozen: bool = False,
+    momentum: float | None = 0.99,
     seed: int = 0,
     step: int = 0,
     pictures: bool = False,
 ) -> StepResult:
     """ManyDepth's loss on one batch: the student's, and the teacher's unless it is `frozen` (Watson et al.
-    2021, sec. 3). The report's `nearest` and `farthest` are the sweep's range after this batch.
+    2021, sec. 3). The report's `nearest` and `farthest` are the sweep's range after this batch,
+    a running average of `momentum`; None: unchanged.
 
     Of the batch's sources the first `plan.architecture.sources` are the loss's; those that the architecture
     names are matched.
@@ -120,8 +122,9 @@ def many_step(
         loss = loss + loss_of_teacher
         scalars |= {f"teacher_{name}": parts[name] for name in ("photometric", "smoothness")}
         scalars["kept"] = parts["kept"]  # by the auto-mask, as a MonoDepth's
+    if momentum is not None:
         depth = depth_from_sigmoid(taught[0].detach().squeeze(1), a.min_depth, a.max_depth)
-        scalars["nearest"], scalars["farthest"] = running_range(nearest, farthest, depth)
+        scalars["nearest"], scalars["farthest"] = running_range(nearest, farthest, depth, momentum)
     shown = {}
     if pictures:
         shown = _pictures(judged, sigmoids[0], made) | {
