@@ -42,7 +42,7 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the 
   prepare    video: cuts, standing and blurred frames of your own films. kitti: fetch, unpack, check.
              synthetic: the embedded street in KITTI's layout
   check      look at data before training on it
-  import-weights  published MonoDepth weights as a model folder
+  import-weights  published MonoDepth and ManyDepth weights as a model folder
   bench      how fast this machine trains and predicts
   street     the embedded street as a film with its camera file, to try things on
 """

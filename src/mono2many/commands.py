@@ -276,7 +276,7 @@ class PrepareSyntheticConfig:
 
 @dataclass(frozen=True)
 class ImportWeightsConfig:
-    """Make a model folder of published MonoDepth weights."""
+    """Make a model folder of published MonoDepth or ManyDepth weights."""
 
     folder: tyro.conf.Positional[str]
     """With encoder.pth, depth.pth and, where there are any, pose_encoder.pth and pose.pth."""
