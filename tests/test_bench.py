@@ -6,7 +6,8 @@ import torch
 import torchvision
 from rich.console import Console
 
-from mono2many.bench import YardstickDepth, YardstickPose, bench
+from mono2many.bench import bench
+from mono2many.bench.yardstick import YardstickDepth, YardstickPose
 from mono2many.commands import BenchConfig
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.train.setup import cpu_has_bf16
@@ -25,8 +26,9 @@ def test_every_row_has_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture
     assert [row["name"] for row in stored["rows"]] == [row.name for row in rows]
     by_name = {row["name"]: row for row in stored["rows"]}
     assert set(by_name) == {
-        *("yardstick", "networks fp32", "step fp32", "inference fp32"),
-        *(("networks bf16", "step bf16", "inference bf16") if cpu_has_bf16() else ()),
+        *("yardstick", "networks fp32", "step fp32", "many step fp32", "inference fp32"),
+        *(("networks bf16", "step bf16", "many step bf16", "inference bf16") if cpu_has_bf16() else ()),
+        *("depth network", "volume", "stream without pose", "stream with pose"),
         *("load by Pillow", "load from cache", "load from JPEG", "decode film, frames"),
     }
     assert all(row["milliseconds"] > 0 and row["per_s"] > 0 for row in stored["rows"])

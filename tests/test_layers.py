@@ -24,7 +24,7 @@ MAY_SEE = {
     "train": ALL,
     "config": {"errors"},
     "commands": {"errors", "config"},
-    "bench": ALL,
+    "bench": ALL | {"bench"},
     "cli": ALL | {"bench"},
     "__init__": {"predict"},
     "__main__": {"cli"},

@@ -72,3 +72,15 @@ def test_evaluate_refuses_frames_that_the_model_saw(place: Path) -> None:
     page = (place / "report.html").read_text()
     assert "CONTAMINATED" in page
     assert "SYNTHETIC" in page
+
+
+def test_several_frames_train_and_score_on_kittis_lists(place: Path) -> None:
+    sizes = ["--height", "64", "--width", "96", "--steps", "2", "--batch-size", "2", "--hypotheses", "8"]
+    many = ["--model", "many", "--recipe", "scratch", "--name", "many"]
+    command = ["-m", "mono2many", "train", "--datatype", "kitti_eigen_zhou"]
+    run(place, *command, *many, *sizes)
+    said = run(place, "-m", "mono2many", "evaluate", "--model", "model_save/many", "--json", "many.json")
+    rows = json.loads((place / "many.json").read_text())["rows"]
+    assert rows.keys() == {"model", "single frame", "static camera", "teacher"}
+    assert all(name in said for name in rows)
+    assert rows["model"]["metrics"] != rows["single frame"]["metrics"]

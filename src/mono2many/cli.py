@@ -42,7 +42,7 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the 
   prepare    video: cuts, standing and blurred frames of your own films. kitti: fetch, unpack, check.
              synthetic: the embedded street in KITTI's layout
   check      look at data before training on it
-  import-weights  published MonoDepth weights as a model folder
+  import-weights  published MonoDepth and ManyDepth weights as a model folder
   bench      how fast this machine trains and predicts
   street     the embedded street as a film with its camera file, to try things on
 """
@@ -154,11 +154,12 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
             return kind(model=folder, data=SourceConfig("kitti_eigen"))  # type: ignore[call-arg]
         return None
     trained = from_json(Path(folder) / "run.json").data
+    kept: dict[str, Any] = {n: getattr(trained, n) for n in ("allow_missing", "intrinsics")}
     if trained.kitti and kind is EvaluateConfig and not _value(arguments, "--datatype"):
         # its own frames are no test
-        data = SourceConfig("kitti_eigen", trained.data, allow_missing=trained.allow_missing)
+        data = replace(SourceConfig("kitti_eigen", trained.data), **kept)
     elif trained.kitti and (_value(arguments, "--datatype") or "").startswith("kitti"):
-        data = SourceConfig("kitti_eigen", trained.data, allow_missing=trained.allow_missing)
+        data = replace(SourceConfig("kitti_eigen", trained.data), **kept)
     elif any(_value(arguments, flag) for flag in ("--data", "--datatype")):
         data = SourceConfig(frame_step=trained.frame_step)
     else:
@@ -181,11 +182,21 @@ def _with_learnt_cameras(folder: str, data: SourceConfig) -> SourceConfig:
 
 def _predict(arguments: list[str]) -> None:
     config = parse(PredictConfig, "mono2many predict", arguments)
+    from mono2many.io.camera_file import camera_for
     from mono2many.predict.files import predict_files
     from mono2many.predict.predictor import load
 
     predictor = load(config.model, config.device)
-    written = predict_files(predictor, config.inputs, config.out, config.save, config.flip, config.batch_size)
+    camera = camera_for(config.camera, config.fov) if config.camera or config.fov else None
+    written = predict_files(
+        predictor,
+        config.inputs,
+        config.out,
+        config.save,
+        config.flip,
+        config.batch_size,
+        intrinsics_of=camera,
+    )
     unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
     files = "1 file" if len(written) == 1 else f"{len(written)} files"
     print(f"{files} in {config.out}; depth is {unit}")

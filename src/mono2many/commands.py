@@ -79,6 +79,10 @@ class PredictConfig:
     """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as a
     picture. video: input and disparity side by side. kitti: metres for KITTI's depth prediction server.
     Default: the first three of images, video of videos."""
+    camera: str | None = None
+    """Camera file of films and folders, for a model that matches frames (--model many)."""
+    fov: float | None = None
+    """The same as a horizontal field of view in degrees."""
     flip: bool = False
     """Also predict the mirrored image and blend: slower, slightly better."""
     batch_size: int = 4
@@ -89,6 +93,8 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if not self.inputs:
             raise InputError("nothing to predict: name image files, folders or videos")
+        if self.camera is not None and self.fov is not None:
+            raise InputError("--camera and --fov are both given; keep --camera, which knows more")
         at_least("--batch-size", self.batch_size, 1)
 
 
@@ -270,7 +276,7 @@ class PrepareSyntheticConfig:
 
 @dataclass(frozen=True)
 class ImportWeightsConfig:
-    """Make a model folder of published MonoDepth weights."""
+    """Make a model folder of published MonoDepth or ManyDepth weights."""
 
     folder: tyro.conf.Positional[str]
     """With encoder.pth, depth.pth and, where there are any, pose_encoder.pth and pose.pth."""

@@ -172,6 +172,8 @@ class DataConfig(SourceConfig):
 class ModelConfig:
     """Which networks (Godard et al. 2019)."""
 
+    model: Literal["mono", "many"] = "mono"
+    """mono: depth of one frame. many: of several, where they are (ManyDepth, Watson et al. 2021)."""
     encoder: str = "resnet18"
     """Any timm model with features at strides 4 to 32, or `light`."""
     encoder_weights: str = "imagenet"
@@ -202,6 +204,37 @@ class ModelConfig:
         if not 0 < self.min_depth < self.max_depth:
             raise InputError(
                 f"--min-depth must be above 0, below --max-depth, got {self.min_depth} and {self.max_depth}"
+            )
+
+
+@dataclass(frozen=True)
+class ManyConfig:
+    """How several frames are used (--model many; Watson et al. 2021)."""
+
+    matching: tuple[int, ...] = (-1,)
+    """Frames that the target is compared with, counted from it in --frame-step, the nearest first."""
+    hypotheses: int = 96
+    """Depths at which they are compared."""
+    spacing: Literal["linear", "inverse"] = "linear"
+    """Even steps of depth, or of 1 / depth."""
+    teacher: str | None = None
+    """Folder of a MonoDepth model with which teacher, motion and student begin."""
+    freeze_from: float = 0.75
+    """Share of the training after which teacher and motion are fixed; 0: from the beginning (--teacher)."""
+    fresh_optimiser: bool = False
+    """At the freeze begin with a new optimiser and the first learning rate, as the reference program does."""
+
+    def __post_init__(self) -> None:
+        at_least("--hypotheses", self.hypotheses, 2)
+        if not 0 <= self.freeze_from <= 1:
+            raise InputError(f"--freeze-from is a share of the training, 0 to 1, got {self.freeze_from}")
+        if self.freeze_from == 0 and self.teacher is None:
+            raise InputError("--freeze-from 0 fixes a teacher that has learnt nothing: give --teacher FOLDER")
+        wrong = not self.matching or 0 in self.matching or len(set(self.matching)) < len(self.matching)
+        if wrong or sorted(self.matching, key=abs) != list(self.matching):
+            raise InputError(
+                "--matching wants different frames beside the target, the nearest first, for example "
+                f"-1 -2; got {' '.join(map(str, self.matching))}"
             )
 
 
@@ -354,6 +387,7 @@ class TrainConfig:
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    many: ManyConfig = field(default_factory=ManyConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -364,8 +398,26 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.model.predictive_mask and self.loss.automask:
             raise InputError("--predictive-mask takes the place of the auto-mask: add --no-automask")
+        if self.many.teacher is not None and self.model.model != "many":
+            raise InputError("--teacher is for ManyDepth: add --model many")
+        if self.model.model == "many" and (self.data.learns_camera or self.control == "supervised"):
+            raise InputError(
+                "--model many: give a camera file instead of --camera learn, and no --control supervised"
+            )
         if self.control == "supervised" and self.data.datatype != "synthetic":
             raise InputError("--control supervised needs exact depth: use --datatype synthetic")
+
+    @property
+    def matching(self) -> tuple[int, ...]:
+        """Frames, counted from the target, that a ManyDepth compares it with."""
+        return (
+            tuple(m * self.data.frame_step for m in self.many.matching) if self.model.model == "many" else ()
+        )
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Of the frames read with a target: the loss's sources, then further ones for matching."""
+        return tuple(dict.fromkeys([*self.data.offsets, *self.matching]))
 
 
 def recipe(name: Recipe) -> TrainConfig:
@@ -380,6 +432,7 @@ def recipe(name: Recipe) -> TrainConfig:
             data=replace(base.data, intrinsics="reference", resize="lanczos"),
             loss=replace(base.loss, mask_unseen=False, pyramid="lanczos", camera_scaling="plain"),
             optim=replace(base.optim, mirror_camera=False),
+            many=replace(base.many, fresh_optimiser=True),
             run=replace(base.run, precision="fp32"),
         )
     return replace(
@@ -447,7 +500,7 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
         return None
     if origin is builtin_types.UnionType:
         return _checked(arguments[0], value, where)
-    if origin is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value):
+    if origin is tuple and isinstance(value, list) and all(type(v) is arguments[0] for v in value):
         return tuple(value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)

@@ -10,7 +10,7 @@ y down. A rigid transform is named b_from_a: it takes the coordinates of a point
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -133,6 +133,17 @@ class Batch:
     depth: Float[Tensor, "B H W"] | None = None
     """Metres; NaN where unmeasured. For metrics only: no loss reads it."""
     moving: Bool[Tensor, "B H W"] | None = None
+
+    def first_sources(self, count: int) -> "Batch":
+        """The same with its first `count` sources only."""
+        return replace(
+            self,
+            sources=self.sources[:, :count],
+            sources_jittered=self.sources_jittered[:, :count],
+            source_exists=self.source_exists[:, :count],
+            source_intrinsics=self.source_intrinsics[:, :count],
+            source_offsets=self.source_offsets[:count],
+        )
 
 
 @dataclass(frozen=True)

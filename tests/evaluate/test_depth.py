@@ -11,6 +11,7 @@ from torch import Tensor
 from mono2many.evaluate.depth import (
     CONSTANT,
     MEAN_LOG_DEPTH,
+    Place,
     all_frames,
     compare,
     evaluate_depth,
@@ -54,9 +55,9 @@ def three_walls() -> Shelf:
     return Shelf(tuple(frame_of(torch.full((4, 6), float(z)), z) for z in (5, 10, 20)))
 
 
-def by_brightness(image: Tensor) -> Tensor:
+def by_brightness(frame: Frame, place: Place) -> Tensor:
     """A prediction of half the true depth."""
-    return 2 / image[0].float()
+    return 2 / frame.image[0].float()
 
 
 def test_a_prediction_of_half_the_truth_has_no_error_and_ratio_two_without_spread() -> None:
@@ -71,14 +72,14 @@ def test_a_prediction_of_half_the_truth_has_no_error_and_ratio_two_without_sprea
 
 def test_the_spread_of_a_constant_is_that_of_the_walls() -> None:
     # Ratios 5, 10, 20 over their median 10: 0.5, 1, 2, whose variance is 5.25 / 3 - (3.5 / 3)^2 = 3.5 / 9.
-    result = evaluate_depth(lambda image: torch.ones(4, 6), three_walls(), PROTOCOL)
+    result = evaluate_depth(lambda frame, place: torch.ones(4, 6), three_walls(), PROTOCOL)
     assert result.median_ratio == pytest.approx(10)
     assert result.spread == pytest.approx((3.5 / 9) ** 0.5)
 
 
 def test_without_alignment_a_constant_ten_is_wrong_by_one_nothing_and_a_half() -> None:
     protocol = replace(PROTOCOL, align="none")
-    result = evaluate_depth(lambda image: torch.full((2, 2), 0.1), three_walls(), protocol)
+    result = evaluate_depth(lambda frame, place: torch.full((2, 2), 0.1), three_walls(), protocol)
     assert [image.metrics.abs_rel for image in result.per_image] == pytest.approx([1, 0, 0.5])
     assert result.metrics.abs_rel == pytest.approx(0.5)
     assert result.metrics.a1 == pytest.approx(1 / 3)
@@ -91,7 +92,7 @@ def test_moving_and_static_pixels_are_averaged_over_the_images_that_have_them() 
     doubled = depth.clone()
     doubled[0] = 20  # a quarter of the pixels: the median stays 10
     shelf = Shelf((frame_of(depth, moving=some), frame_of(depth, moving=none)))
-    result = evaluate_depth(lambda image: 1 / doubled, shelf, PROTOCOL)
+    result = evaluate_depth(lambda frame, place: 1 / doubled, shelf, PROTOCOL)
     assert result.metrics.abs_rel == pytest.approx(0.25)
     assert list(result.regions) == ["static", "moving"]
     assert result.regions["moving"].abs_rel == pytest.approx(1)
@@ -128,7 +129,7 @@ def test_data_without_any_depth_is_refused() -> None:
 
 def test_a_prediction_that_is_not_a_number_is_refused_with_the_frames_name() -> None:
     with pytest.raises(InputError, match="frame 0 of shelf"):
-        evaluate_depth(lambda image: torch.full((4, 6), NAN), three_walls(), PROTOCOL)
+        evaluate_depth(lambda frame, place: torch.full((4, 6), NAN), three_walls(), PROTOCOL)
 
 
 def test_the_guess_is_the_geometric_mean_of_each_pixel() -> None:
@@ -159,9 +160,9 @@ def test_the_per_pixel_guess_is_right_where_every_scene_is_the_same() -> None:
 def test_the_model_is_compared_with_the_better_guess() -> None:
     protocol = replace(PROTOCOL, align="none")
     predictions = {
-        "model": lambda image: 1 / (image[0].float() * 1.1),
-        CONSTANT: lambda image: 1 / (image[0].float() * 1.5),
-        MEAN_LOG_DEPTH: lambda image: 1 / (image[0].float() * 0.75),
+        "model": lambda frame, place: 1 / (frame.image[0].float() * 1.1),
+        CONSTANT: lambda frame, place: 1 / (frame.image[0].float() * 1.5),
+        MEAN_LOG_DEPTH: lambda frame, place: 1 / (frame.image[0].float() * 0.75),
     }
     comparison = compare(evaluate_each(predictions, three_walls(), protocol))
     assert (comparison.model, comparison.better_guess) == ("model", MEAN_LOG_DEPTH)

@@ -39,10 +39,10 @@ class Slopes:
         return Frame(image, torch.eye(3), depth, moving)
 
 
-def worse_with_every_image(image: Tensor) -> Tensor:
+def worse_with_every_image(frame: Frame, place: tuple[int, int]) -> Tensor:
     """The left quarter is too far by 1.2, 1 and 1.5: image 1 is the best, then 0, then 2."""
     depth = torch.linspace(40, 5, 8)[:, None].expand(8, 16).clone()
-    depth[:, :4] *= {0: 1.2, 1: 1.0, 2: 1.5}[int(image[0, 0, 0])]
+    depth[:, :4] *= {0: 1.2, 1: 1.0, 2: 1.5}[int(frame.image[0, 0, 0])]
     return 1 / depth
 
 

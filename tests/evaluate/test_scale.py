@@ -263,7 +263,7 @@ def test_the_row_in_metres_is_not_aligned_and_is_no_guess() -> None:
         def fingerprint(self) -> str:
             return "wall"
 
-    def eight(image: Tensor) -> Tensor:
+    def eight(frame: Frame, place: tuple[int, int]) -> Tensor:
         return torch.full((8, 8), 1 / 8)
 
     aligned = evaluate_each({MODEL: eight, CONSTANT: eight}, Wall(), PROTOCOLS["synthetic-80m"])

@@ -1,4 +1,4 @@
-"""MonoDepth's objective, first on pictures whose loss can be told beforehand, then against the reference."""
+"""The objectives, first on pictures whose loss can be told beforehand, then against the reference."""
 
 import math
 from dataclasses import replace
@@ -13,6 +13,8 @@ from mono2many.losses.objective import (
     Head,
     Level,
     MonoTerms,
+    Synthesis,
+    many_objective,
     mean_over_all,
     mean_over_kept,
     mono_objective,
@@ -62,9 +64,12 @@ def test_pixels_that_standing_still_explains_stay_in_the_mean_as_constants() -> 
 
 @pytest.mark.parametrize("automask", [True, False])
 @pytest.mark.parametrize("combine", ["minimum", "average"])
-def test_no_source_at_all_gives_zero_loss_and_finite_gradients(automask: bool, combine: str) -> None:
+@pytest.mark.parametrize("reduction", ["all", "kept"])
+def test_no_source_at_all_gives_zero_loss_and_finite_gradients(
+    automask: bool, combine: str, reduction: str
+) -> None:
     target, sigmoid = torch.rand(1, 3, 8, 16), torch.rand(1, 8, 16, requires_grad=True)
-    terms = replace(MonoTerms(smoothness=0.0, automask=automask), combine=combine)
+    terms = replace(MonoTerms(smoothness=0.0, automask=automask), combine=combine, reduction=reduction)
     none = torch.zeros(1, 2, dtype=torch.bool)
     level = level_of(target, torch.zeros(1, 2, 3, 8, 16), none, terms)
     loss, _, _ = mono_objective([head(target, sigmoid)], {0: level}, none, terms)
@@ -102,6 +107,80 @@ def test_the_two_reductions_differ_by_the_share_of_kept_pixels() -> None:
     assert mean_over_all(values) == 1.5
     torch.testing.assert_close(mean_over_kept(values, kept), torch.tensor(3.0))
     assert mean_over_kept(values, torch.zeros_like(kept)) == 0
+
+
+def test_what_standing_still_explains_better_does_not_dilute_the_mean_over_kept_pixels() -> None:
+    target, sources = torch.rand(1, 3, 8, 16), torch.rand(1, 2, 3, 8, 16)
+    moved = STILL.clone()
+    moved[..., 0, 3] = 0.5
+    terms = MonoTerms(reduction="kept")
+    level = level_of(target, sources, BOTH, terms)
+    one = head(target, torch.full((1, 8, 16), 0.05), moved)
+    _, parts, made = mono_objective([one], {0: level}, BOTH, terms)
+    assert 0 < made.kept.sum() < 128
+    torch.testing.assert_close(parts["photometric"], made.error[made.kept].mean())
+
+
+def student(
+    sure: Tensor, best: float, terms: MonoTerms, sigmoid: Tensor, motion: Tensor = STILL
+) -> tuple[Tensor, dict[str, Tensor], Synthesis, Level, Tensor]:
+    """The student's loss where its teacher says 2 everywhere and matching says `best`."""
+    target, sources = torch.rand(1, 3, 8, 16), torch.rand(1, 2, 3, 8, 16)
+    level = level_of(target, sources, BOTH, terms)
+    teacher = torch.full((1, 8, 16), sigmoid_of(2.0))
+    found = many_objective(
+        [head(target, sigmoid, motion)],
+        [teacher],
+        torch.full((1, 2, 4), best),
+        sure,
+        torch.tensor([False]),
+        {0: level},
+        BOTH,
+        terms,
+    )
+    return *found, level, target
+
+
+def sigmoid_of(depth: float) -> float:
+    return (1 / depth - 0.01) / 9.99
+
+
+@pytest.mark.parametrize(("sure", "best"), [(True, 4.5), (False, 2.0)])
+def test_a_student_that_trusts_nothing_learns_its_teachers_depth_alone(sure: bool, best: float) -> None:
+    sigmoid = torch.full((1, 8, 16), sigmoid_of(5.0), requires_grad=True)
+    loss, parts, made, _, _ = student(torch.full((1, 2, 4), sure), best, MonoTerms(), sigmoid)
+    loss.backward()
+    assert not made.kept.any()
+    assert parts["photometric"] == 0
+    assert float(loss.detach()) == pytest.approx(3, rel=1e-5)  # |5 - 2|; a flat map is smooth
+    assert sigmoid.grad is not None
+    # depth = 1 / (0.01 + 9.99 sigmoid): each of 128 pixels pulls by -9.99 * 5^2 / 128
+    torch.testing.assert_close(sigmoid.grad, torch.full_like(sigmoid, -9.99 * 25 / 128), rtol=1e-4, atol=0)
+
+
+def test_a_student_that_trusts_all_learns_from_its_views_without_an_auto_mask() -> None:
+    sigmoid = torch.full((1, 8, 16), sigmoid_of(5.0))
+    motion = STILL.clone().requires_grad_()
+    loss, parts, made, level, target = student(
+        torch.ones(1, 2, 4, dtype=torch.bool), 2.0, PLAIN, sigmoid, motion
+    )
+    plain, _, _ = mono_objective([head(target, sigmoid)], {0: level}, BOTH, replace(PLAIN, automask=False))
+    assert made.kept.all()
+    assert parts["consistency"] == 0
+    torch.testing.assert_close(loss, plain)
+    assert not loss.requires_grad  # the motion is the teacher's business
+
+
+def test_a_student_judged_at_a_coarser_level_asks_its_teacher_there() -> None:
+    target, sources = torch.rand(1, 3, 4, 8), torch.rand(1, 2, 3, 4, 8)
+    level = level_of(target, sources, BOTH, PLAIN)
+    teacher = torch.full((1, 8, 16), sigmoid_of(2.0))
+    one = Head(torch.full((1, 4, 8), sigmoid_of(5.0)), 1, target, STILL, 1)
+    sure = torch.tensor([[[True, True, False, False]] * 2])
+    best, plain = torch.full((1, 2, 4), 2.0), torch.tensor([False])
+    _, parts, made = many_objective([one], [teacher], best, sure, plain, {1: level}, BOTH, PLAIN)
+    assert torch.equal(made.kept, (torch.arange(8) < 4).expand(1, 4, 8))
+    assert float(parts["consistency"]) == pytest.approx(1.5, rel=1e-5)  # 3 in half of the pixels
 
 
 def test_maps_shrink_by_the_mean_of_blocks() -> None:
@@ -143,6 +222,54 @@ def test_loss_and_gradients_agree_with_the_reference_program(parity: dict[str, T
         theirs = parity[name]
         limit = 1e-4 if "grad" in name else 1e-5
         assert (ours - theirs).abs().max() <= limit * theirs.abs().max(), name
+
+
+def test_the_teachers_loss_agrees_with_the_reference_program(parity: dict[str, Tensor]) -> None:
+    ours = reference(parity, replace(PLAIN, reduction="kept"))
+    torch.testing.assert_close(ours["mono_loss"], parity["teacher_loss"], rtol=1e-5, atol=0)
+    for name in ("grad_sigmoid0", "grad_translation"):
+        theirs = parity[f"teacher_{name}"]
+        assert (ours[f"mono_{name}"] - theirs).abs().max() <= 1e-4 * theirs.abs().max(), name
+
+
+@pytest.mark.parametrize(
+    ("augmented", "suffix"), [((False, False), ""), ((False, True), "_second_sample_augmented")]
+)
+def test_the_students_loss_agrees_with_the_reference_program(
+    parity: dict[str, Tensor], augmented: tuple[bool, bool], suffix: str
+) -> None:
+    sigmoids = [parity[f"sigmoid_scale{s}"][:, 0].clone().requires_grad_() for s in range(4)]
+    teacher = [parity[f"teacher_sigmoid_scale{s}"][:, 0].clone().requires_grad_() for s in range(4)]
+    motion = parity["source_from_target"].clone().requires_grad_()
+    exists, camera = torch.ones(2, 2, dtype=torch.bool), parity["K"]
+    level = pyramid_level(
+        parity["target"], parity["sources"], exists, camera, camera[:, None].expand(-1, 2, -1, -1), PLAIN
+    )
+
+    def loss_of(scales: range) -> tuple[Tensor, dict[str, Tensor], Synthesis]:
+        return many_objective(
+            [Head(sigmoids[s], 0, parity[f"target_scale{s}"], motion, s) for s in scales],
+            [teacher[s] for s in scales],
+            1 / parity["lowest_cost_disparity_quarter"],
+            parity["confidence_quarter"].bool(),
+            torch.tensor(augmented),
+            {0: level},
+            exists,
+            PLAIN,
+        )
+
+    loss, _, _ = loss_of(range(4))
+    loss.backward()
+    torch.testing.assert_close(loss[None], parity[f"student_loss{suffix}"], rtol=1e-5, atol=0)
+    ours, theirs = sigmoids[0].grad, parity[f"student_grad_sigmoid0{suffix}"][:, 0]
+    assert ours is not None
+    assert (ours - theirs).abs().max() <= 1e-4 * theirs.abs().max()
+    assert motion.grad is None
+    assert all(x.grad is None for x in teacher)
+    if not suffix:
+        _, parts, _ = loss_of(range(1))
+        for part, name in (("photometric", "reprojection"), ("consistency", "consistency")):
+            torch.testing.assert_close(parts[part][None], parity[f"student_{name}_scale0"], rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("scale", range(4))

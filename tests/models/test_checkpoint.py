@@ -1,13 +1,17 @@
+import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from mono2many.errors import InputError
 from mono2many.models.checkpoint import (
     ModelCard,
+    from_mono,
     load_model,
     load_training_state,
     read_card,
@@ -15,9 +19,11 @@ from mono2many.models.checkpoint import (
     save_training_state,
     write_atomically,
 )
+from mono2many.models.many import ManyArchitecture, ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 
 LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light", min_depth=0.5)
+MANY = ManyArchitecture(**vars(LIGHT), hypotheses=8, spacing="inverse", matching=(-1, -2))
 
 
 @pytest.fixture
@@ -55,6 +61,43 @@ def test_what_training_saw_and_how_pictures_are_resized_come_back_and_older_fold
     old = {k: v for k, v in raw.items() if k not in ("resize", "seen", "has_pose")}
     (folder / "config.json").write_text(json.dumps(old))
     assert load_model(folder)[1] == ModelCard(LIGHT, 64, 96, resize="bilinear", seen=(), has_pose=True)
+
+
+def test_a_folder_brings_back_a_manydepth_with_the_range_that_its_sweep_learnt(tmp_path: Path) -> None:
+    many = ManyDepth(MANY)
+    many.depth.farthest.fill_(7.0)
+    save_model(tmp_path, many, ModelCard(MANY, 64, 96))
+    again, card = load_model(tmp_path)
+    assert card == ModelCard(MANY, 64, 96)
+    assert isinstance(again, ManyDepth)
+    assert json.loads((tmp_path / "config.json").read_text())["model"] == "many"
+    assert {name.split(".")[0] for name in again.state_dict()} == {"depth", "pose", "teacher"}
+    torch.testing.assert_close(dict(again.state_dict()), dict(many.state_dict()), rtol=0, atol=0)
+    change(tmp_path, model="mono")
+    with pytest.raises(InputError, match="unknown key hypotheses"):
+        load_model(tmp_path)
+    change(tmp_path, model="more")
+    with pytest.raises(InputError, match="model 'more' is not known to this version; it knows mono and many"):
+        load_model(tmp_path)
+
+
+def test_a_monodepths_folder_is_a_teacher_and_a_student_that_begins_as_it(folder: Path) -> None:
+    def same(one: nn.Module, other: nn.Module) -> None:
+        torch.testing.assert_close(dict(one.state_dict()), dict(other.state_dict()), rtol=0, atol=0)
+
+    mono, many = load_model(folder)[0], ManyDepth(MANY)
+    own = copy.deepcopy(many.depth)
+    from_mono(many, folder, student=False)
+    same(many.teacher, mono.depth)
+    same(many.pose, mono.pose)
+    same(many.depth, own)
+    from_mono(many, folder)
+    same(many.depth.encoder, mono.depth.encoder)
+    same(many.depth.decoder, mono.depth.decoder)
+    image = torch.rand(1, 3, 64, 96)
+    assert torch.equal(many.eval().single(image), mono.eval().depth(image))
+    with pytest.raises(InputError, match=r"model\.safetensors: not the weights of these networks"):
+        from_mono(ManyDepth(replace(MANY, decoder="paper")), folder)
 
 
 def test_a_folder_cut_short_is_refused_by_the_files_name(folder: Path) -> None:

@@ -4,26 +4,38 @@
     print_table(Console(), evaluations)
     compare(evaluations).ratio        below 1: the model knows more than where in an image things tend to be
 
-A prediction is any function of an image that returns a disparity: nothing here knows about networks.
+A prediction is any function of a frame and its place that returns a disparity: nothing here knows about
+networks.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.metrics.depth import DepthMetrics, mean_metrics
-from mono2many.metrics.protocol import ImageScore, Protocol, align, kept_pixels, median, score_region
+from mono2many.metrics.protocol import (
+    Aligned,
+    ImageScore,
+    Protocol,
+    align,
+    kept_pixels,
+    median,
+    score_region,
+)
 from mono2many.metrics.published import PublishedResult
 from mono2many.types import Frame, InputError, Reader
 
-Predict = Callable[[UInt8[Tensor, "3 H W"]], Float[Tensor, "h w"]]
-"""From an RGB image to a disparity map of any size, in 1 / metres or up to scale."""
+Place = tuple[int, int]
+"""Of a frame in its reader: (clip, index)."""
+Predict = Callable[[Frame, Place], Float[Tensor, "h w"]]
+"""From a frame to a disparity map of any size, in 1 / metres or up to scale. Only its image and intrinsics
+may be looked at; its place is for those who want its neighbours."""
 
 Progress = Callable[[int, int], None]
 """Called with (frames done, frames in all)."""
@@ -31,7 +43,13 @@ Progress = Callable[[int, int], None]
 MODEL, MEAN_LOG_DEPTH, CONSTANT = "model", "per-pixel mean log depth", "constant"
 GUESSES = (MEAN_LOG_DEPTH, CONSTANT)
 METRIC = "as metres, not aligned"
-"""The same model, believed to the metre: another way to look at it, not a guess beside it."""
+"""The same model, believed to the metre."""
+SINGLE, STATIC, TEACHER = "single frame", "static camera", "teacher"
+"""A ManyDepth without its neighbours, with a camera that seems to stand, and its MonoDepth."""
+LOOKS = (METRIC, SINGLE, STATIC, TEACHER)
+"""Other ways to look at the same model, not guesses beside it."""
+HOLE = 2
+"""A moving pixel is in a hole where its aligned depth is wrong by more than this factor."""
 COLUMNS = ("Abs Rel", "Sq Rel", "RMSE", "RMSE log", "a1", "a2", "a3")
 """The names under which papers print the fields of DepthMetrics, in order."""
 
@@ -78,6 +96,8 @@ class Evaluation:
     per_image: tuple[ImageResult, ...]
     ranges: tuple[RangeScore, ...] = ()
     """By true depth, near to far."""
+    holes: float | None = None
+    """Share of the moving pixels, a mean over the images that have some; None: no one knows what moves."""
 
     def to_json(self) -> dict[str, object]:
         """The same as dictionaries, lists, strings and numbers, for json.dumps."""
@@ -99,7 +119,7 @@ def evaluate_each(
     reader: Reader,
     protocol: Protocol,
     progress: Progress | None = None,
-    frames: Sequence[tuple[int, int]] | None = None,
+    frames: Sequence[Place] | None = None,
 ) -> dict[str, Evaluation]:
     """Evaluate several prediction functions, opening every frame once.
 
@@ -111,17 +131,22 @@ def evaluate_each(
     clips = reader.clips
     results: dict[str, list[ImageResult]] = {name: [] for name in predictions}
     regions: dict[str, dict[str, list[DepthMetrics]]] = {name: {} for name in predictions}
+    holes: dict[str, list[float]] = {name: [] for name in predictions}
     for done, (clip, index) in enumerate(wanted, 1):
         frame = reader.frame(clip, index)
         name = clips[clip].name
         if frame.depth is not None:
             for which, predict in predictions.items():
-                scores = _score_frame(frame, predict, protocol, f"{which}, frame {index} of {name}")
-                if scores:
-                    whole = scores.pop("whole")
-                    results[which].append(ImageResult(name, index, whole.metrics, whole.ratio))
+                with torch.no_grad():
+                    disparity = predict(frame, (clip, index))
+                aligned = _aligned(disparity, frame.depth, protocol, f"{which}, frame {index} of {name}")
+                if aligned is None:
+                    continue
+                whole, scores = _scores(frame, aligned)
+                results[which].append(ImageResult(name, index, whole.metrics, whole.ratio))
                 for region, part in scores.items():
                     regions[which].setdefault(region, []).append(part.metrics)
+                holes[which] += _holes(frame, aligned)
         elif frames is not None:
             raise InputError(
                 f"frame {index} of {name} has no true depth to compare with; leave it out of the list of "
@@ -129,7 +154,7 @@ def evaluate_each(
             )
         if progress is not None:
             progress(done, len(wanted))
-    return {name: gather(protocol, results[name], regions[name]) for name in predictions}
+    return {name: gather(protocol, results[name], regions[name], holes=holes[name]) for name in predictions}
 
 
 def evaluate_depth(
@@ -137,33 +162,48 @@ def evaluate_depth(
     reader: Reader,
     protocol: Protocol,
     progress: Progress | None = None,
-    frames: Sequence[tuple[int, int]] | None = None,
+    frames: Sequence[Place] | None = None,
 ) -> Evaluation:
     """Evaluate one prediction function. Arguments and errors as in `evaluate_each`."""
     return evaluate_each({MODEL: predict}, reader, protocol, progress, frames)[MODEL]
 
 
-def all_frames(reader: Reader) -> list[tuple[int, int]]:
+def all_frames(reader: Reader) -> list[Place]:
     """Every (clip, index) that a reader has."""
     return [(clip, index) for clip, listed in enumerate(reader.clips) for index in range(listed.frames)]
 
 
-def _score_frame(frame: Frame, predict: Predict, protocol: Protocol, where: str) -> dict[str, ImageScore]:
-    """Scores of the whole image and of its regions that have pixels; empty if the protocol counts none."""
-    assert frame.depth is not None
-    with torch.no_grad():
-        disparity = predict(frame.image)
+def _aligned(
+    disparity: Float[Tensor, "h w"], depth: Float[Tensor, "H W"], protocol: Protocol, where: str
+) -> Aligned | None:
     try:
-        aligned = align(disparity.detach(), frame.depth, protocol)
+        return align(disparity.detach(), depth, protocol)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-    if aligned is None:
-        return {}
-    parts = {"whole": score_region(aligned, frame.depth)}
-    if frame.moving is not None:
-        parts["static"] = score_region(aligned, frame.depth, ~frame.moving)
-        parts["moving"] = score_region(aligned, frame.depth, frame.moving)
-    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _scores(frame: Frame, aligned: Aligned) -> tuple[ImageScore, dict[str, ImageScore]]:
+    """Of the whole image, and of its regions that have pixels."""
+    assert frame.depth is not None
+    whole = score_region(aligned, frame.depth)
+    assert whole is not None, "what is aligned has pixels that count"
+    if frame.moving is None:
+        return whole, {}
+    parts = {
+        "static": score_region(aligned, frame.depth, ~frame.moving),
+        "moving": score_region(aligned, frame.depth, frame.moving),
+    }
+    return whole, {name: part for name, part in parts.items() if part is not None}
+
+
+def _holes(frame: Frame, aligned: Aligned) -> list[float]:
+    """The share of the moving pixels; nothing where none counts."""
+    assert frame.depth is not None
+    counts = aligned.kept if frame.moving is None else aligned.kept & frame.moving
+    if frame.moving is None or not counts.any():
+        return []
+    truth, depth = frame.depth[counts], aligned.depth[counts]
+    return [float((torch.maximum(truth / depth, depth / truth) > HOLE).float().mean())]
 
 
 def gather(
@@ -171,6 +211,7 @@ def gather(
     results: Sequence[ImageResult],
     regions: Mapping[str, Sequence[DepthMetrics]],
     ranges: tuple[RangeScore, ...] = (),
+    holes: Sequence[float] = (),
 ) -> Evaluation:
     """Means over images (at least one, else InputError) and over those that have a region."""
     if not results:
@@ -189,6 +230,7 @@ def gather(
         regions={name: mean_metrics(regions[name]) for name in sorted(regions, reverse=True)},
         per_image=tuple(results),
         ranges=ranges,
+        holes=sum(holes) / len(holes) if holes else None,
     )
 
 
@@ -233,7 +275,7 @@ def guesses(training: Iterable[Frame], protocol: Protocol) -> dict[str, Predict]
     """
     depth = mean_log_depth_guess(training, protocol)
     constant = depth.log().mean().exp().expand_as(depth)
-    return {MEAN_LOG_DEPTH: lambda image: 1 / depth, CONSTANT: lambda image: 1 / constant}
+    return {MEAN_LOG_DEPTH: lambda frame, place: 1 / depth, CONSTANT: lambda frame, place: 1 / constant}
 
 
 def compare(evaluations: Mapping[str, Evaluation], model: str = MODEL) -> Comparison:
@@ -288,6 +330,12 @@ def ratio_text(evaluation: Evaluation) -> str:
     return (
         f"{ratio:.3f} ± {evaluation.spread:.3f}" if ratio >= 0.1 else f"{ratio:.2e} ± {evaluation.spread:.3f}"
     )
+
+
+def holes_text(evaluations: Mapping[str, Evaluation]) -> str:
+    """One line; rows whose data do not say what moves are left out."""
+    shares = [f"{name} {e.holes:.1%}" for name, e in evaluations.items() if e.holes is not None]
+    return f"holes, moving pixels wrong by more than a factor {HOLE}: {', '.join(shares) or 'none known'}"
 
 
 def _cells(metrics: DepthMetrics) -> list[str]:

@@ -57,10 +57,11 @@ def gallery(
     pictures = []
     for rank in chosen_ranks(len(ranked), count):
         result = ranked[rank]
-        frame = reader.frame(clip_number[result.clip], result.index)
+        place = (clip_number[result.clip], result.index)
+        frame = reader.frame(*place)
         assert frame.depth is not None, "an evaluated frame has a depth"
         with torch.no_grad():
-            disparity = predict(frame.image)
+            disparity = predict(frame, place)
         label, caption = rank_label(rank, len(ranked)), f"{result.clip}, frame {result.index}"
         pictures.append(
             picture(label, caption, result.metrics.abs_rel, frame.image, disparity, frame.depth, protocol)

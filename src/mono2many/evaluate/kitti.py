@@ -24,6 +24,7 @@ from mono2many.data.kitti_splits import (
 from mono2many.evaluate.depth import (
     METRIC,
     MODEL,
+    SINGLE,
     Evaluation,
     ImageResult,
     RangeScore,
@@ -33,7 +34,14 @@ from mono2many.evaluate.depth import (
 )
 from mono2many.evaluate.figures import training_curve, write_json
 from mono2many.evaluate.gallery import Picture, best_and_worst, picture
-from mono2many.evaluate.kitti_lists import Disparities, Listing, from_file, from_model, look_up
+from mono2many.evaluate.kitti_lists import (
+    Disparities,
+    Listing,
+    from_file,
+    from_model,
+    look_up,
+    without_neighbour,
+)
 from mono2many.evaluate.report import write_report
 from mono2many.evaluate.truth import load_truths
 from mono2many.io.images import read_image
@@ -41,6 +49,7 @@ from mono2many.metrics.depth import mean_metrics
 from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
 from mono2many.metrics.published import PublishedResult, published
 from mono2many.metrics.sparse import RANGES, SparseScore, SparseTruth, score_sparse
+from mono2many.models.many import ManyDepth
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import InputError
 
@@ -172,11 +181,18 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
     if listing.note:
         console.print(listing.note, style="yellow", highlight=False, soft_wrap=True)
     predict = from_file(config, listing) if predictor is None else from_model(config, predictor, listing)
-    spoilt = f" {CONTAMINATED}" if known else ""
-    label = (MODEL if card is not None else "predictions") + spoilt
-    protocols = {label: protocol}
-    if card is not None and card.scale == "metres" and protocol.align != "none":
-        protocols[METRIC + spoilt] = with_alignment(protocol, "none")
+    marked = f" {CONTAMINATED}" if known else ""
+    label = (MODEL if card is not None else "predictions") + marked
+    metric = with_alignment(protocol, "none")
+    in_metres = card is not None and card.scale == "metres" and protocol.align != "none"
+    alone = None
+    if predictor is not None and isinstance(predictor.model, ManyDepth):
+        alone = without_neighbour(listing, predictor.model.architecture.matching)
+        console.print(
+            f"{alone} of {len(frames)} images have no neighbour to match: there {MODEL} is {SINGLE}",
+            highlight=False,
+            soft_wrap=True,
+        )
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("true depth", total=len(frames))
         truths = load_truths(
@@ -188,23 +204,30 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
             lambda done, total: bar.update(task, completed=done),
         )
         task = bar.add_task("images", total=len(frames))
-        scores: dict[str, list[SparseScore | None]] = {row: [] for row in protocols}
-        for disparity in predict(listing.places):
-            done = len(scores[label])
-            part = slice(done, done + len(disparity))
+        scores: dict[str, list[SparseScore | None]] = {label: []}
+        for maps in predict(listing.places):
+            done, count = len(scores[label]), len(next(iter(maps.values())))
+            part = slice(done, done + count)
             names = [f"{config.predictions or config.model}, image {p} of the list ({listing.frames[p]})"
                      for p in listing.places[part]]  # fmt: skip
-            for row, compared in protocols.items():
-                scores[row] += score_sparse(disparity, truths[part], compared, names)
-            bar.update(task, completed=done + len(disparity))
+            for row, disparity in maps.items():
+                found = score_sparse(disparity, truths[part], protocol, names)
+                scores.setdefault(row + marked, []).extend(found)
+            if in_metres:
+                found = score_sparse(next(iter(maps.values())), truths[part], metric, names)
+                scores.setdefault(METRIC + marked, []).extend(found)
+            bar.update(task, completed=done + count)
     every = range(len(frames))
-    rows = {row: _summary(protocols[row], frames, scores[row], every) for row in protocols}
+    protocols = {row: metric if row.startswith(METRIC) else protocol for row in scores}
+    rows = {row: _summary(protocols[row], frames, of_row, every) for row, of_row in scores.items()}
+    for row in rows.keys() - {label, METRIC + marked}:
+        rows[row] = replace(rows[row], ranges=())
     marks = [SYNTHETIC] if listing.synthetic else []
     if known:
         mark = f"{CONTAMINATED}: {known} of {len(frames)} images were in this model's training"
         for row in protocols if any(scores[label][i] for i in unseen) else ():
             apart = _summary(protocols[row], frames, scores[row], unseen)
-            name = "" if row == label else f"{METRIC}, "
+            name = "" if row == label else f"{row.removesuffix(marked)}, "
             rows[f"{name}never seen, {apart.images}"] = replace(apart, ranges=())
         marks.append(mark)
     outcome = Outcome(listing, protocol, rows, marks, {}, scores[label], truths, predict)
@@ -214,6 +237,7 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
         "protocol": asdict(protocol),
         "synthetic": listing.synthetic,
         "contaminated": known,
+        **({} if alone is None else {"without_neighbour": alone}),
         "model": config.model,
         "predictions": config.predictions,
         **({"scale": card.scale, "factor": card.factor, "factor_from": card.factor_from} if card else {}),
@@ -262,7 +286,8 @@ def _pictures(outcome: Outcome) -> Iterator[Picture]:
     (main, *_) = outcome.rows.values()
     chosen = [(label, n, listing.places[counted[n]]) for label, n in best_and_worst(main.per_image)]
     chosen = [c for c in chosen if image_path(listing.root, listing.frames[c[2]]).exists()]
-    maps = (disparity for batch in outcome.predict([place for *_, place in chosen]) for disparity in batch)
+    batches = outcome.predict([place for *_, place in chosen])
+    maps = (disparity for batch in batches for disparity in next(iter(batch.values())))
     for (label, n, place), disparity in zip(chosen, maps, strict=True):
         frame, error = listing.frames[place], main.per_image[n].metrics.abs_rel
         image, truth = read_image(image_path(listing.root, frame)), outcome.truths[counted[n]].dense()

@@ -1,8 +1,9 @@
 """What is scored: the frames of a list that are there, and disparities of them."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.commands import EvaluateConfig
-from mono2many.data.kitti import wrong_size
+from mono2many.data.kitti import REFERENCE, wrong_size
 from mono2many.data.kitti_files import MARKER, image_path, read_calibration
 from mono2many.data.kitti_splits import OWN_LISTS, TEST_SPLITS, KittiFrame, read_split_file, split_frames
 from mono2many.data.reader import DATASET
+from mono2many.evaluate.depth import MODEL
+from mono2many.evaluate.many import Views, look, views
 from mono2many.evaluate.truth import truth_path
+from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.io.images import read_image
 from mono2many.metrics.protocol import Protocol
+from mono2many.models.many import ManyDepth
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
-Disparities = Callable[[Sequence[int]], Iterator[Float[Tensor, "B h w"]]]
-"""From places in a list to disparities, some images at a time."""
+Disparities = Callable[[Sequence[int]], Iterator[Mapping[str, Float[Tensor, "B h w"]]]]
+"""From places in a list to disparities, some images at a time; the first row is the answer."""
 
 
 @dataclass(frozen=True)
@@ -77,30 +82,58 @@ def look_up(config: EvaluateConfig, protocol: Protocol) -> Listing:
 
 def from_model(config: EvaluateConfig, predictor: Predictor, listing: Listing) -> Disparities:
     """Predicted in batches, the next of which is read meanwhile."""
-    card = predictor.card
+    card, many = predictor.card, predictor.model
     size = (round(card.height / (1 - card.crop_bottom)), card.width)
+    calibration = lru_cache(lambda date: read_calibration(listing.root, date))
 
-    dates = {listing.frames[place].date for place in listing.places}
-    sizes = {date: read_calibration(listing.root, date).sizes for date in dates}
-
-    def ready(place: int) -> Tensor:
+    def ready(place: int) -> Tensor | Views:
         frame = listing.frames[place]
         path = image_path(listing.root, frame)
-        image, wanted = read_image(path), sizes[frame.date][frame.eye]
+        image, wanted = read_image(path), calibration(frame.date).sizes[frame.eye]
         if tuple(image.shape[1:]) != wanted:
             raise InputError(wrong_size(path, image, wanted))
-        return predictor.inputs([image])
+        if not isinstance(many, ManyDepth):
+            return predictor.inputs([image])
+        k = calibration(frame.date).intrinsics(frame.eye)
+        if config.data.intrinsics == "reference":
+            height, width = image.shape[-2:]
+            k = intrinsics_matrix(*(x * s for x, s in zip(REFERENCE, (width, height) * 2, strict=True)))
+        return views(predictor, image, [_beside(listing, frame, o) for o in many.architecture.matching], k)
 
-    def predict(places: Sequence[int]) -> Iterator[Tensor]:
-        waiting: list[Future[Tensor]] = []
+    def answer(batch: Sequence[Tensor | Views]) -> Mapping[str, Tensor]:
+        seen = [one for one in batch if isinstance(one, Views)]
+        if seen:
+            return look(predictor, seen, config.flip)
+        inputs = torch.cat([one for one in batch if isinstance(one, Tensor)])
+        return {MODEL: predictor.from_inputs(inputs, config.flip)}
+
+    def predict(places: Sequence[int]) -> Iterator[Mapping[str, Tensor]]:
+        waiting: list[Future[Tensor | Views]] = []
         with ThreadPoolExecutor(max(1, config.workers)) as pool:
             for start in range(0, len(places) + config.batch_size, config.batch_size):
                 batch, waiting = waiting, [pool.submit(ready, p) for p in places[start:][: config.batch_size]]
                 if batch:
-                    inputs = torch.cat([image.result() for image in batch])
-                    yield predictor.at_size(predictor.from_inputs(inputs, config.flip), size).cpu()
+                    found = answer([image.result() for image in batch])
+                    yield {row: predictor.at_size(x, size).cpu() for row, x in found.items()}
 
     return predict
+
+
+def without_neighbour(listing: Listing, offsets: Sequence[int]) -> int:
+    """How many of the frames that are scored have none at these offsets."""
+    scored = [listing.frames[place] for place in listing.places]
+    return sum(not any(_path_beside(listing, frame, o) for o in offsets) for frame in scored)
+
+
+def _beside(listing: Listing, frame: KittiFrame, offset: int) -> Tensor | None:
+    path = _path_beside(listing, frame, offset)
+    return None if path is None else read_image(path)
+
+
+def _path_beside(listing: Listing, frame: KittiFrame, offset: int) -> Path | None:
+    """Of the frame so many later; None where it is not there."""
+    path = image_path(listing.root, replace(frame, number=max(0, frame.number + offset)))
+    return path if frame.number + offset >= 0 and path.exists() else None
 
 
 def from_file(config: EvaluateConfig, listing: Listing) -> Disparities:
@@ -130,7 +163,7 @@ def from_file(config: EvaluateConfig, listing: Listing) -> Disparities:
             f"{listing.name}; {hint}"
         )
 
-    def predict(places: Sequence[int]) -> Iterator[Tensor]:
+    def predict(places: Sequence[int]) -> Iterator[Mapping[str, Tensor]]:
         for start in range(0, len(places), config.batch_size):
             part = places[start:][: config.batch_size]
             disparity = torch.from_numpy(stored[part].astype(np.float32))
@@ -140,6 +173,6 @@ def from_file(config: EvaluateConfig, listing: Listing) -> Disparities:
                         f"--predictions {path}: image {place} of the list ({listing.frames[place]}) holds "
                         "values that are not numbers; wanted a disparity at every pixel"
                     )
-            yield disparity
+            yield {"predictions": disparity}
 
     return predict

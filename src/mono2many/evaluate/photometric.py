@@ -18,6 +18,7 @@ from mono2many.losses.objective import MonoTerms, pyramid_level, synthesise
 from mono2many.losses.photometric import patches, photometric_error
 from mono2many.losses.reprojection import minimum_over_sources
 from mono2many.models.cameras import motion_in_pixels
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture, head_motion
 from mono2many.types import Batch
 
@@ -67,7 +68,12 @@ def predict_batches(
     networks only: geometry in half precision would be pixels off."""
     for batch in batches:
         with precision():
-            sigmoids, motion, _ = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
+            if isinstance(model, ManyDepth):
+                student, motion = model.on_batch(batch)
+                sigmoids, batch = student.sigmoids, batch.first_sources(architecture.sources)
+            else:
+                views = (batch.target_jittered, batch.sources_jittered, batch.source_offsets)
+                sigmoids, motion, _ = model(*views)
         motion = motion_in_pixels(model, motion, batch.intrinsics, batch.target.shape[-1])
         sigmoid = sigmoids[0].squeeze(1)
         depth = depth_from_sigmoid(sigmoid, architecture.min_depth, architecture.max_depth)

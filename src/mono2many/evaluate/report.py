@@ -63,6 +63,8 @@ MEANINGS = {
     "Median ratio": "what a prediction is multiplied by to become metres, median(truth) / median(predicted) "
     "of its image: the middle one ± the standard deviation of ratio / middle",
     METRIC: "the model's depth in metres, by the factor stored with it: nothing is aligned to the truth",
+    "single frame, static camera, teacher": "a model of several frames without its neighbours; matching the "
+    "frame itself, as if the camera stood; the single-frame model that taught it",
     "per-pixel mean log depth": "a guess without looking: what each pixel shows on average in training",
     "constant": "a guess without looking: the same depth everywhere",
 }

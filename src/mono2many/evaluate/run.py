@@ -1,5 +1,6 @@
 """The command `evaluate`: which protocol, beside which guesses, where the figures go."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,6 @@ import torch
 from rich.console import Console
 from rich.progress import Progress, track
 from rich.table import Table
-from torch import Tensor
 
 from mono2many.commands import EvaluateConfig, ScaleConfig
 from mono2many.data.augment import to_batch
@@ -16,15 +16,19 @@ from mono2many.data.reader import SourceSettings, open_reader
 from mono2many.evaluate.depth import (
     METRIC,
     MODEL,
+    SINGLE,
+    TEACHER,
     compare,
     evaluate_depth,
     evaluate_each,
     guesses,
+    holes_text,
     print_table,
 )
 from mono2many.evaluate.figures import training_curve, write_json
 from mono2many.evaluate.gallery import gallery
 from mono2many.evaluate.kitti import evaluate_kitti
+from mono2many.evaluate.many import neighbours, predictions
 from mono2many.evaluate.photometric import (
     NAME,
     PhotometricScore,
@@ -34,6 +38,8 @@ from mono2many.evaluate.photometric import (
 from mono2many.evaluate.report import write_report
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.checkpoint import ModelCard
+from mono2many.models.many import ManyDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import InputError, Reader, Split
 
@@ -75,15 +81,12 @@ def _against_depth(
         track(training, "the no-learning guesses", config.guess_scenes, console=console, transient=True),
         protocol,
     )
-
-    def predict(image: Tensor) -> Tensor:
-        return predictor.disparity(image.unsqueeze(0), config.flip)[0]
-
+    predict = predictions(predictor, reader, config.flip)
     every_other = [(c, i) for c, clip in enumerate(reader.clips) for i in range(0, clip.frames, 2)]
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("unseen scenes", total=len(every_other))
         evaluations = evaluate_each(
-            {MODEL: predict, **guessed},
+            {**predict, **guessed},
             reader,
             protocol,
             lambda done, total: bar.update(task, completed=done),
@@ -91,8 +94,19 @@ def _against_depth(
         )
         if predictor.card.scale == "metres":
             metric = PROTOCOLS["synthetic-80m-metric"]
-            evaluations[METRIC] = evaluate_depth(predict, reader, metric, None, every_other)
+            evaluations[METRIC] = evaluate_depth(predict[MODEL], reader, metric, None, every_other)
     print_table(console, evaluations)
+    further = {}
+    if isinstance(predictor.model, ManyDepth):
+        console.print(holes_text({row: evaluations[row] for row in predict}), highlight=False, soft_wrap=True)
+        offsets = predictor.model.architecture.matching
+        alone = sum(not any(neighbours(place, offsets, reader)) for place in every_other)
+        console.print(
+            f"{alone} of {len(every_other)} images have no neighbour to match: there {MODEL} is {SINGLE}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        further = {"without_neighbour": alone}
     against = compare(evaluations)
     console.print(
         f"Abs Rel {evaluations[MODEL].metrics.abs_rel:.3f}: {against.ratio:.2f} of the better guess "
@@ -113,7 +127,7 @@ def _against_depth(
             "Trained on": predictor.card.trained_on,
             "Depth": unit,
         }
-        pictures = gallery(predict, reader, protocol, evaluations[MODEL])
+        pictures = gallery(predict[MODEL], reader, protocol, evaluations[MODEL])
         curve = training_curve(Path(config.model))
         write_report(config.report, "Depth on unseen streets", evaluations, pictures, facts, curve or None)
     rows = {name: evaluation.to_json() for name, evaluation in evaluations.items()}
@@ -123,6 +137,7 @@ def _against_depth(
         **scale,
         "ratio_to_better_guess": against.ratio,
         "better_guess": against.better_guess,
+        **further,
     }
 
 
@@ -133,29 +148,39 @@ def _against_neighbours(
         raise InputError("--flip blends depth maps; the photometric score of footage takes them as they are")
     if config.report is not None:
         raise InputError("--report shows depth against exact depth, which footage has not; leave it out")
-    dataset = ClipDataset(reader, config.data.offsets)
+    model, architecture = predictor.model, predictor.card.architecture
+    matching = model.architecture.matching if isinstance(model, ManyDepth) else ()
+    offsets = tuple(dict.fromkeys((*config.data.offsets, *matching)))
+    dataset = ClipDataset(reader, offsets)
     loader = batches(dataset, spread_out(len(dataset), len(dataset), 4), 0, pin=False)
-    architecture = predictor.card.architecture
     low, high = 1 / architecture.max_depth, 1 / architecture.min_depth
     spread = torch.logspace(torch.tensor(low).log10(), torch.tensor(high).log10(), CONSTANTS)
-    shown = track(loader, "held-out frames", console=console, transient=True)
-    inputs = (to_batch(clips, config.data.offsets, predictor.device) for clips in shown)
-    predictions = predict_batches(predictor.model, architecture, inputs)
-    score = evaluate_photometric(predictions, (1 / spread).tolist())
-    console.print(_photometric_table(score))
+
+    def scored(network: MonoDepth | ManyDepth, constants: Sequence[float] = ()) -> PhotometricScore:
+        shown = track(loader, "held-out frames", console=console, transient=True)
+        inputs = (to_batch(clips, offsets, predictor.device) for clips in shown)
+        if isinstance(network, MonoDepth):
+            inputs = (batch.first_sources(len(config.data.offsets)) for batch in inputs)
+        return evaluate_photometric(predict_batches(network, architecture, inputs), constants)
+
+    score = scored(model, (1 / spread).tolist())
+    teacher = scored(model.as_mono()) if isinstance(model, ManyDepth) else None
+    console.print(_photometric_table(score, teacher))
     card = predictor.card
     if card.scale == "metres" and score.constant_depth is not None:
         console.print(f"depths above are in the networks' unit, of {card.factor:.4g} metres", highlight=False)
     if score.ratio >= 1:
         console.print("The model has learnt nothing: standing still explains as much.", style="yellow")
-    return score.to_json()
+    return score.to_json() | ({} if teacher is None else {TEACHER: teacher.to_json()})
 
 
-def _photometric_table(score: PhotometricScore) -> Table:
+def _photometric_table(score: PhotometricScore, teacher: PhotometricScore | None) -> Table:
     table = Table(title=NAME, title_justify="left")
     for column in ("", "error", "to un-warped"):
         table.add_column(column, justify="left" if not column else "right")
-    table.add_row("model", f"{score.predicted:.4f}", f"{score.ratio:.3f}", style="bold")
+    for name, row in ((MODEL, score), (TEACHER, teacher)):
+        if row is not None:
+            table.add_row(name, f"{row.predicted:.4f}", f"{row.ratio:.3f}", style="bold")
     if score.constant is not None:
         name = f"constant depth {score.constant_depth:.2f}, same motion"
         table.add_row(name, f"{score.constant:.4f}", f"{score.constant / score.still:.3f}")

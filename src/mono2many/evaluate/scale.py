@@ -32,6 +32,7 @@ from mono2many.geometry.warp import backproject
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import median
 from mono2many.models.checkpoint import ModelCard, write_atomically
+from mono2many.models.many import ManyArchitecture
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import Clip, InputError, Reader
 
@@ -157,7 +158,10 @@ class Look:
 @torch.inference_mode()
 def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Console) -> list[Look]:
     """Up to `config.frames` evenly spread frames that have both neighbours."""
-    dataset, step = ClipDataset(reader, config.data.offsets), config.data.frame_step
+    many = predictor.card.architecture
+    matching = many.matching if isinstance(many, ManyArchitecture) else ()
+    offsets = tuple(dict.fromkeys((*config.data.offsets, *matching)))
+    dataset, step = ClipDataset(reader, offsets), config.data.frame_step
     clips = reader.clips
     inner = [n for n, (c, i) in enumerate(dataset.places) if step <= i < clips[c].frames - step]
     if not inner:
@@ -172,7 +176,7 @@ def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Con
         transient=True,
         disable=not console.is_terminal,
     )
-    inputs = (to_batch(clips, config.data.offsets, predictor.device) for clips in shown)
+    inputs = (to_batch(clips, offsets, predictor.device) for clips in shown)
     found = []
     for p in predict_batches(predictor.model, predictor.card.architecture, inputs):
         b, depth = p.batch, p.depth.float()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,18 @@ def camera_from_fov(degrees: float, width: int, height: int) -> Camera:
     matrix = intrinsics_from_fov(degrees, width, height).tolist()
     (fx, _, cx), (_, fy, cy), _ = matrix
     return Camera(width, height, fx, fy, cx, cy)
+
+
+def camera_for(file: str | None, degrees: float | None) -> Callable[[int, int], Float[Tensor, "3 3"]]:
+    """K for pictures of (height, width), from a camera file or a horizontal field of view."""
+    known = read_camera(file) if file is not None else None
+
+    def intrinsics(height: int, width: int) -> Tensor:
+        if known is None:
+            return camera_from_fov(FOV_GUESS if degrees is None else degrees, width, height).intrinsics
+        return fit_camera(known, (height, width), f"{width}x{height} footage", str(file)).intrinsics
+
+    return intrinsics
 
 
 def fit_camera(camera: Camera, size: Size, footage: str, camera_name: str = "--camera") -> Camera:

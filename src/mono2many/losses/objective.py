@@ -1,12 +1,13 @@
-"""The MonoDepth objective: weights and reductions, once. Godard et al. 2019, sec. 3.
+"""The objectives: weights and reductions, once. Godard et al. 2019, sec. 3; Watson et al. 2021, sec. 3.
 
 image pyramid -> per level: target patches, error of the un-warped sources (each computed once)
 per head:  sigmoid -> depth -> warp every source -> photometric error -> best source -> mean over pixels
            + smoothness * 1e-3 / 2^scale;  loss = mean over heads
+ManyDepth's student: trusted pixels teach by their views, the others by the teacher's depth.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 
 from mono2many.geometry.depth import depth_from_sigmoid
 from mono2many.geometry.warp import warp
+from mono2many.losses.consistency import consistency, trust
 from mono2many.losses.photometric import Patches, patches, photometric_error
 from mono2many.losses.reprojection import (
     average_over_sources,
@@ -34,6 +36,8 @@ class MonoTerms:
     combine: Literal["minimum", "average"] = "minimum"
     mask_unseen: bool = True
     """Leave out samples behind the camera or outside the source (the reference keeps them)."""
+    reduction: Literal["all", "kept"] = "all"
+    """Mean over all pixels (MonoDepth) or over those that teach (ManyDepth, its teacher too)."""
     smoothness: float = 1e-3
     disparity_floor: float = 0.0
     """Mean sigmoid of a batch below which it is pulled back; 0: never. Not in the papers."""
@@ -58,6 +62,15 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Guide:
+    """What a student is held to, at the size of its head's level."""
+
+    teacher_depth: Float[Tensor, "B h w"]
+    trusted: Bool[Tensor, "B h w"]
+    """Pixels that teach by their views; the others by `teacher_depth`."""
+
+
+@dataclass(frozen=True)
 class Head:
     """One disparity map of the network and where it is judged."""
 
@@ -71,6 +84,7 @@ class Head:
     """Smoothness is weighted by 1 / 2^scale."""
     trust: Float[Tensor, "B S h w"] | None = None
     """The predictive mask (Zhou et al. 2017, sec. 3.3), or None."""
+    guide: Guide | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,7 @@ class Synthesis:
     seen: Bool[Tensor, "B h w"]
     """Pixels that some source shows."""
     kept: Bool[Tensor, "B h w"]
-    """Those of them that teach: without what standing still explains better."""
+    """Those of them that teach: without what standing still explains better or no one trusts."""
 
 
 def pyramid_level(
@@ -123,6 +137,37 @@ def mono_objective(
     return loss, parts, results[0][1]
 
 
+def many_objective(
+    student: Sequence[Head],
+    teacher: Sequence[Float[Tensor, "B _ _"]],
+    lowest_cost_depth: Float[Tensor, "B h w"],
+    confidence: Bool[Tensor, "B h w"],
+    augmented: Bool[Tensor, "B"],
+    levels: Mapping[int, Level],
+    exists: Bool[Tensor, "B S"],
+    terms: MonoTerms,
+) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]], Synthesis]:
+    """The student's loss, as mono_objective gives it; neither teacher nor motion gets a gradient.
+
+    `teacher`: its sigmoids, one per head; the first, its finest, decides which pixels are trusted. What
+    matching says is at the cost volume's size; `augmented` samples had theirs spoiled. The teacher's own loss
+    is mono_objective with reduction "kept".
+    """
+    trusted = {
+        k: trust(lowest_cost_depth, confidence, _depth(teacher[0], levels[k], terms), augmented)
+        for k in {head.level for head in student}
+    }
+    heads = [
+        replace(
+            head,
+            source_from_target=head.source_from_target.detach(),
+            guide=Guide(_depth(sigmoid, levels[head.level], terms), trusted[head.level]),
+        )
+        for head, sigmoid in zip(student, teacher, strict=True)
+    ]
+    return mono_objective(heads, levels, exists, replace(terms, automask=False, reduction="kept"))
+
+
 def synthesise(
     depth: Float[Tensor, "B h w"], source_from_target: Float[Tensor, "B S 4 4"], level: Level
 ) -> tuple[Float[Tensor, "B S 3 h w"], Bool[Tensor, "B S h w"]]:
@@ -152,26 +197,36 @@ def mean_over_kept(values: Float[Tensor, "*shape"], kept: Bool[Tensor, "*shape"]
 def _head_loss(
     head: Head, level: Level, exists: Tensor, terms: MonoTerms
 ) -> tuple[dict[str, Tensor], Synthesis]:
-    size = (level.still.shape[-2], level.still.shape[-1])
-    sigmoid = resize_map(head.sigmoid, size)
-    depth = depth_from_sigmoid(sigmoid, terms.min_depth, terms.max_depth)
+    depth = _depth(head.sigmoid, level, terms)
     views, seen = synthesise(depth, head.source_from_target, level)
     errors = photometric_error(views, level.target, terms.ssim)
     parts = {}
     if head.trust is not None:
-        trust = resize_map(head.trust, size)
-        errors = errors * trust
-        parts["predictive_mask"] = -terms.predictive_mask * trust.clamp(min=1e-7).log().mean()
+        mask = resize_map(head.trust, _size(level))
+        errors = errors * mask
+        parts["predictive_mask"] = -terms.predictive_mask * mask.clamp(min=1e-7).log().mean()
     counts = exists[..., None, None].expand_as(errors)
     best, known = _combine(terms)(errors, counts & seen if terms.mask_unseen else counts)
     error, kept = best, known
     if terms.automask:
         kept = beats_standing_still(best, known, level.still, level.still_known)
         error = torch.where(kept, best, level.still)
-    parts["photometric"] = mean_over_all(error)
+    if head.guide is not None:
+        kept = kept & head.guide.trusted
+        parts["consistency"] = consistency(depth, head.guide.teacher_depth, head.guide.trusted).mean()
+    parts["photometric"] = mean_over_kept(error, kept) if terms.reduction == "kept" else mean_over_all(error)
     across, down = edge_aware_smoothness(head.sigmoid, head.image)
     parts["smoothness"] = (across.mean() + down.mean()) * (terms.smoothness / 2**head.scale)
     return parts, Synthesis(depth, views, error, known, kept)
+
+
+def _depth(sigmoid: Tensor, level: Level, terms: MonoTerms) -> Tensor:
+    """At the level's size."""
+    return depth_from_sigmoid(resize_map(sigmoid, _size(level)), terms.min_depth, terms.max_depth)
+
+
+def _size(level: Level) -> tuple[int, int]:
+    return level.still.shape[-2], level.still.shape[-1]
 
 
 def below_floor(sigmoid: Float[Tensor, "B h w"], floor: float) -> Float[Tensor, ""]:

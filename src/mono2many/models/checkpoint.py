@@ -19,12 +19,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from mono2many.models.many import ManyArchitecture, ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.models.pose import Motion, PoseNet
 from mono2many.types import InputError, Scale
 
 FORMAT = "mono2many"
 FORMAT_VERSION = 1
+ARCHITECTURES: dict[str, type[MonoArchitecture]] = {"mono": MonoArchitecture, "many": ManyArchitecture}
 
 NO_POSE = (
     "this model was imported without its pose network: it tells depth, no camera motion; for that, import it "
@@ -37,6 +39,7 @@ class ModelCard:
     """What a folder says of its model beside the weights."""
 
     architecture: MonoArchitecture
+    """A ManyArchitecture where the model is a ManyDepth."""
     height: int
     """Size of the pictures it was trained on: inputs are resized to it."""
     width: int
@@ -69,28 +72,32 @@ class NoPose(PoseNet):
         raise InputError(NO_POSE)
 
 
-def save_model(folder: str | Path, model: MonoDepth, card: ModelCard) -> None:
-    """Write config.json and model.safetensors (`depth.*`, `pose.*`), each whole or not at all."""
+def save_model(folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard) -> None:
+    """Write config.json and model.safetensors (`depth.*`, `pose.*`, ManyDepth's `teacher.*`), each whole or
+    not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    kind = "many" if isinstance(card.architecture, ManyArchitecture) else "mono"
     text = json.dumps(
-        {"format": FORMAT, "format_version": FORMAT_VERSION, "model": "mono", **asdict(card)}, indent=2
+        {"format": FORMAT, "format_version": FORMAT_VERSION, "model": kind, **asdict(card)}, indent=2
     )
     data = save(weights, {"format": "pt"})  # through our own file: its permissions are the usual ones
     write_atomically(folder / "model.safetensors", lambda path: path.write_bytes(data))
     write_atomically(folder / "config.json", lambda path: path.write_text(text + "\n"))
 
 
-def load_model(folder: str | Path) -> tuple[MonoDepth, ModelCard]:
+def load_model(folder: str | Path) -> tuple[MonoDepth | ManyDepth, ModelCard]:
     """The networks with their weights, on the CPU, in evaluation mode.
 
     Raises InputError for a folder that is absent, cut short, or of another version.
     """
     folder = Path(folder).expanduser()
     card = read_card(folder)
+    a = card.architecture
+    model: MonoDepth | ManyDepth
     try:
-        model = MonoDepth(card.architecture)
+        model = ManyDepth(a) if isinstance(a, ManyArchitecture) else MonoDepth(a)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{folder / 'config.json'}: describes no networks that can be built ({error})"
@@ -101,7 +108,18 @@ def load_model(folder: str | Path) -> tuple[MonoDepth, ModelCard]:
     return model.eval(), card
 
 
-def load_weights(model: MonoDepth, folder: str | Path, without: str | None = None) -> None:
+def from_mono(many: ManyDepth, folder: str | Path, student: bool = True) -> None:
+    """Fill teacher and pose network from a MonoDepth's folder, every key but its cameras accounted for.
+    student: it too begins as its teacher, exactly: what joins the sweep passes the image's features on and
+    does not heed the costs yet."""
+    load_weights(nn.ModuleDict({"depth": many.teacher, "pose": many.pose}), folder, without="cameras.")
+    if student:
+        many.depth.load_state_dict(many.teacher.state_dict(), strict=False)  # lacks the sweep's
+        nn.init.dirac_(many.depth.reduce.weight)
+        many.depth.reduce.bias.data.zero_()  # type: ignore[union-attr]
+
+
+def load_weights(model: nn.Module, folder: str | Path, without: str | None = None) -> None:
     """Fill `model` with a folder's weights, every key accounted for but those that begin with `without`,
     which stay as they are."""
     path = Path(folder).expanduser() / "model.safetensors"
@@ -150,14 +168,17 @@ def read_card(folder: str | Path) -> ModelCard:
             f"{path}: format version {raw.get('format_version')}, this program reads {FORMAT_VERSION}; "
             "use the version of mono2many that wrote it, or train again"
         )
-    if raw.get("model") != "mono":
-        raise InputError(f"{path}: model {raw.get('model')!r} is not known to this version; it knows 'mono'")
+    kind = ARCHITECTURES.get(str(raw.get("model")))
+    if kind is None:
+        raise InputError(
+            f"{path}: model {raw.get('model')!r} is not known to this version; it knows mono and many"
+        )
     try:
-        architecture = MonoArchitecture(**_known(MonoArchitecture, raw["architecture"]))
+        architecture = kind(**_known(kind, raw["architecture"]))
         known = _known(ModelCard, raw, without="architecture")
         if known.get("resize", "bilinear") not in ("bilinear", "lanczos"):
             raise ValueError(f"resize must be bilinear or lanczos, got {known['resize']}")
-        card = ModelCard(architecture, **known | {"seen": tuple(known.get("seen", ()))})
+        card = ModelCard(architecture, **known)
         sizes = (card.height, card.width)
         if not all(type(size) is int and size > 0 and size % 32 == 0 for size in sizes):
             raise ValueError(f"height and width must be multiples of 32, got {sizes}")
@@ -174,7 +195,8 @@ def _known(kind: type, raw: Mapping[str, Any], without: str = "") -> dict[str, A
     unknown = set(raw) - names - envelope
     if unknown:
         raise ValueError(f"unknown key {sorted(unknown)[0]}")
-    return {key: value for key, value in raw.items() if key in names and key != without}
+    lists = {key: tuple(value) for key, value in raw.items() if isinstance(value, list)}
+    return {key: value for key, value in {**raw, **lists}.items() if key in names and key != without}
 
 
 def save_training_state(path: Path, state: Mapping[str, Any]) -> None:

@@ -1,19 +1,26 @@
-"""Weights in the reference program's files (Godard et al. 2019) to a model folder of ours.
+"""Weights in the reference programs' files (Godard et al. 2019, Watson et al. 2021) to our model folder.
 
 encoder.pth       torchvision's ResNet names under `encoder.`, beside them height, width, use_stereo
 depth.pth         decoder.0 .. 9: the two 3x3 convolutions of each stage, coarse to fine; .10 .. 13: the heads
 pose_encoder.pth  like encoder.pth, for two images; it and pose.pth (net.0: 1x1; .1, .2: 3x3; .3: 1x1) may
                   both be absent
+
+ManyDepth's: mono_encoder.pth and mono_depth.pth are the teacher's, as above; depth.pth the student's; and
+encoder.pth       layer0.0, layer0.1 (first convolution and its normalisation), layer1.1, layer2 .. 4,
+                  reduce_conv.0, beside them height, width, the sweep's range and what we have no use for
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mono2many.models.checkpoint import ModelCard, NoPose, save_model
+from mono2many.models.many import ManyArchitecture, ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.types import InputError
 
@@ -21,11 +28,15 @@ STEREO_FACTOR = 5.4
 """KITTI's cameras stand 0.54 m apart; the reference trains on stereo pairs as if it were 0.1."""
 
 SETTINGS = {"height": int, "width": int, "use_stereo": bool}
-BESIDE = {*SETTINGS, "encoder.fc.weight", "encoder.fc.bias"}
-"""In an encoder's file and no part of our networks."""
+BESIDE = (*SETTINGS, "encoder.fc.weight", "encoder.fc.bias")
+RANGE = ("min_depth_bin", "max_depth_bin")
+MANY_BESIDE = (*RANGE, "height", "width", "prematching_conv.", "backprojector.", "projector.", "warp_depths")
+"""In an encoder's file (ManyDepth's student's) and no part of our networks: what their names begin with."""
 
-RANGE = ("depth.min_depth", "depth.max_depth")
-"""Constants of ours: 0.1 and 100, as the reference program has them."""
+CONSTANTS = ("min_depth", "max_depth", "nearest", "farthest")
+"""Ours alone. Depth: 0.1 to 100, as the reference programs have it."""
+
+MANY_LAYERS = {"conv1": "layer0.0", "bn1": "layer0.1", "layer1": "layer1.1"}
 
 RESNETS: dict[tuple[bool, tuple[int, ...]], str] = {
     (False, (2, 2, 2, 2)): "resnet18",
@@ -38,59 +49,78 @@ RESNETS: dict[tuple[bool, tuple[int, ...]], str] = {
 
 
 def import_weights(folder: Path, out: Path) -> ModelCard:
-    """Read the reference program's files in `folder` and write the model folder `out`.
+    """Read the reference programs' files in `folder` and write the model folder `out`.
 
-    Depth is in metres where stereo pairs were trained on, else up to scale. Without the two pose files the
-    model has no pose network. Raises InputError, naming file and key, where a tensor is missing, left over or
-    of another shape, a file would run code, or `out` holds a model already.
+    Depth is in metres where stereo pairs were trained on, else up to scale. Without the two pose files a
+    MonoDepth has no pose network; ManyDepth needs them. Raises InputError, naming file and key, where a
+    tensor is missing, left over or of another shape, a file would run code, or `out` holds a model already.
     """
     folder, out = folder.expanduser(), out.expanduser()
     if (out / "config.json").exists():
         raise InputError(f"{out}: holds a model already; name another folder to write to")
+    first = _read(folder / "encoder.pth")
+    many = "layer0.0.weight" in first or (folder / "mono_encoder.pth").exists()
     pose_files = ("pose_encoder.pth", "pose.pth")
-    there = [name for name in pose_files if (folder / name).exists()]
+    there = [name for name in pose_files if many or (folder / name).exists()]
     if len(there) == 1:
         lacking = pose_files[1 - pose_files.index(there[0])]
         raise InputError(
             f"{folder / lacking}: no such file, but {there[0]} is there; a pose network is both: add it, or "
             f"remove {there[0]} to import depth alone"
         )
-    files = {name: _read(folder / name) for name in ("encoder.pth", "depth.pth", *there)}
-    settings = {name: _setting(folder, files["encoder.pth"], name) for name in SETTINGS}
-    resnets = {
-        n: resnet_name(folder / n, files[n]) for n in ("encoder.pth", "pose_encoder.pth") if n in files
+    teacher = ("mono_encoder.pth", "mono_depth.pth") if many else ()
+    files = {"encoder.pth": first} | {n: _read(folder / n) for n in ("depth.pth", *teacher, *there)}
+    settings = {n: _setting(folder, first, n) for n in SETTINGS if not (many and n == "use_stereo")}
+    encoder = teacher[0] if teacher else "encoder.pth"
+    kinds: dict[str, Any] = {
+        kind: resnet_name(folder / name, files[name])
+        for kind, name in {"encoder": encoder, "pose_encoder": "pose_encoder.pth"}.items()
+        if name in files
     }
-    architecture = MonoArchitecture(
-        encoder=resnets["encoder.pth"], pose_encoder=resnets.get("pose_encoder.pth", "resnet18")
+    model: MonoDepth | ManyDepth = (
+        ManyDepth(ManyArchitecture(**kinds, hypotheses=_hypotheses(first)))
+        if many
+        else MonoDepth(MonoArchitecture(**kinds))
     )
-    model = MonoDepth(architecture)
     if not there:
         model.pose = NoPose()
     weights = model.state_dict()
-    names = {ours: published_name(ours) for ours in weights if ours not in RANGE}
+    mapped = (ours for ours in weights if ours.rpartition(".")[2] not in CONSTANTS)
+    names = {ours: published_name(ours, many) for ours in mapped}
     for file, tensors in files.items():
         here = {theirs: ours for ours, (where, theirs) in names.items() if where == file}
-        _check(folder / file, tensors, {theirs: weights[ours].shape for theirs, ours in here.items()})
+        shapes = {theirs: weights[ours].shape for theirs, ours in here.items()}
+        beside = MANY_BESIDE if many and file == "encoder.pth" else BESIDE if "encoder" in file else ()
+        _check(folder / file, tensors, shapes, beside)
         weights |= {ours: tensors[theirs] for theirs, ours in here.items()}
+    if many:
+        weights["depth.nearest"], weights["depth.farthest"] = _range(folder / "encoder.pth", first)
     model.load_state_dict(weights)
     card = ModelCard(
-        architecture,
+        model.architecture,
         settings["height"],
         settings["width"],
         trained_on=f"imported from {folder.resolve().name} (unknown)",
         resize="lanczos",
         has_pose=bool(there),
     )
-    if settings["use_stereo"]:
+    if settings.get("use_stereo"):
         source = "stereo baseline 0.1 of KITTI's 0.54 m"
         card = replace(card, scale="metres", factor=STEREO_FACTOR, factor_from=source)
     save_model(out, model, card)
     return card
 
 
-def published_name(ours: str) -> tuple[str, str]:
-    """File and name of one of our tensors (`MonoDepth.state_dict()`) in the reference format."""
+def published_name(ours: str, many: bool = False) -> tuple[str, str]:
+    """File and name of one of our tensors (`MonoDepth.state_dict()`, ManyDepth's) in the reference format."""
     match ours.split("."):
+        case ["teacher", *rest]:
+            file, name = published_name(".".join(["depth", *rest]))
+            return f"mono_{file}", name
+        case ["depth", "encoder", _, layer, *rest] if many:
+            return "encoder.pth", ".".join([MANY_LAYERS.get(layer, layer), *rest])
+        case ["depth", "reduce", kind] if many:
+            return "encoder.pth", f"reduce_conv.0.{kind}"
         case ["depth", "encoder", _, *rest]:
             return "encoder.pth", ".".join(["encoder", *rest])
         case ["pose", "trunk", "encoder", _, *rest]:
@@ -127,7 +157,7 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such file; wanted a folder with encoder.pth and depth.pth, and pose_encoder.pth and "
-            "pose.pth if camera motion is needed"
+            "pose.pth if camera motion is needed; for ManyDepth all four, mono_encoder.pth and mono_depth.pth"
         ) from error
     except Exception as error:
         raise InputError(
@@ -151,9 +181,33 @@ def _setting(folder: Path, encoder: Mapping[str, Any], name: str) -> Any:
     return value
 
 
-def _check(path: Path, tensors: Mapping[str, Any], shapes: Mapping[str, torch.Size]) -> None:
-    beside = BESIDE if "encoder" in path.name else set()
-    missing, extra = sorted(shapes.keys() - tensors), sorted(tensors.keys() - shapes.keys() - beside)
+def _hypotheses(encoder: Mapping[str, Any]) -> int:
+    """Of the sweep, from what enters the convolution behind it. Where that is odd, `_check` will name it."""
+    match tuple(getattr(encoder.get("reduce_conv.0.weight"), "shape", ())):
+        case (channels, inputs, _, _) if inputs > channels:
+            return inputs - channels
+    return ManyArchitecture.hypotheses
+
+
+def _range(path: Path, encoder: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+    found: list[Any] = [encoder.get(name) for name in RANGE]
+    try:
+        nearest, farthest = map(float, found)
+    except (TypeError, ValueError, RuntimeError):
+        nearest = farthest = math.nan
+    if not 0 < nearest < farthest < math.inf:
+        raise InputError(
+            f"{path}: {' and '.join(RANGE)} are {' '.join(str(found).split())[:80]}, wanted two depths, the "
+            "nearer first; is it the reference program's own file?"
+        )
+    return torch.tensor(nearest), torch.tensor(farthest)
+
+
+def _check(
+    path: Path, tensors: Mapping[str, Any], shapes: Mapping[str, torch.Size], beside: tuple[str, ...]
+) -> None:
+    missing = sorted(shapes.keys() - tensors)
+    extra = sorted(key for key in tensors.keys() - shapes.keys() if not key.startswith(beside))
     misfits = [
         f"{key} {tuple(getattr(tensors[key], 'shape', ()))} for {tuple(shape)}"
         for key, shape in shapes.items()

@@ -1,6 +1,6 @@
 """The command `predict`: images, folders and videos in; depth files, pictures and videos out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,10 +14,13 @@ from mono2many.io.colour import colour_disparity, robust_range, side_by_side
 from mono2many.io.depth_files import KITTI_SIZE, write_depth_npy, write_depth_png16, write_kitti_png
 from mono2many.io.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, read_image, write_image
 from mono2many.io.videos import VideoWriter, probe_video, video_frames
+from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
 Kind = Literal["npy", "png16", "colour", "video", "kitti"]
+Camera = Callable[[int, int], Tensor]
+"""From height and width of a film's frames to K in their pixels."""
 FOR_IMAGES: tuple[Kind, ...] = ("npy", "png16", "colour")
 """By default."""
 FOR_VIDEOS: tuple[Kind, ...] = ("video",)
@@ -33,14 +36,18 @@ def predict_files(
     flip: bool = False,
     batch_size: int = 4,
     console: Console | None = None,
+    intrinsics_of: Camera | None = None,
 ) -> list[Path]:
     """Predict every input and write what `save` names into `out`; returns the files written.
 
-    By default npy, png16 and colour for images, a side-by-side video for videos. Raises InputError for an
-    input that is missing, of no known kind, or damaged, and for kitti where the model is not in metres.
+    By default npy, png16 and colour for images, a side-by-side video for videos. A ManyDepth takes a folder
+    as a film, and matches each frame of a film with those before it. Raises InputError for an input that is
+    missing, of no known kind, or damaged, for kitti where the model is not in metres, and for a ManyDepth's
+    film without `intrinsics_of`.
     """
     out = Path(out)
-    images, videos = _sorted_inputs(inputs)
+    folders, videos = _sorted_inputs(inputs)
+    images = [image for folder in folders for image in folder]
     targets = [target for _, target in images] + [Path(path.stem) for path in videos]
     twice = next((target for target in targets if targets.count(target) > 1), None)
     if twice is not None:
@@ -60,16 +67,18 @@ def predict_files(
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         if images:
             task = bar.add_task("images", total=len(images))
-            for path, target in images:
-                image = read_image(path)
-                disparity = predictor.disparity(image.unsqueeze(0), flip)[0]
-                written += write_depth(out / target, image, disparity, predictor, save or FOR_IMAGES)
-                bar.advance(task)
+            for folder in folders:
+                pictures = (read_image(path) for path, _ in folder)
+                found = _disparities(predictor, pictures, flip, 1, intrinsics_of, len(folder) > 1)
+                for (_, target), (image, disparity) in zip(folder, found, strict=True):
+                    written += write_depth(out / target, image, disparity, predictor, save or FOR_IMAGES)
+                    bar.advance(task)
         for path in videos:
             info = probe_video(path)
             task = bar.add_task(path.name, total=info.frames)
             stem = out / path.stem
-            for part in _predict_video(predictor, path, stem, info.fps, save or FOR_VIDEOS, flip, batch_size):
+            frames = _disparities(predictor, video_frames(path), flip, batch_size, intrinsics_of)
+            for part in _write_video(predictor, frames, stem, info.fps, save or FOR_VIDEOS):
                 written += part
                 bar.advance(task)
     return list(dict.fromkeys(written))
@@ -108,21 +117,35 @@ def write_depth(
     return written
 
 
-def _predict_video(
+def _disparities(
     predictor: Predictor,
-    path: Path,
+    frames: Iterable[UInt8[Tensor, "3 _ _"]],
+    flip: bool,
+    batch_size: int,
+    intrinsics_of: Camera | None,
+    film: bool = True,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each frame with its disparity."""
+    if isinstance(predictor.model, MonoDepth) or not film:
+        for batch in _stacked(frames, batch_size):
+            yield from zip(batch, predictor.disparity(batch, flip), strict=True)
+        return
+    stream = None
+    for image in frames:
+        if stream is None:
+            size = (image.shape[1], image.shape[2])
+            stream = predictor.stream(None if intrinsics_of is None else intrinsics_of(*size), flip)
+        yield image, stream.disparity(image)
+
+
+def _write_video(
+    predictor: Predictor,
+    frames: Iterable[tuple[Tensor, Tensor]],
     stem: Path,
     fps: float,
     kinds: Sequence[Kind],
-    flip: bool,
-    batch_size: int,
 ) -> Iterator[list[Path]]:
     """Files written, frame by frame."""
-    frames = (
-        (image, disparity)
-        for batch in _stacked(video_frames(path), batch_size)
-        for image, disparity in zip(batch, predictor.disparity(batch, flip), strict=True)
-    )
     still = [kind for kind in kinds if kind != "video"]
     if "video" not in kinds:
         yield from _stills(frames, predictor, stem, still)
@@ -158,18 +181,18 @@ def _stacked(frames: Iterable[Tensor], size: int) -> Iterator[UInt8[Tensor, "B 3
         yield torch.stack(stack)
 
 
-def _sorted_inputs(inputs: Sequence[str]) -> tuple[list[tuple[Path, Path]], list[Path]]:
-    """Images with the stem of their outputs (a folder's images keep its name), and videos."""
-    images: list[tuple[Path, Path]] = []
+def _sorted_inputs(inputs: Sequence[str]) -> tuple[list[list[tuple[Path, Path]]], list[Path]]:
+    """Images with the stem of their outputs (a folder's images, together, keep its name), and videos."""
+    images: list[list[tuple[Path, Path]]] = []
     videos: list[Path] = []
     for name in inputs:
         path = Path(name).expanduser()
         if path.is_dir():
-            images += [(image, Path(path.resolve().name) / image.stem) for image in list_images(path)]
+            images.append([(image, Path(path.resolve().name) / image.stem) for image in list_images(path)])
         elif not path.exists():
             raise InputError(f"{path}: no such file or folder")
         elif path.suffix.lower() in IMAGE_SUFFIXES:
-            images.append((path, Path(path.stem)))
+            images.append([(path, Path(path.stem))])
         elif path.suffix.lower() in VIDEO_SUFFIXES:
             videos.append(path)
         else:

@@ -9,16 +9,21 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.geometry.camera import mirror_intrinsics, resize_intrinsics
 from mono2many.io.images import resize_image
 from mono2many.models.checkpoint import ModelCard, load_model
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
+from mono2many.predict.stream import Memory
 from mono2many.types import DepthMap, InputError
 
 
 class Predictor:
     """A trained model, ready for pictures of any size. `.model` is the nn.Module, `.card` what is known."""
 
-    def __init__(self, model: MonoDepth, card: ModelCard, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, model: MonoDepth | ManyDepth, card: ModelCard, device: str | torch.device = "cpu"
+    ) -> None:
         self.device = torch.device(device)
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.card = card
@@ -26,21 +31,32 @@ class Predictor:
         """What the network's depth is multiplied by: here, and nowhere else."""
 
     def __call__(self, image: ndarray | Tensor) -> DepthMap:
-        """Depth of one RGB image at its own size: H W 3 uint8 (NumPy) or 3 H W uint8 (torch), 0 to 255.
+        """Depth of one RGB image at its own size: H W 3 uint8 (NumPy) or 3 H W uint8 (torch), 0 to 255. Of a
+        ManyDepth single-frame depth: see `stream`.
 
         Raises InputError for anything else.
         """
-        picture = torch.from_numpy(image.copy()) if isinstance(image, ndarray) else image
-        channels = -1 if isinstance(image, ndarray) else 0
-        if picture.dtype != torch.uint8 or picture.dim() != 3 or picture.shape[channels] != 3:
-            found = f"{tuple(picture.shape)} {str(picture.dtype).removeprefix('torch.')}"
-            raise InputError(
-                f"an image must be RGB, 0 to 255: H W 3 uint8 (NumPy) or 3 H W uint8 (torch), got {found}; "
-                'with Pillow: image.convert("RGB")'
-            )
-        picture = picture.permute(2, 0, 1) if isinstance(image, ndarray) else picture
-        disparity = self.disparity(picture.unsqueeze(0))[0]
+        disparity = self.disparity(as_picture(image).unsqueeze(0))[0]
         return DepthMap(1 / disparity, disparity, self.card.scale)
+
+    def stream(self, intrinsics: ndarray | Tensor | None = None, flip: bool = False) -> "Stream":
+        """For the frames of a film, one after the other; a ManyDepth matches each with those before it.
+
+        intrinsics: the 3x3 camera matrix in pixels of the frames, which a ManyDepth needs: else InputError.
+        flip: as in `disparity`.
+        """
+        if intrinsics is None and isinstance(self.model, ManyDepth):
+            raise InputError(
+                "this model compares the frames of a film, for which it needs the camera: give --camera "
+                "FILE.json or --fov DEGREES (in Python: stream(K), K 3x3 in pixels of the frames)"
+            )
+        k = torch.eye(3) if intrinsics is None else torch.as_tensor(intrinsics).float()
+        if k.shape != (3, 3):
+            raise InputError(
+                f"the camera matrix has the shape {tuple(k.shape)}, wanted 3x3: [[fx, 0, cx], [0, fy, cy], "
+                "[0, 0, 1]] in pixels of the frames"
+            )
+        return Stream(self, k, flip)
 
     def disparity(
         self, images: UInt8[Tensor, "B 3 H W"], flip: bool = False, own_size: bool = True
@@ -72,10 +88,16 @@ class Predictor:
     def from_inputs(self, inputs: Float[Tensor, "B 3 h w"], flip: bool = False) -> Float[Tensor, "B h w"]:
         """Disparity of what `inputs` returned, at the model's size and on its device, in the unit that
         `card.scale` names."""
-        result = self.model.depth(inputs)
+        network = self.model.single if isinstance(self.model, ManyDepth) else self.model.depth
+        result = network(inputs)
         if flip:
-            result = blend_mirrored(result, self.model.depth(inputs.flip(-1)).flip(-1))
+            result = blend_mirrored(result, network(inputs.flip(-1)).flip(-1))
         return result.float() / self.unit
+
+    def camera(self, intrinsics: Float[Tensor, "*B 3 3"], size: Sequence[int]) -> Float[Tensor, "*B 3 3"]:
+        """K of pictures of this size (height, width) in pixels of what `inputs` makes of them."""
+        kept, wanted = (self._rows(size[0]), size[1]), (self.card.height, self.card.width)
+        return resize_intrinsics(intrinsics, kept, wanted).to(self.device)
 
     def at_size(
         self, disparity: Float[Tensor, "B h w"], size: Sequence[int]
@@ -90,6 +112,56 @@ class Predictor:
 
     def _rows(self, height: int) -> int:
         return max(1, round(height * (1 - self.card.crop_bottom)))
+
+
+class Stream:
+    """`stream(frame)` is the depth of a film's next frame; frames are as a Predictor's pictures, all of one
+    size: else InputError. A cut is noticed; for another film make another stream."""
+
+    def __init__(self, predictor: Predictor, intrinsics: Float[Tensor, "3 3"], flip: bool = False) -> None:
+        self.predictor, self.intrinsics, self.flip = predictor, intrinsics, flip
+        self.size: tuple[int, int] | None = None
+        self.memories: list[Memory] = []
+
+    def __call__(self, image: ndarray | Tensor) -> DepthMap:
+        disparity = self.disparity(as_picture(image))
+        return DepthMap(1 / disparity, disparity, self.predictor.card.scale)
+
+    def disparity(self, image: UInt8[Tensor, "3 H W"]) -> Float[Tensor, "H W"]:
+        """1 / depth of the next frame, on the CPU, at its own size, in the unit that `card.scale` names."""
+        predictor, size = self.predictor, (image.shape[1], image.shape[2])
+        if self.size is not None and self.size != size:
+            raise InputError(
+                f"a frame is {size[1]}x{size[0]}, the film's first was {self.size[1]}x{self.size[0]}; "
+                "frames of a film have one size: predict these apart"
+            )
+        inputs = predictor.inputs([image])
+        if isinstance(predictor.model, MonoDepth):
+            found = predictor.from_inputs(inputs, self.flip)
+        else:
+            if self.size is None:
+                k = predictor.camera(self.intrinsics, size)
+                cameras = [k, mirror_intrinsics(k, inputs.shape[-1])][: 1 + self.flip]
+                self.memories = [Memory(predictor.model, camera) for camera in cameras]
+            found = self.memories[0](inputs)
+            if self.flip:
+                found = blend_mirrored(found, self.memories[1](inputs.flip(-1)).flip(-1))
+            found = found / predictor.unit
+        self.size = size
+        return predictor.at_size(found, size)[0].cpu()
+
+
+def as_picture(image: ndarray | Tensor) -> UInt8[Tensor, "3 H W"]:
+    """RGB, 0 to 255, of H W 3 uint8 (NumPy) or 3 H W uint8 (torch). InputError for anything else."""
+    picture = torch.from_numpy(image.copy()) if isinstance(image, ndarray) else image
+    channels = -1 if isinstance(image, ndarray) else 0
+    if picture.dtype != torch.uint8 or picture.dim() != 3 or picture.shape[channels] != 3:
+        found = f"{tuple(picture.shape)} {str(picture.dtype).removeprefix('torch.')}"
+        raise InputError(
+            f"an image must be RGB, 0 to 255: H W 3 uint8 (NumPy) or 3 H W uint8 (torch), got {found}; "
+            'with Pillow: image.convert("RGB")'
+        )
+    return picture.permute(2, 0, 1) if isinstance(image, ndarray) else picture
 
 
 def blend_mirrored(

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from lightning.fabric import Fabric
 from rich.console import Console
-from torch import Tensor, nn
+from torch import Tensor
 
 from mono2many.config import TrainConfig
 from mono2many.data.augment import Augmentation, to_batch
@@ -20,6 +20,7 @@ from mono2many.data.draws import step_seed
 from mono2many.losses.objective import MonoTerms
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture
 from mono2many.train.cameras import focal_lengths, widest_fov
 from mono2many.train.diagnose import collapse, not_finite
@@ -37,12 +38,15 @@ from mono2many.train.setup import (
     progress_bar,
 )
 from mono2many.train.signals import stop_requested
-from mono2many.train.steps import StepPlan, StepResult, mono_step, supervised_step
+from mono2many.train.steps import StepPlan, StepResult, many_step, mono_step, supervised_step
 from mono2many.train.validate import validate
 from mono2many.types import Batch, InputError
 
 STAGES = ((0.2, ((0, 2),)), (0.6, ((0, 1), (0, 2))), (1.0, ((0, 0), (0, 1))))
 """Coarse to fine: until this share of the training, these (map, pyramid level) pairs."""
+
+RANGE_MEMORY = 0.99
+"""Of the running average of the sweep's range (Watson et al. 2021)."""
 
 VALIDATED = 64
 """Samples looked at in a validation, spread evenly."""
@@ -136,7 +140,8 @@ def _run(
     """True when all steps were taken, False when asked to stop."""
     fabric, optim, run, steps = state.fabric, config.optim, config.run, order.stop
     augmentation = Augmentation(optim.mirror, optim.jitter, optim.mirror_camera)
-    device, offsets, cameras = fabric.device, config.data.offsets, state.network.cameras
+    device, offsets, cameras = fabric.device, config.offsets, state.network.cameras
+    freeze_at = round(config.many.freeze_from * steps)
     # packed frames are gathered faster than a process hands them over
     workers = 0 if config.data.cache == "on" else config.data.workers
     loader = batches(dataset, order, workers, pin=device.type == "cuda")
@@ -158,7 +163,14 @@ def _run(
             last = done == steps
             logs_now, pictures = done % run.log_every == 0 or last, done % run.picture_every == 0
             vals_now, saves_now = done % val_every == 0 or last, done % save_every == 0 or last or unsaved
+            frozen = step >= freeze_at
             rate = learning_rate(step, steps, optim.learning_rate, optim.schedule, optim.warm_up)
+            if isinstance(state.network, ManyDepth):
+                hold_teacher(state.network, frozen)
+                if frozen and config.many.fresh_optimiser:
+                    rate = optim.learning_rate
+                    if step == freeze_at:
+                        state.optimiser.state.clear()
             for group in state.optimiser.param_groups:
                 held = "speed" in group and progress < optim.camera_from
                 group["lr"] = 0.0 if held else rate * group.get("speed", 1.0)
@@ -167,11 +179,13 @@ def _run(
             batch = with_learnt_cameras(batch, cameras)
             plan = plan_at(config, state.card.architecture, progress)
             guard.before_step()
-            loss, report = _step(config, state.model, batch, plan, step, pictures)
+            loss, report = _step(config, state, batch, plan, step, frozen, pictures)
             loss = loss if cameras is None else loss + cameras.unlikely()
             state.optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
             guard.apply(state.optimiser, [loss, *report.scalars.values()])
+            if isinstance(state.network, ManyDepth):
+                state.network.depth.set_range(report.scalars["nearest"], report.scalars["farthest"])
             stopping = _agreed(fabric, stop, done)
             if logs_now or vals_now or saves_now or stopping or device.type == "cpu":
                 # the only waits for the device; while steps are skipped nothing is saved over the last good
@@ -261,9 +275,30 @@ def _warn(log: RunLog, step: int, cause: str | None, said: str) -> str:
     return begins
 
 
+def hold_teacher(network: ManyDepth, frozen: bool) -> None:
+    """Teacher and motion learn, or are fixed with their batch statistics (Watson et al. 2021, sec. 4)."""
+    for part in (network.teacher, network.pose):
+        part.train(not frozen).requires_grad_(not frozen)
+
+
 def _step(
-    config: TrainConfig, model: nn.Module, batch: Batch, plan: StepPlan, step: int, pictures: bool
+    config: TrainConfig,
+    state: RunState,
+    batch: Batch,
+    plan: StepPlan,
+    step: int,
+    frozen: bool,
+    pictures: bool,
 ) -> StepResult:
     if config.control == "supervised":
-        return supervised_step(model, batch, plan)
-    return mono_step(model, batch, plan, config.run.seed, step, pictures)
+        return supervised_step(state.model, batch, plan)
+    seed = config.run.seed
+    if isinstance(state.network, ManyDepth):
+        sweep, momentum = state.network.depth, None if frozen and config.many.freeze_from else RANGE_MEMORY
+        if (
+            momentum is not None and config.many.teacher is not None
+        ):  # it knows its depths from the first step
+            momentum = min(momentum, step / (step + 1))
+        near, far = sweep.nearest, sweep.farthest
+        return many_step(state.model, batch, plan, near, far, frozen, momentum, seed, step, pictures)
+    return mono_step(state.model, batch, plan, seed, step, pictures)

@@ -3,14 +3,17 @@
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from lightning.fabric import Fabric
+from lightning.fabric.plugins import MixedPrecision
 from lightning.fabric.strategies import DDPStrategy
 from lightning_utilities.core import rank_zero
+from lightning_utilities.core.apply_func import apply_to_collection
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from timm.layers import convert_sync_batchnorm
@@ -25,7 +28,8 @@ from mono2many.data.reader import DATASET, SourceSettings, open_reader
 from mono2many.data.video import VideoReader
 from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.io.camera_file import FOV_GUESS
-from mono2many.models.checkpoint import ModelCard, load_weights, read_card
+from mono2many.models.checkpoint import ModelCard, from_mono, load_weights, read_card
+from mono2many.models.many import ManyArchitecture, ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.train.optim import make_optimiser
 from mono2many.types import InputError, Split
@@ -38,7 +42,7 @@ class RunState:
     """What moves while a run goes on; the counters live in the loop."""
 
     fabric: Fabric
-    network: MonoDepth
+    network: MonoDepth | ManyDepth
     """The bare module; `model` is the same behind Fabric's precision and processes."""
     model: nn.Module
     optimiser: torch.optim.Optimizer
@@ -86,16 +90,30 @@ def make_fabric(config: TrainConfig) -> Fabric:
         raise InputError(
             "--camera learn in several processes wants --scales 1 with --multi-scale coarse-to-fine"
         )
-    unused = coarse or config.control == "supervised"
+    unused = coarse or config.control == "supervised" or config.model.model == "many"
+    kind = "cuda" if wants_cuda else "mps" if device == "mps" else "cpu"
     fabric = Fabric(
         accelerator=device,
         devices=run.devices,
         num_nodes=run.nodes,
         strategy=DDPStrategy(find_unused_parameters=unused) if world > 1 else "auto",
-        precision="bf16-mixed" if bf16 else "32-true",
+        **({"plugins": _Bf16(kind)} if bf16 else {"precision": "32-true"}),
     )
     fabric.launch()
     return fabric
+
+
+class _Bf16(MixedPrecision):
+    """Pictures enter in bf16, cameras keep their digits: rounded, K would be a pixel off."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__("bf16-mixed", device)
+
+    def convert_input(self, data: Any) -> Any:
+        def rounded(x: Tensor) -> Tensor:
+            return x if x.shape[-2:] == (3, 3) or not x.is_floating_point() else x.bfloat16()
+
+        return apply_to_collection(data, Tensor, rounded)
 
 
 def cpu_has_bf16() -> bool:
@@ -108,9 +126,8 @@ def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDat
     """The frames of a split with their neighbours, packed into the cache unless --cache off."""
     scenes = config.data.scenes if split == "train" else config.data.val_scenes
     d = config.data
-    reader = open_reader(
-        SourceSettings(**d.reader(d.height, d.width, d.crop_bottom, scenes, d.resize)), split
-    )
+    settings = d.reader(d.height, d.width, d.crop_bottom, scenes, d.resize) | {"offsets": config.offsets}
+    reader = open_reader(SourceSettings(**settings), split)
     with progress_bar(console) as bar:
         task = bar.add_task(f"reading {split} frames", total=None)
         show: Progressed = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
@@ -121,7 +138,7 @@ def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDat
             reader.load(show)  # decoded in order and kept, by this process
     if config.control == "other-clips" and len(reader.clips) < 2:
         raise InputError("--control other-clips takes sources from another clip: give two clips or more")
-    return ClipDataset(reader, config.data.offsets, config.control == "other-clips" and split == "train")
+    return ClipDataset(reader, config.offsets, config.control == "other-clips" and split == "train")
 
 
 def build_run(
@@ -131,13 +148,22 @@ def build_run(
     Raises InputError for unusable weights."""
     start = None if resumes else config.run.start_from
     known = folder if resumes and (folder / "config.json").exists() else start
+    teacher = config.many.teacher if known is None else None
     architecture = as_configured(config) if known is None else read_card(known).architecture
+    if isinstance(architecture, ManyArchitecture) != (config.model.model == "many"):
+        raise InputError(f"{known}: --model {config.model.model} cannot begin with this model; see --teacher")
     sizes = dict(sorted((clip.camera, clip.size) for clip in dataset.reader.clips))
     own_size = (config.data.height, config.data.width)
     film_sizes = tuple(size or own_size for size in sizes.values()) if config.data.learns_camera else ()
     architecture = replace(architecture, cameras=len(film_sizes))
-    weights = "none" if resumes or start is not None else config.model.encoder_weights
-    network = MonoDepth(architecture, weights)
+    weights = "none" if resumes or start or teacher else config.model.encoder_weights
+    network: MonoDepth | ManyDepth
+    if isinstance(architecture, ManyArchitecture):
+        network = ManyDepth(architecture, weights)
+        if teacher is not None and not resumes:
+            from_mono(network, teacher)
+    else:
+        network = MonoDepth(architecture, weights)
     if network.cameras is not None:
         network.cameras.start_from(starting_cameras(config.data, dataset), *own_size)
     if start is not None:
@@ -156,7 +182,9 @@ def build_run(
         d.crop_bottom,
         trained_on=_trained_on(d),
         resize=d.resize if d.kitti else "bilinear",
-        seen=tuple(dict.fromkeys([*(read_card(known).seen if known else ()), *_seen(d)])),
+        seen=tuple(
+            dict.fromkeys([*(s for f in (known, teacher) if f for s in read_card(f).seen), *_seen(d)])
+        ),
     )
     was_metric = known == folder and read_card(folder).scale == "metres"
     return RunState(fabric, network, model, optimiser, folder, card, film_sizes, was_metric)
@@ -190,8 +218,20 @@ def starting_cameras(data: DataConfig, dataset: ClipDataset) -> Float[Tensor, "N
 
 def as_configured(config: TrainConfig) -> MonoArchitecture:
     """The networks that the flags describe. Fine-tuning (--start-from) keeps those of its folder instead."""
-    m = config.model
-    return MonoArchitecture(
+    m, many = config.model, config.many
+    further: dict[str, Any] = {
+        "hypotheses": many.hypotheses,
+        "spacing": many.spacing,
+        "matching": config.matching,
+    }
+    if m.model == "many" and many.teacher is not None:
+        taught = read_card(many.teacher).architecture
+        return ManyArchitecture(
+            **{f.name: getattr(taught, f.name) for f in fields(MonoArchitecture)}, **further
+        )
+    kind = ManyArchitecture if m.model == "many" else MonoArchitecture
+    return kind(
+        **(further if m.model == "many" else {}),
         encoder=m.encoder,
         decoder=m.decoder,
         padding=m.padding,

@@ -1,30 +1,36 @@
 """One training step: (model, batch, plan) -> (loss, Report). Changes nothing it was given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mono2many.data.draws import gaussian
-from mono2many.geometry.depth import disparity_from_sigmoid
+from mono2many.data.draws import gaussian, uniform
+from mono2many.geometry.depth import depth_from_sigmoid, disparity_from_sigmoid
 from mono2many.geometry.pyramid import image_pyramid, level_intrinsics
+from mono2many.losses.consistency import running_range, volume_augmentation
 from mono2many.losses.objective import (
     Head,
     Level,
     MonoTerms,
     Synthesis,
+    many_objective,
     mono_objective,
     pyramid_level,
     resize_map,
 )
 from mono2many.models.cameras import motion_in_pixels
+from mono2many.models.many import ManyArchitecture
 from mono2many.models.mono import MonoArchitecture, head_motion
+from mono2many.models.pose import Motion
 from mono2many.types import Batch, Report
 
 TIE_NOISE = 1e-5
+VOLUME = 101
+"""Added to the seed of the draws that spoil cost volumes: no other draw is theirs."""
 
 StepResult = tuple[Float[Tensor, ""], Report]
 
@@ -51,11 +57,104 @@ def mono_step(
     """
     sigmoids, motion, masks = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
     motion = motion_in_pixels(model, motion, batch.intrinsics, batch.target.shape[-1])
+    levels, targets = _levels(batch, plan, seed, step)
+    heads = _heads(sigmoids, motion, targets, batch.source_offsets, plan, masks)
+    loss, parts, made = mono_objective(heads, levels, batch.source_exists, plan.terms)
+    scalars = {
+        **parts,
+        **shape_of(sigmoids[0].squeeze(1), plan.architecture),
+        **_motion(heads[0], batch.source_exists),
+    }
+    return loss, Report(scalars, _pictures(batch, sigmoids[0], made) if pictures else {})
+
+
+def many_step(
+    model: nn.Module,
+    batch: Batch,
+    plan: StepPlan,
+    nearest: Float[Tensor, ""],
+    farthest: Float[Tensor, ""],
+    frozen: bool = False,
+    momentum: float | None = 0.99,
+    seed: int = 0,
+    step: int = 0,
+    pictures: bool = False,
+) -> StepResult:
+    """ManyDepth's loss on one batch: the student's, and the teacher's unless it is `frozen` (Watson et al.
+    2021, sec. 3). The report's `nearest` and `farthest` are the sweep's range after this batch,
+    a running average of `momentum`; None: unchanged.
+
+    Of the batch's sources the first `plan.architecture.sources` are the loss's; those that the architecture
+    names are matched.
+    """
+    a = plan.architecture
+    assert isinstance(a, ManyArchitecture)
+    at = [batch.source_offsets.index(offset) for offset in a.matching]
+    static, empty = volume_augmentation(uniform(seed + VOLUME, step, batch.index, 1)[:, 0])
+    matching = batch.sources_jittered[:, at]
+    compared = torch.where(static[:, None, None, None, None], batch.target[:, None], matching)
+    exists = batch.source_exists[:, at] & ~empty[:, None]
+    judged = batch.first_sources(a.sources)
+    views = (judged.target_jittered, judged.sources_jittered, judged.source_offsets)
+    sigmoids, lowest_cost_depth, confidence, motion, taught = model(
+        *views, matching, exists, batch.intrinsics, compared
+    )
+    levels, targets = _levels(judged, plan, seed, step)
+    terms = replace(plan.terms, reduction="kept")
+    teacher = _heads(taught, motion, targets, judged.source_offsets, plan)
+    heads = _heads(sigmoids, motion, targets, judged.source_offsets, plan)
+    known = judged.source_exists
+    loss, parts, made = many_objective(
+        heads,
+        [head.sigmoid for head in teacher],
+        lowest_cost_depth,
+        confidence,
+        static | empty,
+        levels,
+        known,
+        terms,
+    )
+    parts["trusted"] = parts.pop("kept")
+    scalars = {**parts, **shape_of(sigmoids[0].squeeze(1), a), **_motion(heads[0], known)}
+    scalars |= {"confident": confidence.float().mean(), "nearest": nearest, "farthest": farthest}
+    if not frozen:
+        loss_of_teacher, parts, _ = mono_objective(teacher, levels, known, terms)
+        loss = loss + loss_of_teacher
+        scalars |= {f"teacher_{name}": parts[name] for name in ("photometric", "smoothness")}
+        scalars["kept"] = parts["kept"]  # by the auto-mask, as a MonoDepth's
+    if momentum is not None:
+        depth = depth_from_sigmoid(taught[0].detach().squeeze(1), a.min_depth, a.max_depth)
+        scalars["nearest"], scalars["farthest"] = running_range(nearest, farthest, depth, momentum)
+    shown = {}
+    if pictures:
+        shown = _pictures(judged, sigmoids[0], made) | {
+            "teacher": taught[0].detach(),
+            "lowest_cost": 1 / lowest_cost_depth.unsqueeze(1),
+            "confidence": confidence.unsqueeze(1).float(),
+        }
+    return loss, Report(scalars, shown)
+
+
+def _levels(
+    batch: Batch, plan: StepPlan, seed: int, step: int
+) -> tuple[dict[int, Level], list[Float[Tensor, "B 3 _ _"]]]:
+    """What no prediction changes: the levels that are needed, and the target's pyramid."""
     top = max(max(scale, level) for scale, level in plan.heads) + 1
     targets = image_pyramid(batch.target, top, plan.pyramid)
     needed = sorted({level for _, level in plan.heads})
     sources = image_pyramid(batch.sources, needed[-1] + 1, plan.pyramid)
-    levels = {k: _level(batch, targets[k], sources[k], k, plan, seed, step) for k in needed}
+    return {k: _level(batch, targets[k], sources[k], k, plan, seed, step) for k in needed}, targets
+
+
+def _heads(
+    sigmoids: Sequence[Float[Tensor, "B 1 _ _"]],
+    motion: Motion,
+    targets: Sequence[Float[Tensor, "B 3 _ _"]],
+    offsets: Sequence[int],
+    plan: StepPlan,
+    masks: Sequence[Float[Tensor, "B S _ _"]] | None = None,
+) -> list[Head]:
+    """The disparity maps that are judged, each with its motion."""
     heads = []
     for scale, level in plan.heads:
         sigmoid = sigmoids[scale].squeeze(1)
@@ -67,18 +166,12 @@ def mono_step(
                 sigmoid=sigmoid,
                 level=level,
                 image=targets[smooth_at],
-                source_from_target=head_motion(plan.architecture, motion, batch.source_offsets, sigmoid),
+                source_from_target=head_motion(plan.architecture, motion, offsets, sigmoid),
                 scale=smooth_at,
                 trust=None if masks is None else masks[scale],
             )
         )
-    loss, parts, made = mono_objective(heads, levels, batch.source_exists, plan.terms)
-    scalars = {
-        **parts,
-        **shape_of(sigmoids[0].squeeze(1), plan.architecture),
-        **_motion(heads[0], batch.source_exists),
-    }
-    return loss, Report(scalars, _pictures(batch, sigmoids[0], made) if pictures else {})
+    return heads
 
 
 def supervised_step(model: nn.Module, batch: Batch, plan: StepPlan) -> StepResult:

@@ -10,21 +10,20 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
-import torchvision
-from jaxtyping import Float
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.feature_extraction import create_feature_extractor
 
+from mono2many.bench.streams import stream_steps
+from mono2many.bench.yardstick import Step, yardstick_step
 from mono2many.commands import BenchConfig
 from mono2many.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from mono2many.data.augment import to_batch
@@ -33,17 +32,17 @@ from mono2many.data.loading import FRAMES, SAMPLES, ways_of_loading
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.models.checkpoint import write_atomically
+from mono2many.models.many import ManyDepth
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.loop import plan_at
 from mono2many.train.setup import RunState, build_run, cpu_has_bf16, make_fabric
-from mono2many.train.steps import mono_step
+from mono2many.train.steps import many_step, mono_step
 from mono2many.types import Batch, Clips, Report
 
 OFFSETS = (-1, 1)
 GIGAFLOP_PER_SAMPLE = 104
 """Forward and backward, depth network and two pose passes, ResNet18 at 640x192."""
 
-Step = Callable[[int], object]  # one repetition; it is told its number
 Run = tuple[RunState, TrainConfig]
 
 
@@ -57,7 +56,7 @@ class Row:
     per_s: float
     """Samples, frames where the name says so, per second."""
     ratio: float | None = None
-    """Steps: time / the yardstick's. Loaders: speed / the plain one's."""
+    """Steps, streams: time / the yardstick's, the depth network's. Loaders: speed / the plain one's."""
     peak_mb: int | None = None
     """Of a GPU's memory, with the weights of all rows."""
     note: str = ""
@@ -72,8 +71,14 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
     cuda, facts = device.type == "cuda", _facts(config, device)
     console.print("\n".join(f"{fact}: {value}" for fact, value in facts.items()), highlight=False)
     rows = _in_turn(_steps(config, run), config.steps, config.batch_size, cuda)
-    rows = [replace(row, ratio=rows[0].per_s / row.per_s) for row in rows]
+    rows = _beside_first(rows)
+    by_name = {row.name: row.milliseconds for row in rows}
+    for at, row in enumerate(rows):
+        if row.name.startswith("many "):
+            share = row.milliseconds / by_name[row.name.removeprefix("many ")]
+            rows[at] = replace(row, note=f"{share:.2f} of MonoDepth's")
     rows += _in_turn(_inference(config, run[0]), config.steps, 1, cuda)
+    rows += _beside_first(_in_turn(stream_steps(config, device), config.steps, 1, cuda))
     rows += [*(_best_batch(config, device) if cuda else []), *_loaders(config)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     facts["peak memory"] = f"{peak // 2**20} MB resident, of the whole process"
@@ -83,7 +88,10 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
         note = row.note + f" peak {row.peak_mb} MB" * cuda
         table.add_row(row.name, f"{row.milliseconds:.1f}", f"{row.per_s:.2f}", ratio, note)
     console.print(table)
-    console.print("ratio: of steps, time / the yardstick's; of loaders, speed / Pillow's")
+    console.print(
+        "ratio: of steps and streams, time / the yardstick's and the depth network's; of loaders, speed / "
+        "Pillow's"
+    )
     console.print(f"peak memory: {facts['peak memory']}", highlight=False)
     if config.json is not None:
         text = json.dumps({"facts": facts, "rows": [asdict(row) for row in rows]}, indent=2) + "\n"
@@ -91,74 +99,13 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
     return rows
 
 
-class YardstickDepth(nn.Module):
-    """A plain U-Net: torchvision's ResNet18, the papers' decoder, four sigmoid maps, the finest first.
-
-    The yardstick stays as it is for ever: figures of different days are compared by it.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        conv = lambda a, b: nn.Conv2d(a, b, 3, padding=1, padding_mode="reflect")  # noqa: E731
-        widths, skips = (256, 128, 64, 32, 16), (256, 128, 64, 64, 0)
-        self.encoder = _resnet18(3)
-        self.reduce = nn.ModuleList(conv(a, b) for a, b in zip((512, *widths[:-1]), widths, strict=True))
-        self.fuse = nn.ModuleList(conv(w + s, w) for w, s in zip(widths, skips, strict=True))
-        self.heads = nn.ModuleList(conv(w, 1) for w in widths[:0:-1])
-
-    def forward(self, image: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
-        *skips, x = self.encoder(image).values()
-        stages = []
-        for reduce, fuse in zip(self.reduce, self.fuse, strict=True):
-            x = F.interpolate(F.elu(reduce(x)), scale_factor=2.0, mode="nearest")
-            x = F.elu(fuse(torch.cat([x, skips.pop()], 1) if skips else x))
-            stages.append(x)
-        return [head(x).sigmoid() for head, x in zip(self.heads, stages[:0:-1], strict=True)]
-
-
-class YardstickPose(nn.Module):
-    """A second ResNet18 that sees two pictures, and the papers' head. It stays as it is, too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.encoder = _resnet18(6)
-        convs = [nn.Conv2d(512, 256, 1), *(nn.Conv2d(256, 256, 3, padding=1) for _ in range(2))]
-        layers = [layer for conv in convs for layer in (conv, nn.ReLU())]
-        self.head = nn.Sequential(*layers, nn.Conv2d(256, 12, 1))
-
-    def forward(self, pair: Float[Tensor, "B 6 H W"]) -> Float[Tensor, "B 12"]:
-        output: Tensor = self.head(self.encoder(pair)["layer4"])
-        return output.mean((2, 3))
-
-
-def _resnet18(channels: int) -> nn.Module:
-    net = torchvision.models.resnet18(weights=None)
-    net.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
-    return create_feature_extractor(net, ["relu", "layer1", "layer2", "layer3", "layer4"])
-
-
-def _yardstick_step(config: BenchConfig, device: torch.device) -> Step:
-    """Eager, contiguous, fp32, one pose pass per pair, Adam as it comes. It stays as it is, too."""
-    depth, pose = YardstickDepth().to(device), YardstickPose().to(device)
-    optimiser = torch.optim.Adam([*depth.parameters(), *pose.parameters()], lr=1e-4)
-    size = (config.height, config.width)
-    image = torch.rand(config.batch_size, 3, *size, device=device)
-    pairs = [torch.rand(config.batch_size, 6, *size, device=device) for _ in range(2)]
-
-    def step(repetition: int) -> None:
-        outputs = [*depth(image), *(pose(pair) for pair in pairs)]
-        optimiser.zero_grad()
-        torch.stack([output.mean() for output in outputs]).sum().backward()
-        optimiser.step()
-
-    return step
-
-
-def _training(config: BenchConfig, precision: str, compiled: bool = False) -> Run:
+def _training(
+    config: BenchConfig, precision: str, compiled: bool = False, model: Literal["mono", "many"] = "mono"
+) -> Run:
     """The default recipe's networks and optimiser, set up as training does it."""
     settings = TrainConfig(
         DataConfig(height=config.height, width=config.width),
-        ModelConfig(encoder_weights="none"),
+        ModelConfig(model, encoder_weights="none"),
         run=RunConfig(device=config.device, precision=precision, compile=compiled),  # type: ignore[arg-type]
     )
     street = SyntheticReader(StreetSettings(1, 3, config.height, config.width), "train")
@@ -168,11 +115,12 @@ def _training(config: BenchConfig, precision: str, compiled: bool = False) -> Ru
 def _steps(config: BenchConfig, fp32: Run) -> Mapping[str, Step]:
     device = fp32[0].fabric.device
     batch = _batch(config.batch_size, config, device)
-    steps = {"yardstick": _yardstick_step(config, device)}
+    steps = {"yardstick": yardstick_step(config, device)}
     for precision in _precisions(device):
         run = fp32 if precision == "fp32" else _training(config, precision)
         steps[f"networks {precision}"] = _step(run, batch, whole=False)
         steps[f"step {precision}"] = _step(run, batch)
+        steps[f"many step {precision}"] = _step(_training(config, precision, model="many"), batch)
         if config.compile:
             steps[f"step {precision} compiled"] = _step(_training(config, precision, True), batch)
     return steps
@@ -186,7 +134,10 @@ def _step(run: Run, batch: Batch, whole: bool = True) -> Step:
 
     def step(repetition: int) -> None:
         guard.before_step()
-        if whole:
+        if isinstance(state.network, ManyDepth):
+            sweep = state.network.depth
+            loss, report = many_step(state.model, batch, plan, sweep.nearest, sweep.farthest, step=repetition)
+        elif whole:
             loss, report = mono_step(state.model, batch, plan, step=repetition)
         else:
             maps, motion, _ = state.model(batch.target_jittered, batch.sources_jittered, OFFSETS)
@@ -271,6 +222,10 @@ def _in_turn(steps: Mapping[str, Step], repetitions: int, count: int, cuda: bool
             times[name].append(time.perf_counter() - began)
     medians = {name: statistics.median(times[name][1:]) for name in steps}
     return [Row(name, 1e3 * s, count / s, None, peaks[name]) for name, s in medians.items()]
+
+
+def _beside_first(rows: list[Row]) -> list[Row]:
+    return [replace(row, ratio=rows[0].per_s / row.per_s) for row in rows]
 
 
 def _precisions(device: torch.device) -> list[str]:

@@ -1,0 +1,57 @@
+"""How long one more frame of a film takes a ManyDepth, in parts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mono2many.bench.yardstick import Step
+from mono2many.commands import BenchConfig
+from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.models.many import ManyArchitecture, ManyDepth, chained_motion
+from mono2many.models.pose import Motion, PoseNet
+from mono2many.predict.stream import Memory
+
+
+class _Known(PoseNet):
+    """Motion that someone else tells, odometry for example."""
+
+    def __init__(self, motion: Motion) -> None:
+        torch.nn.Module.__init__(self)
+        self.pose_type: Literal["light"] = "light"
+        self.motion = motion
+
+    def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> Motion:
+        return self.motion
+
+
+def stream_steps(config: BenchConfig, device: torch.device) -> Mapping[str, Step]:
+    """The depth network alone, then what a stream adds. Two frames of a street take turns."""
+    street = SyntheticReader(StreetSettings(1, 2, config.height, config.width), "train")
+    k = street.frame(0, 0).intrinsics.to(device)
+    frames = torch.stack([street.frame(0, i).image for i in range(2)]).to(device) / 255
+    frames = frames.contiguous(memory_format=torch.channels_last)
+    before, now = frames.split(1)
+    networks = (ManyDepth(ManyArchitecture()).eval().to(device) for _ in range(2))
+    many, told = (network.to(memory_format=torch.channels_last) for network in networks)
+    with torch.inference_mode():
+        told.pose = _Known(told.pose(before, now[:, None], (1,)))
+        motion = chained_motion(many.pose, now, before[:, None], (-1,))
+        features = [many.depth.features(image)[1] for image in (before, now)]
+    exists = torch.ones(1, 1, dtype=torch.bool, device=device)
+    streams = {"stream without pose": Memory(told, k), "stream with pose": Memory(many, k)}
+
+    @torch.inference_mode()
+    def alone(repetition: int) -> None:
+        many.teacher(now)
+
+    @torch.inference_mode()
+    def volume(repetition: int) -> None:
+        many.depth.sweep(features[1], features[0].unsqueeze(1), motion, exists, k[None])
+
+    def stream(name: str) -> Step:
+        streams[name](before)
+        return lambda repetition: streams[name](frames[1 - repetition % 2][None])
+
+    return {"depth network": alone, "volume": volume, **{name: stream(name) for name in streams}}

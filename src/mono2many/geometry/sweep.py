@@ -1,0 +1,145 @@
+"""The plane sweep: how well each pixel's features match another frame's, at each of D hypothetical depths.
+
+Pixel (x, y) of the current frame, were it at depth d, is seen in the matching frame at (X / Z, Y / Z) with
+    (X, Y, Z) = d K R K^-1 (x, y, 1) + K t
+for one d a homography: nine numbers per hypothesis are all that is kept of the geometry.
+Watson et al. 2021, sec. 3.2. Letters beyond those of types.py: F matching frames, D depths.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+Spacing = Literal["linear", "inverse"]
+"""Hypotheses at equal steps of depth, or of inverse depth."""
+
+EDGE = 2
+"""So near to the border of a feature map nothing is compared."""
+
+
+def depth_hypotheses(
+    nearest: Float[Tensor, ""], farthest: Float[Tensor, ""], count: int, spacing: Spacing
+) -> Float[Tensor, "{count}"]:
+    """`count` depths from `nearest` to `farthest`, both among them, in their unit."""
+    ramp = torch.linspace(0, 1, count, device=nearest.device, dtype=nearest.dtype)
+    if spacing == "linear":
+        return torch.lerp(nearest, farthest, ramp)
+    return 1 / torch.lerp(1 / nearest, 1 / farthest, ramp)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the matching frames say about the depth of each pixel."""
+
+    volume: Float[Tensor, "B D h w"]
+    """Mean absolute difference of features; a missing bin holds its pixel's largest, 0 if all are missing."""
+    missing: Bool[Tensor, "B D h w"]
+    """No frame sees the pixel at this depth, or none differs at all: an exact 0 counts as missing."""
+    confidence: Bool[Tensor, "B h w"]
+    """No bin is missing."""
+    lowest_cost: Int64[Tensor, "B h w"]
+    """The bin that matches best; 0 if fewer than two were observed."""
+
+
+@torch.no_grad()
+def plane_sweep(
+    current: Float[Tensor, "B C h w"],
+    matching: Float[Tensor, "B F C h w"],
+    matching_from_current: Float[Tensor, "B F 4 4"],
+    exists: Bool[Tensor, "B F"],
+    intrinsics: Float[Tensor, "B 3 3"],
+    depths: Float[Tensor, " D"],
+    block: int | None = None,
+) -> Sweep:
+    """Compare `current` with the frames that exist at each of `depths`; without gradient.
+
+    `intrinsics` are in pixels of the features: the image's divided by their stride, without a shift; the
+    result has their dtype. Pixels within 2 of the border do not count, nor do samples at x < 2, x > w - 2,
+    y < 2, y > h - 2; there is no test for z > 0. A bin is the mean over the frames that differ there.
+    `block` hypotheses are warped at a time; None: 4 MB of features on a CPU (its cache), 32 MB where it is
+    compiled or exported (each block is unrolled), 256 MB on other devices.
+    """
+    height, width = current.shape[-2:]
+    if block is None:
+        values = 2**23 if torch.compiler.is_compiling() else 2**20
+        block = max(1, (values if current.device.type == "cpu" else 2**26) // matching.numel())
+    features = torch.cat([current.unsqueeze(1), matching], 1).to(intrinsics.dtype)
+    features = features.permute(0, 1, 3, 4, 2).contiguous()
+    there = exists[:, :, None, None, None]
+    costs = []
+    for planes in _homographies(matching_from_current, intrinsics, depths).split(block, 2):
+        x, y = _landing(planes, height, width)
+        kept = there & (x >= EDGE) & (x <= width - EDGE) & (y >= EDGE) & (y <= height - EDGE)
+        found = _difference(features, torch.where(kept, x, EDGE), torch.where(kept, y, EDGE))
+        found = torch.where(kept, found, 0)
+        costs.append(found.sum(1) / ((found > 0).sum(1) + 1e-7))
+    observed = F.pad(torch.cat(costs, 1), (EDGE, EDGE, EDGE, EDGE))
+    missing = observed == 0
+    volume = torch.where(missing, observed.amax(1, keepdim=True), observed)
+    return Sweep(volume, missing, ~missing.any(1), volume.argmin(1))
+
+
+def _homographies(
+    matching_from_current: Float[Tensor, "B F 4 4"],
+    intrinsics: Float[Tensor, "B 3 3"],
+    depths: Float[Tensor, " D"],
+) -> Float[Tensor, "B F D 3 3"]:
+    """d K R K^-1 + K t (0, 0, 1): takes (x, y, 1) to the matching frame's pixel times z.
+
+    Written out, because a matrix product loses precision under autocast and an inverse cannot be exported.
+    """
+    projected = (intrinsics[:, None, :, :, None] * matching_from_current[:, :, None, :3]).sum(3)
+    first, second, third, shift = projected.unbind(-1)
+    focal_x, skew, centre_x = intrinsics[:, 0, :, None, None].unbind(1)
+    focal_y, centre_y = intrinsics[:, 1, 1:, None, None].unbind(1)
+    first = first / focal_x
+    second = (second - skew * first) / focal_y
+    third = third - centre_x * first - centre_y * second
+    by_depth = [depths[:, None] * column.unsqueeze(2) for column in (first, second, third)]
+    return torch.stack([*by_depth[:2], by_depth[2] + shift.unsqueeze(2)], -1)
+
+
+def _landing(
+    planes: Float[Tensor, "B F n 3 3"], height: int, width: int
+) -> tuple[Float[Tensor, "B F n y x"], Float[Tensor, "B F n y x"]]:
+    """Where (x, y) of the matching frame lies what each pixel shows, the current map's border left out."""
+    columns, rows = (
+        torch.arange(EDGE, max(size - EDGE, EDGE), device=planes.device, dtype=planes.dtype)
+        for size in (width, height)
+    )
+    by_column, by_row, constant = planes[..., None, None].unbind(-3)
+    x, y, z = (by_column * columns + (by_row * rows[:, None] + constant)).unbind(-3)
+    return x / (z + 1e-7), y / (z + 1e-7)
+
+
+def _difference(
+    features: Float[Tensor, "B _ h w C"], x: Float[Tensor, "B F n y x"], y: Float[Tensor, "B F n y x"]
+) -> Float[Tensor, "B F n y x"]:
+    """mean over C of |frame 1.. at (x, y) - frame 0|, bilinear; x in [0, w - 1), y in [0, h - 1).
+
+    The four neighbours and, with weight -1, the pixel itself are one weighted sum of rows of C features that
+    lie in a row in memory. A look-up table of embeddings sums them 3 times as fast as grid_sample on a CPU;
+    exported, it would become a loop over samples, so there the sum is spelt out.
+    """
+    batch, frames, height, width, channels = features.shape
+    left, top = x.floor(), y.floor()
+    right, below = x - left, y - top
+    corner = right * below
+    count = torch.arange(batch * frames * height * width, device=x.device, dtype=torch.int32)
+    own = count.view(features.shape[:-1])
+    at = (top * width + left).int() + own[:, 1:, :1, :1].unsqueeze(2)
+    own = own[:, :1, None, EDGE:-EDGE, EDGE:-EDGE].expand_as(at)
+    rows = [at, at + 1, at + width, at + width + 1, own]
+    weights = [1 - right - below + corner, right - corner, below - corner, corner, -torch.ones_like(x)]
+    table = features.view(-1, channels)
+    if torch.compiler.is_exporting():
+        found = table.new_zeros(())
+        for row, weight in zip(rows, weights, strict=True):
+            found = found + F.embedding(row, table) * weight.unsqueeze(-1)
+        return found.abs().mean(-1)
+    bags = torch.stack(rows, -1).view(-1, 5), torch.stack(weights, -1).view(-1, 5)
+    return F.embedding_bag(bags[0], table, mode="sum", per_sample_weights=bags[1]).abs_().mean(1).view_as(x)

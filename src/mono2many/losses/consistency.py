@@ -1,0 +1,51 @@
+"""Where ManyDepth's student may believe its cost volume, and what it learns elsewhere: from its teacher.
+
+The cost volume is wrong where things move or have no texture; the teacher looks at one frame and does not
+have it. Watson et al. 2021, sec. 3.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def trust(
+    lowest_cost_depth: Float[Tensor, "B h w"],
+    confidence: Bool[Tensor, "B h w"],
+    teacher_depth: Float[Tensor, "B H W"],
+    augmented: Bool[Tensor, "B"],
+) -> Bool[Tensor, "B H W"]:
+    """Pixels whose cost volume saw every depth and whose best depth is less than twice the teacher's and
+    more than half of it; none where a sample's volume was spoiled on purpose."""
+    usable = confidence & ~augmented[:, None, None]
+    best = lowest_cost_depth.masked_fill(~usable, 0)  # 0 is not more than half of any depth
+    best = F.interpolate(best.unsqueeze(1), size=teacher_depth.shape[1:], mode="nearest").squeeze(1)
+    return (best < 2 * teacher_depth) & (teacher_depth < 2 * best)
+
+
+def consistency(
+    depth: Float[Tensor, "B H W"], teacher_depth: Float[Tensor, "B H W"], trusted: Bool[Tensor, "B H W"]
+) -> Float[Tensor, "B H W"]:
+    """|depth - the teacher's|, 0 where the pixel is trusted; the teacher gets no gradient."""
+    return (depth - teacher_depth.detach()).abs().masked_fill(trusted, 0)
+
+
+def running_range(
+    nearest: Float[Tensor, ""],
+    farthest: Float[Tensor, ""],
+    teacher_depth: Float[Tensor, "B H W"],
+    momentum: float = 0.99,
+    min_depth: float = 0.1,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The cost volume's adaptive range after one more batch: running averages of 0.9 times the images' mean
+    least depth, not below `min_depth`, and of 1.1 times their mean greatest."""
+    low, high = teacher_depth.detach().flatten(1).aminmax(dim=1)
+    near, far = (0.9 * low.mean()).clamp(min=min_depth), 1.1 * high.mean()
+    return torch.lerp(near, nearest, momentum), torch.lerp(far, farthest, momentum)
+
+
+def volume_augmentation(draw: Float[Tensor, "B"]) -> tuple[Bool[Tensor, "B"], Bool[Tensor, "B"]]:
+    """(static, empty) from uniform draws in [0, 1): a quarter of the samples gets its own frame to match, as
+    if the camera stood still, and a quarter no frame, so that neither surprises at test time."""
+    return draw < 0.25, (draw >= 0.25) & (draw < 0.5)

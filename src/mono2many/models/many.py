@@ -1,0 +1,265 @@
+"""ManyDepth: a student that matches neighbours where there are any, and the MonoDepth that teaches it
+(Watson et al. 2021)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mono2many.geometry.camera import scale_intrinsics_plain
+from mono2many.geometry.sweep import Spacing, Sweep, depth_hypotheses, plane_sweep
+from mono2many.models.cameras import LearntCameras
+from mono2many.models.mono import DepthNet, MonoArchitecture, MonoDepth
+from mono2many.models.pose import Motion, PoseNet, source_from_target
+from mono2many.types import Batch, InputError
+
+
+@dataclass(frozen=True)
+class ManyArchitecture(MonoArchitecture):
+    """A MonoDepth's for teacher and pose network; the student has its kinds of encoder and decoder, and:"""
+
+    hypotheses: int = 96
+    """Depths at which the sweep compares, between the nearest and the farthest that training saw."""
+    spacing: Spacing = "linear"
+    matching: tuple[int, ...] = (-1,)
+    """The frames it compares with, counted from the target, by distance in time."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """What the student says of B images; h w are a quarter of H W."""
+
+    sigmoids: list[Float[Tensor, "B 1 _ _"]]
+    """Finest first."""
+    lowest_cost_depth: Float[Tensor, "B h w"]
+    """Of the hypothesis that matched best, in the unit of the networks' depth."""
+    confidence: Bool[Tensor, "B h w"]
+    """Cells that were compared at every hypothesis: elsewhere the networks saw no cost at all."""
+
+
+class StudentNet(nn.Module):
+    """One image and its neighbours' features to disparity: a plane sweep between stride 4 and stride 8."""
+
+    min_depth: Tensor
+    max_depth: Tensor
+    nearest: Tensor
+    farthest: Tensor
+
+    def __init__(self, architecture: ManyArchitecture, encoder_weights: str = "none") -> None:
+        super().__init__()
+        a = architecture
+        self.hypotheses, self.spacing = a.hypotheses, a.spacing
+        net = DepthNet(a, encoder_weights)
+        self.encoder, self.decoder = net.encoder, net.decoder
+        channels = self.encoder.channels[1]
+        self.reduce = nn.Conv2d(channels + a.hypotheses, channels, 3, padding=1)
+        self.register_buffer("min_depth", net.min_depth)
+        self.register_buffer("max_depth", net.max_depth)
+        # the sweep's range follows the teacher's depth in training (sec. 3.2): it belongs to the weights
+        self.register_buffer("nearest", torch.tensor(0.1))
+        self.register_buffer("farthest", torch.tensor(10.0))
+
+    @torch.no_grad()
+    def set_range(self, nearest: Float[Tensor, ""], farthest: Float[Tensor, ""]) -> None:
+        """The depths between which the sweep compares; numbers that are not finite change nothing."""
+        good = nearest.isfinite() & farthest.isfinite()
+        self.nearest.copy_(torch.where(good, nearest, self.nearest))
+        self.farthest.copy_(torch.where(good, farthest, self.farthest))
+
+    def features(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Tensor | None, Float[Tensor, "B C h w"]]:
+        """Maps at stride 2 (None where the encoder has none) and 4; the sweep compares the latter."""
+        stride2, stride4 = self.encoder.shallow(images)
+        assert stride4 is not None
+        return stride2, stride4
+
+    def forward(
+        self,
+        image: Float[Tensor, "B 3 H W"],
+        matching_features: Float[Tensor, "B F C h w"],
+        matching_from_current: Float[Tensor, "B F 4 4"],
+        exists: Bool[Tensor, "B F"],
+        intrinsics: Float[Tensor, "B 3 3"],
+    ) -> Student:
+        """RGB in [0, 1] with K in its pixels. No gradient passes through the sweep (sec. 3.1). Without any
+        neighbour the volume is empty: single-frame depth."""
+        return self.decode(self.features(image), matching_features, matching_from_current, exists, intrinsics)
+
+    def decode(
+        self,
+        features: tuple[Tensor | None, Float[Tensor, "B C h w"]],
+        matching_features: Float[Tensor, "B F C h w"],
+        matching_from_current: Float[Tensor, "B F 4 4"],
+        exists: Bool[Tensor, "B F"],
+        intrinsics: Float[Tensor, "B 3 3"],
+    ) -> Student:
+        """The same of what `features` made of the images."""
+        sweep, depths = self.sweep(features[1], matching_features, matching_from_current, exists, intrinsics)
+        volume = sweep.volume * sweep.confidence.unsqueeze(1)
+        return Student(self.sigmoids(features, volume), depths[sweep.lowest_cost], sweep.confidence)
+
+    def sweep(
+        self,
+        current: Float[Tensor, "B C h w"],
+        matching_features: Float[Tensor, "B F C h w"],
+        matching_from_current: Float[Tensor, "B F 4 4"],
+        exists: Bool[Tensor, "B F"],
+        intrinsics: Float[Tensor, "B 3 3"],
+    ) -> tuple[Sweep, Float[Tensor, " D"]]:
+        """Of features at stride 4, with K in pixels of the images; and the depths compared at."""
+        # strided convolutions put cell j at pixel 4 j: K / 4, without half-pixel shift
+        camera = scale_intrinsics_plain(intrinsics, (4, 4), (1, 1))
+        depths = depth_hypotheses(self.nearest, self.farthest, self.hypotheses, self.spacing)
+        return plane_sweep(current, matching_features, matching_from_current, exists, camera, depths), depths
+
+    def sigmoids(
+        self,
+        features: tuple[Tensor | None, Float[Tensor, "B C h w"]],
+        volume: Float[Tensor, "B D h w"] | None = None,
+    ) -> list[Float[Tensor, "B 1 _ _"]]:
+        """Finest first, of what `features` made of the images and a volume; None: an empty one."""
+        stride2, current = features
+        if volume is None:
+            volume = current.new_zeros(len(current), self.hypotheses, *current.shape[-2:])
+        reduced = self.reduce(torch.cat([current, volume.to(current.dtype)], 1)).relu()
+        # the decoder's skip at stride 4 is the image's own map, as the published weights have it
+        return self.decoder([stride2, current, *self.encoder.deep(reduced)])
+
+    def disparity(self, sigmoid: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B H W"]:
+        """1 / depth, in the unit of the networks' depth."""
+        low, high = 1 / self.max_depth, 1 / self.min_depth
+        return low + (high - low) * sigmoid.squeeze(1)
+
+
+class ManyDepth(nn.Module):
+    """Student, pose network and teacher. Weights: `depth.*`, `pose.*`, `teacher.*`. The teacher alone is
+    `.teacher(image)`. Raises InputError for what has no meaning here."""
+
+    cameras: LearntCameras | None
+
+    def __init__(self, architecture: ManyArchitecture, encoder_weights: str = "none") -> None:
+        super().__init__()
+        self.cameras = None
+        a = architecture
+        if a.pose_type == "shared" or a.pose_input == "all" or a.predictive_mask:
+            raise InputError(
+                "--pose-type shared, --pose-input all and --predictive-mask do not go with ManyDepth, which "
+                "chains the motions of pairs of pictures and trusts where they match; leave them out"
+            )
+        self.architecture = a
+        self.depth = StudentNet(a, encoder_weights)
+        mono = MonoDepth(a, encoder_weights)
+        self.pose, self.teacher = mono.pose, mono.depth
+
+    def forward(
+        self,
+        target: Float[Tensor, "B 3 H W"],
+        sources: Float[Tensor, "B S 3 H W"],
+        offsets: Sequence[int],
+        matching: Float[Tensor, "B F 3 H W"],
+        exists: Bool[Tensor, "B F"],
+        intrinsics: Float[Tensor, "B 3 3"],
+        compared: Float[Tensor, "B F 3 H W"] | None = None,
+    ) -> tuple[list[Tensor], Tensor, Tensor, Motion, list[Tensor]]:
+        """(the student's sigmoid maps, lowest-cost depth and confidence, motion of every source, the
+        teacher's sigmoid maps): all that training differentiates, in one call of plain tensors, as Fabric
+        wants it."""
+        student = self.match(target, matching, exists, intrinsics, compared)
+        motion = self.pose(target, sources, offsets)
+        taught = self.teacher.decoder(self.teacher.encoder(target))
+        return student.sigmoids, student.lowest_cost_depth, student.confidence, motion, taught
+
+    def on_batch(self, batch: Batch) -> tuple[Student, Motion]:
+        """The student, matching the frames that the architecture names, and the first sources' motion."""
+        own, at = batch.first_sources(self.architecture.sources), self.matched(batch.source_offsets)
+        matching, exists = batch.sources_jittered[:, at], batch.source_exists[:, at]
+        student = self.match(batch.target_jittered, matching, exists, batch.intrinsics)
+        return student, self.pose(own.target_jittered, own.sources_jittered, own.source_offsets)
+
+    def matched(self, offsets: Sequence[int]) -> list[int]:
+        """Places of the frames to match among sources at these offsets."""
+        return [list(offsets).index(offset) for offset in self.architecture.matching]
+
+    def match(
+        self,
+        image: Float[Tensor, "B 3 H W"],
+        matching: Float[Tensor, "B F 3 H W"],
+        exists: Bool[Tensor, "B F"],
+        intrinsics: Float[Tensor, "B 3 3"],
+        compared: Float[Tensor, "B F 3 H W"] | None = None,
+    ) -> Student:
+        """The student on an image and its frames at `architecture.matching`; absent ones may hold anything
+        finite. compared: pictures to look for the image in, in place of those that motion is told from."""
+        with torch.no_grad():
+            motion = chained_motion(self.pose, image, matching, self.architecture.matching, self.units(image))
+            pictures = matching if compared is None else compared
+            features = self.depth.features(pictures.flatten(0, 1))[1].unflatten(0, pictures.shape[:2])
+        return self.depth(image, features, motion, exists, intrinsics)
+
+    def units(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"] | None:
+        """What the pose network's translations are in units of: PoseCNN's of the image's mean disparity."""
+        return self.teacher(image).mean((1, 2)) if self.pose.pose_type == "posecnn" else None
+
+    def single(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H W"]:
+        """The student's 1 / depth without neighbours."""
+        return self.depth.disparity(self.depth.sigmoids(self.depth.features(image))[0])
+
+    def disparity(
+        self,
+        image: Float[Tensor, "B 3 H W"],
+        matching: Float[Tensor, "B F 3 H W"],
+        exists: Bool[Tensor, "B F"],
+        intrinsics: Float[Tensor, "B 3 3"],
+        compared: Float[Tensor, "B F 3 H W"] | None = None,
+    ) -> Float[Tensor, "B H W"]:
+        """The student's 1 / depth at the image's size, in the unit of the networks' depth. See `match`."""
+        return self.depth.disparity(self.match(image, matching, exists, intrinsics, compared).sigmoids[0])
+
+    def as_mono(self) -> MonoDepth:
+        """Teacher and pose network as the MonoDepth that they are; the weights are shared."""
+        mono = MonoDepth(self.architecture)
+        mono.depth, mono.pose = self.teacher, self.pose
+        return mono.train(self.training)
+
+
+@torch.no_grad()
+def chained_motion(
+    pose: PoseNet,
+    current: Float[Tensor, "B 3 H W"],
+    matching: Float[Tensor, "B F 3 H W"],
+    offsets: Sequence[int],
+    translation_scale: Float[Tensor, "B"] | None = None,
+) -> Float[Tensor, "B F 4 4"]:
+    """matching_from_current without gradient: the motion of each frame from the next nearer one on its side
+    of time, chained. `offsets` by distance. translation_scale: see pose.source_from_target."""
+    frames = [current, *matching.unbind(1)]
+    pairs = [
+        (frames[i + 1], frames[j]) if offsets[i] < 0 else (frames[j], frames[i + 1])
+        for i, j in enumerate(nearer(offsets))
+    ]
+    earlier, later = (torch.stack(side, 1).flatten(0, 1) for side in zip(*pairs, strict=True))
+    angle, shift = (m.unflatten(0, (-1, len(pairs))).squeeze(2) for m in pose(earlier, later[:, None], (1,)))
+    return chain((angle, shift), offsets, translation_scale)
+
+
+def nearer(offsets: Sequence[int]) -> list[int]:
+    """For each offset (by distance in time) the place of the next nearer one on its side, counted from 1;
+    0: the current frame."""
+    assert list(offsets) == sorted(offsets, key=abs), f"offsets by distance in time, got {offsets}"
+    return [
+        max((j + 1 for j in range(i) if offsets[j] * offset > 0), default=0)
+        for i, offset in enumerate(offsets)
+    ]
+
+
+def chain(
+    motion: Motion, offsets: Sequence[int], translation_scale: Float[Tensor, "B"] | None = None
+) -> Float[Tensor, "B F 4 4"]:
+    """matching_from_current of what the pose network says of each frame and its next nearer one."""
+    with torch.autocast(motion[0].device.type, enabled=False):
+        links = source_from_target(motion, offsets, "pairs", translation_scale)
+        found = [torch.eye(4, device=links.device).expand_as(links[:, 0])]
+        for j, link in zip(nearer(offsets), links.unbind(1), strict=True):
+            found.append(link @ found[j])
+    return torch.stack(found[1:], 1)

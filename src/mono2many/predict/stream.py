@@ -1,0 +1,128 @@
+"""A ManyDepth on a film, frame by frame: what was computed of earlier frames is kept.
+
+Two things would spoil a match and are looked for in small grey pictures: a camera that stands (nothing to
+match, and motion networks rarely say "none") and a cut.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from mono2many.models.many import ManyDepth, chain, nearer
+from mono2many.models.pose import Motion
+
+WIDTH = 64
+"""Of the small grey pictures."""
+STANDING = 8e-4
+"""Of `shift`. A highway at 25 frames/s has 1.3e-3 and more, the embedded street 1.3e-2; a standing car with
+traffic before it has 6.4e-4 at most, a repeated frame with noise of 5 grey levels 6.9e-4."""
+SAME_SCENE = 0.4
+"""Of `agreement`. Neighbours of highway, street and KITTI have 0.46 and more; other streets 0.31 at most."""
+TEXTURE = 4 / 255
+"""Steeper slopes, in grey values per pixel, tell of a shift."""
+REACH, WINDOW = 3, 12
+"""Shifts tried, and windows compared, in pixels of the small pictures."""
+
+
+@dataclass
+class Remembered:
+    """A frame of the film."""
+
+    image: Float[Tensor, "1 3 H W"]
+    small: Float[Tensor, "1 1 h w"]
+    features: Float[Tensor, "1 C h4 w4"]
+    motions: dict[int, Motion | None] = field(default_factory=dict)
+    """What the pose network says of this frame and the one so many before; None: the camera stood."""
+
+
+class Memory:
+    """`memory(image)` is the student's disparity of a film's next frame, matched with those before it.
+
+    Frames ahead cannot be matched and count as absent. Where the camera stands, and after a cut, which ends
+    the memory, it is single-frame depth, which the student learnt in the same scale.
+    """
+
+    def __init__(self, model: ManyDepth, intrinsics: Float[Tensor, "3 3"]) -> None:
+        self.model, self.intrinsics = model, intrinsics.unsqueeze(0)
+        self.offsets = model.architecture.matching
+        self.frames: deque[Remembered] = deque(maxlen=1 - min(0, *self.offsets))
+
+    @torch.inference_mode()
+    def __call__(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 H W"]:
+        net = self.model.depth
+        features = net.features(image)
+        now = Remembered(image, small_grey(image), features[1])
+        if self.frames and agreement(self.frames[-1].small, now.small) < SAME_SCENE:
+            self.frames.clear()
+        self.frames.append(now)
+        motions = self._motions()
+        moved = [motion is not None for motion in motions]
+        for i, j in enumerate(nearer(self.offsets)):  # nothing has moved since, or something along the way
+            moved[i] = self._there(self.offsets[i]) and (moved[i] or (j > 0 and moved[j - 1]))
+        if not any(moved):
+            return net.disparity(net.sigmoids(features)[0])
+        none = (image.new_zeros(1, 1, 3), image.new_zeros(1, 1, 3))
+        turn, step = (torch.cat(part, 1) for part in zip(*(m or none for m in motions), strict=True))
+        motion = chain((turn, step), self.offsets, self.model.units(image))
+        matching = [self.frames[o - 1].features if self._there(o) else features[1] for o in self.offsets]
+        exists = torch.tensor([moved], device=image.device)
+        student = net.decode(features, torch.stack(matching, 1), motion, exists, self.intrinsics)
+        return net.disparity(student.sigmoids[0])
+
+    def _there(self, offset: int) -> bool:
+        return -len(self.frames) < offset < 0
+
+    def _motions(self) -> list[Motion | None]:
+        """Of each frame to match and its next nearer one; None: no such frame, or it is as the other."""
+        found: list[Motion | None] = []
+        for offset, place in zip(self.offsets, nearer(self.offsets), strict=True):
+            if not self._there(offset):
+                found.append(None)
+                continue
+            at = self.offsets[place - 1] if place else 0
+            later, earlier, gap = self.frames[at - 1], self.frames[offset - 1], at - offset
+            if gap not in later.motions:
+                moved = shift(earlier.small, later.small) >= STANDING
+                pair = (earlier.image, later.image[:, None])
+                later.motions[gap] = self.model.pose(*pair, (1,)) if moved else None
+            found.append(later.motions[gap])
+        return found
+
+
+def small_grey(image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 1 h w"]:
+    """WIDTH pixels wide."""
+    height, width = image.shape[-2:]
+    size = (max(1, round(height * WIDTH / width)), WIDTH)
+    return F.interpolate(image.mean(1, keepdim=True), size, mode="area")
+
+
+def shift(first: Float[Tensor, "1 1 h w"], second: Float[Tensor, "1 1 h w"]) -> float:
+    """How far three quarters of the slopes moved at most, as a share of the width: the change in grey over
+    the slope, a change of exposure aside. 0 where there are no slopes."""
+    second = second * (first.mean() / second.mean().clamp(min=1e-3))
+    mean = (first + second)[0, 0] / 2
+    across = (mean[1:-1, 2:] - mean[1:-1, :-2]) / 2
+    down = (mean[2:, 1:-1] - mean[:-2, 1:-1]) / 2
+    slope = torch.hypot(across, down)
+    change = (second - first)[0, 0, 1:-1, 1:-1]
+    moved = ((change - change.median()).abs() / slope)[slope > TEXTURE]
+    return float(moved.quantile(0.75)) / first.shape[-1] if len(moved) else 0.0
+
+
+def agreement(first: Float[Tensor, "1 1 h w"], second: Float[Tensor, "1 1 h w"]) -> float:
+    """Lower quartile over windows with texture of their correlation at the best shift of the second: 1 the
+    same scene, about 0.25 another. 1 where there is no texture."""
+    a, b = (x - F.avg_pool2d(x, 5, 1, 2, count_include_pad=False) for x in (first, second))
+    views = F.unfold(F.pad(b, (REACH,) * 4), 2 * REACH + 1).unflatten(2, a.shape[-2:])
+    product, own, other = (_windows(x) for x in (a * views, a * a, views * views))
+    best = (product / ((own * other).sqrt() + 1e-6)).amax(1)
+    textured = torch.maximum(own, _windows(b * b))[:, 0] > 1e-4
+    return float(best[textured].quantile(0.25)) if textured.any() else 1.0
+
+
+def _windows(values: Float[Tensor, "1 C h w"]) -> Float[Tensor, "1 C y x"]:
+    return F.avg_pool2d(values, WINDOW, WINDOW // 2, ceil_mode=True, count_include_pad=False)

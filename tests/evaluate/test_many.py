@@ -1,0 +1,132 @@
+"""The four rows of a ManyDepth, on the street and on a list of KITTI."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+from mono2many.commands import EvaluateConfig
+from mono2many.config import SourceConfig
+from mono2many.data.kitti_splits import split_frames
+from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.evaluate.depth import METRIC, MODEL, SINGLE, STATIC, TEACHER
+from mono2many.evaluate.many import look, predictions, views
+from mono2many.evaluate.run import evaluate
+from mono2many.io.videos import VideoWriter
+from mono2many.models.checkpoint import ModelCard, save_model
+from mono2many.models.many import ManyArchitecture, ManyDepth
+from mono2many.predict.predictor import blend_mirrored, load
+
+MANY = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)
+FOUR = (MODEL, SINGLE, STATIC, TEACHER)
+
+
+def lively(model: ManyDepth) -> ManyDepth:
+    """Weights through which input shows in the output, and a motion that the sweep notices."""
+    with torch.no_grad():
+        for net in (model.depth, model.teacher):
+            for module in net.modules():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight)
+        model.pose.trunk.out.bias.copy_(torch.tensor([0.0, 1.0, 0.0, 5.0, 0.0, 2.0]))  # type: ignore[union-attr, operator]
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("many")
+    save_model(folder, lively(ManyDepth(MANY)), ModelCard(MANY, 64, 96, scale="metres", factor=2.0))
+    return folder
+
+
+def test_each_row_is_what_its_name_says(folder: Path) -> None:
+    predictor, reader = load(folder, "cpu"), SyntheticReader(StreetSettings(1, 3, 64, 96), "test")
+    many, rows = predictor.model, predictions(predictor, reader, flip=False)
+    assert isinstance(many, ManyDepth)
+    frames = [reader.frame(0, i) for i in range(2)]
+    (before, now), k = (f.image[None].float() / 255 for f in frames), frames[1].intrinsics[None]
+    here = torch.tensor([[True]])
+    wanted = {
+        MODEL: many.disparity(now, before[:, None], here, k),
+        SINGLE: many.disparity(now, before[:, None], ~here, k),
+        STATIC: many.disparity(now, before[:, None], here, k, now[:, None]),
+        TEACHER: many.teacher(now),
+    }
+    for row, disparity in wanted.items():
+        found = rows[row](frames[1], (0, 1))
+        torch.testing.assert_close(found, disparity[0].detach() / 2, rtol=1e-4, atol=1e-5)
+    first = {row: rows[row](frames[0], (0, 0)) for row in FOUR}  # has no frame before it
+    torch.testing.assert_close(first[MODEL], first[SINGLE], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(first[STATIC], first[SINGLE], rtol=1e-4, atol=1e-5)
+
+
+def test_with_flip_the_neighbours_are_mirrored_too(folder: Path) -> None:
+    predictor, reader = load(folder, "cpu"), SyntheticReader(StreetSettings(1, 3, 64, 96), "test")
+    before, now = (reader.frame(0, i) for i in range(2))  # its camera looks through the middle
+    plain = views(predictor, now.image, [before.image], now.intrinsics)
+    mirrored = views(predictor, now.image.flip(-1), [before.image.flip(-1)], now.intrinsics)
+    both = look(predictor, [plain, mirrored], flip=False)
+    for row, found in look(predictor, [plain], flip=True).items():
+        wanted = blend_mirrored(both[row][:1], both[row][1:].flip(-1))
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_street_is_scored_in_four_rows_with_holes_where_cars_drive(folder: Path) -> None:
+    console = Console(file=StringIO(), width=100)
+    config = EvaluateConfig(model=str(folder), test_scenes=2, guess_scenes=1)
+    figures = evaluate(config, console)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert list(figures["rows"])[:4] == list(FOUR)
+    abs_rel = {row: figures["rows"][row]["metrics"]["abs_rel"] for row in FOUR}
+    assert len(set(abs_rel.values())) == 4
+    assert all(0 <= figures["rows"][row]["holes"] <= 1 for row in FOUR)
+    assert METRIC in figures["rows"]
+    assert figures["better_guess"] not in (*FOUR, METRIC)
+    assert figures["without_neighbour"] == 2  # frames 0 and 2 of each street are scored
+    assert "2 of 4 images have no neighbour to match: there model is single frame" in said
+    assert "holes, moving pixels wrong by more than a factor 2: model " in said
+
+
+def test_a_list_of_kitti_is_scored_in_four_rows_with_the_frames_beside_it(
+    folder: Path, tmp_path: Path, kitti_tree: Callable[..., Path]
+) -> None:
+    first, second, *_ = split_frames("kitti_eigen", "test")
+    frames = [first, second, replace(first, number=first.number - 1)]
+    root = kitti_tree(tmp_path / "dataset", frames)
+    console = Console(file=StringIO(), width=100)
+    source = SourceConfig("kitti_eigen", (str(root),), allow_missing=True)
+    page = tmp_path / "r.html"
+    config = EvaluateConfig(model=str(folder), data=source, batch_size=2, report=str(page))
+    figures = evaluate(config, console)
+    assert set(figures["rows"]) == {*FOUR, METRIC}
+    errors = {
+        row: [image["metrics"]["abs_rel"] for image in figures["rows"][row]["per_image"]] for row in FOUR
+    }
+    assert errors[MODEL][1] == pytest.approx(errors[SINGLE][1], rel=1e-3)
+    assert errors[TEACHER][1] != pytest.approx(errors[SINGLE][1], rel=1e-3)
+    assert len({e[0] for e in errors.values()}) == 4
+    assert figures["without_neighbour"] == 1
+    assert "1 of 2 images have no neighbour to match" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert page.exists()
+
+
+def test_footage_is_judged_by_student_and_teacher(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    deep = replace(MANY, matching=(-1, -2))
+    save_model(tmp_path / "many", lively(ManyDepth(deep)), ModelCard(deep, 64, 96))
+    street = SyntheticReader(StreetSettings(1, 12, 64, 96), "test")
+    with VideoWriter(tmp_path / "street.mp4", 10.0) as film:
+        for i in range(12):
+            film.write(street.frame(0, i).image)
+    source = SourceConfig("video", (str(tmp_path / "street.mp4"),), fov=80.0, hold_out=0.5)
+    console = Console(file=StringIO(), width=100)
+    figures = evaluate(EvaluateConfig(model=str(tmp_path / "many"), data=source), console)
+    assert figures["teacher"]["images"] == figures["images"] == 6
+    assert figures["teacher"]["still"] != figures["predicted"] != figures["teacher"]["predicted"]
+    assert "teacher" in console.file.getvalue()  # type: ignore[attr-defined]
