@@ -167,7 +167,8 @@ def test_a_recipe_sets_many_switches_and_a_flag_beside_it_wins(monkeypatch: pyte
 def test_a_run_is_repeated_from_its_settings_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from dataclasses import asdict, replace
 
-    from mono2many.config import TrainConfig, recipe
+    from mono2many.config import TrainConfig
+    from mono2many.recipes import recipe
     from mono2many.train import loop
 
     config = recipe("scratch")
@@ -185,7 +186,8 @@ def test_a_resumed_run_keeps_its_own_settings_and_a_flag_beside_it_wins(
 ) -> None:
     from dataclasses import asdict
 
-    from mono2many.config import TrainConfig, recipe
+    from mono2many.config import TrainConfig
+    from mono2many.recipes import recipe
     from mono2many.train import loop
 
     (tmp_path / "street").mkdir()

@@ -23,9 +23,10 @@ MAY_SEE = {
     "evaluate": ALL - {"train"},
     "train": ALL,
     "config": {"errors"},
+    "recipes": {"errors", "config"},
     "commands": {"errors", "config"},
     "bench": ALL | {"bench"},
-    "cli": ALL | {"bench"},
+    "cli": ALL | {"bench", "recipes"},
     "__init__": {"predict"},
     "__main__": {"cli"},
 }

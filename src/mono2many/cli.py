@@ -26,8 +26,9 @@ from mono2many.commands import (
     ScaleConfig,
     StreetConfig,
 )
-from mono2many.config import Recipe, RunConfig, SourceConfig, TrainConfig, from_json, recipe
+from mono2many.config import Recipe, RunConfig, SourceConfig, TrainConfig
 from mono2many.errors import InputError
+from mono2many.recipes import from_json, recipe
 
 Config = TypeVar("Config")
 

@@ -4,13 +4,7 @@ Every field is a flag of `mono2many train` (`--pose-type` or `--pose_type`). Imp
 `--help` answers at once.
 """
 
-import difflib
-import json
-import types as builtin_types
-import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mono2many.errors import InputError
@@ -98,8 +92,12 @@ class SourceConfig:
 
     @property
     def offsets(self) -> tuple[int, int]:
-        """Times of the sources relative to the target, in frames."""
+        """Times of the loss's sources relative to the target, in frames."""
         return (-self.frame_step, self.frame_step)
+
+    def offsets_with(self, matching: tuple[int, ...]) -> tuple[int, ...]:
+        """Of all frames read with a target: the loss's sources, then further ones that are only matched."""
+        return tuple(dict.fromkeys((*self.offsets, *matching)))
 
     def reader(
         self, height: int, width: int, crop_bottom: float, scenes: int, resize: str = "bilinear"
@@ -383,7 +381,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Train a MonoDepth model: depth and camera motion from nothing but moving pictures."""
+    """Train a model: depth and camera motion from nothing but moving pictures."""
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -416,98 +414,8 @@ class TrainConfig:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """Of the frames read with a target: the loss's sources, then further ones for matching."""
-        return tuple(dict.fromkeys([*self.data.offsets, *self.matching]))
-
-
-def recipe(name: Recipe) -> TrainConfig:
-    """The settings that a recipe begins with; flags given beside it win."""
-    base = TrainConfig()
-    base = replace(base, run=replace(base.run, recipe=name))
-    if name == "default":
-        return base
-    if name == "reference":
-        return replace(
-            base,
-            data=replace(base.data, intrinsics="reference", resize="lanczos"),
-            loss=replace(base.loss, mask_unseen=False, pyramid="lanczos", camera_scaling="plain"),
-            optim=replace(base.optim, mirror_camera=False),
-            many=replace(base.many, fresh_optimiser=True),
-            run=replace(base.run, precision="fp32"),
-        )
-    return replace(
-        base,
-        data=replace(base.data, height=96, width=320),
-        model=replace(
-            base.model,
-            encoder="light",
-            encoder_weights="none",
-            decoder="light",
-            scales=1,
-            pose_type="light",
-        ),
-        loss=replace(base.loss, multi_scale="coarse-to-fine", automask_from=0.6, disparity_floor=0.1),
-        optim=replace(
-            base.optim,
-            optimiser="adamw",
-            learning_rate=1e-3,
-            schedule="cosine",
-            warm_up=0.06,
-            batch_size=8,
-            steps=2000,
-            jitter=False,
-        ),
-    )
-
-
-def from_json(path: str | Path) -> TrainConfig:
-    """The settings of a run, from its config.json. Raises InputError that names file and key."""
-    try:
-        raw = json.loads(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"--config {path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"--config {path}: not JSON ({error})") from error
-    settings = raw.get("settings", raw) if isinstance(raw, dict) else raw
-    if not isinstance(settings, dict):
-        raise InputError(f"--config {path}: wanted an object of settings, found {type(settings).__name__}")
-    made = _build(TrainConfig, settings, str(path))
-    assert isinstance(made, TrainConfig)
-    return made
-
-
-def _build(kind: type, raw: Mapping[str, Any], where: str) -> Any:
-    hints = typing.get_type_hints(kind)
-    known = {f.name for f in fields(kind)}
-    values = {}
-    for key, value in raw.items():
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise InputError(f"--config {where}: unknown setting {key!r}{hint}")
-        values[key] = _checked(hints[key], value, f"--config {where}: {key}")
-    return kind(**values)
-
-
-def _checked(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the annotated type, or a InputError."""
-    if is_dataclass(hint) and isinstance(value, dict):
-        return _build(hint, value, where.removeprefix("--config "))  # type: ignore[arg-type]
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal and value in arguments:
-        return value
-    if origin is builtin_types.UnionType and value is None:
-        return None
-    if origin is builtin_types.UnionType:
-        return _checked(arguments[0], value, where)
-    if origin is tuple and isinstance(value, list) and all(type(v) is arguments[0] for v in value):
-        return tuple(value)
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if hint in (int, str, bool) and type(value) is hint:
-        return value
-    wanted = " | ".join(map(str, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
-    raise InputError(f"{where} must be {wanted}, got {value!r}")
+        """See SourceConfig.offsets_with."""
+        return self.data.offsets_with(self.matching)
 
 
 def at_least(flag: str, value: int, least: int) -> None:

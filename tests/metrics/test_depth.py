@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mono2many.metrics.depth import DepthMetrics, depth_metrics, mean_metrics, server_metrics
+from mono2many.metrics.depth import DepthMetrics, depth_metrics, mean_metrics
 
 PARITY = Path(__file__).parents[3] / "shared" / "facts" / "parity.npz"
 
@@ -45,12 +45,3 @@ def test_every_image_counts_the_same_in_the_mean() -> None:
     first = DepthMetrics(0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0)
     second = DepthMetrics(1.0, 2.0, 4.0, 0.5, 0.0, 0.5, 1.0)
     assert mean_metrics([first, second]) == DepthMetrics(0.5, 1.0, 2.0, 0.25, 0.5, 0.75, 1.0)
-
-
-def test_the_servers_silog_forgives_a_common_factor_and_irmse_counts_per_kilometre() -> None:
-    truth = torch.tensor([10.0, 20.0])
-    # twice too far: ln 2 everywhere has no spread; 100 - 50 and 50 - 25 per kilometre
-    assert server_metrics(truth, 2 * truth) == pytest.approx((0, ((50**2 + 25**2) / 2) ** 0.5))
-    # ln 1.1 and -ln 1.1: the spread is ln 1.1
-    silog, _ = server_metrics(truth, truth * torch.tensor([1.1, 1 / 1.1]))
-    assert silog == pytest.approx(100 * log(1.1), rel=1e-5)

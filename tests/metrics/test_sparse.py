@@ -1,12 +1,12 @@
 """Batches of sparse truth against metrics.protocol, image by image."""
 
 from dataclasses import astuple, replace
+from math import log
 
 import pytest
 import torch
 from torch import Tensor
 
-from mono2many.metrics.depth import server_metrics
 from mono2many.metrics.protocol import PROTOCOLS, Protocol, align, score, score_region, with_alignment
 from mono2many.metrics.published import RESULTS
 from mono2many.metrics.sparse import RANGES, score_sparse, sparse_truth
@@ -20,6 +20,25 @@ def truth(height: int, width: int, share: float) -> Tensor:
     """Depths up to 100 m in some pixels."""
     depth = torch.rand(height, width) * 99 + 1
     return depth.where(torch.rand(height, width) < share, torch.tensor(NAN))
+
+
+def server_metrics(truth: Tensor, predicted: Tensor) -> tuple[float, float]:
+    """SILog and iRMSE of one image, plainly."""
+    logs = predicted.double().log() - truth.double().log()
+    inverse = 1000 / truth.double() - 1000 / predicted.double()
+    return 100 * float(logs.std(correction=0)), float(inverse.square().mean().sqrt())
+
+
+def test_the_servers_silog_forgives_a_common_factor_and_irmse_counts_per_kilometre() -> None:
+    depth, plain = torch.tensor([[10.0, 20.0]]), replace(with_alignment(EIGEN, "none"), crop=None)
+    # twice too far: ln 2 everywhere has no spread; 100 - 50 and 50 - 25 per kilometre
+    (far,) = score_sparse([1 / (2 * depth)], [sparse_truth(depth)], plain)
+    assert far is not None
+    assert (far.silog, far.irmse) == pytest.approx((0, ((50**2 + 25**2) / 2) ** 0.5), abs=1e-4)
+    # ln 1.1 and -ln 1.1: the spread is ln 1.1
+    (bent,) = score_sparse([1 / (depth * torch.tensor([1.1, 1 / 1.1]))], [sparse_truth(depth)], plain)
+    assert bent is not None
+    assert bent.silog == pytest.approx(100 * log(1.1), rel=1e-5)
 
 
 @pytest.mark.parametrize(

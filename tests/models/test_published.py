@@ -198,7 +198,7 @@ def test_an_imported_student_and_its_teacher_compute_what_the_raw_tensors_say(
     reduced = F.conv2d(joined, raw["reduce_conv.0.weight"], raw["reduce_conv.0.bias"], padding=1).relu()
     wanted = decoded(many_files["depth.pth"], features[:2] + stages(plain, image, 1, instead=reduced)[2:])
     assert wanted[0].std() > 0.01
-    student = model.depth(image, theirs[:, None], motion, there, k)
+    student = model.depth(model.depth.features(image), theirs[:, None], motion, there, k)
     for ours, sigmoid in zip(student.sigmoids, wanted, strict=True):
         torch.testing.assert_close(ours, sigmoid, rtol=0, atol=1e-5)
 

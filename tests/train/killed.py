@@ -15,7 +15,8 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from mono2many.config import TrainConfig, recipe
+from mono2many.config import TrainConfig
+from mono2many.recipes import recipe
 from mono2many.train.loop import train
 
 

@@ -13,10 +13,11 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from mono2many import load
-from mono2many.config import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig, from_json, recipe
+from mono2many.config import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig
 from mono2many.errors import InputError
 from mono2many.io.camera_file import read_camera
 from mono2many.io.videos import VideoWriter
+from mono2many.recipes import from_json, recipe
 from mono2many.train.loop import train
 
 

@@ -22,13 +22,13 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional as F
 
+from mono2many.bench.loading import FRAMES, SAMPLES, ways_of_loading
 from mono2many.bench.streams import stream_steps
 from mono2many.bench.yardstick import Step, yardstick_step
 from mono2many.commands import BenchConfig
 from mono2many.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.loading import FRAMES, SAMPLES, ways_of_loading
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.models.checkpoint import write_atomically

@@ -110,8 +110,7 @@ class KittiReader:
     def intrinsics(self, frame: KittiFrame, size: Size) -> Float[Tensor, "3 3"]:
         """K at a picture size, as the settings say."""
         if self.settings.intrinsics == "reference":
-            (height, width), (fx, fy, cx, cy) = size, REFERENCE
-            return intrinsics_matrix(fx * width, fy * height, cx * width, cy * height)
+            return reference_intrinsics(size)
         calibration = self._calibrations[frame.date]
         return resize_intrinsics(calibration.intrinsics(frame.eye), calibration.sizes[frame.eye], size)
 
@@ -127,6 +126,12 @@ class KittiReader:
         makers = ("data/kitti.py", "data/kitti_files.py", "geometry/camera.py", "io/images.py")
         code = code_hash(*(Path(__file__).parents[1] / name for name in makers))
         return f"kitti {code} {text.hexdigest()}"
+
+
+def reference_intrinsics(size: Size) -> Float[Tensor, "3 3"]:
+    """The papers' K of every drive, in pixels of a picture of (height, width)."""
+    (height, width), (fx, fy, cx, cy) = size, REFERENCE
+    return intrinsics_matrix(fx * width, fy * height, cx * width, cy * height)
 
 
 def wrong_size(path: Path, image: UInt8[Tensor, "3 H W"], size: Size) -> str:

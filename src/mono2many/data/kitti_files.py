@@ -14,6 +14,8 @@ from mono2many.types import InputError
 
 MARKER = "SYNTHETIC.json"
 """In the root of a tree that shows the embedded street."""
+SYNTHETIC = "SYNTHETIC: the embedded street in KITTI's layout, not KITTI"
+"""Said of all that is made on such a tree."""
 CAMERAS = {"l": "image_02", "r": "image_03"}
 
 

@@ -1,4 +1,4 @@
-"""KITTI raw: from its public archives to a tree that the reader opens, and whether such a tree is whole."""
+"""KITTI raw: from its public archives to a tree that the reader opens."""
 
 import shlex
 import shutil

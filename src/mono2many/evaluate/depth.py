@@ -46,8 +46,6 @@ METRIC = "as metres, not aligned"
 """The same model, believed to the metre."""
 SINGLE, STATIC, TEACHER = "single frame", "static camera", "teacher"
 """A ManyDepth without its neighbours, with a camera that seems to stand, and its MonoDepth."""
-LOOKS = (METRIC, SINGLE, STATIC, TEACHER)
-"""Other ways to look at the same model, not guesses beside it."""
 HOLE = 2
 """A moving pixel is in a hole where its aligned depth is wrong by more than this factor."""
 COLUMNS = ("Abs Rel", "Sq Rel", "RMSE", "RMSE log", "a1", "a2", "a3")

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from mono2many.commands import EvaluateConfig, ModelTestConfig
 from mono2many.config import Datatype, SourceConfig
-from mono2many.data.kitti_files import image_path, improved_path
+from mono2many.data.kitti_files import SYNTHETIC, image_path, improved_path
 from mono2many.data.kitti_splits import (
     KittiFrame,
     seen_frames,
@@ -54,7 +54,6 @@ from mono2many.predict.predictor import Predictor, load
 from mono2many.types import InputError
 
 IMPROVED: Literal["kitti_eigen_benchmark"] = "kitti_eigen_benchmark"
-SYNTHETIC = "SYNTHETIC: the embedded street in KITTI's layout, not KITTI"
 CONTAMINATED = "CONTAMINATED"
 PAPERS = {"kitti_eigen": "eigen-80m", "kitti_eigen_benchmark": "eigen-improved"}
 """The protocol of each list in the papers."""

@@ -12,14 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.commands import EvaluateConfig
-from mono2many.data.kitti import REFERENCE, wrong_size
+from mono2many.data.kitti import reference_intrinsics, wrong_size
 from mono2many.data.kitti_files import MARKER, image_path, read_calibration
 from mono2many.data.kitti_splits import OWN_LISTS, TEST_SPLITS, KittiFrame, read_split_file, split_frames
 from mono2many.data.reader import DATASET
 from mono2many.evaluate.depth import MODEL
 from mono2many.evaluate.many import Views, look, views
 from mono2many.evaluate.truth import truth_path
-from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.io.images import read_image
 from mono2many.metrics.protocol import Protocol
 from mono2many.models.many import ManyDepth
@@ -94,10 +93,8 @@ def from_model(config: EvaluateConfig, predictor: Predictor, listing: Listing) -
             raise InputError(wrong_size(path, image, wanted))
         if not isinstance(many, ManyDepth):
             return predictor.inputs([image])
-        k = calibration(frame.date).intrinsics(frame.eye)
-        if config.data.intrinsics == "reference":
-            height, width = image.shape[-2:]
-            k = intrinsics_matrix(*(x * s for x, s in zip(REFERENCE, (width, height) * 2, strict=True)))
+        reference = config.data.intrinsics == "reference"
+        k = reference_intrinsics(wanted) if reference else calibration(frame.date).intrinsics(frame.eye)
         return views(predictor, image, [_beside(listing, frame, o) for o in many.architecture.matching], k)
 
     def answer(batch: Sequence[Tensor | Views]) -> Mapping[str, Tensor]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from mono2many.geometry.depth import depth_from_sigmoid
 from mono2many.losses.objective import MonoTerms, pyramid_level, synthesise
@@ -19,7 +19,7 @@ from mono2many.losses.photometric import patches, photometric_error
 from mono2many.losses.reprojection import minimum_over_sources
 from mono2many.models.cameras import motion_in_pixels
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import MonoArchitecture, head_motion
+from mono2many.models.mono import MonoArchitecture, MonoDepth, head_motion
 from mono2many.types import Batch
 
 NAME = "photometric: 0.85 SSIM + 0.15 L1, best neighbour, pixels that a neighbour sees"
@@ -59,7 +59,7 @@ class Prediction:
 
 @torch.no_grad()
 def predict_batches(
-    model: nn.Module,
+    model: MonoDepth | ManyDepth,
     architecture: MonoArchitecture,
     batches: Iterable[Batch],
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,
@@ -68,12 +68,8 @@ def predict_batches(
     networks only: geometry in half precision would be pixels off."""
     for batch in batches:
         with precision():
-            if isinstance(model, ManyDepth):
-                student, motion = model.on_batch(batch)
-                sigmoids, batch = student.sigmoids, batch.first_sources(architecture.sources)
-            else:
-                views = (batch.target_jittered, batch.sources_jittered, batch.source_offsets)
-                sigmoids, motion, _ = model(*views)
+            sigmoids, motion = model.on_batch(batch)
+        batch = batch.first_sources(architecture.sources)
         motion = motion_in_pixels(model, motion, batch.intrinsics, batch.target.shape[-1])
         sigmoid = sigmoids[0].squeeze(1)
         depth = depth_from_sigmoid(sigmoid, architecture.min_depth, architecture.max_depth)

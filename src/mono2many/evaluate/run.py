@@ -38,7 +38,7 @@ from mono2many.evaluate.photometric import (
 from mono2many.evaluate.report import write_report
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.checkpoint import ModelCard
-from mono2many.models.many import ManyDepth
+from mono2many.models.many import ManyDepth, matching_of
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import InputError, Reader, Split
@@ -149,8 +149,7 @@ def _against_neighbours(
     if config.report is not None:
         raise InputError("--report shows depth against exact depth, which footage has not; leave it out")
     model, architecture = predictor.model, predictor.card.architecture
-    matching = model.architecture.matching if isinstance(model, ManyDepth) else ()
-    offsets = tuple(dict.fromkeys((*config.data.offsets, *matching)))
+    offsets = config.data.offsets_with(matching_of(architecture))
     dataset = ClipDataset(reader, offsets)
     loader = batches(dataset, spread_out(len(dataset), len(dataset), 4), 0, pin=False)
     low, high = 1 / architecture.max_depth, 1 / architecture.min_depth
@@ -159,8 +158,6 @@ def _against_neighbours(
     def scored(network: MonoDepth | ManyDepth, constants: Sequence[float] = ()) -> PhotometricScore:
         shown = track(loader, "held-out frames", console=console, transient=True)
         inputs = (to_batch(clips, offsets, predictor.device) for clips in shown)
-        if isinstance(network, MonoDepth):
-            inputs = (batch.first_sources(len(config.data.offsets)) for batch in inputs)
         return evaluate_photometric(predict_batches(network, architecture, inputs), constants)
 
     score = scored(model, (1 / spread).tolist())

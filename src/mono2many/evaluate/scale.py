@@ -32,7 +32,7 @@ from mono2many.geometry.warp import backproject
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import median
 from mono2many.models.checkpoint import ModelCard, write_atomically
-from mono2many.models.many import ManyArchitecture
+from mono2many.models.many import matching_of
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import Clip, InputError, Reader
 
@@ -158,9 +158,7 @@ class Look:
 @torch.inference_mode()
 def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Console) -> list[Look]:
     """Up to `config.frames` evenly spread frames that have both neighbours."""
-    many = predictor.card.architecture
-    matching = many.matching if isinstance(many, ManyArchitecture) else ()
-    offsets = tuple(dict.fromkeys((*config.data.offsets, *matching)))
+    offsets = config.data.offsets_with(matching_of(predictor.card.architecture))
     dataset, step = ClipDataset(reader, offsets), config.data.frame_step
     clips = reader.clips
     inner = [n for n, (c, i) in enumerate(dataset.places) if step <= i < clips[c].frames - step]

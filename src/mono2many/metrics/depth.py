@@ -47,16 +47,6 @@ def depth_metrics(truth: Float[Tensor, "N"], predicted: Float[Tensor, "N"]) -> D
     return DepthMetrics(*torch.stack(values).tolist())
 
 
-def server_metrics(truth: Float[Tensor, "N"], predicted: Float[Tensor, "N"]) -> tuple[float, float]:
-    """What KITTI's depth prediction server tells beside the seven (Uhrig et al. 2017): SILog, 100 times the
-    standard deviation of ln predicted - ln truth; iRMSE, the root of the mean (1/truth - 1/predicted)^2 in
-    1/km. Arguments as in depth_metrics."""
-    truth, predicted = truth.double(), predicted.double()
-    logs = predicted.log() - truth.log()
-    inverse = 1000 / truth - 1000 / predicted
-    return 100 * float(logs.std(correction=0)), float(inverse.square().mean().sqrt())
-
-
 def mean_metrics(metrics: Sequence[DepthMetrics]) -> DepthMetrics:
     """The mean of each number over images, every image counting the same. At least one image."""
     assert metrics, "no image to average over"

@@ -62,7 +62,8 @@ class SparseScore:
     """How many were compared."""
     silog: float
     irmse: float
-    """As metrics.depth.server_metrics."""
+    """Of KITTI's server (Uhrig et al. 2017): 100 times the standard deviation of ln predicted - ln truth;
+    root of the mean (1/truth - 1/predicted)^2 in 1/km."""
     ranges: tuple[tuple[int, DepthMetrics | None], ...]
     """Of each of RANGES: pixels, and metrics with the ratio of the whole image."""
 

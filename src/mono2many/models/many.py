@@ -1,7 +1,7 @@
 """ManyDepth: a student that matches neighbours where there are any, and the MonoDepth that teaches it
 (Watson et al. 2021)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,9 @@ from mono2many.models.mono import DepthNet, MonoArchitecture, MonoDepth
 from mono2many.models.pose import Motion, PoseNet, source_from_target
 from mono2many.types import Batch, InputError
 
+Told = Mapping[int, tuple[Float[Tensor, "_ 1 3"], Float[Tensor, "_ 1 3"]]]
+"""What the pose network said of the current frame and the ones at these offsets: axis-angle, translation."""
+
 
 @dataclass(frozen=True)
 class ManyArchitecture(MonoArchitecture):
@@ -25,6 +28,11 @@ class ManyArchitecture(MonoArchitecture):
     spacing: Spacing = "linear"
     matching: tuple[int, ...] = (-1,)
     """The frames it compares with, counted from the target, by distance in time."""
+
+
+def matching_of(architecture: MonoArchitecture) -> tuple[int, ...]:
+    """Frames that a model matches; a MonoDepth none."""
+    return architecture.matching if isinstance(architecture, ManyArchitecture) else ()
 
 
 @dataclass(frozen=True)
@@ -76,25 +84,14 @@ class StudentNet(nn.Module):
 
     def forward(
         self,
-        image: Float[Tensor, "B 3 H W"],
-        matching_features: Float[Tensor, "B F C h w"],
-        matching_from_current: Float[Tensor, "B F 4 4"],
-        exists: Bool[Tensor, "B F"],
-        intrinsics: Float[Tensor, "B 3 3"],
-    ) -> Student:
-        """RGB in [0, 1] with K in its pixels. No gradient passes through the sweep (sec. 3.1). Without any
-        neighbour the volume is empty: single-frame depth."""
-        return self.decode(self.features(image), matching_features, matching_from_current, exists, intrinsics)
-
-    def decode(
-        self,
         features: tuple[Tensor | None, Float[Tensor, "B C h w"]],
         matching_features: Float[Tensor, "B F C h w"],
         matching_from_current: Float[Tensor, "B F 4 4"],
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
     ) -> Student:
-        """The same of what `features` made of the images."""
+        """Of what `features` made of the images, with K in pixels of the images. No gradient passes through
+        the sweep (sec. 3.1). Without any neighbour the volume is empty: single-frame depth."""
         sweep, depths = self.sweep(features[1], matching_features, matching_from_current, exists, intrinsics)
         volume = sweep.volume * sweep.confidence.unsqueeze(1)
         return Student(self.sigmoids(features, volume), depths[sweep.lowest_cost], sweep.confidence)
@@ -165,17 +162,20 @@ class ManyDepth(nn.Module):
         """(the student's sigmoid maps, lowest-cost depth and confidence, motion of every source, the
         teacher's sigmoid maps): all that training differentiates, in one call of plain tensors, as Fabric
         wants it."""
-        student = self.match(target, matching, exists, intrinsics, compared)
         motion = self.pose(target, sources, offsets)
+        student = self.match(target, matching, exists, intrinsics, compared, _by_offset(motion, offsets))
         taught = self.teacher.decoder(self.teacher.encoder(target))
         return student.sigmoids, student.lowest_cost_depth, student.confidence, motion, taught
 
-    def on_batch(self, batch: Batch) -> tuple[Student, Motion]:
-        """The student, matching the frames that the architecture names, and the first sources' motion."""
+    def on_batch(self, batch: Batch) -> tuple[list[Float[Tensor, "B 1 _ _"]], Motion]:
+        """The student's sigmoid maps, matching the frames that the architecture names, and the motion of the
+        loss's sources."""
         own, at = batch.first_sources(self.architecture.sources), self.matched(batch.source_offsets)
+        motion = self.pose(own.target_jittered, own.sources_jittered, own.source_offsets)
+        told = _by_offset(motion, own.source_offsets)
         matching, exists = batch.sources_jittered[:, at], batch.source_exists[:, at]
-        student = self.match(batch.target_jittered, matching, exists, batch.intrinsics)
-        return student, self.pose(own.target_jittered, own.sources_jittered, own.source_offsets)
+        student = self.match(batch.target_jittered, matching, exists, batch.intrinsics, None, told)
+        return student.sigmoids, motion
 
     def matched(self, offsets: Sequence[int]) -> list[int]:
         """Places of the frames to match among sources at these offsets."""
@@ -188,14 +188,17 @@ class ManyDepth(nn.Module):
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
         compared: Float[Tensor, "B F 3 H W"] | None = None,
+        told: Told | None = None,
     ) -> Student:
         """The student on an image and its frames at `architecture.matching`; absent ones may hold anything
-        finite. compared: pictures to look for the image in, in place of those that motion is told from."""
+        finite. compared: pictures to look for the image in, in place of those that motion is told from.
+        told: as in `chained_motion`."""
+        offsets = self.architecture.matching
         with torch.no_grad():
-            motion = chained_motion(self.pose, image, matching, self.architecture.matching, self.units(image))
+            motion = chained_motion(self.pose, image, matching, offsets, self.units(image), told)
             pictures = matching if compared is None else compared
             features = self.depth.features(pictures.flatten(0, 1))[1].unflatten(0, pictures.shape[:2])
-        return self.depth(image, features, motion, exists, intrinsics)
+        return self.depth(self.depth.features(image), features, motion, exists, intrinsics)
 
     def units(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"] | None:
         """What the pose network's translations are in units of: PoseCNN's of the image's mean disparity."""
@@ -230,17 +233,30 @@ def chained_motion(
     matching: Float[Tensor, "B F 3 H W"],
     offsets: Sequence[int],
     translation_scale: Float[Tensor, "B"] | None = None,
+    told: Told | None = None,
 ) -> Float[Tensor, "B F 4 4"]:
     """matching_from_current without gradient: the motion of each frame from the next nearer one on its side
-    of time, chained. `offsets` by distance. translation_scale: see pose.source_from_target."""
-    frames = [current, *matching.unbind(1)]
-    pairs = [
-        (frames[i + 1], frames[j]) if offsets[i] < 0 else (frames[j], frames[i + 1])
-        for i, j in enumerate(nearer(offsets))
-    ]
-    earlier, later = (torch.stack(side, 1).flatten(0, 1) for side in zip(*pairs, strict=True))
-    angle, shift = (m.unflatten(0, (-1, len(pairs))).squeeze(2) for m in pose(earlier, later[:, None], (1,)))
+    of time, chained. `offsets` by distance. translation_scale: see pose.source_from_target. told: what the
+    network has said already of frames at these offsets and the current one, B 1 3 each."""
+    frames, motions = [current, *matching.unbind(1)], dict[int, tuple[Tensor, Tensor]]()
+    for i, j in enumerate(nearer(offsets)):
+        if j == 0 and told is not None and offsets[i] in told:
+            motions[i] = told[offsets[i]]
+    asked = [i for i in range(len(offsets)) if i not in motions]
+    if asked:
+        sides = [(frames[i + 1], frames[nearer(offsets)[i]]) for i in asked]
+        pairs = [pair if offsets[i] < 0 else pair[::-1] for i, pair in zip(asked, sides, strict=True)]
+        earlier, later = (torch.cat(side) for side in zip(*pairs, strict=True))
+        angles, shifts = (m.chunk(len(asked)) for m in pose(earlier, later[:, None], (1,)))
+        motions |= dict(zip(asked, zip(angles, shifts, strict=True), strict=True))
+    angle, shift = (torch.cat([motions[i][part] for i in range(len(offsets))], 1) for part in (0, 1))
     return chain((angle, shift), offsets, translation_scale)
+
+
+def _by_offset(motion: Motion, offsets: Sequence[int]) -> Told:
+    """Without gradient."""
+    angle, shift = (part.detach().split(1, 1) for part in motion)
+    return {offset: (angle[i], shift[i]) for i, offset in enumerate(offsets)}
 
 
 def nearer(offsets: Sequence[int]) -> list[int]:

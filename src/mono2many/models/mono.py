@@ -13,6 +13,7 @@ from mono2many.models.cameras import LearntCameras
 from mono2many.models.decoder import LIGHT_WIDTHS, PAPER_WIDTHS, DepthDecoder, Padding
 from mono2many.models.encoder import make_encoder
 from mono2many.models.pose import Motion, PoseInput, PoseNet, PoseType, source_from_target
+from mono2many.types import Batch
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,12 @@ class MonoDepth(nn.Module):
             self.depth.encoder.channels[-1],
         )
         self.cameras = LearntCameras(a.cameras) if a.cameras else None
+
+    def on_batch(self, batch: Batch) -> tuple[list[Float[Tensor, "B 1 _ _"]], Motion]:
+        """Sigmoid maps and motion of a batch, as in `forward`."""
+        own = batch.first_sources(self.architecture.sources)
+        sigmoids, motion, _ = self(own.target_jittered, own.sources_jittered, own.source_offsets)
+        return sigmoids, motion
 
     def forward(
         self,

@@ -70,7 +70,7 @@ class Memory:
         motion = chain((turn, step), self.offsets, self.model.units(image))
         matching = [self.frames[o - 1].features if self._there(o) else features[1] for o in self.offsets]
         exists = torch.tensor([moved], device=image.device)
-        student = net.decode(features, torch.stack(matching, 1), motion, exists, self.intrinsics)
+        student = net(features, torch.stack(matching, 1), motion, exists, self.intrinsics)
         return net.disparity(student.sigmoids[0])
 
     def _there(self, offset: int) -> bool:

@@ -17,6 +17,7 @@ from mono2many.config import TrainConfig
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, spread_out
 from mono2many.data.draws import step_seed
+from mono2many.data.kitti_files import SYNTHETIC
 from mono2many.losses.objective import MonoTerms
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
@@ -89,7 +90,7 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
             f"steps {trackers.step} to {steps} of {size}, {in_words(state)}"
         )
         if is_street(config.data):
-            log.say("SYNTHETIC: the embedded street in KITTI's layout, not KITTI", "yellow")
+            log.say(SYNTHETIC, "yellow")
         if state.was_metric:
             log.say(
                 "its scale in metres is forgotten, since the weights change: mono2many scale again", "yellow"

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from torch import nn
-
 from mono2many.evaluate.photometric import (
     PhotometricScore,
     Prediction,
@@ -14,7 +12,8 @@ from mono2many.evaluate.photometric import (
 )
 from mono2many.metrics.depth import DepthMetrics, mean_metrics
 from mono2many.metrics.protocol import PROTOCOLS, score
-from mono2many.models.mono import MonoArchitecture
+from mono2many.models.many import ManyDepth
+from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.types import Batch
 
 PROTOCOL = PROTOCOLS["synthetic-80m"]
@@ -47,7 +46,7 @@ class Validation:
 
 
 def validate(
-    model: nn.Module,
+    model: MonoDepth | ManyDepth,
     architecture: MonoArchitecture,
     batches: Iterable[Batch],
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,
