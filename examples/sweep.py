@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.sweep import depth_hypotheses, plane_sweep
 from mono2many.models.checkpoint import load_model
-from mono2many.models.many import ManyDepth
+from mono2many.models.many import ManyDepth, chained_motion
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,35 @@ def features(images: Tensor, model: ManyDepth | None) -> Tensor:
     return F.avg_pool2d(images, 3, 1, 1)[..., ::4, ::4]
 
 
+@torch.no_grad()
+def say_of_model(s: Settings, model: ManyDepth) -> None:
+    """Its teacher's depth and its steps on moving streets at 320x96, each image scaled by its median."""
+    reader = SyntheticReader(StreetSettings(3 * s.scenes, 4, 96, 320), "test")
+    errors, told, true = [], [], []
+    for clip in range(3 * s.scenes):
+        before, now = (reader.frame(clip, index) for index in (1, 2))
+        images = [(frame.image / 255).unsqueeze(0) for frame in (before, now)]
+        kept = (now.depth < 80) & ~now.moving
+        depth = 1 / model.teacher(images[1])[0]
+        ratio = now.depth[kept].median() / depth[kept].median()
+        errors.append(((depth * ratio - now.depth).abs() / now.depth)[kept])
+        motion = chained_motion(model.pose, images[1], images[0][:, None], (-1,), model.units(images[1]))
+        told.append(float(motion[0, 0, :3, 3].norm() * ratio))
+        true.append(float((now.world_from_camera - before.world_from_camera)[:3, 3].norm()))
+    error, corr = torch.cat(errors), torch.corrcoef(torch.tensor([told, true]))[0, 1]
+    print(f"teacher: median error {error.median():.3f}, within 10 % {(error < 0.1).float().mean():.2f}")
+    for name, steps in (("predicted", told), ("true", true)):
+        print(f"{name} steps, metres: {min(steps):.2f} to {max(steps):.2f}")
+    print(f"their correlation: {corr:.2f}")
+
+
 def main(s: Settings) -> None:
     model = None if s.model is None else load_model(s.model)[0]
     assert model is None or isinstance(model, ManyDepth), "--model wants a ManyDepth"
     depths = depth_hypotheses(torch.tensor(3.0), torch.tensor(80.0), s.hypotheses, "inverse")
     print("  size    frames  window  compared  median error  within 10 %  within a factor 2")
+    if model is not None:
+        say_of_model(s, model)
     for size in ((96, 320), (192, 640)):
         reader = SyntheticReader(StreetSettings(s.scenes, 4, *size, moving=False), "test")
         shown = [[reader.frame(clip, index) for index in (3, 2, 1, 0)] for clip in range(s.scenes)]

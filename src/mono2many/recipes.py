@@ -1,4 +1,4 @@
-"""What the settings of a training begin with: a recipe's, or those of an earlier run. Imports nothing heavy."""
+"""What a training begins with: a recipe's settings, or those of an earlier run. Imports nothing heavy."""
 
 import difflib
 import json

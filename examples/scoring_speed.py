@@ -1,0 +1,50 @@
+"""How long KITTI's 697 eigen images take to score, beside the network's own time.
+
+    python examples/scoring_speed.py KITTI/2011_09_26/2011_09_26_drive_0002_sync
+
+The drive's scans stand in for all of them: links under the list's names, in a temporary folder.
+"""
+
+import itertools
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import tyro
+
+from mono2many.data.kitti_files import velodyne_path
+from mono2many.data.kitti_splits import split_frames
+from mono2many.evaluate.truth import load_truths
+from mono2many.metrics.protocol import PROTOCOLS
+from mono2many.metrics.sparse import score_sparse
+
+
+def main(drive: tyro.conf.Positional[Path], workers: int = 1) -> None:
+    frames, protocol = split_frames("kitti_eigen", "test"), PROTOCOLS["eigen-80m"]
+    scans = itertools.cycle(sorted(drive.resolve().glob("velodyne_points/data/*.bin")))
+    torch.set_num_threads(workers)
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        for frame, scan in zip(frames, scans, strict=False):
+            path = velodyne_path(root, frame)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(scan)
+        for date in {frame.date for frame in frames}:
+            for file in drive.resolve().parent.glob("calib_*.txt"):
+                (root / date / file.name).symlink_to(file)
+        for what in ("read from scans", "from the cache"):
+            began = time.perf_counter()
+            truths = load_truths(root, frames, protocol.truth, root / "cache", workers)
+            print(f"truth of {len(frames)} images, {what}: {time.perf_counter() - began:.1f} s")
+    disparity = torch.rand(8, 192, 640) + 0.1
+    began = time.perf_counter()
+    for start in range(0, len(truths), 8):
+        part = truths[start : start + 8]
+        score_sparse(disparity[: len(part)], part, protocol)
+    seconds = time.perf_counter() - began
+    print(f"metrics: {seconds:.1f} s, {1000 * seconds / len(truths):.1f} ms per image")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
