@@ -36,6 +36,15 @@ def parity() -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="session")
+def kitti_odometry() -> Path:
+    """The folder of a real sequence of KITTI odometry."""
+    folder = SHARED / "data" / "kitti_odometry"
+    if not folder.is_dir():
+        pytest.skip("KITTI odometry is not on this machine")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def road() -> Path:
     """The folder of a real road video with its camera file."""
     folder = SHARED / "data" / "road_video"

@@ -84,3 +84,22 @@ def test_several_frames_train_and_score_on_kittis_lists(place: Path) -> None:
     assert rows.keys() == {"model", "single frame", "static camera", "teacher"}
     assert all(name in said for name in rows)
     assert rows["model"]["metrics"] != rows["single frame"]["metrics"]
+
+
+def test_odometry_from_the_street_to_a_trajectory(tmp_path: Path) -> None:
+    command = ("-m", "mono2many")
+    tiny = ["--drives", "2", "--frames", "12", "--height", "64", "--width", "160"]
+    run(tmp_path, *command, "prepare", "synthetic", "--layout", "odometry", *tiny)
+    short = ["--recipe", "scratch", "--height", "64", "--width", "96", "--steps", "2", "--batch-size", "2"]
+    run(tmp_path, *command, "train", "--datatype", "kitti_odometry", *short, "--name", "way")
+    said = run(
+        tmp_path, *command, "evaluate", "--model", "model_save/way", "--datatype", "kitti_odometry",
+        "--json", "way.json", "--trajectory", "way.png",
+    )  # fmt: skip
+    assert "SYNTHETIC" in said
+    figures = json.loads((tmp_path / "way.json").read_text())["sequences"]["09"]
+    assert f"{figures['snippets']['ate_mean']:.4f} ± {figures['snippets']['ate_std']:.4f}" in said
+    assert (tmp_path / "way.png").exists()
+    images = str(Path("dataset") / "sequences" / "09" / "image_2")
+    run(tmp_path, *command, "predict", images, "--model", "model_save/way", "--poses", "kitti")
+    assert len((tmp_path / "outputs" / "image_2_poses.txt").read_text().splitlines()) == 12

@@ -38,10 +38,10 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the 
 
   train      learn depth from videos, folders of images, or the embedded street
   evaluate   score a model: depth metrics, or how well it explains unseen frames
-  predict    depth of images, folders and videos
+  predict    depth of images, folders and videos; the camera's way through them
   scale      find out how many metres a model's unit is, and store it with the model
   prepare    video: cuts, standing and blurred frames of your own films. kitti: fetch, unpack, check.
-             synthetic: the embedded street in KITTI's layout
+             synthetic: the embedded street in KITTI's layouts
   check      look at data before training on it
   import-weights  published MonoDepth and ManyDepth weights as a model folder
   bench      how fast this machine trains and predicts
@@ -155,10 +155,11 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
             return kind(model=folder, data=SourceConfig("kitti_eigen"))  # type: ignore[call-arg]
         return None
     trained = from_json(Path(folder) / "run.json").data
-    kept: dict[str, Any] = {n: getattr(trained, n) for n in ("allow_missing", "intrinsics")}
+    kept: dict[str, Any] = {n: getattr(trained, n) for n in ("allow_missing", "intrinsics", "grey")}
     if trained.kitti and kind is EvaluateConfig and not _value(arguments, "--datatype"):
         # its own frames are no test
-        data = replace(SourceConfig("kitti_eigen", trained.data), **kept)
+        odometry = trained.datatype == "kitti_odometry"
+        data = replace(SourceConfig("kitti_odometry" if odometry else "kitti_eigen", trained.data), **kept)
     elif trained.kitti and (_value(arguments, "--datatype") or "").startswith("kitti"):
         data = replace(SourceConfig("kitti_eigen", trained.data), **kept)
     elif any(_value(arguments, flag) for flag in ("--data", "--datatype")):
@@ -189,18 +190,25 @@ def _predict(arguments: list[str]) -> None:
 
     predictor = load(config.model, config.device)
     camera = camera_for(config.camera, config.fov) if config.camera or config.fov else None
-    written = predict_files(
-        predictor,
-        config.inputs,
-        config.out,
-        config.save,
-        config.flip,
-        config.batch_size,
-        intrinsics_of=camera,
-    )
+    written = []
+    if config.save or not config.poses:
+        written += predict_files(
+            predictor,
+            config.inputs,
+            config.out,
+            config.save,
+            config.flip,
+            config.batch_size,
+            intrinsics_of=camera,
+        )
+    if config.poses:
+        from mono2many.predict.trajectory import predict_trajectories
+
+        size = config.batch_size
+        written += predict_trajectories(predictor, config.inputs, config.out, config.poses, size, camera)
     unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
     files = "1 file" if len(written) == 1 else f"{len(written)} files"
-    print(f"{files} in {config.out}; depth is {unit}")
+    print(f"{files} in {config.out}; {'the way' if config.poses else 'depth'} is {unit}")
 
 
 def _scale(arguments: list[str]) -> None:
@@ -270,10 +278,12 @@ def _prepare_synthetic(arguments: list[str]) -> None:
     from rich.progress import Progress
 
     from mono2many.data.kitti_street import write_kitti_street
+    from mono2many.data.odometry_street import write_odometry_street
 
+    odometry = config.layout == "odometry"
     with Progress(transient=True) as bar:
         task = bar.add_task("drawing the street", total=None)
-        root = write_kitti_street(
+        root = (write_odometry_street if odometry else write_kitti_street)(
             Path(config.out),
             config.drives,
             config.frames,
@@ -283,9 +293,8 @@ def _prepare_synthetic(arguments: list[str]) -> None:
             lambda done, total: bar.update(task, completed=done, total=total),
             config.workers,
         )
-    print(
-        f"{root}: the embedded street in KITTI's layout; mono2many train --datatype kitti_eigen_zhou reads it"
-    )
+    reads = "kitti_odometry" if odometry else "kitti_eigen_zhou"
+    print(f"{root}: the embedded street in KITTI's layout; mono2many train --datatype {reads} reads it")
 
 
 def _import_weights(arguments: list[str]) -> None:

@@ -39,6 +39,10 @@ class EvaluateConfig:
     """Write all figures to this file."""
     report: str | None = None
     """Write an HTML page with figures and pictures."""
+    sequences: tuple[str, ...] = ()
+    """Which to score; by default 09 and 10, or, where neither is there, those with poses (kitti_odometry)."""
+    trajectory: str | None = None
+    """Draw the trajectories from above into this file, a PNG (kitti_odometry)."""
     batch_size: int = 8
     """Images that are predicted together (KITTI)."""
     workers: int = 2
@@ -56,9 +60,15 @@ class EvaluateConfig:
             raise InputError(
                 f"evaluate wants a model folder (--model) or a file of disparities (--predictions){both}"
             )
+        odometry = self.data.datatype == "kitti_odometry"
         for flag in ("predictions", "protocol", "alignment"):
-            if getattr(self, flag) is not None and not self.data.kitti:
+            if getattr(self, flag) is not None and (odometry or not self.data.kitti):
                 raise InputError(f"--{flag} is for KITTI's lists: add --datatype kitti_eigen")
+        for flag in ("sequences", "trajectory"):
+            if getattr(self, flag) and not odometry:
+                raise InputError(f"--{flag} is for the camera's way: add --datatype kitti_odometry")
+        if odometry and (self.report is not None or self.flip):
+            raise InputError("--report and --flip are for depth; of kitti_odometry see --trajectory FILE.png")
         if self.data.datatype == "kitti" and len(self.data.split_files) != 1:
             raise InputError("--split-files: scoring wants one list")
         at_least("--test-scenes", self.test_scenes, 1)
@@ -79,6 +89,9 @@ class PredictConfig:
     """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as a
     picture. video: input and disparity side by side. kitti: metres for KITTI's depth prediction server.
     Default: the first three of images, video of videos."""
+    poses: tuple[Literal["kitti", "tum"], ...] = ()
+    """Write the camera's way through each video and folder, with a picture of it. kitti: 12 numbers a line.
+    tum: timestamp, place, quaternion. Depth is then written only with --save."""
     camera: str | None = None
     """Camera file of films and folders, for a model that matches frames (--model many)."""
     fov: float | None = None
@@ -251,8 +264,9 @@ class PrepareKittiConfig:
 class PrepareSyntheticConfig:
     """Write the embedded street as a data set in another's layout, to try its commands on."""
 
-    layout: Literal["kitti"] = "kitti"
-    """kitti: KITTI raw with laser scans, calibration, positions and improved depth."""
+    layout: Literal["kitti", "odometry"] = "kitti"
+    """kitti: KITTI raw with laser scans, calibration, positions and improved depth. odometry: KITTI's
+    sequences with poses."""
     out: str = "dataset"
     """Folder to write, empty or new."""
     height: int = 192
@@ -260,9 +274,9 @@ class PrepareSyntheticConfig:
     width: int = 640
     """Of the pictures, in pixels."""
     frames: int = 72
-    """Of each drive, 12 to 90."""
+    """Of each drive, 12 to 90; of each sequence 12 or more (odometry: 300 make some 200 m)."""
     drives: int = 10
-    """How many, 2 to 10."""
+    """How many, 2 to 10 (odometry: sequences)."""
     seed: int = 0
     """Of the streets."""
     workers: int = 2

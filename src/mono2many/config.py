@@ -16,6 +16,7 @@ Datatype = Literal[
     "kitti_eigen_zhou",
     "kitti_eigen_full",
     "kitti_benchmark",
+    "kitti_odometry",
     "kitti_eigen",
     "kitti_eigen_benchmark",
     "kitti",
@@ -28,10 +29,12 @@ class SourceConfig:
 
     datatype: Datatype = "synthetic"
     """synthetic: the embedded street. video: video files or folders of images. kitti_eigen_zhou,
-    kitti_eigen_full, kitti_benchmark: lists to train on. kitti_eigen, kitti_eigen_benchmark: lists to score
-    on. kitti: lists of your own (--split-files)."""
+    kitti_eigen_full, kitti_benchmark: lists to train on. kitti_odometry: sequences, to train and to score
+    trajectories on. kitti_eigen, kitti_eigen_benchmark: lists to score on. kitti: lists of your own
+    (--split-files)."""
     data: tuple[str, ...] = ()
-    """Video files or folders of images (datatype video); the folder of KITTI raw, by default `dataset`."""
+    """Video files or folders of images (datatype video); the folder of KITTI raw or
+    odometry, by default `dataset`."""
     split_files: tuple[str, ...] = ()
     """Lists of frames, one `DATE/DRIVE FRAME l|r` a line: training and validation, or the one to score on
     (datatype kitti)."""
@@ -39,6 +42,8 @@ class SourceConfig:
     """calibrated: each drive's own camera. reference: one average for all, as in the papers (KITTI)."""
     allow_missing: bool = False
     """Do with what is there where drives of a split are missing (KITTI)."""
+    grey: bool = False
+    """Read the grey images also where there are colour ones (kitti_odometry)."""
     camera: tuple[str, ...] = ()
     """Camera file (JSON: fx fy cx cy width height, optional distortion): one for all --data, or one each.
     `learn`: find fx, fy, cx, cy of each film in training, from --fov (default 65 degrees) on."""
@@ -55,7 +60,7 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         if self.kitti and len(self.data) > 1:
-            raise InputError(f"--data: KITTI raw lies in one folder, got {len(self.data)}; name the one")
+            raise InputError(f"--data: KITTI lies in one folder, got {len(self.data)}; name the one")
         if self.split_files and self.datatype != "kitti":
             raise InputError("--split-files are lists of KITTI frames: add --datatype kitti")
         if self.datatype == "kitti" and not 1 <= len(self.split_files) <= 2:
@@ -118,6 +123,7 @@ class SourceConfig:
             "split_files": self.split_files,
             "intrinsics": self.intrinsics,
             "allow_missing": self.allow_missing,
+            "grey": self.grey,
             "offsets": self.offsets,
             "resize": resize,
         }

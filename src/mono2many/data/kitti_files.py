@@ -76,8 +76,8 @@ class Calibration:
 
 def read_calibration(root: Path, date: str) -> Calibration:
     """The files calib_*.txt of a date. InputError, naming file and key, where one is missing or no number."""
-    cameras = _read_keys(root / date / "calib_cam_to_cam.txt")
-    velodyne = _read_keys(root / date / "calib_velo_to_cam.txt")
+    cameras = read_keys(root / date / "calib_cam_to_cam.txt")
+    velodyne = read_keys(root / date / "calib_velo_to_cam.txt")
     projections, sizes = {}, {}
     for eye, number in (("l", "02"), ("r", "03")):
         projections[eye] = cameras.numbers(f"P_rect_{number}", 12).reshape(3, 4)
@@ -87,18 +87,21 @@ def read_calibration(root: Path, date: str) -> Calibration:
     rectification[:3, :3] = cameras.numbers("R_rect_00", 9).reshape(3, 3)
     imu = root / date / "calib_imu_to_velo.txt"
     return Calibration(
-        projections, sizes, rectification, velodyne.rigid(), _read_keys(imu).rigid() if imu.exists() else None
+        projections, sizes, rectification, velodyne.rigid(), read_keys(imu).rigid() if imu.exists() else None
     )
 
 
 @dataclass(frozen=True)
-class _Keys:
+class Keys:
+    """The lines `key: numbers` of a calibration file."""
+
     path: Path
     values: dict[str, str]
+    remedy: str
 
     def numbers(self, key: str, count: int) -> Tensor:
         if key not in self.values:
-            raise InputError(f"{self.path}: key {key} is missing; unpack the date's _calib.zip again")
+            raise InputError(f"{self.path}: key {key} is missing; {self.remedy}")
         try:
             numbers = torch.tensor([float(word) for word in self.values[key].split()], dtype=torch.float64)
         except ValueError:
@@ -106,8 +109,7 @@ class _Keys:
         if len(numbers) != count or not numbers.isfinite().all():
             found = " ".join(self.values[key].split())[:60]
             raise InputError(
-                f"{self.path}: key {key} is {found!r}, wanted {count} finite numbers; unpack the date's "
-                "_calib.zip again"
+                f"{self.path}: key {key} is {found!r}, wanted {count} finite numbers; {self.remedy}"
             )
         return numbers
 
@@ -118,14 +120,15 @@ class _Keys:
         return matrix
 
 
-def _read_keys(path: Path) -> _Keys:
+def read_keys(
+    path: Path, remedy: str = "unpack the date's _calib.zip again (`mono2many prepare kitti` fetches it)"
+) -> Keys:
+    """InputError, with the remedy, where there is no such file; later, where a key is not as wanted."""
     try:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError as error:
-        raise InputError(
-            f"{path}: the calibration cannot be read ({error.strerror}); `mono2many prepare kitti` fetches it"
-        ) from error
-    return _Keys(path, {key: value for key, _, value in (line.partition(": ") for line in lines)})
+        raise InputError(f"{path}: the calibration cannot be read ({error.strerror}); {remedy}") from error
+    return Keys(path, {key: value for key, _, value in (line.partition(": ") for line in lines)}, remedy)
 
 
 def read_velodyne(path: Path) -> Float[Tensor, "N 4"]:

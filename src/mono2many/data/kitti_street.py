@@ -97,12 +97,8 @@ def write_kitti_street(
         "size": [height, width],
         "seed": seed,
     }
-    if _is_written(root, about):
-        return root
-    place = root.resolve()
-    part = place.with_name(f".{place.name}.part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
+
+    def fill(part: Path) -> Dataset[Exception | None]:
         calibrations = {}
         for date in {name[:10] for name in names}:
             _write_calibration(part / date, height, width)
@@ -110,12 +106,36 @@ def write_kitti_street(
         for name in names:
             _write_times(drive_folder(part, KittiFrame(name, 0)), frames)
         every = [KittiFrame(name, number) for name in names for number in range(frames)]
-        jobs = _Frames(part, settings, calibrations, every)
+        return _Frames(part, settings, calibrations, every)
+
+    return write_tree(root, about, fill, drives * frames, progress, workers)
+
+
+def write_tree(
+    root: Path,
+    about: dict[str, object],
+    fill: Callable[[Path], Dataset[Exception | None]],
+    total: int,
+    progress: Callable[[int, int], None] | None,
+    workers: int,
+) -> Path:
+    """Write a tree whole or not at all, with a MARKER that says `about`; one that is there already stays.
+
+    fill(folder) writes the small files and gives the `total` jobs, each of which writes files and gives None
+    or its mistake. InputError where anything else lies in `root`, or it cannot be written.
+    """
+    if _is_written(root, about):
+        return root
+    place = root.resolve()
+    part = place.with_name(f".{place.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        jobs = fill(part)
         for done, mistake in enumerate(DataLoader(jobs, batch_size=None, num_workers=workers), 1):
             if mistake is not None:
                 raise mistake
             if progress is not None:
-                progress(done, len(jobs))
+                progress(done, total)
         (part / MARKER).write_text(json.dumps({**about, "version": version("mono2many")}, indent=2) + "\n")
         if place.exists():
             place.rmdir()

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 from mono2many.data.kitti import KittiReader, KittiSettings
-from mono2many.data.kitti_splits import OWN_LISTS, TEST_SPLITS, TRAINING_SPLITS, read_split_file, split_frames
+from mono2many.data.kitti_odometry import OdometryReader
+from mono2many.data.kitti_splits import (
+    ODOMETRY,
+    OWN_LISTS,
+    TEST_SPLITS,
+    TRAINING_SPLITS,
+    read_split_file,
+    split_frames,
+)
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.data.video import VideoReader, VideoSettings
 from mono2many.types import Reader, Split
@@ -31,6 +39,7 @@ class SourceSettings:
     split_files: tuple[str, ...] = ()
     intrinsics: Literal["calibrated", "reference"] = "calibrated"
     allow_missing: bool = False
+    grey: bool = False
     offsets: tuple[int, ...] = (-1, 1)
     resize: Literal["bilinear", "lanczos"] = "bilinear"
 
@@ -58,11 +67,14 @@ def _kitti(s: SourceSettings, split: Split) -> Reader:
         frames = read_split_file(s.split_files[0 if split == "train" else -1])
     elif s.datatype in TEST_SPLITS:
         frames = split_frames(s.datatype, "test")
+    elif s.datatype == ODOMETRY:
+        frames = split_frames(ODOMETRY, split)
     else:
         frames = split_frames(s.datatype, "val" if split == "test" else split)
     root = Path(s.paths[0] if s.paths else DATASET)
     rest = (s.height, s.width, s.offsets, s.intrinsics, s.resize, s.allow_missing, s.datatype)
-    return KittiReader(KittiSettings(root, tuple(frames), *rest))
+    settings = KittiSettings(root, tuple(frames), *rest)
+    return OdometryReader(settings, s.grey) if s.datatype == ODOMETRY else KittiReader(settings)
 
 
 DATASET = "dataset"
@@ -71,5 +83,5 @@ DATASET = "dataset"
 READERS: Mapping[str, Callable[[SourceSettings, Split], Reader]] = {
     "synthetic": _synthetic,
     "video": _video,
-    **dict.fromkeys((*TRAINING_SPLITS, *TEST_SPLITS, OWN_LISTS), _kitti),
+    **dict.fromkeys((*TRAINING_SPLITS, *TEST_SPLITS, OWN_LISTS, ODOMETRY), _kitti),
 }

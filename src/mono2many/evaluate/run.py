@@ -12,6 +12,7 @@ from rich.table import Table
 from mono2many.commands import EvaluateConfig, ScaleConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
+from mono2many.data.kitti_splits import ODOMETRY
 from mono2many.data.reader import SourceSettings, open_reader
 from mono2many.evaluate.depth import (
     METRIC,
@@ -28,6 +29,7 @@ from mono2many.evaluate.figures import training_curve, write_json
 from mono2many.evaluate.gallery import gallery
 from mono2many.evaluate.kitti import evaluate_kitti
 from mono2many.evaluate.many import predictions
+from mono2many.evaluate.odometry import evaluate_odometry
 from mono2many.evaluate.photometric import (
     NAME,
     PhotometricScore,
@@ -49,7 +51,9 @@ CONSTANTS = 24
 def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str, Any]:
     """Score a model folder and print, store and return the figures. Raises InputError."""
     console = console or Console()
-    if config.data.kitti:
+    if config.data.datatype == ODOMETRY:
+        figures = evaluate_odometry(config, console)
+    elif config.data.kitti:
         figures = evaluate_kitti(config, console)
     else:
         assert config.model is not None, "only KITTI's lists are scored without a model"

@@ -54,3 +54,36 @@ def transform(
 ) -> Float[Tensor, "*batch 3 N"]:
     """Coordinates of the same points in frame b. One column per point."""
     return b_from_a[..., :3, :3] @ points_a + b_from_a[..., :3, 3:]
+
+
+def rotation_from_quaternion(xyzw: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
+    """Of quaternions x, y, z, w of any length but zero."""
+    x, y, z, w = (xyzw / xyzw.norm(dim=-1, keepdim=True)).unbind(-1)
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
+        (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),
+        (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)),
+    )
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
+def quaternion_from_rotation(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
+    """x, y, z, w with w >= 0, of the rotation nearest to a matrix that rounding has touched (Bar-Itzhack
+    2000)."""
+    (a, b, c), (d, e, f), (g, h, i) = (row.unbind(-1) for row in rotation.unbind(-2))
+    rows = (
+        (a - e - i, b + d, c + g, h - f),
+        (b + d, e - a - i, f + h, c - g),
+        (c + g, f + h, i - a - e, d - b),
+        (h - f, c - g, d - b, a + e + i),
+    )
+    found = torch.linalg.eigh(torch.stack([torch.stack(row, -1) for row in rows], -2)).eigenvectors[..., -1]
+    return torch.where(found[..., 3:] < 0, -found, found)
+
+
+def rotation_angle(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch"]:
+    """Radians, exact for small angles too."""
+    skew = rotation - rotation.transpose(-1, -2)
+    sine = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], -1).norm(dim=-1) / 2
+    cosine = (rotation.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    return torch.atan2(sine, cosine)

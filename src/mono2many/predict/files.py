@@ -46,7 +46,7 @@ def predict_files(
     film without `intrinsics_of`.
     """
     out = Path(out)
-    folders, videos = _sorted_inputs(inputs)
+    folders, videos = sorted_inputs(inputs)
     images = [image for folder in folders for image in folder]
     targets = [target for _, target in images] + [Path(path.stem) for path in videos]
     twice = next((target for target in targets if targets.count(target) > 1), None)
@@ -181,7 +181,7 @@ def _stacked(frames: Iterable[Tensor], size: int) -> Iterator[UInt8[Tensor, "B 3
         yield torch.stack(stack)
 
 
-def _sorted_inputs(inputs: Sequence[str]) -> tuple[list[list[tuple[Path, Path]]], list[Path]]:
+def sorted_inputs(inputs: Sequence[str]) -> tuple[list[list[tuple[Path, Path]]], list[Path]]:
     """Images with the stem of their outputs (a folder's images, together, keep its name), and videos."""
     images: list[list[tuple[Path, Path]]] = []
     videos: list[Path] = []

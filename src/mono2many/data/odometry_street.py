@@ -1,0 +1,101 @@
+"""The embedded street in KITTI odometry's layout: trajectories can be tried without KITTI.
+
+Camera 2 (image_2) drives along the street; the poses are camera 0's, 6 cm beside it, as KITTI's are.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mono2many.data.kitti_street import FEWEST, PLACES, SECONDS, write_tree
+from mono2many.data.synthetic import StreetSettings, build_street, camera, draw
+from mono2many.geometry.pose import invert
+from mono2many.io.images import write_image
+from mono2many.io.trajectories import write_poses
+from mono2many.types import InputError, Split
+
+SEQUENCES: dict[str, Split] = {
+    "07": "train",
+    "09": "test",
+    "04": "train",
+    "10": "test",
+    **dict.fromkeys(("00", "01", "02", "03", "05", "06"), "train"),
+}
+"""And the part of the streets that each shows. Of 07 the lists name frames for both parts soonest."""
+
+
+def write_odometry_street(
+    root: Path,
+    sequences: int = 10,
+    frames: int = 72,
+    height: int = 192,
+    width: int = 640,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int = 2,
+) -> Path:
+    """Write the first of SEQUENCES below `root`, which it returns: as kitti_street.write_kitti_street."""
+    if not 2 <= sequences <= len(SEQUENCES):
+        raise InputError(f"--drives must lie in 2 .. {len(SEQUENCES)}, got {sequences}; try 10")
+    if frames < FEWEST:
+        raise InputError(f"--frames must be at least {FEWEST}, got {frames}; try 72")
+    settings, names = StreetSettings(len(SEQUENCES), frames, height, width, seed), list(SEQUENCES)[:sequences]
+    about: dict[str, object] = {
+        "what": "an embedded street of mono2many in the layout of KITTI odometry; nothing in it is KITTI's",
+        "sequences": {name: [0, frames - 1] for name in names},
+        "size": [height, width],
+        "seed": seed,
+    }
+
+    def fill(part: Path) -> Dataset[Exception | None]:
+        focal, cx, cy = 0.58 * width, (width - 1) / 2, (height - 1) / 2
+        k = np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]])
+        lines = [
+            f"P{int(n)}: {' '.join(f'{v:.12e}' for v in np.ravel(k @ np.column_stack([np.eye(3), place])))}\n"
+            for n, place in PLACES.items()
+        ]
+        eye_from_first = torch.eye(4, dtype=torch.float64)
+        eye_from_first[:3, 3] = torch.tensor(PLACES["02"])
+        for name in names:
+            folder = part / "sequences" / name
+            (folder / "image_2").mkdir(parents=True)
+            (folder / "calib.txt").write_text("".join(lines))
+            times = [SECONDS * i for i in range(frames)]
+            (folder / "times.txt").write_text("".join(f"{t:.6e}\n" for t in times))
+            poses = torch.stack([_pose(settings, name, i) for i in range(frames)]) @ eye_from_first
+            write_poses(part / "poses" / f"{name}.txt", invert(poses[0]) @ poses, "kitti", times)
+        return _Frames(part, settings, [(name, i) for name in names for i in range(frames)])
+
+    return write_tree(root, about, fill, sequences * frames, progress, workers)
+
+
+def _pose(settings: StreetSettings, name: str, index: int) -> Tensor:
+    """world_from_camera of camera 2."""
+    street = build_street(settings, SEQUENCES[name], list(SEQUENCES).index(name))
+    return torch.from_numpy(camera(street, settings, index).world_from_camera)
+
+
+@dataclass(frozen=True)
+class _Frames(Dataset[Exception | None]):
+    root: Path
+    settings: StreetSettings
+    places: Sequence[tuple[str, int]]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, item: int) -> Exception | None:
+        name, index = self.places[item]
+        try:
+            street = build_street(self.settings, SEQUENCES[name], list(SEQUENCES).index(name))
+            picture = draw(street, camera(street, self.settings, index), index)
+            path = self.root / "sequences" / name / "image_2" / f"{index:06d}.jpg"
+            write_image(path, torch.from_numpy(picture.image))
+        except (InputError, OSError) as mistake:
+            return mistake
+        return None

@@ -1,0 +1,121 @@
+"""The camera's way through a film: what the pose network says from frame to frame, chained."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, UInt8
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from mono2many.geometry.pose import invert
+from mono2many.io.images import read_image
+from mono2many.io.trajectories import ENDINGS, PoseKind, draw_trajectories, write_poses
+from mono2many.io.videos import probe_video, timed_frames
+from mono2many.models.cameras import motion_in_pixels
+from mono2many.models.mono import MonoDepth, head_motion
+from mono2many.predict.files import Camera, sorted_inputs
+from mono2many.predict.predictor import Predictor
+from mono2many.types import InputError
+
+
+@torch.inference_mode()
+def trajectory(
+    predictor: Predictor,
+    frames: Iterable[UInt8[Tensor, "3 _ _"]],
+    intrinsics_of: Camera | None = None,
+    batch_size: int = 4,
+) -> Float[Tensor, "N 4 4"]:
+    """world_from_camera of each frame, in float64, in the unit that `card.scale` names; the world is the
+    first camera's. intrinsics_of: for a model that learnt its cameras; else the first of these is taken.
+
+    InputError for a model without a pose network, and for fewer than two frames.
+    """
+    model = predictor.model if isinstance(predictor.model, MonoDepth) else predictor.model.as_mono()
+    poses, held, k = [torch.eye(4, dtype=torch.float64)], list[Tensor](), torch.eye(3)[None]
+
+    def add() -> None:
+        for step in _steps(model, torch.cat(held), k):
+            step[:3, 3] *= predictor.unit
+            poses.append(poses[-1] @ step)
+
+    for frame in frames:
+        image = predictor.inputs([frame])
+        if not held:
+            held.append(torch.zeros_like(image))  # before the first there is none
+            if model.cameras is not None and intrinsics_of is not None:
+                size = (frame.shape[1], frame.shape[2])
+                k = predictor.camera(intrinsics_of(*size)[None], size)
+            elif model.cameras is not None:
+                first = torch.zeros(1, dtype=torch.int64, device=image.device)
+                k = model.cameras(first, *image.shape[-2:])
+        held.append(image)
+        if len(held) == batch_size + 2:
+            add()
+            held = held[-2:]
+    if len(held) > 2:
+        add()
+    if len(poses) < 2:
+        raise InputError("a trajectory wants two frames or more: name a video or a folder of images")
+    return torch.stack(poses)
+
+
+def _steps(
+    model: MonoDepth, images: Float[Tensor, "N 3 H W"], k: Float[Tensor, "1 3 3"]
+) -> Float[Tensor, "{images.shape[0]-2} 4 4"]:
+    """earlier_from_later of each image but the first and the next."""
+    a, target, sources, offsets = model.architecture, images[1:-1], images[2:, None], (1,)
+    if a.pose_input == "all":
+        sources, offsets = torch.stack([images[:-2], images[2:]], 1), (-1, 1)  # type: ignore[assignment]
+    sigmoid = target.new_zeros(len(target), 1, 1)
+    if a.pose_type in ("shared", "posecnn"):  # which look at the depth network's work
+        sigmoids, motion, _ = model(target, sources, offsets)
+        sigmoid = sigmoids[0].squeeze(1)
+    else:
+        motion = model.pose(target, sources, offsets)
+    turn, shift = motion_in_pixels(model, motion, k.expand(len(target), 3, 3), images.shape[-1])
+    exact = (turn.cpu().double(), shift.cpu().double())
+    return invert(head_motion(a, exact, offsets, sigmoid.cpu())[:, -1])
+
+
+def predict_trajectories(
+    predictor: Predictor,
+    inputs: Sequence[str],
+    out: str | Path,
+    kinds: Sequence[PoseKind],
+    batch_size: int = 4,
+    intrinsics_of: Camera | None = None,
+) -> list[Path]:
+    """OUT/FILM_poses.txt (kitti) or .tum of every video and folder, `_metres` in the name where that is the
+    unit, and a picture OUT/FILM_trajectory.png; returns the files written. A folder's images have their place
+    in it as TUM's timestamp. Raises InputError."""
+    folders, videos = sorted_inputs(inputs)
+    films = [
+        (target.parent.name or target.name, [path for path, _ in f]) for f in folders for target in [f[0][1]]
+    ]
+    metric, console, written = predictor.card.scale == "metres", Console(stderr=True), list[Path]()
+
+    def write(name: str, timed: Iterable[tuple[float, Tensor]], count: int) -> None:
+        times: list[float] = []
+
+        def images() -> Iterator[Tensor]:
+            shown = console.is_terminal
+            for time, image in track(timed, name, count, console=console, transient=True, disable=not shown):
+                times.append(time)
+                yield image
+
+        poses = trajectory(predictor, images(), intrinsics_of, batch_size)
+        for kind in kinds:
+            written.append(Path(out) / f"{name}_poses{'_metres' if metric else ''}{ENDINGS[kind]}")
+            write_poses(written[-1], poses, kind, times)
+        written.append(Path(out) / f"{name}_trajectory.png")
+        draw_trajectories(written[-1], {name: {"predicted": poses}}, "m" if metric else "up to scale")
+
+    for name, paths in films:
+        write(name, ((float(i), read_image(path)) for i, path in enumerate(paths)), len(paths))
+    for path in videos:
+        info = probe_video(path)
+        timed = enumerate(timed_frames(path))
+        write(path.stem, ((i / info.fps if t is None else t, x) for i, (t, x) in timed), info.frames)
+    return written
