@@ -35,28 +35,27 @@ def parity() -> dict[str, Tensor]:
     return {name: torch.from_numpy(value) for name, value in np.load(path).items()}
 
 
+def real(name: str) -> Path:
+    """A folder of real data; what needs it is skipped where it is absent."""
+    folder = SHARED / "data" / name
+    if not folder.is_dir():
+        pytest.skip(f"the real data of {name} are not on this machine")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def kitti_odometry() -> Path:
-    """The folder of a real sequence of KITTI odometry."""
-    folder = SHARED / "data" / "kitti_odometry"
-    if not folder.is_dir():
-        pytest.skip("KITTI odometry is not on this machine")
-    return folder
+    """A real sequence of KITTI odometry."""
+    return real("kitti_odometry")
 
 
 @pytest.fixture(scope="session")
 def road() -> Path:
-    """The folder of a real road video with its camera file."""
-    folder = SHARED / "data" / "road_video"
-    if not folder.exists():
-        pytest.skip("the road video is not on this machine")
-    return folder
+    """A real road video with its camera file."""
+    return real("road_video")
 
 
 @pytest.fixture(scope="session")
 def kitti_raw() -> Path:
     """The root of ten real KITTI frames."""
-    folder = SHARED / "data" / "kitti_raw"
-    if not folder.exists():
-        pytest.skip("the real KITTI frames are not on this machine")
-    return folder
+    return real("kitti_raw")

@@ -240,7 +240,10 @@ class ManyConfig:
             if value is not None:
                 at_least(flag, value, 0)
         if self.frozen_at_once and self.teacher is None:
-            raise InputError("--freeze-from 0 fixes a teacher that has learnt nothing: give --teacher FOLDER")
+            raise InputError(
+                "--freeze-from 0 (or --freeze-epoch, --freeze-step 0) fixes a teacher that has learnt "
+                "nothing: give --teacher FOLDER"
+            )
         wrong = not self.matching or 0 in self.matching or len(set(self.matching)) < len(self.matching)
         if wrong or sorted(self.matching, key=abs) != list(self.matching):
             raise InputError(
@@ -251,7 +254,7 @@ class ManyConfig:
     @property
     def frozen_at_once(self) -> bool:
         """The teacher learns nothing."""
-        return self.freeze_at(10**9, 10**6) == 0
+        return self.freeze_at(steps=10**9, steps_per_epoch=1) == 0
 
     def freeze_at(self, steps: int, steps_per_epoch: int) -> int:
         """The step from which teacher and motion are fixed, of a training of so many."""

@@ -1,6 +1,7 @@
 """KITTI odometry: the lists, the street in its layout, the real sequence, and what is refused."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -97,22 +98,36 @@ def test_a_model_is_scored_drawn_and_its_way_written(tree: Path, folder: Path, t
     )
 
 
+def test_two_films_of_one_name_are_not_written_over_each_other(
+    tree: Path, folder: Path, tmp_path: Path
+) -> None:
+    films = [str(tree / "sequences" / name / "image_2") for name in ("07", "09")]
+    with pytest.raises(InputError, match=r"two inputs would both be written as .*image_2_\.\.\."):
+        predict_trajectories(load(folder, "cpu"), films, tmp_path / "out", ["kitti"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_mistakes_are_told_in_a_line_with_a_remedy(tree: Path, folder: Path) -> None:
+    def refused(begin: Callable[[], object], wanted: str) -> None:
+        with pytest.raises(InputError, match=wanted) as mistake:
+            begin()
+        assert "\n" not in str(mistake.value)
+
     poses = tree / "poses" / "09.txt"
-    lines = poses.read_text().splitlines(keepends=True)
-    poses.write_text("".join(lines[:-1]))
-    with pytest.raises(InputError, match="holds 11 poses for the 12 pictures") as mistake:
-        score(tree, folder)
-    assert "\n" not in str(mistake.value)
+    poses.write_text("".join(poses.read_text().splitlines(keepends=True)[:-1]))
+    refused(lambda: score(tree, folder), "holds 11 poses for the 12 pictures .* unpack data_odometry_poses")
     poses.unlink()
-    with pytest.raises(InputError, match="no poses to score against"):
-        score(tree, folder, sequences=("09",))
+    refused(
+        lambda: score(tree, folder, sequences=("09",)),
+        "no poses to score against .* unpack data_odometry_poses",
+    )
     (tree / "sequences" / "09" / "calib.txt").unlink()
-    with pytest.raises(InputError, match=r"calib\.txt"):
-        open_sequence(tree, "09")
+    refused(lambda: open_sequence(tree, "09"), r"calib\.txt: .* unpack data_odometry_calib")
     assert open_sequence(tree, "03") is None
-    with pytest.raises(InputError, match="--trajectory is for the camera's way: add --datatype"):
-        EvaluateConfig(model="m", trajectory="t.png")
+    refused(
+        lambda: EvaluateConfig(model="m", trajectory="t.png"),
+        "--trajectory is for the camera's way: add --data",
+    )
 
 
 def test_the_real_sequence_is_read_in_grey_and_its_frames_count_as_seen(

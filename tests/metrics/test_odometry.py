@@ -1,12 +1,18 @@
 """Trajectory errors, worked out by hand and beside the reference's."""
 
+import os
+import subprocess
+import sys
 from math import cos, radians, sin
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from mono2many.io.trajectories import read_kitti_poses, write_poses
 from mono2many.metrics.odometry import (
+    Alignment,
     aligned,
     distances,
     drift,
@@ -121,21 +127,31 @@ def test_alignments_take_away_what_they_are_named_for() -> None:
     assert path_errors(true, smaller, "se3").ate > 1
 
 
-def test_errors_of_a_noisy_path_are_those_of_evo() -> None:
-    """Measured against evo 1.x where it is installed; it is under the GPL and no part of ours."""
-    trajectory = pytest.importorskip("evo.core.trajectory")
-    metrics = pytest.importorskip("evo.core.metrics")
-    true = winding()
+@pytest.mark.parametrize(("how", "flags"), [("none", []), ("se3", ["-a"]), ("sim3", ["-as"])])
+def test_errors_of_a_noisy_path_are_those_of_evos_command_line(
+    how: Alignment, flags: list[str], tmp_path: Path
+) -> None:
+    compare_with_evo(winding(), how, flags, tmp_path)
+
+
+def test_errors_on_a_real_sequence_with_noise_are_those_of_evos_command_line(
+    kitti_odometry: Path, tmp_path: Path
+) -> None:
+    compare_with_evo(read_kitti_poses(kitti_odometry / "poses" / "06.txt"), "sim3", ["-as"], tmp_path)
+
+
+def compare_with_evo(true: Tensor, how: Alignment, flags: list[str], folder: Path) -> None:
+    """evo is under the GPL: it is here to compare with, and no part of what is installed."""
     noise = torch.randn(len(true), 3, generator=torch.Generator().manual_seed(1)).double()
     found = true.clone()
     found[:, :3, 3] = 0.3 * true[:, :3, 3] + 0.05 * noise
-    own = path_errors(true, found, "sim3")
-    reference = trajectory.PosePath3D(poses_se3=list(true.numpy()))
-    other = trajectory.PosePath3D(poses_se3=list(found.numpy()))
-    other.align(reference, correct_scale=True)
-    ape = metrics.APE(metrics.PoseRelation.translation_part)
-    ape.process_data((reference, other))
-    assert own.ate == pytest.approx(ape.get_statistic(metrics.StatisticsType.rmse), rel=1e-6)
-    rpe = metrics.RPE(metrics.PoseRelation.translation_part, 1, metrics.Unit.frames)
-    rpe.process_data((reference, other))
-    assert own.rpe == pytest.approx(rpe.get_statistic(metrics.StatisticsType.rmse), rel=1e-6)
+    files = [folder / "true.txt", folder / "found.txt"]
+    for path, poses in zip(files, (true, found), strict=True):
+        write_poses(path, poses, "kitti", [])
+    own = path_errors(true, found, how)
+    for tool, value in (("evo_ape", own.ate), ("evo_rpe", own.rpe)):
+        command = [str(Path(sys.executable).with_name(tool)), "kitti", *map(str, files), *flags]
+        home = os.environ | {"HOME": str(folder)}  # where it writes its settings
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=home)
+        rmse = next(line.split()[1] for line in done.stdout.splitlines() if "rmse" in line)
+        assert float(rmse) == pytest.approx(value, abs=1e-6)  # all that it prints

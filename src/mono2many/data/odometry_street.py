@@ -19,14 +19,14 @@ from mono2many.io.images import write_image
 from mono2many.io.trajectories import write_poses
 from mono2many.types import InputError, Split
 
-SEQUENCES: dict[str, Split] = {
+SHOWS: dict[str, Split] = {
     "07": "train",
     "09": "test",
     "04": "train",
     "10": "test",
     **dict.fromkeys(("00", "01", "02", "03", "05", "06"), "train"),
 }
-"""And the part of the streets that each shows. Of 07 the lists name frames for both parts soonest."""
+"""Sequence to the part of the streets that it shows. Of 07 the lists name frames for both parts soonest."""
 
 
 def write_odometry_street(
@@ -39,12 +39,12 @@ def write_odometry_street(
     progress: Callable[[int, int], None] | None = None,
     workers: int = 2,
 ) -> Path:
-    """Write the first of SEQUENCES below `root`, which it returns: as kitti_street.write_kitti_street."""
-    if not 2 <= sequences <= len(SEQUENCES):
-        raise InputError(f"--drives must lie in 2 .. {len(SEQUENCES)}, got {sequences}; try 10")
+    """Write the first of SHOWS below `root`, which it returns: as kitti_street.write_kitti_street."""
+    if not 2 <= sequences <= len(SHOWS):
+        raise InputError(f"--drives must lie in 2 .. {len(SHOWS)}, got {sequences}; try 10")
     if frames < FEWEST:
         raise InputError(f"--frames must be at least {FEWEST}, got {frames}; try 72")
-    settings, names = StreetSettings(len(SEQUENCES), frames, height, width, seed), list(SEQUENCES)[:sequences]
+    settings, names = StreetSettings(len(SHOWS), frames, height, width, seed), list(SHOWS)[:sequences]
     about: dict[str, object] = {
         "what": "an embedded street of mono2many in the layout of KITTI odometry; nothing in it is KITTI's",
         "sequences": {name: [0, frames - 1] for name in names},
@@ -76,7 +76,7 @@ def write_odometry_street(
 
 def _pose(settings: StreetSettings, name: str, index: int) -> Tensor:
     """world_from_camera of camera 2."""
-    street = build_street(settings, SEQUENCES[name], list(SEQUENCES).index(name))
+    street = build_street(settings, SHOWS[name], list(SHOWS).index(name))
     return torch.from_numpy(camera(street, settings, index).world_from_camera)
 
 
@@ -92,7 +92,7 @@ class _Frames(Dataset[Exception | None]):
     def __getitem__(self, item: int) -> Exception | None:
         name, index = self.places[item]
         try:
-            street = build_street(self.settings, SEQUENCES[name], list(SEQUENCES).index(name))
+            street = build_street(self.settings, SHOWS[name], list(SHOWS).index(name))
             picture = draw(street, camera(street, self.settings, index), index)
             path = self.root / "sequences" / name / "image_2" / f"{index:06d}.jpg"
             write_image(path, torch.from_numpy(picture.image))

@@ -86,9 +86,12 @@ def _against_depth(
     )
     predict = predictions(predictor, reader, config.flip)
     offsets = matching_of(predictor.card.architecture)
-    before, after = -min(0, *offsets, 0), max(0, *offsets, 0)
-    frames = [(clip, range(before, listed.frames - after, 2)) for clip, listed in enumerate(reader.clips)]
-    every_other = [(clip, index) for clip, indices in frames for index in indices]
+    before, after = -min((0, *offsets)), max((0, *offsets))
+    every_other = [
+        (clip, index)
+        for clip, listed in enumerate(reader.clips)
+        for index in range(before, listed.frames - after, 2)
+    ]
     if not every_other:
         raise InputError(
             f"--scene-frames {config.data.scene_frames}: no frame of a street has all neighbours that this "

@@ -70,9 +70,8 @@ def draw_trajectories(
         for label, poses in lines.items():
             x, z = poses[:, 0, 3].tolist(), poses[:, 2, 3].tolist()
             colour = GREY if label == TRUE else "#d9804f"
-            axes.plot(
-                x, z, color=colour, label=label, linewidth=1.8, marker="o", markevery=[0]
-            )  # begins there
+            begins = {"marker": "o", "markevery": [0]}
+            axes.plot(x, z, color=colour, label=label, linewidth=1.8, **begins)
         axes.set(title=title, xlabel=f"x, {unit}", ylabel=f"z, {unit}")
         axes.set_aspect("equal", "datalim")
         axes.grid(alpha=0.3)

@@ -94,6 +94,12 @@ def predict_trajectories(
     films = [
         (target.parent.name or target.name, [path for path, _ in f]) for f in folders for target in [f[0][1]]
     ]
+    names = [name for name, _ in films] + [path.stem for path in videos]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"two inputs would both be written as {Path(out) / twice}_...; give them another --out each"
+        )
     metric, console, written = predictor.card.scale == "metres", Console(stderr=True), list[Path]()
 
     def write(name: str, timed: Iterable[tuple[float, Tensor]], count: int) -> None:

@@ -78,7 +78,7 @@ def _symptom(scalars: Mapping[str, float], rate: float) -> tuple[str, str] | Non
 def standing(dataset: ClipDataset) -> str | None:
     """What will happen where most of the training's frames are as their neighbours; None where they move."""
     still = looked_at = 0
-    for index in (index for batch in spread_out(len(dataset), LOOKED_AT, 1) for index in batch):
+    for (index,) in spread_out(len(dataset), LOOKED_AT, 1):
         sample = dataset[index]
         if bool(sample.exists[1]):
             first, second = (small_grey(frame[None] / 255) for frame in sample.frames[:2])
