@@ -41,7 +41,7 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the 
   predict    depth of images, folders and videos
   scale      find out how many metres a model's unit is, and store it with the model
   prepare    video: cuts, standing and blurred frames of your own films. kitti: fetch, unpack, check.
-             synthetic: the embedded street in KITTI's layout
+             synthetic: the embedded street in KITTI's layout or DDAD's
   check      look at data before training on it
   import-weights  published MonoDepth and ManyDepth weights as a model folder
   bench      how fast this machine trains and predicts
@@ -233,7 +233,7 @@ def _prepare(arguments: list[str]) -> None:
 PREPARES = {
     "video": "  mono2many prepare video FILM...             list what can be learnt from in films",
     "kitti": "  mono2many prepare kitti                     fetch KITTI raw, unpack it, check it",
-    "synthetic": "  mono2many prepare synthetic --layout kitti  the embedded street in KITTI's layout",
+    "synthetic": "  mono2many prepare synthetic --layout kitti  the embedded street as KITTI or DDAD (dgp)",
 }
 
 
@@ -269,11 +269,13 @@ def _prepare_synthetic(arguments: list[str]) -> None:
     config = parse(PrepareSyntheticConfig, "mono2many prepare synthetic", arguments)
     from rich.progress import Progress
 
+    from mono2many.data.dgp_street import write_dgp_street
     from mono2many.data.kitti_street import write_kitti_street
 
+    kitti = config.layout == "kitti"
     with Progress(transient=True) as bar:
         task = bar.add_task("drawing the street", total=None)
-        root = write_kitti_street(
+        root = (write_kitti_street if kitti else write_dgp_street)(
             Path(config.out),
             config.drives,
             config.frames,
@@ -283,9 +285,8 @@ def _prepare_synthetic(arguments: list[str]) -> None:
             lambda done, total: bar.update(task, completed=done, total=total),
             config.workers,
         )
-    print(
-        f"{root}: the embedded street in KITTI's layout; mono2many train --datatype kitti_eigen_zhou reads it"
-    )
+    layout, datatype = ("KITTI's", "kitti_eigen_zhou") if kitti else ("DDAD's", "ddad")
+    print(f"{root}: the embedded street in {layout} layout; mono2many train --datatype {datatype} reads it")
 
 
 def _import_weights(arguments: list[str]) -> None:

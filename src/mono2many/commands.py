@@ -16,17 +16,18 @@ class EvaluateConfig:
     model: str | None = None
     """Model folder."""
     predictions: str | None = None
-    """Instead of a model: disparities of any method, a NumPy file (N H W) in the list's order (KITTI)."""
+    """Instead of a model: disparities of any method, a NumPy file (N H W) in the order of the list (KITTI,
+    DDAD)."""
     data: SourceConfig = field(default_factory=SourceConfig)
     protocol: str | None = None
     """How depth is compared, by name; by default the papers' for the list (KITTI): eigen-80m for kitti_eigen,
-    eigen-improved for kitti_eigen_benchmark. Also eigen-80m-z: camera z instead of the scanner's forward
-    coordinate."""
+    eigen-improved for kitti_eigen_benchmark, ddad-200m for ddad. Also eigen-80m-z: camera z instead of the
+    scanner's forward coordinate."""
     alignment: str | None = None
     """What a prediction is aligned by instead of the protocol's own: median, none, least-squares (one factor
-    of depth), affine (scale and shift of disparity), or a factor such as 5.4 (KITTI)."""
+    of depth), affine (scale and shift of disparity), or a factor such as 5.4 (KITTI, DDAD)."""
     allow_contaminated: bool = False
-    """Score frames that the model was trained on, and mark the figures (KITTI)."""
+    """Score frames that the model was trained on, and mark the figures (KITTI, DDAD)."""
     split: Literal["val", "test"] = "test"
     """Which unseen streets; of footage both are the held-out end."""
     test_scenes: int = 24
@@ -40,9 +41,9 @@ class EvaluateConfig:
     report: str | None = None
     """Write an HTML page with figures and pictures."""
     batch_size: int = 8
-    """Images that are predicted together (KITTI)."""
+    """Images that are predicted together (KITTI, DDAD)."""
     workers: int = 2
-    """Threads that read images and true depth (KITTI)."""
+    """Threads that read images and true depth (KITTI, DDAD)."""
     cache_dir: str | None = None
     """Folder of the true depth that was read once; default: $MONO2MANY_CACHE, else ~/.cache/mono2many."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -57,8 +58,10 @@ class EvaluateConfig:
                 f"evaluate wants a model folder (--model) or a file of disparities (--predictions){both}"
             )
         for flag in ("predictions", "protocol", "alignment"):
-            if getattr(self, flag) is not None and not self.data.kitti:
-                raise InputError(f"--{flag} is for KITTI's lists: add --datatype kitti_eigen")
+            if getattr(self, flag) is not None and not self.data.listed:
+                raise InputError(
+                    f"--{flag} is for KITTI's lists and DDAD: add --datatype kitti_eigen or ddad"
+                )
         if self.data.datatype == "kitti" and len(self.data.split_files) != 1:
             raise InputError("--split-files: scoring wants one list")
         at_least("--test-scenes", self.test_scenes, 1)
@@ -251,8 +254,9 @@ class PrepareKittiConfig:
 class PrepareSyntheticConfig:
     """Write the embedded street as a data set in another's layout, to try its commands on."""
 
-    layout: Literal["kitti"] = "kitti"
-    """kitti: KITTI raw with laser scans, calibration, positions and improved depth."""
+    layout: Literal["kitti", "dgp"] = "kitti"
+    """kitti: KITTI raw with laser scans, calibration, positions and improved depth. dgp: DDAD, with three
+    cameras, laser scans, calibration and poses."""
     out: str = "dataset"
     """Folder to write, empty or new."""
     height: int = 192
@@ -260,7 +264,7 @@ class PrepareSyntheticConfig:
     width: int = 640
     """Of the pictures, in pixels."""
     frames: int = 72
-    """Of each drive, 12 to 90."""
+    """Of each drive, 12 to 90 (dgp: 3 to 90)."""
     drives: int = 10
     """How many, 2 to 10."""
     seed: int = 0

@@ -1,4 +1,4 @@
-"""Rigid motion: axis-angle and translation to 4x4 matrices, named b_from_a."""
+"""Rigid motion: axis-angle or quaternion and translation to 4x4 matrices, named b_from_a."""
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,26 @@ def rotation_from_axis_angle(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Ten
         (z * x * k - y * sin, y * z * k + x * sin, z * z * k + cos),
     )
     return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
+def rotation_from_quaternion(wxyz: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
+    """Hamilton's convention, w first; any length but 0."""
+    w, x, y, z = (wxyz / wxyz.norm(dim=-1, keepdim=True)).unbind(-1)
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
+def quaternion_from_rotation(rotation: Float[Tensor, "3 3"]) -> Float[Tensor, "4"]:
+    """Of length 1, w first and not negative (Bar-Itzhack 2000: the eigenvector of the largest value)."""
+    (a, b, c), (d, e, f), (g, h, i) = rotation.double().tolist()
+    lower = [[a + e + i, 0, 0, 0], [h - f, a - e - i, 0, 0], [c - g, b + d, e - a - i, 0]]
+    lower.append([d - b, c + g, f + h, i - a - e])
+    quaternion = torch.linalg.eigh(torch.tensor(lower, dtype=torch.float64), UPLO="L").eigenvectors[:, -1]
+    return (quaternion * (-1 if quaternion[0] < 0 else 1)).to(rotation)
 
 
 def safe_norm(vectors: Float[Tensor, "*batch C"]) -> Float[Tensor, "*batch 1"]:
