@@ -251,6 +251,10 @@ class ManyConfig:
     """Folder of a MonoDepth model with which teacher, motion and student begin."""
     freeze_from: float = 0.75
     """Share of the training after which teacher and motion are fixed; 0: from the beginning (--teacher)."""
+    freeze_epoch: int | None = None
+    """The same as a number of epochs; wins over --freeze-from."""
+    freeze_step: int | None = None
+    """The same as a number of steps; wins over both."""
     fresh_optimiser: bool = False
     """At the freeze begin with a new optimiser and the first learning rate, as the reference program does."""
 
@@ -258,7 +262,10 @@ class ManyConfig:
         at_least("--hypotheses", self.hypotheses, 2)
         if not 0 <= self.freeze_from <= 1:
             raise InputError(f"--freeze-from is a share of the training, 0 to 1, got {self.freeze_from}")
-        if self.freeze_from == 0 and self.teacher is None:
+        for flag, value in (("--freeze-epoch", self.freeze_epoch), ("--freeze-step", self.freeze_step)):
+            if value is not None:
+                at_least(flag, value, 0)
+        if self.frozen_at_once and self.teacher is None:
             raise InputError("--freeze-from 0 fixes a teacher that has learnt nothing: give --teacher FOLDER")
         wrong = not self.matching or 0 in self.matching or len(set(self.matching)) < len(self.matching)
         if wrong or sorted(self.matching, key=abs) != list(self.matching):
@@ -266,6 +273,19 @@ class ManyConfig:
                 "--matching wants different frames beside the target, the nearest first, for example "
                 f"-1 -2; got {' '.join(map(str, self.matching))}"
             )
+
+    @property
+    def frozen_at_once(self) -> bool:
+        """The teacher learns nothing."""
+        return self.freeze_at(10**9, 10**6) == 0
+
+    def freeze_at(self, steps: int, steps_per_epoch: int) -> int:
+        """The step from which teacher and motion are fixed, of a training of so many."""
+        if self.freeze_step is not None:
+            return self.freeze_step
+        if self.freeze_epoch is not None:
+            return self.freeze_epoch * steps_per_epoch
+        return round(self.freeze_from * steps)
 
 
 @dataclass(frozen=True)
@@ -421,9 +441,10 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
-    control: Literal["none", "other-clips", "supervised"] = "none"
+    control: Literal["none", "other-clips", "supervised", "no-matching"] = "none"
     """Experiments that bracket a result. other-clips: sources come from another clip, nothing can be learnt.
-    supervised: exact depth is the loss, the ceiling for these networks (datatype synthetic)."""
+    supervised: exact depth is the loss, the ceiling for these networks (datatype synthetic). no-matching: a
+    ManyDepth's student never sees a cost volume and learns by all its views, as its teacher does."""
 
     def __post_init__(self) -> None:
         if self.model.predictive_mask and self.loss.automask:
@@ -434,6 +455,8 @@ class TrainConfig:
             raise InputError(
                 "--model many: give a camera file instead of --camera learn, and no --control supervised"
             )
+        if self.control == "no-matching" and self.model.model != "many":
+            raise InputError("--control no-matching is for ManyDepth: add --model many")
         if self.control == "supervised" and self.data.datatype != "synthetic":
             raise InputError("--control supervised needs exact depth: use --datatype synthetic")
 

@@ -21,6 +21,7 @@ from mono2many.io.videos import VideoWriter
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyArchitecture, ManyDepth
 from mono2many.predict.predictor import blend_mirrored, load
+from mono2many.types import InputError
 
 MANY = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)
 FOUR = (MODEL, SINGLE, STATIC, TEACHER)
@@ -88,9 +89,17 @@ def test_the_street_is_scored_in_four_rows_with_holes_where_cars_drive(folder: P
     assert all(0 <= figures["rows"][row]["holes"] <= 1 for row in FOUR)
     assert METRIC in figures["rows"]
     assert figures["better_guess"] not in (*FOUR, METRIC)
-    assert figures["without_neighbour"] == 2  # frames 0 and 2 of each street are scored
-    assert "2 of 4 images have no neighbour to match: there model is single frame" in said
+    scored = [image["index"] for image in figures["rows"][MODEL]["per_image"]]
+    assert scored == [1, 3, 1, 3]  # of four frames a street, those with one before them
     assert "holes, moving pixels wrong by more than a factor 2: model " in said
+
+
+def test_a_street_too_short_for_what_a_model_matches_is_refused(tmp_path: Path) -> None:
+    far = replace(MANY, matching=(-1, -2, -3))
+    save_model(tmp_path, ManyDepth(far), ModelCard(far, 64, 96))
+    config = EvaluateConfig(model=str(tmp_path), data=SourceConfig(scene_frames=3), test_scenes=1)
+    with pytest.raises(InputError, match=r"--scene-frames 3: .*\(-1 -2 -3\); ask for at least 4"):
+        evaluate(replace(config, guess_scenes=1), Console(file=StringIO()))
 
 
 def test_a_list_of_kitti_is_scored_in_four_rows_with_the_frames_beside_it(

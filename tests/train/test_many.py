@@ -121,3 +121,27 @@ def test_further_frames_are_read_and_matched(tmp_path: Path) -> None:
     assert model.architecture.matching == (-1, -2)
     assert model.architecture.sources == 2
     assert not card.seen
+
+
+def test_the_freeze_is_told_as_a_share_epochs_or_steps(tmp_path: Path) -> None:
+    assert ManyConfig().freeze_at(steps=800, steps_per_epoch=40) == 600
+    assert ManyConfig(freeze_epoch=15).freeze_at(800, 40) == 600
+    assert ManyConfig(freeze_epoch=15, freeze_step=7).freeze_at(800, 40) == 7
+    assert ManyConfig(freeze_step=0, teacher="model").frozen_at_once
+    with pytest.raises(InputError, match=r"--teacher"):
+        ManyConfig(freeze_epoch=0)
+    with pytest.raises(InputError, match=r"--freeze-step must be at least 0"):
+        ManyConfig(freeze_step=-1)
+
+
+def test_without_matching_every_pixel_teaches_and_no_cost_volume_does(tmp_path: Path) -> None:
+    teacher = run(tiny(tmp_path, "mono", 2, "mono"))
+    config = tiny(tmp_path, "student", 2, teacher=str(teacher), freeze_from=0.0)
+    folder = run(replace(config, control="no-matching"))
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if line["event"] == "train"]
+    assert all("consistency" not in line and line["trusted"] > 0.5 for line in steps)
+    volume = weights(folder)["depth.reduce.weight"][:, -8:]  # the 8 costs' weights began at 0
+    assert not volume.any()
+    with pytest.raises(InputError, match="add --model many"):
+        replace(config, control="no-matching", model=replace(config.model, model="mono"), many=ManyConfig())

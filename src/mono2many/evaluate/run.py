@@ -16,7 +16,6 @@ from mono2many.data.reader import SourceSettings, open_reader
 from mono2many.evaluate.depth import (
     METRIC,
     MODEL,
-    SINGLE,
     TEACHER,
     compare,
     evaluate_depth,
@@ -28,7 +27,7 @@ from mono2many.evaluate.depth import (
 from mono2many.evaluate.figures import training_curve, write_json
 from mono2many.evaluate.gallery import gallery
 from mono2many.evaluate.kitti import evaluate_list
-from mono2many.evaluate.many import neighbours, predictions
+from mono2many.evaluate.many import predictions
 from mono2many.evaluate.photometric import (
     NAME,
     PhotometricScore,
@@ -82,7 +81,15 @@ def _against_depth(
         protocol,
     )
     predict = predictions(predictor, reader, config.flip)
-    every_other = [(c, i) for c, clip in enumerate(reader.clips) for i in range(0, clip.frames, 2)]
+    offsets = matching_of(predictor.card.architecture)
+    before, after = -min(0, *offsets, 0), max(0, *offsets, 0)
+    frames = [(clip, range(before, listed.frames - after, 2)) for clip, listed in enumerate(reader.clips)]
+    every_other = [(clip, index) for clip, indices in frames for index in indices]
+    if not every_other:
+        raise InputError(
+            f"--scene-frames {config.data.scene_frames}: no frame of a street has all neighbours that this "
+            f"model matches ({' '.join(map(str, offsets))}); ask for at least {before + after + 1}"
+        )
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("unseen scenes", total=len(every_other))
         evaluations = evaluate_each(
@@ -96,17 +103,8 @@ def _against_depth(
             metric = PROTOCOLS["synthetic-80m-metric"]
             evaluations[METRIC] = evaluate_depth(predict[MODEL], reader, metric, None, every_other)
     print_table(console, evaluations)
-    further = {}
     if isinstance(predictor.model, ManyDepth):
         console.print(holes_text({row: evaluations[row] for row in predict}), highlight=False, soft_wrap=True)
-        offsets = predictor.model.architecture.matching
-        alone = sum(not any(neighbours(place, offsets, reader)) for place in every_other)
-        console.print(
-            f"{alone} of {len(every_other)} images have no neighbour to match: there {MODEL} is {SINGLE}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        further = {"without_neighbour": alone}
     against = compare(evaluations)
     console.print(
         f"Abs Rel {evaluations[MODEL].metrics.abs_rel:.3f}: {against.ratio:.2f} of the better guess "
@@ -137,7 +135,6 @@ def _against_depth(
         **scale,
         "ratio_to_better_guess": against.ratio,
         "better_guess": against.better_guess,
-        **further,
     }
 
 

@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mono2many.data.dataset import ClipDataset, spread_out
 from mono2many.geometry.camera import PLAUSIBLE_FOV
+from mono2many.predict.stream import STANDING, shift, small_grey
 
 START_UP = 0.3
 """Share of the training in which depth may still be flat: depth and motion have to find each other."""
+
+LOOKED_AT = 32
+"""Samples of which `standing` compares a pair."""
 
 SATURATED = 1e-5
 """A mean sigmoid so near to 0 or 1 has no gradient left to come back: said at once."""
@@ -68,6 +73,23 @@ def _symptom(scalars: Mapping[str, float], rate: float) -> tuple[str, str] | Non
             "wrong camera file, too little motion (--frame-step), or from scratch without --recipe scratch",
         )
     return None
+
+
+def standing(dataset: ClipDataset) -> str | None:
+    """What will happen where most of the training's frames are as their neighbours; None where they move."""
+    still = looked_at = 0
+    for index in (index for batch in spread_out(len(dataset), LOOKED_AT, 1) for index in batch):
+        sample = dataset[index]
+        if bool(sample.exists[1]):
+            first, second = (small_grey(frame[None] / 255) for frame in sample.frames[:2])
+            looked_at, still = looked_at + 1, still + (shift(first, second) < STANDING)
+    if still <= looked_at / 2:
+        return None
+    return (
+        f"the camera stands in {still} of {looked_at} pairs of neighbours looked at: they tell no depth, a "
+        "model would learn a constant or nonsense; give footage from a moving camera, or neighbours further "
+        "apart (--frame-step)"
+    )
 
 
 def not_finite(step: int, in_a_row: int, skipped: int, rate: float, folder: Path) -> str:

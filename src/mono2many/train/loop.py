@@ -24,7 +24,7 @@ from mono2many.models.checkpoint import save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture
 from mono2many.train.cameras import focal_lengths, widest_fov
-from mono2many.train.diagnose import collapse, not_finite
+from mono2many.train.diagnose import collapse, not_finite, standing
 from mono2many.train.folder import Trackers, begin_folder, claim_folder, restore_run, save_run
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.logs import RunLog
@@ -93,6 +93,9 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
             log.say(f"left out: {dataset.alone} training frames without a neighbour to learn from", "yellow")
         if is_street(config.data):
             log.say(SYNTHETIC, "yellow")
+        if (warning := standing(dataset)) is not None:
+            log.say(warning, "yellow")
+            log.event("warning", trackers.step, {"text": warning})
         if state.was_metric:
             log.say(
                 "its scale in metres is forgotten, since the weights change: mono2many scale again", "yellow"
@@ -127,7 +130,8 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
         min_depth=architecture.min_depth,
         max_depth=architecture.max_depth,
     )
-    return StepPlan(architecture, terms, heads, loss.pyramid, loss.camera_scaling, loss.tie_noise)
+    rest = (loss.pyramid, loss.camera_scaling, loss.tie_noise, config.control != "no-matching")
+    return StepPlan(architecture, terms, heads, *rest)
 
 
 def _run(
@@ -144,7 +148,7 @@ def _run(
     fabric, optim, run, steps = state.fabric, config.optim, config.run, order.stop
     augmentation = Augmentation(optim.mirror, optim.jitter, optim.mirror_camera)
     device, offsets, cameras = fabric.device, config.offsets, state.network.cameras
-    freeze_at = round(config.many.freeze_from * steps)
+    freeze_at = config.many.freeze_at(steps, order.steps_per_epoch)
     # packed frames are gathered faster than a process hands them over
     workers = 0 if config.data.cache == "on" else config.data.workers
     loader = batches(dataset, order, workers, pin=device.type == "cuda")
@@ -297,10 +301,9 @@ def _step(
         return supervised_step(state.model, batch, plan)
     seed = config.run.seed
     if isinstance(state.network, ManyDepth):
-        sweep, momentum = state.network.depth, None if frozen and config.many.freeze_from else RANGE_MEMORY
-        if (
-            momentum is not None and config.many.teacher is not None
-        ):  # it knows its depths from the first step
+        many, sweep = config.many, state.network.depth
+        momentum = None if frozen and not many.frozen_at_once else RANGE_MEMORY
+        if momentum is not None and many.teacher is not None:  # it knows its depths from the first step
             momentum = min(momentum, step / (step + 1))
         near, far = sweep.nearest, sweep.farthest
         return many_step(state.model, batch, plan, near, far, frozen, momentum, seed, step, pictures)

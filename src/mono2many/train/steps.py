@@ -46,6 +46,8 @@ class StepPlan:
     pyramid: Literal["mean", "lanczos"] = "mean"
     camera_scaling: Literal["half-pixel", "plain"] = "half-pixel"
     tie_noise: bool = True
+    matched: bool = True
+    """False: a ManyDepth's student sees empty cost volumes only, and every pixel teaches by its views."""
 
 
 def mono_step(
@@ -93,7 +95,7 @@ def many_step(
     static, empty = volume_augmentation(uniform(seed + VOLUME, step, batch.index, 1)[:, 0])
     matching = batch.sources_jittered[:, at]
     compared = torch.where(static[:, None, None, None, None], batch.target[:, None], matching)
-    exists = batch.source_exists[:, at] & ~empty[:, None]
+    exists = batch.source_exists[:, at] & ~empty[:, None] & plan.matched
     judged = batch.first_sources(a.sources)
     views = (judged.target_jittered, judged.sources_jittered, judged.source_offsets)
     sigmoids, lowest_cost_depth, confidence, motion, taught = model(
@@ -104,16 +106,20 @@ def many_step(
     teacher = _heads(taught, motion, targets, judged.source_offsets, plan)
     heads = _heads(sigmoids, motion, targets, judged.source_offsets, plan)
     known = judged.source_exists
-    loss, parts, made = many_objective(
-        heads,
-        [head.sigmoid for head in teacher],
-        lowest_cost_depth,
-        confidence,
-        static | empty,
-        levels,
-        known,
-        terms,
-    )
+    if plan.matched:
+        loss, parts, made = many_objective(
+            heads,
+            [head.sigmoid for head in teacher],
+            lowest_cost_depth,
+            confidence,
+            static | empty,
+            levels,
+            known,
+            terms,
+        )
+    else:
+        heads = [replace(head, source_from_target=head.source_from_target.detach()) for head in heads]
+        loss, parts, made = mono_objective(heads, levels, known, terms)
     parts["trusted"] = parts.pop("kept")
     scalars = {**parts, **shape_of(sigmoids[0].squeeze(1), a), **_motion(heads[0], known)}
     scalars |= {"confident": confidence.float().mean(), "nearest": nearest, "farthest": farthest}
