@@ -1,4 +1,4 @@
-"""Draw the laser scans of a data set in DDAD's layout over the pictures of its cameras, near to far in colours.
+"""Draw the laser scans of a data set in DDAD's layout over the pictures of its cameras, near to far.
 
 python examples/lidar_views.py FOLDER OUT            the first sample of every scene, every camera
 """
@@ -36,7 +36,9 @@ def main(
         path = out / f"{frame}.jpg".replace(" ", "_")
         write_image(path, drawn)
         seen = depth[depth.isfinite()]
-        print(f"{path}: {len(seen)} pixels, {seen.min():.1f} to {seen.max():.1f} m, median {seen.median():.1f} m")
+        print(
+            f"{path}: {len(seen)} pixels, {seen.min():.1f} to {seen.max():.1f} m, median {seen.median():.1f} m"
+        )
 
 
 if __name__ == "__main__":

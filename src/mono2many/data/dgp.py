@@ -74,8 +74,8 @@ def scene_files(path: Path, split: Split) -> tuple[Path, list[str]]:
     found = [p for p in here if '"scene_splits"' in p.read_text(encoding="utf-8", errors="replace")]
     if len(found) != 1:
         raise InputError(
-            f"{path}: {len(found)} of {len(here)} JSON files here have scene_splits, wanted one; name the data "
-            "set's folder or its own JSON: --data ddad.json"
+            f"{path}: {len(found)} of {len(here)} JSON files here have scene_splits, wanted one; name the "
+            "data set's folder or its own JSON: --data ddad.json"
         )
     key = "0" if split == "train" else "1"
     splits = _read_json(found[0])["scene_splits"]
@@ -173,8 +173,8 @@ def _read_scene(root: Path, name: str, cameras: Sequence[str]) -> tuple[set[str]
                 k = calibrations[key].get(camera, {})
                 if not min(k.get("fx", 0), k.get("fy", 0)) > 0:
                     raise InputError(
-                        f"{path.parent / 'calibration' / key}.json: {camera} has no calibration; leave it out of "
-                        f"--cameras-used, or {AGAIN}"
+                        f"{path.parent / 'calibration' / key}.json: {camera} has no calibration; leave it out "
+                        f"of --cameras-used, or {AGAIN}"
                     )
                 frames.append(
                     DgpFrame(
