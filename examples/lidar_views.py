@@ -36,9 +36,8 @@ def main(
         path = out / f"{frame}.jpg".replace(" ", "_")
         write_image(path, drawn)
         seen = depth[depth.isfinite()]
-        print(
-            f"{path}: {len(seen)} pixels, {seen.min():.1f} to {seen.max():.1f} m, median {seen.median():.1f} m"
-        )
+        low, high, middle = float(seen.min()), float(seen.max()), float(seen.median())
+        print(f"{path}: {len(seen)} pixels, {low:.1f} to {high:.1f} m, median {middle:.1f} m")
 
 
 if __name__ == "__main__":

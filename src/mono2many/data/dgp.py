@@ -173,8 +173,8 @@ def _read_scene(root: Path, name: str, cameras: Sequence[str]) -> tuple[set[str]
                 k = calibrations[key].get(camera, {})
                 if not min(k.get("fx", 0), k.get("fy", 0)) > 0:
                     raise InputError(
-                        f"{path.parent / 'calibration' / key}.json: {camera} has no calibration; leave it out "
-                        f"of --cameras-used, or {AGAIN}"
+                        f"{path.parent / 'calibration' / key}.json: {camera} has no calibration; leave it "
+                        f"out of --cameras-used, or {AGAIN}"
                     )
                 frames.append(
                     DgpFrame(
