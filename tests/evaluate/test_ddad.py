@@ -129,7 +129,7 @@ def test_a_model_trains_on_the_real_scenes_and_is_scored_there_as_contaminated(
 ) -> None:
     folder = train(tiny(dgp_scenes, tmp_path, "mono", largest_gap=1.5), Console(file=io.StringIO()))
     source = {"largest_gap": 1.5}
-    with pytest.raises(InputError, match="6 of 6 .*training"):
+    with pytest.raises(InputError, match=r"6 of 6 .*training"):
         score(dgp_scenes, source, model=str(folder))
     figures, said = score(dgp_scenes, source, model=str(folder), allow_contaminated=True)
     assert "CONTAMINATED" in said

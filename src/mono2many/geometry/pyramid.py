@@ -33,7 +33,7 @@ def halve_lanczos(images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C h w"]:
 
 def shrink_mask(mask: Bool[Tensor, "*batch H W"], size: tuple[int, int]) -> Bool[Tensor, "*batch h w"]:
     """True where all that a pixel of the smaller picture covers is."""
-    left_out = F.adaptive_max_pool2d((~mask).float().flatten(0, -3).unsqueeze(1), size) > 0
+    left_out = F.adaptive_max_pool2d((~mask).float().reshape(-1, 1, *mask.shape[-2:]), size) > 0
     return ~left_out.reshape(*mask.shape[:-2], *size)
 
 
