@@ -41,7 +41,7 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the 
   predict    depth of images, folders and videos; the camera's way through them
   scale      find out how many metres a model's unit is, and store it with the model
   prepare    video: cuts, standing and blurred frames of your own films. kitti: fetch, unpack, check.
-             synthetic: the embedded street in KITTI's layouts
+             synthetic: the embedded street in KITTI's layouts or DDAD's
   check      look at data before training on it
   import-weights  published MonoDepth and ManyDepth weights as a model folder
   bench      how fast this machine trains and predicts
@@ -241,7 +241,7 @@ def _prepare(arguments: list[str]) -> None:
 PREPARES = {
     "video": "  mono2many prepare video FILM...             list what can be learnt from in films",
     "kitti": "  mono2many prepare kitti                     fetch KITTI raw, unpack it, check it",
-    "synthetic": "  mono2many prepare synthetic --layout kitti  the embedded street in KITTI's layout",
+    "synthetic": "  mono2many prepare synthetic --layout kitti  the embedded street as KITTI or DDAD (dgp)",
 }
 
 
@@ -277,13 +277,14 @@ def _prepare_synthetic(arguments: list[str]) -> None:
     config = parse(PrepareSyntheticConfig, "mono2many prepare synthetic", arguments)
     from rich.progress import Progress
 
+    from mono2many.data.dgp_street import write_dgp_street
     from mono2many.data.kitti_street import write_kitti_street
     from mono2many.data.odometry_street import write_odometry_street
 
-    odometry = config.layout == "odometry"
+    write = {"kitti": write_kitti_street, "odometry": write_odometry_street, "dgp": write_dgp_street}
     with Progress(transient=True) as bar:
         task = bar.add_task("drawing the street", total=None)
-        root = (write_odometry_street if odometry else write_kitti_street)(
+        root = write[config.layout](
             Path(config.out),
             config.drives,
             config.frames,
@@ -293,8 +294,12 @@ def _prepare_synthetic(arguments: list[str]) -> None:
             lambda done, total: bar.update(task, completed=done, total=total),
             config.workers,
         )
-    reads = "kitti_odometry" if odometry else "kitti_eigen_zhou"
-    print(f"{root}: the embedded street in KITTI's layout; mono2many train --datatype {reads} reads it")
+    layout, reads = {
+        "kitti": ("KITTI's", "kitti_eigen_zhou"),
+        "odometry": ("KITTI odometry's", "kitti_odometry"),
+        "dgp": ("DDAD's", "ddad"),
+    }[config.layout]
+    print(f"{root}: the embedded street in {layout} layout; mono2many train --datatype {reads} reads it")
 
 
 def _import_weights(arguments: list[str]) -> None:

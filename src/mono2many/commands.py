@@ -16,17 +16,18 @@ class EvaluateConfig:
     model: str | None = None
     """Model folder."""
     predictions: str | None = None
-    """Instead of a model: disparities of any method, a NumPy file (N H W) in the list's order (KITTI)."""
+    """Instead of a model: disparities of any method, a NumPy file (N H W) in the order of the list (KITTI,
+    DDAD)."""
     data: SourceConfig = field(default_factory=SourceConfig)
     protocol: str | None = None
     """How depth is compared, by name; by default the papers' for the list (KITTI): eigen-80m for kitti_eigen,
-    eigen-improved for kitti_eigen_benchmark. Also eigen-80m-z: camera z instead of the scanner's forward
-    coordinate."""
+    eigen-improved for kitti_eigen_benchmark, ddad-200m for ddad. Also eigen-80m-z: camera z instead of the
+    scanner's forward coordinate."""
     alignment: str | None = None
     """What a prediction is aligned by instead of the protocol's own: median, none, least-squares (one factor
-    of depth), affine (scale and shift of disparity), or a factor such as 5.4 (KITTI)."""
+    of depth), affine (scale and shift of disparity), or a factor such as 5.4 (KITTI, DDAD)."""
     allow_contaminated: bool = False
-    """Score frames that the model was trained on, and mark the figures (KITTI)."""
+    """Score frames that the model was trained on, and mark the figures (KITTI, DDAD)."""
     split: Literal["val", "test"] = "test"
     """Which unseen streets; of footage both are the held-out end."""
     test_scenes: int = 24
@@ -44,9 +45,9 @@ class EvaluateConfig:
     trajectory: str | None = None
     """Draw the trajectories from above into this file, a PNG (kitti_odometry)."""
     batch_size: int = 8
-    """Images that are predicted together (KITTI)."""
+    """Images that are predicted together (KITTI, DDAD)."""
     workers: int = 2
-    """Threads that read images and true depth (KITTI)."""
+    """Threads that read images and true depth (KITTI, DDAD)."""
     cache_dir: str | None = None
     """Folder of the true depth that was read once; default: $MONO2MANY_CACHE, else ~/.cache/mono2many."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -62,8 +63,10 @@ class EvaluateConfig:
             )
         odometry = self.data.datatype == "kitti_odometry"
         for flag in ("predictions", "protocol", "alignment"):
-            if getattr(self, flag) is not None and (odometry or not self.data.kitti):
-                raise InputError(f"--{flag} is for KITTI's lists: add --datatype kitti_eigen")
+            if getattr(self, flag) is not None and (odometry or not self.data.listed):
+                raise InputError(
+                    f"--{flag} is for KITTI's lists and DDAD: add --datatype kitti_eigen or ddad"
+                )
         for flag in ("sequences", "trajectory"):
             if getattr(self, flag) and not odometry:
                 raise InputError(f"--{flag} is for the camera's way: add --datatype kitti_odometry")
@@ -264,9 +267,9 @@ class PrepareKittiConfig:
 class PrepareSyntheticConfig:
     """Write the embedded street as a data set in another's layout, to try its commands on."""
 
-    layout: Literal["kitti", "odometry"] = "kitti"
+    layout: Literal["kitti", "odometry", "dgp"] = "kitti"
     """kitti: KITTI raw with laser scans, calibration, positions and improved depth. odometry: KITTI's
-    sequences with poses."""
+    sequences with poses. dgp: DDAD, with three cameras, laser scans, calibration and poses."""
     out: str = "dataset"
     """Folder to write, empty or new."""
     height: int = 192
@@ -274,7 +277,7 @@ class PrepareSyntheticConfig:
     width: int = 640
     """Of the pictures, in pixels."""
     frames: int = 72
-    """Of each drive, 12 to 90; of each sequence 12 or more (odometry: 300 make some 200 m)."""
+    """Of each drive, 12 to 90 (dgp: 3 to 90); of each sequence 12 or more (odometry: 300 make some 200 m)."""
     drives: int = 10
     """How many, 2 to 10 (odometry: sequences)."""
     seed: int = 0

@@ -20,6 +20,7 @@ Datatype = Literal[
     "kitti_eigen",
     "kitti_eigen_benchmark",
     "kitti",
+    "ddad",
 ]
 
 
@@ -31,10 +32,19 @@ class SourceConfig:
     """synthetic: the embedded street. video: video files or folders of images. kitti_eigen_zhou,
     kitti_eigen_full, kitti_benchmark: lists to train on. kitti_odometry: sequences, to train and to score
     trajectories on. kitti_eigen, kitti_eigen_benchmark: lists to score on. kitti: lists of your own
-    (--split-files)."""
+    (--split-files). ddad: TRI's DGP layout, its own train and val scenes."""
     data: tuple[str, ...] = ()
-    """Video files or folders of images (datatype video); the folder of KITTI raw or
-    odometry, by default `dataset`."""
+    """Video files or folders of images (datatype video); the folder of KITTI raw or odometry, or of DDAD (or
+    its JSON), by default `dataset`."""
+    cameras_used: tuple[str, ...] = ("CAMERA_01",)
+    """Cameras of the rig by name, CAMERA_01 looks ahead; `all`: every one (DDAD)."""
+    largest_gap: float = 0.15
+    """Seconds; frames further apart are no neighbours. DDAD has a frame every 0.1 s (DDAD)."""
+    largest_lag: float = 0.25
+    """Seconds between a picture and its sample's laser scan beyond which they are not compared (DDAD)."""
+    masks: str | None = None
+    """Folder with a CAMERA.png for cameras that see their own car, black where they do: these pixels are
+    left out of losses and scores (DDAD)."""
     split_files: tuple[str, ...] = ()
     """Lists of frames, one `DATE/DRIVE FRAME l|r` a line: training and validation, or the one to score on
     (datatype kitti)."""
@@ -59,16 +69,29 @@ class SourceConfig:
     """Frames of each street (datatype synthetic)."""
 
     def __post_init__(self) -> None:
-        if self.kitti and len(self.data) > 1:
-            raise InputError(f"--data: KITTI lies in one folder, got {len(self.data)}; name the one")
+        if self.listed and len(self.data) > 1:
+            raise InputError(
+                f"--data: KITTI raw or DDAD lies in one folder, got {len(self.data)}; name the one"
+            )
+        for flag in ("cameras_used", "largest_gap", "largest_lag", "masks"):
+            default = type(self).__dataclass_fields__[flag].default
+            if self.datatype != "ddad" and getattr(self, flag) != default:
+                raise InputError(f"--{flag.replace('_', '-')} is for DDAD: add --datatype ddad")
+        if not self.cameras_used:
+            raise InputError("--cameras-used: name a camera or more, such as CAMERA_01, or all")
+        for flag, value in (("--largest-gap", self.largest_gap), ("--largest-lag", self.largest_lag)):
+            if not value > 0:
+                raise InputError(f"{flag} is a time in seconds above 0, got {value:g}")
         if self.split_files and self.datatype != "kitti":
             raise InputError("--split-files are lists of KITTI frames: add --datatype kitti")
         if self.datatype == "kitti" and not 1 <= len(self.split_files) <= 2:
             raise InputError(
                 "--datatype kitti needs --split-files: TRAIN.txt VAL.txt, or the one list to score on"
             )
-        if self.kitti and self.camera:
-            raise InputError("--camera: KITTI has its calibration; --intrinsics reference takes the papers'")
+        if self.listed and self.camera:
+            raise InputError(
+                "--camera: KITTI and DDAD have theirs; --intrinsics reference takes that of KITTI's papers"
+            )
         if self.datatype == "video" and not self.data:
             raise InputError("--datatype video needs --data: one or more video files or folders of images")
         if self.datatype == "synthetic" and self.data:
@@ -90,6 +113,11 @@ class SourceConfig:
     @property
     def kitti(self) -> bool:
         return self.datatype.startswith("kitti")
+
+    @property
+    def listed(self) -> bool:
+        """Data with laser scans and lists of frames to score on."""
+        return self.kitti or self.datatype == "ddad"
 
     @property
     def learns_camera(self) -> bool:
@@ -124,6 +152,9 @@ class SourceConfig:
             "intrinsics": self.intrinsics,
             "allow_missing": self.allow_missing,
             "grey": self.grey,
+            "cameras_used": self.cameras_used,
+            "largest_gap": self.largest_gap,
+            "masks": self.masks,
             "offsets": self.offsets,
             "resize": resize,
         }
@@ -141,7 +172,7 @@ class DataConfig(SourceConfig):
     """Share of the height to cut off below, where the camera sees its own car's bonnet (datatype video)."""
     resize: Literal["bilinear", "lanczos"] = "bilinear"
     """How pictures are brought to training size, here and in every later use of the model; the reference
-    programs use Lanczos (KITTI)."""
+    programs use Lanczos (KITTI, DDAD)."""
     scenes: int = 320
     """Streets to train on (datatype synthetic)."""
     val_scenes: int = 16
@@ -162,7 +193,7 @@ class DataConfig(SourceConfig):
         if not 0 <= self.crop_bottom < 0.9:
             raise InputError(f"--crop-bottom is a share of the height below 0.9, got {self.crop_bottom}")
         if self.crop_bottom and self.datatype != "video":
-            raise InputError("--crop-bottom is for footage; the street and KITTI show no bonnet")
+            raise InputError("--crop-bottom is for footage (datatype video); DDAD's own car: --masks FOLDER")
         if self.datatype in ("kitti_eigen", "kitti_eigen_benchmark"):
             raise InputError(f"--datatype {self.datatype} is a list to score on; train on kitti_eigen_zhou")
         if self.datatype == "kitti" and len(self.split_files) != 2:

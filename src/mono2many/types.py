@@ -55,6 +55,8 @@ class Frame:
     """Pixels of objects that move in the world; None where no one knows."""
     world_from_camera: Float[Tensor, "4 4"] | None = None
     """Metres; None where no one knows. For metrics only: training predicts it."""
+    judged: Bool[Tensor, "H W"] | None = None
+    """Pixels that losses and scores look at, without the camera's own car; None: all."""
 
 
 @runtime_checkable
@@ -85,6 +87,7 @@ class Sample:
     """Of the target's clip."""
     depth: Float[Tensor, "H W"] | None = None
     moving: Bool[Tensor, "H W"] | None = None
+    judged: Bool[Tensor, "H W"] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,11 @@ class Clips:
     depth: Float[Tensor, "B H W"] | None = None
     moving: Bool[Tensor, "B H W"] | None = None
     camera: Int64[Tensor, "B"] | None = None
+    judged: Bool[Tensor, "B H W"] | None = None
 
     def pin_memory(self) -> "Clips":
         """The same in page-locked memory, from which a GPU copies while it computes (the loader calls it)."""
-        values = (self.frames, self.exists, self.intrinsics, self.index, self.depth, self.moving, self.camera)
+        values = (getattr(self, name) for name in Clips.__dataclass_fields__)
         return Clips(*(None if value is None else value.pin_memory() for value in values))  # type: ignore[arg-type]
 
 
@@ -133,6 +137,8 @@ class Batch:
     depth: Float[Tensor, "B H W"] | None = None
     """Metres; NaN where unmeasured. For metrics only: no loss reads it."""
     moving: Bool[Tensor, "B H W"] | None = None
+    judged: Bool[Tensor, "B H W"] | None = None
+    """Pixels of the target that the losses look at; None: all."""
 
     def first_sources(self, count: int) -> "Batch":
         """The same with its first `count` sources only."""

@@ -23,7 +23,13 @@ def clips(count: int = 16) -> Clips:
     camera = intrinsics_matrix(5.0, 5.0, 2.0, 1.5).expand(count, 3, 3, 3)
     depth = torch.rand(count, 4, 6)
     return Clips(
-        frames, torch.ones(count, 3, dtype=torch.bool), camera, torch.arange(count), depth, depth > 0.5
+        frames,
+        torch.ones(count, 3, dtype=torch.bool),
+        camera,
+        torch.arange(count),
+        depth,
+        depth > 0.5,
+        judged=depth > 0.2,
     )
 
 
@@ -49,6 +55,8 @@ def test_a_mirrored_sample_is_mirrored_in_all_its_frames_its_depth_and_its_camer
         picture = plain[i].flip(-1) if flipped else plain[i]
         torch.testing.assert_close(torch.cat([batch.target[i, None], batch.sources[i]]), picture)
         assert torch.equal(batch.depth[i], given.depth[i].flip(-1) if flipped else given.depth[i])
+        assert batch.judged is not None
+        assert torch.equal(batch.judged[i], batch.depth[i] > 0.2)
     assert 3 <= mirrored <= 13
 
 

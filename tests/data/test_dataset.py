@@ -67,7 +67,11 @@ def test_a_batch_out_of_the_cache_is_the_stack_of_its_samples(
             assert isinstance(found, Clips)
             for name in (field.name for field in fields(Clips)):
                 a, b = getattr(found, name), getattr(expected, name)
-                assert (a is None) == (b is None) == (name in ("depth", "moving") and not depth)
+                assert (
+                    (a is None)
+                    == (b is None)
+                    == (name == "judged" or (name in ("depth", "moving") and not depth))
+                )
                 torch.testing.assert_close(a, b, equal_nan=True, rtol=0, atol=0)
 
 

@@ -22,7 +22,7 @@ from mono2many.data.kitti_files import (
     world_from_imu,
 )
 from mono2many.data.kitti_splits import KittiFrame, split_frames
-from mono2many.data.kitti_street import DRIVES, _Frames, see, write_kitti_street
+from mono2many.data.kitti_street import DRIVES, see, write_frame, write_kitti_street
 from mono2many.data.synthetic import StreetSettings, build_street, camera
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.io.images import read_image
@@ -191,7 +191,7 @@ def test_a_finished_tree_stays_and_nothing_is_mixed_with_other_files(tree: Path,
 
 def test_a_frame_depends_on_its_number_alone(tree: Path, tmp_path: Path) -> None:
     dates = {frame.date: read_calibration(tree, frame.date) for frame in FRAMES}
-    _Frames(tmp_path, SETTINGS, dates, FRAMES).write(FRAMES[1])
+    write_frame(tmp_path, SETTINGS, dates, FRAMES[1])
     files = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 5  # two eyes, scan, position, improved depth
     assert all((tree / file).read_bytes() == (tmp_path / file).read_bytes() for file in files)

@@ -2,7 +2,15 @@ import math
 
 import torch
 
-from mono2many.geometry.pose import invert, rigid, rotation_from_axis_angle, transform, transform_from_pose
+from mono2many.geometry.pose import (
+    invert,
+    quaternion_from_rotation,
+    rigid,
+    rotation_from_axis_angle,
+    rotation_from_quaternion,
+    transform,
+    transform_from_pose,
+)
 
 
 def test_no_motion_is_the_identity_and_its_gradient_is_finite() -> None:
@@ -38,3 +46,14 @@ def test_motions_agree_with_the_reference_program(parity: dict[str, torch.Tensor
     matrix = transform_from_pose(parity["pose_axisangle"], parity["pose_translation"])
     torch.testing.assert_close(matrix, parity["pose_matrix"], rtol=1e-5, atol=1e-7)
     torch.testing.assert_close(invert(matrix), parity["pose_matrix_inverted"], rtol=1e-5, atol=1e-7)
+
+
+def test_a_quaternion_turns_as_its_axis_and_half_its_angle_say_and_comes_back_from_the_matrix() -> None:
+    half = math.sqrt(0.5)
+    turn = rotation_from_quaternion(torch.tensor([0, 2 * half, 0, 2 * half]))  # any length
+    torch.testing.assert_close(turn @ torch.tensor([0.0, 0, 1]), torch.tensor([1.0, 0, 0]), atol=1e-6, rtol=0)
+    for xyzw in ([0, 0, 0, 1.0], [0, 0, 1, 0], [0.6, 0.8, 0, 0], [-0.7, 0.1, 0.7, 0.1]):
+        quaternion = torch.tensor(xyzw).double()
+        matrix = rotation_from_quaternion(quaternion)
+        found = rotation_from_quaternion(quaternion_from_rotation(matrix))
+        torch.testing.assert_close(found, matrix, atol=1e-12, rtol=0)

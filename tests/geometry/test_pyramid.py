@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from mono2many.geometry.camera import intrinsics_matrix
-from mono2many.geometry.pyramid import halve_lanczos, image_pyramid, level_intrinsics
+from mono2many.geometry.pyramid import halve_lanczos, image_pyramid, level_intrinsics, shrink_mask
 
 
 def test_a_level_is_the_mean_of_two_by_two() -> None:
@@ -42,3 +42,11 @@ def test_a_levels_camera_keeps_the_pictures_corner_and_the_plain_one_does_not() 
     assert half[0, 2] == 15.5
     assert half[0, 0] == 50
     assert level_intrinsics(camera, (32, 64), (16, 32), "plain")[0, 2] == 15.75
+
+
+def test_a_smaller_masks_pixel_is_true_where_all_that_it_covers_is() -> None:
+    mask = torch.ones(4, 6, dtype=torch.bool)
+    mask[3, 1] = False
+    expected = torch.tensor([[True, True, True], [False, True, True]])
+    assert torch.equal(shrink_mask(mask, (2, 3)), expected)
+    assert torch.equal(shrink_mask(mask.expand(2, 4, 6), (2, 3)), expected.expand(2, 2, 3))

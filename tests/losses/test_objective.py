@@ -79,6 +79,25 @@ def test_no_source_at_all_gives_zero_loss_and_finite_gradients(
     assert sigmoid.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("combine", ["minimum", "average"])
+def test_what_is_not_judged_teaches_nothing(combine: str) -> None:
+    target, sources = torch.rand(1, 3, 8, 16), torch.rand(1, 2, 3, 8, 16)
+    sigmoid = torch.full((1, 8, 16), 0.3, requires_grad=True)
+    judged = torch.ones(1, 8, 16, dtype=torch.bool)
+    judged[:, 4:] = False
+    moved = STILL.clone()
+    moved[..., 0, 3] = 0.1
+    terms = replace(MonoTerms(smoothness=0.0, automask=False), combine=combine)
+    level = replace(level_of(target, sources, BOTH, terms), judged=judged)
+    loss, _, made = mono_objective([head(target, sigmoid, moved)], {0: level}, BOTH, terms)
+    assert not made.kept[:, 4:].any()
+    assert made.kept[:, :4].any()
+    loss.backward()
+    assert sigmoid.grad is not None
+    assert (sigmoid.grad[:, 5:] == 0).all()  # the windows of 3x3 pixels reach one row further
+    assert (sigmoid.grad[:, :4] != 0).any()
+
+
 def test_an_absent_neighbour_changes_nothing() -> None:
     target, source = torch.rand(1, 3, 8, 16), torch.rand(1, 3, 8, 16)
     sigmoid = torch.rand(1, 8, 16)

@@ -49,13 +49,14 @@ def to_batch(
     u = uniform(seed, step, clips.index, 10)  # on the host: nothing waits for the device
     mirrored = u[:, 0] < 0.5 if augmentation is not None and augmentation.mirror else None
     jitters = augmentation if augmentation is not None and augmentation.jitter else None
-    intrinsics, depth, moving = clips.intrinsics, clips.depth, clips.moving
+    intrinsics = clips.intrinsics
+    maps = {name: getattr(clips, name) for name in ("depth", "moving", "judged")}
+    maps = {name: values for name, values in maps.items() if values is not None}
     if mirrored is not None:
         if augmentation is not None and augmentation.mirror_camera:
             other = mirror_intrinsics(intrinsics, clips.frames.shape[-1])
             intrinsics = torch.where(mirrored[:, None, None, None], other, intrinsics)
-        depth = None if depth is None else torch.where(mirrored[:, None, None], depth.flip(-1), depth)
-        moving = None if moving is None else torch.where(mirrored[:, None, None], moving.flip(-1), moving)
+        maps = {name: torch.where(mirrored[:, None, None], x.flip(-1), x) for name, x in maps.items()}
     device = torch.device(device)
     pictures = _pictures_in_bands if device.type == "cpu" else _pictures_at_once
     frames, jittered = pictures(_on(device, clips.frames), mirrored, u, jitters)
@@ -78,8 +79,7 @@ def to_batch(
         index=_on(device, clips.index),
         camera=None if clips.camera is None else _on(device, clips.camera),
         mirrored=None if mirrored is None else _on(device, mirrored),
-        depth=None if depth is None else _on(device, depth),
-        moving=None if moving is None else _on(device, moving),
+        **{name: _on(device, values) for name, values in maps.items()},
     )
 
 

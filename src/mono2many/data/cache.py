@@ -31,7 +31,7 @@ BLOCK = 2**24
 """Bytes of a file that share a checksum."""
 SPARE = 2**24
 """Bytes that shall stay free on the disk."""
-FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera")
+FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera", "judged")
 """Of a Frame; each that the frames have is a file."""
 
 Place = tuple[int, int]

@@ -26,16 +26,20 @@ class ClipDataset(Dataset[Sample]):
         self.clips = list(reader.clips)
         self.offsets = tuple(offsets)
         self.shuffle_sources = shuffle_sources
-        self.places = [
+        targets = [
             (c, i)
             for c, clip in enumerate(self.clips)
             for i in (range(clip.frames) if clip.targets is None else clip.targets)
-            if any(0 <= i + offset < clip.frames for offset in offsets)
         ]
+        self.places = [
+            (c, i) for c, i in targets if any(0 <= i + offset < self.clips[c].frames for offset in offsets)
+        ]
+        self.alone = len(targets) - len(self.places)
+        """Frames that are left out because they have no neighbour."""
         if not self.places:
             raise InputError(
                 f"--data: no frame has a neighbour {' or '.join(map(str, offsets))} frames away; "
-                "give longer clips or a smaller --frame-step"
+                "give longer clips, a smaller --frame-step or (DDAD) a larger --largest-gap"
             )
 
     def __len__(self) -> int:
@@ -61,6 +65,7 @@ class ClipDataset(Dataset[Sample]):
             camera=self.clips[self.places[index][0]].camera,
             depth=target.depth,
             moving=target.moving,
+            judged=target.judged,
         )
 
     def batch(self, indices: Sequence[int]) -> Clips:
@@ -90,6 +95,7 @@ class ClipDataset(Dataset[Sample]):
             depth=cache.rows("depth", rows[:, 0]),
             moving=cache.rows("moving", rows[:, 0]),
             camera=torch.tensor([self.clips[clip].camera for clip, _ in places]),
+            judged=cache.rows("judged", rows[:, 0]),
         )
 
     def __getitems__(self, indices: Sequence[int]) -> Clips | InputError:
@@ -115,6 +121,7 @@ def collate(samples: Sequence[Sample]) -> Clips:
         depth=optional([s.depth for s in samples]),
         moving=optional([s.moving for s in samples]),
         camera=torch.tensor([s.camera for s in samples]),
+        judged=optional([s.judged for s in samples]),
     )
 
 

@@ -14,9 +14,14 @@ from mono2many.types import InputError
 
 MARKER = "SYNTHETIC.json"
 """In the root of a tree that shows the embedded street."""
-SYNTHETIC = "SYNTHETIC: the embedded street in KITTI's layout, not KITTI"
+SYNTHETIC = "SYNTHETIC: the embedded street in the layout of KITTI or DDAD, not the real data"
 """Said of all that is made on such a tree."""
 CAMERAS = {"l": "image_02", "r": "image_03"}
+
+
+def marked_synthetic(path: Path) -> bool:
+    """Whether a tree (or the JSON in its root) is marked as the embedded street's."""
+    return ((path.parent if path.is_file() else path) / MARKER).exists()
 
 
 def drive_folder(root: Path, frame: KittiFrame) -> Path:

@@ -4,11 +4,8 @@ Camera 2 drives along the street, camera 3 is 0.54 m to its right, a laser scann
 where KITTI's do, each a little turned. All is drawn with the numbers that stand in the calibration files.
 """
 
-import json
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +13,13 @@ import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from mono2many.data import kitti_files
-from mono2many.data.kitti_files import CAMERAS, EARTH, MARKER, Calibration, drive_folder
+from mono2many.data.kitti_files import CAMERAS, EARTH, Calibration, drive_folder
 from mono2many.data.kitti_splits import KittiFrame, split_frames
-from mono2many.data.synthetic import StreetSettings, build_street, camera, draw
+from mono2many.data.street_tree import REACH, VIEW_FROM_BODY, Jobs, cast, made, see_through, write_tree
+from mono2many.data.synthetic import StreetSettings, build_street, camera
 from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_render import View
 from mono2many.data.synthetic_scene import Street
 from mono2many.geometry.pose import rotation_from_axis_angle
 from mono2many.io.depth_files import write_depth_png16
@@ -59,14 +55,10 @@ PLACES = {"00": (0, 0, 0), "01": (-0.54, 0, 0), "02": (0.06, -4e-4, 2.7e-3), "03
 """Of each camera: what is added to a point's place seen from camera 0, metres."""
 SECONDS = 0.1
 """From frame to frame."""
-BEAMS, STEP, REACH = np.radians(np.linspace(2, -24.8, 64)), np.radians(0.2), 100.0
-"""The scanner's elevations and its step to the side (radians); how far it sees (m)."""
-LOST, ANNOTATED = 0.1, 0.22
-"""Shares of the laser points that do not return, of the pixels that have improved depth."""
+ANNOTATED = 0.22
+"""Share of the pixels that have improved depth."""
 LATITUDE, LONGITUDE, ALTITUDE = 49.0, 8.4, 115.0
 """Of each drive's first frame, degrees and metres. A street begins towards the east."""
-VIEW_FROM_BODY = torch.tensor([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0, 0, 1]]).double()
-"""From x forward, y left, z up to x right, y down, z forward; a street's world is of the latter kind."""
 
 
 def write_kitti_street(
@@ -79,12 +71,7 @@ def write_kitti_street(
     progress: Callable[[int, int], None] | None = None,
     workers: int = 2,
 ) -> Path:
-    """Write the first `drives` of DRIVES, `frames` of each, below `root`, which it returns. MARKER says what
-    lies there. A tree that was written with the same arguments stays as it is.
-
-    progress(frames done, frames in all); workers: processes that draw (0: this one).
-    InputError where anything else lies in `root`, or it cannot be written.
-    """
+    """Write the first `drives` of DRIVES, `frames` of each, below `root`: see write_tree."""
     for name, value, least, most in (("drives", drives, 2, len(DRIVES)), ("frames", frames, FEWEST, MOST)):
         if not least <= value <= most:
             near = min(max(value, least), most)
@@ -97,144 +84,62 @@ def write_kitti_street(
         "size": [height, width],
         "seed": seed,
     }
+    dates = {name[:10] for name in names}
 
-    def fill(part: Path) -> Dataset[Exception | None]:
-        calibrations = {}
-        for date in {name[:10] for name in names}:
+    def jobs(part: Path) -> Jobs[KittiFrame]:
+        for date in dates:
             _write_calibration(part / date, height, width)
-            calibrations[date] = kitti_files.read_calibration(part, date)
         for name in names:
             _write_times(drive_folder(part, KittiFrame(name, 0)), frames)
+        calibrations = {date: kitti_files.read_calibration(part, date) for date in dates}
         every = [KittiFrame(name, number) for name in names for number in range(frames)]
-        return _Frames(part, settings, calibrations, every)
+        return Jobs(partial(write_frame, part, settings, calibrations), every)
 
-    return write_tree(root, about, fill, drives * frames, progress, workers)
-
-
-def write_tree(
-    root: Path,
-    about: dict[str, object],
-    fill: Callable[[Path], Dataset[Exception | None]],
-    total: int,
-    progress: Callable[[int, int], None] | None,
-    workers: int,
-) -> Path:
-    """Write a tree whole or not at all, with a MARKER that says `about`; one that is there already stays.
-
-    fill(folder) writes the small files and gives the `total` jobs, each of which writes files and gives None
-    or its mistake. InputError where anything else lies in `root`, or it cannot be written.
-    """
-    if _is_written(root, about):
-        return root
-    place = root.resolve()
-    part = place.with_name(f".{place.name}.part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        jobs = fill(part)
-        for done, mistake in enumerate(DataLoader(jobs, batch_size=None, num_workers=workers), 1):
-            if mistake is not None:
-                raise mistake
-            if progress is not None:
-                progress(done, total)
-        (part / MARKER).write_text(json.dumps({**about, "version": version("mono2many")}, indent=2) + "\n")
-        if place.exists():
-            place.rmdir()
-        part.rename(place)
-    except OSError as error:
-        raise InputError(
-            f"{root}: the street cannot be written ({error.strerror or error}); free some space or give "
-            "another folder with --out"
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return root
+    return write_tree(root, about, jobs, progress, workers)
 
 
-def _is_written(root: Path, about: dict[str, object]) -> bool:
-    """Whether this very tree lies there. InputError where something else does."""
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        return False
-    try:
-        found = json.loads((root / MARKER).read_text(encoding="utf-8"))
-        different = [key for key, value in about.items() if found[key] != value]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(
-            f"{root}: is not empty and holds no synthetic street; give a new folder with --out"
-        ) from None
-    if different:
-        raise InputError(
-            f"{root}: holds a synthetic street of other {', '.join(different)}; delete it, or give a new "
-            "folder with --out"
-        )
-    return True
-
-
-@dataclass(frozen=True)
-class _Frames(Dataset[Exception | None]):
-    """Item i writes the files of frame i. It gives None, or the mistake: a loader would wrap a raised one
-    into text."""
-
-    root: Path
-    settings: StreetSettings
-    calibrations: dict[str, Calibration]
-    frames: Sequence[KittiFrame]
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, item: int) -> Exception | None:
-        try:
-            self.write(self.frames[item])
-        except (InputError, OSError) as mistake:
-            return mistake
-        return None
-
-    def write(self, frame: KittiFrame) -> None:
-        settings, number, calibration = self.settings, frame.number, self.calibrations[frame.date]
-        scene = list(DRIVES).index(frame.drive)
-        street = build_street(settings, DRIVES[frame.drive], scene)
-        rng = np.random.default_rng([settings.seed, scene, number])
-        poses = [
-            torch.from_numpy(camera(street, settings, i).world_from_camera)
-            for i in (number, number - 1, number + 1, 0)
-        ]
-        depths = {}
-        for eye, name in CAMERAS.items():
-            image, depths[eye] = see(street, calibration, eye, poses[0], number)
-            path = drive_folder(self.root, frame) / name / "data" / f"{number:010d}.jpg"
-            write_image(path, torch.from_numpy(image))
-        points = scan(street, calibration, poses[0], number, rng)
-        _made(kitti_files.velodyne_path(self.root, frame)).write_bytes(points.astype("<f4").tobytes())
-        assert calibration.velodyne_from_imu is not None
-        left_from_imu = calibration.eye_from_velodyne("l") @ calibration.velodyne_from_imu
-        oxts = _oxts(*(VIEW_FROM_BODY.T @ pose @ left_from_imu for pose in poses))
-        _made(kitti_files.oxts_path(self.root, frame)).write_text(oxts)
-        if frame in split_frames("kitti_eigen_benchmark", "test"):
-            depth = depths["l"]
-            low = np.arange(len(depth))[:, None] >= len(depth) / 3
-            kept = low & (depth < REACH) & (rng.random(depth.shape) < ANNOTATED)
-            folder = self.root / "data_depth_annotated/train" / frame.drive / "proj_depth/groundtruth"
-            path = folder / CAMERAS["l"] / f"{number:010d}.png"
-            write_depth_png16(path, torch.from_numpy(np.where(kept, depth, np.nan)))
-
-
-def _made(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+def write_frame(
+    root: Path, settings: StreetSettings, calibrations: Mapping[str, Calibration], frame: KittiFrame
+) -> None:
+    """The files of one frame."""
+    number, calibration = frame.number, calibrations[frame.date]
+    scene = list(DRIVES).index(frame.drive)
+    street = build_street(settings, DRIVES[frame.drive], scene)
+    rng = np.random.default_rng([settings.seed, scene, number])
+    poses = [
+        torch.from_numpy(camera(street, settings, i).world_from_camera)
+        for i in (number, number - 1, number + 1, 0)
+    ]
+    depths = {}
+    for eye, name in CAMERAS.items():
+        image, depths[eye] = see(street, calibration, eye, poses[0], number)
+        path = drive_folder(root, frame) / name / "data" / f"{number:010d}.jpg"
+        write_image(path, torch.from_numpy(image))
+    points = scan(street, calibration, poses[0], number, rng)
+    made(kitti_files.velodyne_path(root, frame)).write_bytes(points.astype("<f4").tobytes())
+    assert calibration.velodyne_from_imu is not None
+    left_from_imu = calibration.eye_from_velodyne("l") @ calibration.velodyne_from_imu
+    oxts = _oxts(*(VIEW_FROM_BODY.T @ pose @ left_from_imu for pose in poses))
+    made(kitti_files.oxts_path(root, frame)).write_text(oxts)
+    if frame in split_frames("kitti_eigen_benchmark", "test"):
+        depth = depths["l"]
+        low = np.arange(len(depth))[:, None] >= len(depth) / 3
+        kept = low & (depth < REACH) & (rng.random(depth.shape) < ANNOTATED)
+        folder = root / "data_depth_annotated/train" / frame.drive / "proj_depth/groundtruth"
+        path = folder / CAMERAS["l"] / f"{number:010d}.png"
+        write_depth_png16(path, torch.from_numpy(np.where(kept, depth, np.nan)))
 
 
 def see(
     street: Street, calibration: Calibration, eye: str, world_from_left: Float[Tensor, "4 4"], index: int
 ) -> tuple[NDArray[np.uint8], Array]:
-    """An eye's picture (3 H W) and its exact depth (H W, metres, NaN in the sky). A view's principal point is
-    its middle, a camera's lies to the upper left: more is drawn, and cut off there."""
-    height, width = calibration.sizes[eye]
+    """An eye's picture and its exact depth: see_through."""
     (focal, _, cx, shift), (_, _, cy, _) = calibration.projections[eye][:2].tolist()
     left_from_eye = torch.eye(4).double()
     left_from_eye[0, 3] = (calibration.projections["l"][0, 3] - shift) / focal
-    tall, wide = (round(2 * (size - 1 - c)) + 1 for size, c in ((height, cy), (width, cx)))
-    picture = draw(street, View(tall, wide, focal, (world_from_left @ left_from_eye).numpy()), index)
-    return picture.image[:, -height:, -width:].copy(), picture.depth[-height:, -width:].copy()
+    return see_through(
+        street, (focal, cx, cy), calibration.sizes[eye], world_from_left @ left_from_eye, index
+    )
 
 
 def scan(
@@ -244,28 +149,12 @@ def scan(
     index: int,
     rng: np.random.Generator,
 ) -> Array:
-    """N 4: x forward, y left, z up, metres, and the surface's brightness as reflectance.
-
-    Rays are cast from the scanner itself, through pixels of a picture of its own: a column is a step, and a
-    beam meets in each the pixel nearest to it, less than STEP / 2 away. What no camera sees is left out.
-    """
+    """A turn of the scanner, as far as the left camera sees: see cast."""
     height, width = calibration.sizes["l"]
     (focal, _, cx, _), (_, _, cy, _) = calibration.projections["l"][:2].tolist()
-    per = 1 / np.tan(STEP)
     # 0.05: the scanner's turn, and what the right eye sees beside the left one
-    down, side = (round(per * ((size - c) / focal + 0.05)) for size, c in ((height, cy), (width, cx)))
-    world_from_view = world_from_left @ calibration.eye_from_velodyne("l") @ VIEW_FROM_BODY.T
-    picture = draw(street, View(2 * down + 1, 2 * side + 1, per, world_from_view.numpy()), index)
-    x = np.arange(-side, side + 1) / per
-    rows = np.rint(down - per * np.tan(BEAMS)[:, None] * np.hypot(1, x)).astype(int)
-    beam, column = np.nonzero(rows <= 2 * down)
-    row = rows[beam, column]
-    z = picture.depth[row, column].astype(np.float64)
-    points = np.stack([z, -z * x[column], -z * (row - down) / per], 1)
-    reflectance = picture.image[:, row, column].mean(0) / 255
-    # the sky's distance is no number, and so not below REACH
-    kept = (np.linalg.norm(points, axis=1) < REACH) & (rng.random(len(z)) >= LOST)
-    return np.column_stack([points, reflectance])[kept]
+    reach = (height - cy) / focal + 0.05, (width - cx) / focal + 0.05
+    return cast(street, world_from_left @ calibration.eye_from_velodyne("l"), reach, index, rng)
 
 
 def _oxts(
@@ -303,7 +192,7 @@ def _write_times(folder: Path, frames: int) -> None:
     date, hour = folder.parent.name.replace("_", "-"), 9 + list(DRIVES).index(folder.name)
     lines = [f"{date} {hour:02d}:00:{i // 10:02d}.{i % 10}00000000\n" for i in range(frames)]
     for part in (*CAMERAS.values(), "velodyne_points", "oxts"):
-        _made(folder / part / "timestamps.txt").write_text("".join(lines))
+        made(folder / part / "timestamps.txt").write_text("".join(lines))
 
 
 def _write_calibration(folder: Path, height: int, width: int) -> None:
@@ -339,4 +228,4 @@ def _write_calibration(folder: Path, height: int, width: int) -> None:
         lines += [
             f"{key}: {' '.join(f'{v:.6e}' for v in np.ravel(values))}" for key, values in entries.items()
         ]
-        _made(folder / f"calib_{name}.txt").write_text("\n".join(lines) + "\n")
+        made(folder / f"calib_{name}.txt").write_text("\n".join(lines) + "\n")

@@ -3,16 +3,16 @@
 Camera 2 (image_2) drives along the street; the poses are camera 0's, 6 cm beside it, as KITTI's are.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from mono2many.data.kitti_street import FEWEST, PLACES, SECONDS, write_tree
+from mono2many.data.kitti_street import FEWEST, PLACES, SECONDS
+from mono2many.data.street_tree import Jobs, made, write_tree
 from mono2many.data.synthetic import StreetSettings, build_street, camera, draw
 from mono2many.geometry.pose import invert
 from mono2many.io.images import write_image
@@ -39,7 +39,7 @@ def write_odometry_street(
     progress: Callable[[int, int], None] | None = None,
     workers: int = 2,
 ) -> Path:
-    """Write the first of SHOWS below `root`, which it returns: as kitti_street.write_kitti_street."""
+    """Write the first of SHOWS below `root`, which it returns: see write_tree."""
     if not 2 <= sequences <= len(SHOWS):
         raise InputError(f"--drives must lie in 2 .. {len(SHOWS)}, got {sequences}; try 10")
     if frames < FEWEST:
@@ -52,7 +52,7 @@ def write_odometry_street(
         "seed": seed,
     }
 
-    def fill(part: Path) -> Dataset[Exception | None]:
+    def jobs(part: Path) -> Jobs[tuple[str, int]]:
         focal, cx, cy = 0.58 * width, (width - 1) / 2, (height - 1) / 2
         k = np.array([[focal, 0, cx], [0, focal, cy], [0, 0, 1]])
         lines = [
@@ -63,15 +63,16 @@ def write_odometry_street(
         eye_from_first[:3, 3] = torch.tensor(PLACES["02"])
         for name in names:
             folder = part / "sequences" / name
-            (folder / "image_2").mkdir(parents=True)
-            (folder / "calib.txt").write_text("".join(lines))
+            made(folder / "calib.txt").write_text("".join(lines))
             times = [SECONDS * i for i in range(frames)]
             (folder / "times.txt").write_text("".join(f"{t:.6e}\n" for t in times))
             poses = torch.stack([_pose(settings, name, i) for i in range(frames)]) @ eye_from_first
             write_poses(part / "poses" / f"{name}.txt", invert(poses[0]) @ poses, "kitti", times)
-        return _Frames(part, settings, [(name, i) for name in names for i in range(frames)])
+        return Jobs(
+            partial(write_frame, part, settings), [(name, i) for name in names for i in range(frames)]
+        )
 
-    return write_tree(root, about, fill, sequences * frames, progress, workers)
+    return write_tree(root, about, jobs, progress, workers)
 
 
 def _pose(settings: StreetSettings, name: str, index: int) -> Tensor:
@@ -80,22 +81,10 @@ def _pose(settings: StreetSettings, name: str, index: int) -> Tensor:
     return torch.from_numpy(camera(street, settings, index).world_from_camera)
 
 
-@dataclass(frozen=True)
-class _Frames(Dataset[Exception | None]):
-    root: Path
-    settings: StreetSettings
-    places: Sequence[tuple[str, int]]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __getitem__(self, item: int) -> Exception | None:
-        name, index = self.places[item]
-        try:
-            street = build_street(self.settings, SHOWS[name], list(SHOWS).index(name))
-            picture = draw(street, camera(street, self.settings, index), index)
-            path = self.root / "sequences" / name / "image_2" / f"{index:06d}.jpg"
-            write_image(path, torch.from_numpy(picture.image))
-        except (InputError, OSError) as mistake:
-            return mistake
-        return None
+def write_frame(root: Path, settings: StreetSettings, place: tuple[str, int]) -> None:
+    """The picture of one frame of a sequence."""
+    name, index = place
+    street = build_street(settings, SHOWS[name], list(SHOWS).index(name))
+    picture = draw(street, camera(street, settings, index), index)
+    path = root / "sequences" / name / "image_2" / f"{index:06d}.jpg"
+    write_image(path, torch.from_numpy(picture.image))

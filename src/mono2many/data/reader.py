@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mono2many.data.ddad import DdadReader, DdadSettings
 from mono2many.data.kitti import KittiReader, KittiSettings
 from mono2many.data.kitti_odometry import OdometryReader
 from mono2many.data.kitti_splits import (
@@ -40,6 +41,9 @@ class SourceSettings:
     intrinsics: Literal["calibrated", "reference"] = "calibrated"
     allow_missing: bool = False
     grey: bool = False
+    cameras_used: tuple[str, ...] = ("CAMERA_01",)
+    largest_gap: float = 0.15
+    masks: str | None = None
     offsets: tuple[int, ...] = (-1, 1)
     resize: Literal["bilinear", "lanczos"] = "bilinear"
 
@@ -77,11 +81,18 @@ def _kitti(s: SourceSettings, split: Split) -> Reader:
     return OdometryReader(settings, s.grey) if s.datatype == ODOMETRY else KittiReader(settings)
 
 
+def _ddad(s: SourceSettings, split: Split) -> Reader:
+    root = Path(s.paths[0] if s.paths else DATASET)
+    rest = (s.cameras_used, s.largest_gap, s.masks, s.height, s.width, s.resize)
+    return DdadReader(DdadSettings(root, *rest), split)
+
+
 DATASET = "dataset"
-"""Where KITTI raw lies unless --data says so."""
+"""Where KITTI raw or DDAD lies unless --data says so."""
 
 READERS: Mapping[str, Callable[[SourceSettings, Split], Reader]] = {
     "synthetic": _synthetic,
     "video": _video,
+    "ddad": _ddad,
     **dict.fromkeys((*TRAINING_SPLITS, *TEST_SPLITS, OWN_LISTS, ODOMETRY), _kitti),
 }

@@ -1,4 +1,4 @@
-"""Scores on KITTI's lists: of a model, or of any method's stored disparities.
+"""Scores on KITTI's lists and DDAD's: of a model, or of any method's stored disparities.
 
 Raw-laser and improved truth, the papers' protocols (metrics.protocol), refused where training saw the frames.
 """
@@ -15,12 +15,9 @@ from rich.table import Table
 
 from mono2many.commands import EvaluateConfig, ModelTestConfig
 from mono2many.config import Datatype, SourceConfig
-from mono2many.data.kitti_files import SYNTHETIC, image_path, improved_path
-from mono2many.data.kitti_splits import (
-    KittiFrame,
-    seen_frames,
-    split_frames,
-)
+from mono2many.data.kitti_files import SYNTHETIC, improved_path
+from mono2many.data.kitti_splits import split_frames
+from mono2many.evaluate.ddad_lists import look_up_ddad
 from mono2many.evaluate.depth import (
     METRIC,
     MODEL,
@@ -35,7 +32,9 @@ from mono2many.evaluate.depth import (
 from mono2many.evaluate.figures import training_curve, write_json
 from mono2many.evaluate.gallery import Picture, best_and_worst, picture
 from mono2many.evaluate.kitti_lists import (
+    PAPERS,
     Disparities,
+    Listed,
     Listing,
     from_file,
     from_model,
@@ -43,7 +42,7 @@ from mono2many.evaluate.kitti_lists import (
     without_neighbour,
 )
 from mono2many.evaluate.report import write_report
-from mono2many.evaluate.truth import load_truths
+from mono2many.evaluate.truth import read_truths
 from mono2many.io.images import read_image
 from mono2many.metrics.depth import mean_metrics
 from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
@@ -55,8 +54,6 @@ from mono2many.types import InputError
 
 IMPROVED: Literal["kitti_eigen_benchmark"] = "kitti_eigen_benchmark"
 CONTAMINATED = "CONTAMINATED"
-PAPERS = {"kitti_eigen": "eigen-80m", "kitti_eigen_benchmark": "eigen-improved"}
-"""The protocol of each list in the papers."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +74,11 @@ class Outcome:
     @property
     def published(self) -> list[PublishedResult]:
         """Where the images are those of the papers, all of them."""
-        listing, protocol = self.listing, self.protocol.name
-        papers = PAPERS.get(listing.name) == protocol and len(listing.places) == len(listing.frames)
-        return published(protocol) if papers and not listing.synthetic else []
+        papers = self.listing.complete and PAPERS[self.listing.name] == self.protocol.name
+        return published(self.protocol.name) if papers else []
 
 
-def evaluate_kitti(config: EvaluateConfig, console: Console) -> dict[str, Any]:
+def evaluate_list(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     """Score a model or stored disparities on a list; print, report and return the figures.
 
     Raises InputError for files that are missing, predictions that do not fit, and frames seen in training.
@@ -160,7 +156,7 @@ def newest_model(out: Path) -> Path:
 
 def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console) -> Outcome:
     protocol = _protocol(config)
-    listing = look_up(config, protocol)
+    listing = (look_up_ddad if config.data.datatype == "ddad" else look_up)(config, protocol)
     if predictor is not None and predictor.card.scale == "metres" and not isinstance(protocol.align, str):
         raise InputError(
             f"--alignment {config.alignment}: {config.model} is in metres already (factor "
@@ -168,8 +164,8 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
         )
     frames = [listing.frames[place] for place in listing.places]
     card = predictor.card if predictor is not None else None
-    seen = seen_frames(card.seen) if card is not None else set()
-    unseen = [i for i, frame in enumerate(frames) if frame not in seen]
+    seen = listing.seen(card.seen) if card is not None else set()
+    unseen = [i for i, frame in enumerate(frames) if frame.key not in seen]
     known = len(frames) - len(unseen)
     if known and not config.allow_contaminated:
         raise InputError(
@@ -194,10 +190,8 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
         )
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("true depth", total=len(frames))
-        truths = load_truths(
-            listing.root,
-            frames,
-            protocol.truth,
+        truths = read_truths(
+            [frame.truth() for frame in frames],
             config.cache_dir,
             config.workers,
             lambda done, total: bar.update(task, completed=done),
@@ -207,7 +201,7 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
         for maps in predict(listing.places):
             done, count = len(scores[label]), len(next(iter(maps.values())))
             part = slice(done, done + count)
-            names = [f"{config.predictions or config.model}, image {p} of the list ({listing.frames[p]})"
+            names = [f"{config.predictions or config.model}, image {p} of the list ({listing.frames[p].name})"
                      for p in listing.places[part]]  # fmt: skip
             for row, disparity in maps.items():
                 found = score_sparse(disparity, truths[part], protocol, names)
@@ -221,6 +215,13 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
     rows = {row: _summary(protocols[row], frames, of_row, every) for row, of_row in scores.items()}
     for row in rows.keys() - {label, METRIC + marked}:
         rows[row] = replace(rows[row], ranges=())
+    groups = sorted({frame.group for frame in frames})
+    for group in groups if len(groups) > 1 else ():
+        of_group = [i for i, frame in enumerate(frames) if frame.group == group and scores[label][i]]
+        if of_group:
+            rows[f"{label}, {group}"] = replace(
+                _summary(protocol, frames, scores[label], of_group), ranges=()
+            )
     marks = [SYNTHETIC] if listing.synthetic else []
     if known:
         mark = f"{CONTAMINATED}: {known} of {len(frames)} images were in this model's training"
@@ -253,8 +254,9 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
 
 
 def _protocol(config: EvaluateConfig) -> Protocol:
-    known = [name for name, protocol in PROTOCOLS.items() if protocol.truth != "given"]
-    name = config.protocol or ("eigen-improved" if config.data.datatype == IMPROVED else "eigen-80m")
+    ddad = config.data.datatype == "ddad"
+    known = [n for n, p in PROTOCOLS.items() if p.truth != "given" and n.startswith("ddad") == ddad]
+    name = config.protocol or PAPERS.get(config.data.datatype, "eigen-80m")
     if name not in known:
         raise InputError(f"--protocol {name}: wanted one of {', '.join(known)}")
     protocol = PROTOCOLS[name]
@@ -263,12 +265,12 @@ def _protocol(config: EvaluateConfig) -> Protocol:
 
 def _summary(
     protocol: Protocol,
-    frames: Sequence[KittiFrame],
+    frames: Sequence[Listed],
     scores: Sequence[SparseScore | None],
     which: Sequence[int],
 ) -> Evaluation:
     found = [(frames[i], score) for i in which if (score := scores[i]) is not None]
-    results = [ImageResult(frame.drive, frame.number, score.metrics, score.ratio) for frame, score in found]
+    results = [ImageResult(frame.clip, frame.number, score.metrics, score.ratio) for frame, score in found]
     ranges = []
     for number, (low, high) in enumerate(RANGES):
         parts = [score.ranges[number] for _, score in found]
@@ -284,13 +286,13 @@ def _pictures(outcome: Outcome) -> Iterator[Picture]:
     listing, counted = outcome.listing, [i for i, score in enumerate(outcome.scores) if score is not None]
     (main, *_) = outcome.rows.values()
     chosen = [(label, n, listing.places[counted[n]]) for label, n in best_and_worst(main.per_image)]
-    chosen = [c for c in chosen if image_path(listing.root, listing.frames[c[2]]).exists()]
+    chosen = [c for c in chosen if listing.frames[c[2]].image.exists()]
     batches = outcome.predict([place for *_, place in chosen])
     maps = (disparity for batch in batches for disparity in next(iter(batch.values())))
     for (label, n, place), disparity in zip(chosen, maps, strict=True):
         frame, error = listing.frames[place], main.per_image[n].metrics.abs_rel
-        image, truth = read_image(image_path(listing.root, frame)), outcome.truths[counted[n]].dense()
-        yield picture(label, str(frame), error, image, disparity, truth, outcome.protocol)
+        image, truth = read_image(frame.image), outcome.truths[counted[n]].dense()
+        yield picture(label, frame.name, error, image, disparity, truth, outcome.protocol)
 
 
 def _report(path: str | None, outcome: Outcome, source: str, predictor: Predictor | None) -> None:

@@ -1,6 +1,8 @@
-"""What is scored: the frames of a list that are there, and disparities of them."""
+"""What is scored: the frames of a list that are there, and disparities of them. KITTI's lists; DDAD's are in
+ddad_lists."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,11 +16,19 @@ from torch import Tensor
 from mono2many.commands import EvaluateConfig
 from mono2many.data.kitti import reference_intrinsics, wrong_size
 from mono2many.data.kitti_files import MARKER, image_path, read_calibration
-from mono2many.data.kitti_splits import OWN_LISTS, TEST_SPLITS, KittiFrame, read_split_file, split_frames
+from mono2many.data.kitti_splits import (
+    OWN_LISTS,
+    TEST_SPLITS,
+    KittiFrame,
+    read_split_file,
+    seen_frames,
+    split_frames,
+)
 from mono2many.data.reader import DATASET
 from mono2many.evaluate.depth import MODEL
 from mono2many.evaluate.many import Views, look, views
-from mono2many.evaluate.truth import truth_path
+from mono2many.evaluate.truth import TruthSource, kitti_truth, truth_path
+from mono2many.geometry.camera import Size
 from mono2many.io.images import read_image
 from mono2many.metrics.protocol import Protocol
 from mono2many.models.many import ManyDepth
@@ -29,18 +39,45 @@ Disparities = Callable[[Sequence[int]], Iterator[Mapping[str, Float[Tensor, "B h
 """From places in a list to disparities, some images at a time; the first row is the answer."""
 
 
+PAPERS = {"kitti_eigen": "eigen-80m", "kitti_eigen_benchmark": "eigen-improved", "ddad": "ddad-200m"}
+"""The protocol of each list in the papers."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An image of a list, wherever it lies."""
+
+    name: str
+    clip: str
+    number: int
+    """In the clip."""
+    key: Hashable
+    """What a model's card knows it by."""
+    image: Path
+    camera: Callable[[], tuple[Size, Float[Tensor, "3 3"]]]
+    """Height and width of the picture, and K in its pixels."""
+    beside: Callable[[int], Path | None]
+    """The picture so many frames later; None where there is none."""
+    truth: Callable[[], TruthSource]
+    group: str = ""
+    """Scored apart as well, where a list has several."""
+
+
 @dataclass(frozen=True)
 class Listing:
     """A list of frames, and which of them can be scored."""
 
     name: str
-    root: Path
-    frames: Sequence[KittiFrame]
+    frames: Sequence[Listed]
     places: list[int]
     """In `frames`: those whose files are there."""
     synthetic: bool
     note: str
     """What has to be said of them, if anything."""
+    seen: Callable[[Sequence[str]], AbstractSet[Hashable]]
+    """The keys of what a model's card says it was trained on."""
+    complete: bool
+    """The papers' images, all of them."""
 
 
 def look_up(config: EvaluateConfig, protocol: Protocol) -> Listing:
@@ -61,8 +98,28 @@ def look_up(config: EvaluateConfig, protocol: Protocol) -> Listing:
         and (config.predictions is not None or image_path(root, frame).exists())
     ]
     synthetic = (root / MARKER).exists()
+    calibration = lru_cache(lambda date: read_calibration(root, date))
+    reference = config.data.intrinsics == "reference"
+
+    def listed(frame: KittiFrame) -> Listed:
+        def camera() -> tuple[Size, Tensor]:
+            size = calibration(frame.date).sizes[frame.eye]
+            k = calibration(frame.date).intrinsics(frame.eye)
+            return size, reference_intrinsics(size) if reference else k
+
+        def beside(offset: int) -> Path | None:
+            path = image_path(root, replace(frame, number=max(0, frame.number + offset)))
+            return path if frame.number + offset >= 0 and path.exists() else None
+
+        def truth() -> TruthSource:
+            return kitti_truth(root, frame, protocol.truth, calibration(frame.date))
+
+        image = image_path(root, frame)
+        return Listed(str(frame), frame.drive, frame.number, frame, image, camera, beside, truth)
+
+    images = [listed(frame) for frame in frames]
     if len(places) == len(frames):
-        return Listing(name, root, frames, places, synthetic, "")
+        return Listing(name, images, places, synthetic, "", seen_frames, name in PAPERS and not synthetic)
     here = set(places)
     lost = [frame for place, frame in enumerate(frames) if place not in here]
     what = "improved depth (data_depth_annotated)" if protocol.truth == "improved" else "laser scan"
@@ -76,26 +133,23 @@ def look_up(config: EvaluateConfig, protocol: Protocol) -> Listing:
             + (", or score what is there with --allow-missing" if places else "")
         )
     note = f"{len(places)} of {len(frames)} frames of {name} are there with their {what}; only these count"
-    return Listing(name, root, frames, places, synthetic, note)
+    return Listing(name, images, places, synthetic, note, seen_frames, False)
 
 
 def from_model(config: EvaluateConfig, predictor: Predictor, listing: Listing) -> Disparities:
     """Predicted in batches, the next of which is read meanwhile."""
     card, many = predictor.card, predictor.model
     size = (round(card.height / (1 - card.crop_bottom)), card.width)
-    calibration = lru_cache(lambda date: read_calibration(listing.root, date))
 
     def ready(place: int) -> Tensor | Views:
         frame = listing.frames[place]
-        path = image_path(listing.root, frame)
-        image, wanted = read_image(path), calibration(frame.date).sizes[frame.eye]
+        image, (wanted, k) = read_image(frame.image), frame.camera()
         if tuple(image.shape[1:]) != wanted:
-            raise InputError(wrong_size(path, image, wanted))
+            raise InputError(wrong_size(frame.image, image, wanted))
         if not isinstance(many, ManyDepth):
             return predictor.inputs([image])
-        reference = config.data.intrinsics == "reference"
-        k = reference_intrinsics(wanted) if reference else calibration(frame.date).intrinsics(frame.eye)
-        return views(predictor, image, [_beside(listing, frame, o) for o in many.architecture.matching], k)
+        paths = [frame.beside(offset) for offset in many.architecture.matching]
+        return views(predictor, image, [None if path is None else read_image(path) for path in paths], k)
 
     def answer(batch: Sequence[Tensor | Views]) -> Mapping[str, Tensor]:
         seen = [one for one in batch if isinstance(one, Views)]
@@ -119,18 +173,7 @@ def from_model(config: EvaluateConfig, predictor: Predictor, listing: Listing) -
 def without_neighbour(listing: Listing, offsets: Sequence[int]) -> int:
     """How many of the frames that are scored have none at these offsets."""
     scored = [listing.frames[place] for place in listing.places]
-    return sum(not any(_path_beside(listing, frame, o) for o in offsets) for frame in scored)
-
-
-def _beside(listing: Listing, frame: KittiFrame, offset: int) -> Tensor | None:
-    path = _path_beside(listing, frame, offset)
-    return None if path is None else read_image(path)
-
-
-def _path_beside(listing: Listing, frame: KittiFrame, offset: int) -> Path | None:
-    """Of the frame so many later; None where it is not there."""
-    path = image_path(listing.root, replace(frame, number=max(0, frame.number + offset)))
-    return path if frame.number + offset >= 0 and path.exists() else None
+    return sum(not any(frame.beside(offset) for offset in offsets) for frame in scored)
 
 
 def from_file(config: EvaluateConfig, listing: Listing) -> Disparities:
@@ -167,8 +210,8 @@ def from_file(config: EvaluateConfig, listing: Listing) -> Disparities:
             for place, known in zip(part, disparity.isfinite().flatten(1).all(1).tolist(), strict=True):
                 if not known:
                     raise InputError(
-                        f"--predictions {path}: image {place} of the list ({listing.frames[place]}) holds "
-                        "values that are not numbers; wanted a disparity at every pixel"
+                        f"--predictions {path}: image {place} of the list ({listing.frames[place].name}) "
+                        "holds values that are not numbers; wanted a disparity at every pixel"
                     )
             yield {"predictions": disparity}
 

@@ -100,9 +100,10 @@ def _errors(prediction: Prediction, constants: Sequence[float]) -> Float[Tensor,
         batch.intrinsics,
         batch.source_intrinsics,
         MonoTerms(),
+        judged=batch.judged,
     )
     views, seen = synthesise(depth, moved, level)
-    counts = batch.source_exists[..., None, None].expand_as(seen)
+    counts = level.counts(batch.source_exists)
     target = patches(batch.target.unsqueeze(1))
     predicted, known = minimum_over_sources(photometric_error(views, target), counts & seen)
 

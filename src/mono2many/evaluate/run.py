@@ -27,7 +27,7 @@ from mono2many.evaluate.depth import (
 )
 from mono2many.evaluate.figures import training_curve, write_json
 from mono2many.evaluate.gallery import gallery
-from mono2many.evaluate.kitti import evaluate_kitti
+from mono2many.evaluate.kitti import evaluate_list
 from mono2many.evaluate.many import predictions
 from mono2many.evaluate.odometry import evaluate_odometry
 from mono2many.evaluate.photometric import (
@@ -53,10 +53,10 @@ def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str
     console = console or Console()
     if config.data.datatype == ODOMETRY:
         figures = evaluate_odometry(config, console)
-    elif config.data.kitti:
-        figures = evaluate_kitti(config, console)
+    elif config.data.listed:
+        figures = evaluate_list(config, console)
     else:
-        assert config.model is not None, "only KITTI's lists are scored without a model"
+        assert config.model is not None, "only lists are scored without a model"
         predictor = load(config.model, config.device)
         reader = open_as_trained(config, predictor.card, config.test_scenes, config.split)
         against = _against_depth if config.data.datatype == "synthetic" else _against_neighbours

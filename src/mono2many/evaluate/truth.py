@@ -1,14 +1,19 @@
-"""True depth of KITTI images, read once: a small file for each image in the cache."""
+"""True depth of images with laser scans, read once: a small file for each image in the cache."""
 
 import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from mono2many.data.kitti_files import (
     Calibration,
@@ -30,6 +35,19 @@ ROW = np.dtype([("pixel", "<i4"), ("depth", "<f4")])
 """Of a file: one measured pixel."""
 
 
+@dataclass(frozen=True)
+class TruthSource:
+    """What one image's true depth is made of."""
+
+    name: str
+    """Of its copy in the cache."""
+    key: tuple[Any, ...]
+    """All that decides it."""
+    size: tuple[int, int]
+    read: Callable[[], Float[Tensor, "H W"]]
+    """Metres, NaN where unmeasured."""
+
+
 def truth_path(root: Path, frame: KittiFrame, kind: Truth) -> Path | None:
     """The file that a truth is made of; None where it is missing."""
     if kind == "improved":
@@ -46,7 +64,19 @@ def load_truths(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[SparseTruth]:
-    """What is measured of each frame, at its calibration's picture size, by `workers` threads.
+    """What is measured of KITTI's frames, at their calibration's picture size; the rest as in read_truths."""
+    calibrations = {date: read_calibration(root, date) for date in sorted({frame.date for frame in frames})}
+    sources = [kitti_truth(root, frame, kind, calibrations[frame.date]) for frame in frames]
+    return read_truths(sources, cache_dir, workers, progress)
+
+
+def read_truths(
+    sources: Sequence[TruthSource],
+    cache_dir: str | Path | None = None,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[SparseTruth]:
+    """What is measured of each image, by `workers` threads.
 
     cache_dir: by default $MONO2MANY_CACHE, else ~/.cache/mono2many; entries of changed files are made again.
     progress(frames done, frames in all). Raises InputError for files that are missing, damaged or of another
@@ -57,18 +87,17 @@ def load_truths(
     )
     with suppress(OSError):  # what cannot be kept is read again
         cache.mkdir(parents=True, exist_ok=True)
-    calibrations = {date: read_calibration(root, date) for date in sorted({frame.date for frame in frames})}
     truths = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        made = pool.map(lambda frame: _load(root, frame, kind, calibrations[frame.date], cache), frames)
-        for truth in made:
+        for truth in pool.map(lambda source: _load(source, cache), sources):
             truths.append(truth)
             if progress is not None:
-                progress(len(truths), len(frames))
+                progress(len(truths), len(sources))
     return truths
 
 
-def _load(root: Path, frame: KittiFrame, kind: Truth, calibration: Calibration, cache: Path) -> SparseTruth:
+def kitti_truth(root: Path, frame: KittiFrame, kind: Truth, calibration: Calibration) -> TruthSource:
+    """Raises InputError where it is missing."""
     path = truth_path(root, frame, kind)
     if path is None:
         raise InputError(f"{root}: frame {frame} has no true depth; `mono2many prepare kitti` fetches it")
@@ -76,27 +105,19 @@ def _load(root: Path, frame: KittiFrame, kind: Truth, calibration: Calibration, 
     image_from_velodyne = calibration.image_from_velodyne(frame.eye)
     about = path.stat()
     key = (VERSION, kind, size, image_from_velodyne.tolist(), about.st_size, about.st_mtime_ns)
-    name = (
-        f"{frame.drive}_{frame.number:010d}_{frame.eye}_{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}"
-    )
-    entry = cache / f"{name}.npy"
+    name = f"{frame.drive}_{frame.number:010d}_{frame.eye}"
+    return TruthSource(name, key, size, partial(_kitti_depth, path, kind, size, image_from_velodyne))
+
+
+def _load(source: TruthSource, cache: Path) -> SparseTruth:
+    entry = cache / f"{source.name}_{hashlib.sha256(repr(source.key).encode()).hexdigest()[:16]}.npy"
     with suppress(OSError, ValueError):  # not there, or cut short
         rows = np.load(entry)
         if rows.dtype == ROW:
             return SparseTruth(
-                size, *(torch.from_numpy(rows[column].copy()) for column in ("pixel", "depth"))
+                source.size, *(torch.from_numpy(rows[column].copy()) for column in ("pixel", "depth"))
             )
-    if kind == "improved":
-        depth = read_depth_png16(path)
-        if tuple(depth.shape) != size:
-            raise InputError(
-                f"{path}: {depth.shape[1]}x{depth.shape[0]} pixels, the calibration says "
-                f"{size[1]}x{size[0]}; unpack data_depth_annotated.zip again"
-            )
-    else:
-        forward = kind == "lidar-forward"
-        depth = project_lidar(read_velodyne(path), image_from_velodyne, size, "forward" if forward else "z")
-    truth = sparse_truth(depth)
+    truth = sparse_truth(source.read())
     rows = np.empty(len(truth.pixels), ROW)
     rows["pixel"], rows["depth"] = truth.pixels.numpy(), truth.depth.numpy()
 
@@ -107,3 +128,18 @@ def _load(root: Path, frame: KittiFrame, kind: Truth, calibration: Calibration, 
     with suppress(OSError, InputError):
         write_atomically(entry, write)
     return truth
+
+
+def _kitti_depth(
+    path: Path, kind: Truth, size: tuple[int, int], image_from_velodyne: Float[Tensor, "3 4"]
+) -> Float[Tensor, "H W"]:
+    if kind != "improved":
+        forward = kind == "lidar-forward"
+        return project_lidar(read_velodyne(path), image_from_velodyne, size, "forward" if forward else "z")
+    depth = read_depth_png16(path)
+    if tuple(depth.shape) != size:
+        raise InputError(
+            f"{path}: {depth.shape[1]}x{depth.shape[0]} pixels, the calibration says "
+            f"{size[1]}x{size[0]}; unpack data_depth_annotated.zip again"
+        )
+    return depth

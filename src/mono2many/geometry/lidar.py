@@ -30,8 +30,23 @@ def project_lidar(
     height, width = size
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     depth = (ahead[:, 0] if value == "forward" else z)[inside]
-    pixel = (row * width + column)[inside].long()
-    nearest = torch.full((height * width,), torch.inf, dtype=torch.float64, device=points.device)
-    nearest.scatter_reduce_(0, pixel, depth, "amin")
+    return _nearest((row * width + column)[inside], depth, size)
+
+
+def depth_of_points(
+    points: Float[Tensor, "N 3"], intrinsics: Float[Tensor, "3 3"], size: tuple[int, int]
+) -> Float[Tensor, "H W"]:
+    """Depth map of `size` (height, width), float32, of points in a camera's own frame (x right, y down, z
+    ahead, metres); NaN where none falls. Each goes to the pixel it is nearest to, the nearest point wins."""
+    ahead = points[points[:, 2] > 0].double()
+    projected = ahead @ intrinsics.double().T
+    column, row = (projected[:, :2] / projected[:, 2:]).round().unbind(1)
+    inside = (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
+    return _nearest((row * size[1] + column)[inside], ahead[inside, 2], size)
+
+
+def _nearest(pixel: Float[Tensor, "N"], depth: Float[Tensor, "N"], size: tuple[int, int]) -> Tensor:
+    nearest = torch.full((size[0] * size[1],), torch.inf, dtype=torch.float64, device=depth.device)
+    nearest.scatter_reduce_(0, pixel.long(), depth, "amin")
     # a nearest point that is behind the camera leaves its pixel unmeasured, as in the reference
     return torch.where(nearest.isfinite() & (nearest > 0), nearest, torch.nan).reshape(size).float()

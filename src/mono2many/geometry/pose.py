@@ -1,4 +1,4 @@
-"""Rigid motion: axis-angle and translation to 4x4 matrices, named b_from_a."""
+"""Rigid motion: axis-angle or quaternion and translation to 4x4 matrices, named b_from_a."""
 
 import torch
 from jaxtyping import Float

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,6 +29,12 @@ def halve_lanczos(images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C h w"]:
     for dim in (-1, -2):
         images = _filter(images, kernel, dim)
     return images.clamp(0, 1)
+
+
+def shrink_mask(mask: Bool[Tensor, "*batch H W"], size: tuple[int, int]) -> Bool[Tensor, "*batch h w"]:
+    """True where all that a pixel of the smaller picture covers is."""
+    left_out = F.adaptive_max_pool2d((~mask).float().reshape(-1, 1, *mask.shape[-2:]), size) > 0
+    return ~left_out.reshape(*mask.shape[:-2], *size)
 
 
 def level_intrinsics(

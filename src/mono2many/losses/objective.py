@@ -59,6 +59,12 @@ class Level:
     still: Float[Tensor, "B h w"]
     """Error of the un-warped sources, combined as the warped ones are; 0 where no source exists."""
     still_known: Bool[Tensor, "B h w"]
+    judged: Bool[Tensor, "B h w"] | None = None
+    """Pixels of the target that are looked at; None: all."""
+
+    def counts(self, exists: Bool[Tensor, "B S"]) -> Bool[Tensor, "B S h w"]:
+        """Which pixels each source may explain."""
+        return _counts(exists, self.judged, self.still)
 
 
 @dataclass(frozen=True)
@@ -108,17 +114,17 @@ def pyramid_level(
     source_intrinsics: Float[Tensor, "B S 3 3"],
     terms: MonoTerms,
     tie_noise: Float[Tensor, "B S h w"] | None = None,
+    judged: Bool[Tensor, "B h w"] | None = None,
 ) -> Level:
     """Everything about one pyramid level that no prediction changes. `tie_noise` (sigma 1e-5 in the papers)
-    is added to the un-warped error so that a tie is broken at random."""
+    is added to the un-warped error so that a tie is broken at random. Only pixels that are `judged` teach."""
     with torch.no_grad():
         known = patches(target.unsqueeze(1))
         still = photometric_error(sources, known, terms.ssim)
         if tie_noise is not None:
             still = still + tie_noise
-        counts = exists[..., None, None].expand_as(still)
-        combined, still_known = _combine(terms)(still, counts)
-    return Level(known, sources, intrinsics, source_intrinsics, combined, still_known)
+        combined, still_known = _combine(terms)(still, _counts(exists, judged, still))
+    return Level(known, sources, intrinsics, source_intrinsics, combined, still_known, judged)
 
 
 def mono_objective(
@@ -205,7 +211,7 @@ def _head_loss(
         mask = resize_map(head.trust, _size(level))
         errors = errors * mask
         parts["predictive_mask"] = -terms.predictive_mask * mask.clamp(min=1e-7).log().mean()
-    counts = exists[..., None, None].expand_as(errors)
+    counts = level.counts(exists)
     best, known = _combine(terms)(errors, counts & seen if terms.mask_unseen else counts)
     error, kept = best, known
     if terms.automask:
@@ -223,6 +229,11 @@ def _head_loss(
 def _depth(sigmoid: Tensor, level: Level, terms: MonoTerms) -> Tensor:
     """At the level's size."""
     return depth_from_sigmoid(resize_map(sigmoid, _size(level)), terms.min_depth, terms.max_depth)
+
+
+def _counts(exists: Tensor, judged: Tensor | None, map_of_size: Tensor) -> Tensor:
+    counts = exists[..., None, None].expand(*exists.shape, *map_of_size.shape[-2:])
+    return counts if judged is None else counts & judged.unsqueeze(1)
 
 
 def _size(level: Level) -> tuple[int, int]:

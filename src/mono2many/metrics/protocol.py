@@ -60,8 +60,8 @@ class Protocol:
     truth_is_bounded: bool = True
     """False: every measured pixel counts, however far; the prediction is clamped all the same."""
     truth: Truth = "given"
-    """Where true depth comes from: the data itself, KITTI's raw laser scans (as the scanner's forward
-    coordinate or the camera's z), or its improved depth."""
+    """Where true depth comes from: the data itself, raw laser scans (as the scanner's forward coordinate or
+    the camera's z), or KITTI's improved depth."""
 
 
 PROTOCOLS = {
@@ -72,7 +72,7 @@ PROTOCOLS = {
         Protocol("eigen-80m", 1e-3, 80.0, crop=GARG, truth="lidar-forward"),
         Protocol("eigen-80m-z", 1e-3, 80.0, crop=GARG, truth="lidar-z"),
         Protocol("eigen-improved", 1e-3, 80.0, truth_is_bounded=False, truth="improved"),
-        Protocol("ddad-200m", 0.0, 200.0, resize="depth"),
+        Protocol("ddad-200m", 0.0, 200.0, resize="depth", truth="lidar-z"),
     )
 }
 """Eigen et al. 2014 with Garg et al. 2016's crop; Uhrig et al. 2017's improved truth; Guizilini et al.

@@ -16,6 +16,7 @@ class PublishedResult:
 
 
 GODARD, WATSON = "Godard et al. 2019", "Watson et al. 2021"
+PACKNET = "packnet-sfm's own table, Guizilini et al. 2020"
 ZHANG, GUIZILINI = "Zhang et al. 2023", "Guizilini et al. 2022"
 
 RESULTS = tuple(
@@ -29,11 +30,13 @@ RESULTS = tuple(
         ("eigen-80m", "ManyDepth 640, 2 fr.", (0.098, 0.770, 4.459, 0.176, 0.900, 0.965, 0.983), WATSON),
         ("eigen-80m", "ManyDepth 1024, 2 fr.", (0.093, 0.715, 4.245, 0.172, 0.909, 0.966, 0.983), WATSON),
         ("eigen-80m", "DepthFormer 640, 2 fr.", (0.090, 0.661, 4.149, 0.175, 0.905, 0.963, 0.982), GUIZILINI),
+        ("ddad-200m", "ResNet18 640", (0.227, 11.293, 17.368, 0.303, 0.758), PACKNET),
+        ("ddad-200m", "PackNet 640", (0.173, 7.164, 14.363, 0.249, 0.835), PACKNET),
         ("eigen-improved", "DepthFormer 640, 2 fr.", (0.055, 0.271, 2.917, 0.095, 0.955), GUIZILINI),
     )
 )
-"""640 is 640x192 pixels, 1024 is 1024x320. Trained on KITTI's monocular videos. 2 fr.: looks at
-the frame before as well."""
+"""640 is 640x192 pixels (DDAD: 640x384), 1024 is 1024x320. Trained on the data set's own monocular videos.
+2 fr.: looks at the frame before as well."""
 
 
 def published(protocol: str) -> list[PublishedResult]:

@@ -23,7 +23,7 @@ from mono2many.metrics.protocol import (
 )
 from mono2many.types import InputError
 
-RANGES = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (40.0, 80.0))
+RANGES = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (40.0, 80.0), (80.0, 200.0))
 """Metres of true depth, [low, high), that are also scored apart."""
 
 

@@ -89,6 +89,8 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
             f"[bold]{folder}[/]: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
             f"steps {trackers.step} to {steps} of {size}, {in_words(state)}"
         )
+        if dataset.alone:
+            log.say(f"left out: {dataset.alone} training frames without a neighbour to learn from", "yellow")
         if is_street(config.data):
             log.say(SYNTHETIC, "yellow")
         if (warning := standing(dataset)) is not None:

@@ -22,7 +22,9 @@ from torch import Tensor, nn
 from mono2many.config import DataConfig, TrainConfig
 from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.kitti_files import MARKER
+from mono2many.data.ddad import scene_mark
+from mono2many.data.dgp import scene_files
+from mono2many.data.kitti_files import marked_synthetic
 from mono2many.data.kitti_splits import OWN_LISTS, pack, read_split_file
 from mono2many.data.reader import DATASET, SourceSettings, open_reader
 from mono2many.data.video import VideoReader
@@ -181,7 +183,7 @@ def build_run(
         d.width,
         d.crop_bottom,
         trained_on=_trained_on(d),
-        resize=d.resize if d.kitti else "bilinear",
+        resize=d.resize if d.listed else "bilinear",
         seen=tuple(
             dict.fromkeys([*(s for f in (known, teacher) if f for s in read_card(f).seen), *_seen(d)])
         ),
@@ -191,20 +193,23 @@ def build_run(
 
 
 def _trained_on(data: DataConfig) -> str:
-    if data.kitti:
+    if data.listed:
         return data.datatype + (", SYNTHETIC (the embedded street)" if is_street(data) else "")
     return " ".join(Path(name).name for name in data.data) or data.datatype
 
 
 def is_street(data: DataConfig) -> bool:
-    """Whether a tree in KITTI's layout shows the embedded street."""
-    return data.kitti and (Path(data.data[0] if data.data else DATASET) / MARKER).exists()
+    """Whether a tree in KITTI's or DDAD's layout shows the embedded street."""
+    return data.listed and marked_synthetic(Path(data.data[0] if data.data else DATASET))
 
 
 def _seen(data: DataConfig) -> list[str]:
     """What a later evaluation has to know of the training's frames: see kitti_splits.seen_frames."""
     if data.datatype == OWN_LISTS:
         return pack(frame for path in data.split_files for frame in read_split_file(path))
+    if data.datatype == "ddad":
+        root = Path(data.data[0] if data.data else DATASET)
+        return [scene_mark(name) for name in scene_files(root, "train")[1]]
     return [data.datatype] if data.kitti else []
 
 

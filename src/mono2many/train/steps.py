@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mono2many.data.draws import gaussian, uniform
 from mono2many.geometry.depth import depth_from_sigmoid, disparity_from_sigmoid
-from mono2many.geometry.pyramid import image_pyramid, level_intrinsics
+from mono2many.geometry.pyramid import image_pyramid, level_intrinsics, shrink_mask
 from mono2many.losses.consistency import running_range, volume_augmentation
 from mono2many.losses.objective import (
     Head,
@@ -217,6 +217,7 @@ def _level(
         level_intrinsics(batch.source_intrinsics, size, level_size, plan.camera_scaling),
         plan.terms,
         noise,
+        None if batch.judged is None else shrink_mask(batch.judged, level_size),
     )
 
 
