@@ -169,7 +169,7 @@ def test_the_camera_keeps_clear_of_everything() -> None:
     [
         ({"scenes": 0}, "--scenes"),
         ({"seed": -1}, "--seed"),
-        ({"step": 9.0}, "--step"),
+        ({"step": 9.0}, "--scene-step"),
         ({"width": 4}, "--width"),
     ],
 )

@@ -62,6 +62,9 @@ class SourceConfig:
     """The same as a number of frames; wins over --hold-out."""
     scene_frames: int = 4
     """Frames of each street (datatype synthetic)."""
+    scene_step: float = 0.75
+    """How far the camera drives from frame to frame, metres; each street a quarter more or less (datatype
+    synthetic)."""
 
     def __post_init__(self) -> None:
         if self.listed and len(self.data) > 1:
@@ -143,6 +146,7 @@ class SourceConfig:
             "hold_out_frames": self.hold_out_frames,
             "scenes": scenes,
             "scene_frames": self.scene_frames,
+            "scene_step": self.scene_step,
             "split_files": self.split_files,
             "intrinsics": self.intrinsics,
             "allow_missing": self.allow_missing,

@@ -36,6 +36,7 @@ class SourceSettings:
     hold_out_frames: int | None = None
     scenes: int = 320
     scene_frames: int = 4
+    scene_step: float = 0.75
     seed: int = 0
     split_files: tuple[str, ...] = ()
     intrinsics: Literal["calibrated", "reference"] = "calibrated"
@@ -54,7 +55,8 @@ def open_reader(settings: SourceSettings, split: Split) -> Reader:
 
 
 def _synthetic(s: SourceSettings, split: Split) -> Reader:
-    return SyntheticReader(StreetSettings(s.scenes, s.scene_frames, s.height, s.width, s.seed), split)
+    street = StreetSettings(s.scenes, s.scene_frames, s.height, s.width, s.seed, step=s.scene_step)
+    return SyntheticReader(street, split)
 
 
 def _video(s: SourceSettings, split: Split) -> Reader:

@@ -58,7 +58,7 @@ class StreetSettings:
         if self.seed >= 2**32:
             raise InputError(f"--seed must be below 2**32, got {self.seed}; try {self.seed % 2**32}")
         if not 0 <= self.step <= 5:
-            raise InputError(f"--step must lie in 0 .. 5 metres per frame, got {self.step}; try 0.75")
+            raise InputError(f"--scene-step must lie in 0 .. 5 metres per frame, got {self.step}; try 0.75")
 
 
 class SyntheticReader:
