@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import rigid, transform, transform_from_pose
-from mono2many.geometry.sweep import Sweep, depth_hypotheses, plane_sweep
+from mono2many.geometry.sweep import Sweep, averaged, depth_hypotheses, plane_sweep
 from mono2many.geometry.warp import backproject, project, sample
 
 CAMERA = intrinsics_matrix(20.0, 20.0, 15.0, 6.0)[None]
@@ -207,3 +207,15 @@ def test_no_tensor_grows_with_depths_times_channels() -> None:
     with Watch():
         plane_sweep(current, current[None] + 0.1, step(0, 0, 0), ONE, CAMERA, torch.linspace(1, 9, 96))
     assert 96 * 44 * 156 * 4 <= largest <= 2 * 64 * 48 * 160 * 4  # bytes; two maps of features
+
+
+def test_averaged_costs_are_the_mean_over_the_window_inside_the_map() -> None:
+    volume = torch.rand(1, 3, 5, 6)
+    none = torch.zeros_like(volume, dtype=torch.bool)
+    sweep = Sweep(volume, none, ~none.any(1), volume.argmin(1))
+    assert averaged(sweep, 1) is sweep
+    found = averaged(sweep, 3)
+    torch.testing.assert_close(found.volume[0, :, 2, 3], volume[0, :, 1:4, 2:5].mean((1, 2)))
+    torch.testing.assert_close(found.volume[0, :, 0, 0], volume[0, :, :2, :2].mean((1, 2)))
+    assert torch.equal(found.lowest_cost, found.volume.argmin(1))
+    assert torch.equal(found.confidence, sweep.confidence)

@@ -133,8 +133,11 @@ def test_gradients_reach_the_current_frames_features_and_never_the_neighbours() 
 def test_one_call_gives_all_that_training_differentiates(model: ManyDepth) -> None:
     s = seen()
     sources = s["matching"][:, [LIGHT.matching.index(-1), LIGHT.matching.index(1)]]
-    *parts, motion, teacher = model(s["image"], sources, (-1, 1), s["matching"], s["exists"], s["intrinsics"])
+    *parts, motion, refined, teacher = model(
+        s["image"], sources, (-1, 1), s["matching"], s["exists"], s["intrinsics"]
+    )
     student = Student(*parts)
+    assert refined is None
     torch.testing.assert_close(flat(student), flat(model.match(**s)), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(motion, model.pose(s["image"], sources, (-1, 1)), rtol=0, atol=0)
     sigmoid = (1 / LIGHT.min_depth - 1 / LIGHT.max_depth) * teacher[0].squeeze(1) + 1 / LIGHT.max_depth

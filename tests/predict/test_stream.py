@@ -12,10 +12,12 @@ from torch.nn import functional as F
 
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.errors import InputError
+from mono2many.geometry.align import refine_motion
+from mono2many.geometry.pose import invert
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter, timed_frames
 from mono2many.models.checkpoint import ModelCard
-from mono2many.models.many import ManyArchitecture, ManyDepth
+from mono2many.models.many import ManyArchitecture, ManyDepth, chained_motion
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.predict.files import predict_files
 from mono2many.predict.predictor import Predictor
@@ -211,3 +213,29 @@ def test_a_folder_and_a_film_are_streamed_and_single_images_are_not(
     assert predict_files(predictor, [single], tmp_path / "alone")
     with pytest.raises(InputError, match="--camera"):
         predict_files(predictor, [mp4], tmp_path / "without")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("matching", [(-1,), (-1, -2), (-1, 1)])
+def test_a_stream_refines_motion_by_the_depth_that_it_gave_before(
+    film: list[Tensor], matching: tuple[int, ...]
+) -> None:
+    predictor = predictor_of(matching=matching, refine_motion=True, cost_window=3)
+    many, stream = predictor.model, predictor.stream(K)
+    assert isinstance(many, ManyDepth)
+    images = [image[None] / 255 for image in film[:3]]
+    given = [stream(image).disparity[None] for image in film[:3]]
+    then = [i for i in (2 + o for o in matching) if i < 2]
+    links = chained_motion(
+        many.pose, images[2], torch.stack([images[i] for i in then], 1), [i - 2 for i in then]
+    )
+    motion = torch.eye(4).repeat(1, len(matching), 1, 1)
+    for place, i in enumerate(then):
+        back = refine_motion(invert(links[:, place]), images[i], images[2], 1 / given[i], K[None])
+        motion[:, place] = invert(back)
+    features = [many.depth.features(image) for image in images]
+    shown = torch.stack([features[i][1] for i in (*then, *[2] * (len(matching) - len(then)))], 1)
+    exists = torch.tensor([[o < 0 for o in matching]])
+    wanted = many.depth(features[2], shown, motion, exists, K[None])
+    torch.testing.assert_close(given[2], many.depth.disparity(wanted.sigmoids[0]), rtol=1e-4, atol=1e-5)
+    assert not torch.equal(motion[:, : len(then)], links)

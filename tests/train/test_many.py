@@ -145,3 +145,21 @@ def test_without_matching_every_pixel_teaches_and_no_cost_volume_does(tmp_path: 
     assert not volume.any()
     with pytest.raises(InputError, match="add --model many"):
         replace(config, control="no-matching", model=replace(config.model, model="mono"), many=ManyConfig())
+
+
+def test_motion_that_the_pictures_refine_moves_the_students_views_and_not_the_teachers(
+    tmp_path: Path,
+) -> None:
+    plain, refined = (
+        tiny(tmp_path, "plain", 1),
+        tiny(tmp_path, "refined", 1, refine_motion=True, cost_window=3),
+    )
+    told = [(run(config) / "log.jsonl").read_text().splitlines() for config in (plain, refined)]
+    first, other = (next(x for x in map(json.loads, lines) if x["event"] == "train") for lines in told)
+    assert first["teacher_photometric"] == other["teacher_photometric"]
+    assert first["translation"] != other["translation"]
+    model, _ = load_model(tmp_path / "refined")
+    assert isinstance(model, ManyDepth)
+    assert (model.architecture.refine_motion, model.depth.cost_window) == (True, 3)
+    with pytest.raises(InputError, match="--cost-window must be odd"):
+        ManyConfig(cost_window=4)

@@ -58,6 +58,10 @@ class ManyConfig:
     """Depths at which they are compared."""
     spacing: Literal["linear", "inverse"] = "linear"
     """Even steps of depth, or of 1 / depth."""
+    cost_window: int = 1
+    """Costs are averaged over so many cells (of 4 pixels) across and down; the paper's is 1."""
+    refine_motion: bool = False
+    """Align the motion that the network tells with the pictures by the teacher's depth (not in the paper)."""
     teacher: str | None = None
     """Folder of a MonoDepth model with which teacher, motion and student begin."""
     freeze_from: float = 0.75
@@ -71,6 +75,8 @@ class ManyConfig:
 
     def __post_init__(self) -> None:
         at_least("--hypotheses", self.hypotheses, 2)
+        if self.cost_window < 1 or self.cost_window % 2 == 0:
+            raise InputError(f"--cost-window must be odd, 1 or more, got {self.cost_window}; try 5")
         if not 0 <= self.freeze_from <= 1:
             raise InputError(f"--freeze-from is a share of the training, 0 to 1, got {self.freeze_from}")
         for flag, value in (("--freeze-epoch", self.freeze_epoch), ("--freeze-step", self.freeze_step)):

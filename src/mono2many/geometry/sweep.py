@@ -83,6 +83,18 @@ def plane_sweep(
     return Sweep(volume, missing, ~missing.any(1), volume.argmin(1))
 
 
+def averaged(sweep: Sweep, window: int) -> Sweep:
+    """The same with each cost the mean over `window` x `window` cells (odd): one pair of pixels is often
+    alike by chance, so many are not. Not in the paper."""
+    if window == 1:
+        return sweep
+    volume = sweep.volume
+    for size in ((1, window), (window, 1)):
+        pad = (size[0] // 2, size[1] // 2)
+        volume = F.avg_pool2d(volume, size, 1, pad, count_include_pad=False)
+    return Sweep(volume, sweep.missing, sweep.confidence, volume.argmin(1))
+
+
 def _homographies(
     matching_from_current: Float[Tensor, "B F 4 4"],
     intrinsics: Float[Tensor, "B 3 3"],

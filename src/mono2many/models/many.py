@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mono2many.geometry.align import refine_motion
 from mono2many.geometry.camera import scale_intrinsics_plain
-from mono2many.geometry.sweep import Spacing, Sweep, depth_hypotheses, plane_sweep
+from mono2many.geometry.sweep import Spacing, Sweep, averaged, depth_hypotheses, plane_sweep
 from mono2many.models.cameras import LearntCameras
 from mono2many.models.mono import DepthNet, MonoArchitecture, MonoDepth
 from mono2many.models.pose import Motion, PoseNet, source_from_target
@@ -28,6 +29,10 @@ class ManyArchitecture(MonoArchitecture):
     spacing: Spacing = "linear"
     matching: tuple[int, ...] = (-1,)
     """The frames it compares with, counted from the target, by distance in time."""
+    cost_window: int = 1
+    """Costs are averaged over so many cells across and down."""
+    refine_motion: bool = False
+    """The networks' motions are aligned with the pictures before they are used."""
 
 
 def matching_of(architecture: MonoArchitecture) -> tuple[int, ...]:
@@ -58,7 +63,7 @@ class StudentNet(nn.Module):
     def __init__(self, architecture: ManyArchitecture, encoder_weights: str = "none") -> None:
         super().__init__()
         a = architecture
-        self.hypotheses, self.spacing = a.hypotheses, a.spacing
+        self.hypotheses, self.spacing, self.cost_window = a.hypotheses, a.spacing, a.cost_window
         net = DepthNet(a, encoder_weights)
         self.encoder, self.decoder = net.encoder, net.decoder
         channels = self.encoder.channels[1]
@@ -108,7 +113,8 @@ class StudentNet(nn.Module):
         # strided convolutions put cell j at pixel 4 j: K / 4, without half-pixel shift
         camera = scale_intrinsics_plain(intrinsics, (4, 4), (1, 1))
         depths = depth_hypotheses(self.nearest, self.farthest, self.hypotheses, self.spacing)
-        return plane_sweep(current, matching_features, matching_from_current, exists, camera, depths), depths
+        sweep = plane_sweep(current, matching_features, matching_from_current, exists, camera, depths)
+        return averaged(sweep, self.cost_window), depths
 
     def sigmoids(
         self,
@@ -158,14 +164,21 @@ class ManyDepth(nn.Module):
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
         compared: Float[Tensor, "B F 3 H W"] | None = None,
-    ) -> tuple[list[Tensor], Tensor, Tensor, Motion, list[Tensor]]:
-        """(the student's sigmoid maps, lowest-cost depth and confidence, motion of every source, the
-        teacher's sigmoid maps): all that training differentiates, in one call of plain tensors, as Fabric
-        wants it."""
+    ) -> tuple[list[Tensor], Tensor, Tensor, Motion, Tensor | None, list[Tensor]]:
+        """(the student's sigmoid maps, lowest-cost depth and confidence, motion of every source as the
+        network says it and, if so configured, as matrices that the pictures refined, the teacher's sigmoid
+        maps): all that training differentiates, in one call of plain tensors, as Fabric wants it."""
         motion = self.pose(target, sources, offsets)
-        student = self.match(target, matching, exists, intrinsics, compared, _by_offset(motion, offsets))
         taught = self.teacher.decoder(self.teacher.encoder(target))
-        return student.sigmoids, student.lowest_cost_depth, student.confidence, motion, taught
+        refined, disparity = None, None
+        if self.architecture.refine_motion:
+            disparity = self.depth.disparity(taught[0].detach())
+            scale = disparity.mean((1, 2)) if self.pose.pose_type == "posecnn" else None
+            told = source_from_target(motion, offsets, "pairs", scale)
+            refined = self.refined(told, target, sources, disparity, intrinsics)
+        told_of = _by_offset(motion, offsets)
+        student = self.match(target, matching, exists, intrinsics, compared, told_of, disparity)
+        return student.sigmoids, student.lowest_cost_depth, student.confidence, motion, refined, taught
 
     def on_batch(self, batch: Batch) -> tuple[list[Float[Tensor, "B 1 _ _"]], Motion]:
         """The student's sigmoid maps, matching the frames that the architecture names, and the motion of the
@@ -189,16 +202,39 @@ class ManyDepth(nn.Module):
         intrinsics: Float[Tensor, "B 3 3"],
         compared: Float[Tensor, "B F 3 H W"] | None = None,
         told: Told | None = None,
+        disparity: Float[Tensor, "B H W"] | None = None,
     ) -> Student:
         """The student on an image and its frames at `architecture.matching`; absent ones may hold anything
         finite. compared: pictures to look for the image in, in place of those that motion is told from.
-        told: as in `chained_motion`."""
+        told: as in `chained_motion`. disparity: the teacher's, where it is known already and motion is
+        refined by it."""
         offsets = self.architecture.matching
         with torch.no_grad():
             motion = chained_motion(self.pose, image, matching, offsets, self.units(image), told)
+            if self.architecture.refine_motion:
+                disparity = self.teacher(image) if disparity is None else disparity
+                motion = self.refined(motion, image, matching, disparity, intrinsics)
             pictures = matching if compared is None else compared
             features = self.depth.features(pictures.flatten(0, 1))[1].unflatten(0, pictures.shape[:2])
         return self.depth(self.depth.features(image), features, motion, exists, intrinsics)
+
+    @torch.no_grad()
+    def refined(
+        self,
+        source_from_target: Float[Tensor, "B S 4 4"],
+        image: Float[Tensor, "B 3 H W"],
+        sources: Float[Tensor, "B S 3 H W"],
+        disparity: Float[Tensor, "B H W"],
+        intrinsics: Float[Tensor, "B 3 3"],
+    ) -> Float[Tensor, "B S 4 4"]:
+        """Motions aligned with the pictures, by the image's 1 / depth. See geometry.align."""
+        count = sources.shape[1]
+        one = (x.repeat_interleave(count, 0) for x in (image, 1 / disparity, intrinsics))
+        image, depth, intrinsics = one
+        motion = refine_motion(
+            source_from_target.flatten(0, 1), image, sources.flatten(0, 1), depth, intrinsics
+        )
+        return motion.view_as(source_from_target)
 
     def units(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"] | None:
         """What the pose network's translations are in units of: PoseCNN's of the image's mean disparity."""

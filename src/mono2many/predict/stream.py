@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.geometry.pose import invert
 from mono2many.models.many import ManyDepth, chain, nearer
 from mono2many.models.pose import Motion
 
@@ -35,6 +36,7 @@ class Remembered:
     image: Float[Tensor, "1 3 H W"]
     small: Float[Tensor, "1 1 h w"]
     features: Float[Tensor, "1 C h4 w4"]
+    disparity: Float[Tensor, "1 H W"] | None = None
     motions: dict[int, Motion | None] = field(default_factory=dict)
     """What the pose network says of this frame and the one so many before; None: the camera stood."""
 
@@ -53,12 +55,17 @@ class Memory:
 
     @torch.inference_mode()
     def __call__(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 H W"]:
-        net = self.model.depth
-        features = net.features(image)
+        features = self.model.depth.features(image)
         now = Remembered(image, small_grey(image), features[1])
         if self.frames and agreement(self.frames[-1].small, now.small) < SAME_SCENE:
             self.frames.clear()
         self.frames.append(now)
+        now.disparity = self._disparity(features)
+        return now.disparity
+
+    def _disparity(self, features: tuple[Tensor | None, Tensor]) -> Float[Tensor, "1 H W"]:
+        """Of the latest frame."""
+        net, image = self.model.depth, self.frames[-1].image
         motions = self._motions()
         moved = [motion is not None for motion in motions]
         for i, j in enumerate(nearer(self.offsets)):  # nothing has moved since, or something along the way
@@ -68,10 +75,23 @@ class Memory:
         none = (image.new_zeros(1, 1, 3), image.new_zeros(1, 1, 3))
         turn, step = (torch.cat(part, 1) for part in zip(*(m or none for m in motions), strict=True))
         motion = chain((turn, step), self.offsets, self.model.units(image))
+        if self.model.architecture.refine_motion:
+            motion = torch.stack(
+                [self._refined(m, o) for m, o in zip(motion[0], self.offsets, strict=True)], 1
+            )
         matching = [self.frames[o - 1].features if self._there(o) else features[1] for o in self.offsets]
         exists = torch.tensor([moved], device=image.device)
         student = net(features, torch.stack(matching, 1), motion, exists, self.intrinsics)
         return net.disparity(student.sigmoids[0])
+
+    def _refined(self, then_from_now: Float[Tensor, "4 4"], offset: int) -> Float[Tensor, "1 4 4"]:
+        """By the earlier frame's depth, which is known already."""
+        if not self._there(offset):
+            return then_from_now[None]
+        then, now = self.frames[offset - 1], self.frames[-1]
+        assert then.disparity is not None
+        pictures = (then.image, now.image[:, None], then.disparity)
+        return invert(self.model.refined(invert(then_from_now)[None, None], *pictures, self.intrinsics)[:, 0])
 
     def _there(self, offset: int) -> bool:
         return -len(self.frames) < offset < 0

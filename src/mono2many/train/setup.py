@@ -228,6 +228,8 @@ def as_configured(config: TrainConfig) -> MonoArchitecture:
         "hypotheses": many.hypotheses,
         "spacing": many.spacing,
         "matching": config.matching,
+        "cost_window": many.cost_window,
+        "refine_motion": many.refine_motion,
     }
     if m.model == "many" and many.teacher is not None:
         taught = read_card(many.teacher).architecture

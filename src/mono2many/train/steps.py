@@ -98,13 +98,15 @@ def many_step(
     exists = batch.source_exists[:, at] & ~empty[:, None] & plan.matched
     judged = batch.first_sources(a.sources)
     views = (judged.target_jittered, judged.sources_jittered, judged.source_offsets)
-    sigmoids, lowest_cost_depth, confidence, motion, taught = model(
+    sigmoids, lowest_cost_depth, confidence, motion, refined, taught = model(
         *views, matching, exists, batch.intrinsics, compared
     )
     levels, targets = _levels(judged, plan, seed, step)
     terms = replace(plan.terms, reduction="kept")
     teacher = _heads(taught, motion, targets, judged.source_offsets, plan)
     heads = _heads(sigmoids, motion, targets, judged.source_offsets, plan)
+    if refined is not None:
+        heads = [replace(head, source_from_target=refined) for head in heads]
     known = judged.source_exists
     if plan.matched:
         loss, parts, made = many_objective(
