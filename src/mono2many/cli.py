@@ -167,7 +167,7 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
         data = SourceConfig(frame_step=trained.frame_step)
     else:
         data = SourceConfig(**{f.name: getattr(trained, f.name) for f in fields(SourceConfig)})
-        data = replace(data, split_files=())
+        data = replace(data, split_files=()) if kind is EvaluateConfig else data
     return kind(model=folder, data=data)  # type: ignore[call-arg]
 
 
@@ -284,7 +284,7 @@ def _prepare_cityscapes(arguments: list[str]) -> None:
 
     data, out, rest = Path(config.data), Path(config.out), (config.width, config.workers)
     done = prepare_cityscapes(data, out, config.splits, *rest, config.allow_missing)
-    print(f"{out}: {done.frames} frames of {done.snippets} snippets")
+    print(f"{out}: {sum(len(snippet.files) for snippet in done)} frames of {len(done)} snippets")
 
 
 def _prepare_synthetic(arguments: list[str]) -> None:

@@ -21,7 +21,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mono2many.data.cache import code_hash
-from mono2many.data.kitti_splits import consecutive
+from mono2many.data.kitti_splits import consecutive, read_list
 from mono2many.geometry.camera import Size, intrinsics_matrix, resize_intrinsics
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.io.images import read_image, resize_image
@@ -158,23 +158,13 @@ def read_snippets(root: Path, splits: Sequence[Split], allow_missing: bool = Fal
 
 
 def read_city_list(path: str | Path) -> list[str]:
-    """A list of one's own: `aachen_000000_000019` in each line, or a picture's path. InputError, naming file
-    and line, where it is not so."""
-    wanted = "wanted lines such as: aachen_000000_000019"
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise InputError(f"{path}: cannot be read as a list of frames ({reason}); {wanted}") from error
-    names = []
-    for row, line in enumerate(lines, 1):
-        found = NAME.fullmatch(line.strip())
-        if found is None and line.strip():
-            raise InputError(f"{path}, line {row}: found {line.strip()[:60]!r}; {wanted}")
-        names += ["_".join(found.groups())] if found else []
-    if not names:
-        raise InputError(f"{path}: no frames are listed; {wanted}")
-    return names
+    """A list of one's own: `aachen_000000_000019` in each line, or a picture's path."""
+
+    def parse(line: str) -> str | None:
+        found = NAME.fullmatch(line)
+        return None if found is None else "_".join(found.groups())
+
+    return read_list(path, parse, "aachen_000000_000019")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,14 +18,6 @@ from mono2many.io.images import resize_image, write_image
 from mono2many.types import InputError, Split
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """What was written."""
-
-    snippets: int
-    frames: int
-
-
 def prepare_cityscapes(
     root: Path,
     out: Path,
@@ -35,7 +26,7 @@ def prepare_cityscapes(
     workers: int = 2,
     allow_missing: bool = False,
     console: Console | None = None,
-) -> Prepared:
+) -> list[Snippet]:
     """Write every frame once, `width` wide and without the hood, as JPEG, with its snippet's camera file and
     disparity. Files that are there stay: stopped anywhere, it goes on. InputError where `root` is no
     Cityscapes, or prepared already."""
@@ -50,7 +41,7 @@ def prepare_cityscapes(
     for mistake in track(done, "shrinking snippets", len(snippets), console=console, transient=True):
         if mistake is not None:
             raise mistake
-    return Prepared(len(snippets), sum(len(snippet.files) for snippet in snippets))
+    return snippets
 
 
 def write_snippet(out: Path, width: int, snippet: Snippet) -> None:
