@@ -65,7 +65,7 @@ def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
         (("train", "--crop-bottom", "0.1"), ("--crop-bottom", "footage")),
         (("train", "--seed", "-1"), ("--seed",)),
         (("train", "--resume", "--name", "gone"), ("--resume: no run in model_save/gone", "--name")),
-        (("prepare",), ("prepare what?", "video, kitti, synthetic")),
+        (("prepare",), ("prepare what?", "video, kitti, cityscapes, synthetic")),
         (("prepare", "kitti", "--splits", "eigen"), ("'eigen'", "kitti_eigen_zhou")),
         (("train", "--datatype", "kitti_eigen_zhou", "--data", "gone"), ("gone: no such", "prepare kitti")),
         (("train", "--datatype", "kitti_eigen"), ("list to score on", "kitti_eigen_zhou")),

@@ -20,6 +20,7 @@ from mono2many.commands import (
     ImportWeightsConfig,
     ModelTestConfig,
     PredictConfig,
+    PrepareCityscapesConfig,
     PrepareKittiConfig,
     PrepareSyntheticConfig,
     PrepareVideoConfig,
@@ -41,7 +42,7 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the 
   predict    depth of images, folders and videos; the camera's way through them
   scale      find out how many metres a model's unit is, and store it with the model
   prepare    video: cuts, standing and blurred frames of your own films. kitti: fetch, unpack, check.
-             synthetic: the embedded street in KITTI's layouts or DDAD's
+             cityscapes: in small. synthetic: the embedded street in their layouts
   check      look at data before training on it
   import-weights  published MonoDepth and ManyDepth weights as a model folder
   bench      how fast this machine trains and predicts
@@ -166,6 +167,7 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
         data = SourceConfig(frame_step=trained.frame_step)
     else:
         data = SourceConfig(**{f.name: getattr(trained, f.name) for f in fields(SourceConfig)})
+        data = replace(data, split_files=()) if kind is EvaluateConfig else data
     return kind(model=folder, data=data)  # type: ignore[call-arg]
 
 
@@ -232,6 +234,8 @@ def _prepare(arguments: list[str]) -> None:
         return _prepare_kitti(rest)
     if kind == "synthetic":
         return _prepare_synthetic(rest)
+    if kind == "cityscapes":
+        return _prepare_cityscapes(rest)
     config = parse(PrepareVideoConfig, "mono2many prepare video", rest)
     from mono2many.data.prepare import prepare_video
 
@@ -241,7 +245,8 @@ def _prepare(arguments: list[str]) -> None:
 PREPARES = {
     "video": "  mono2many prepare video FILM...             list what can be learnt from in films",
     "kitti": "  mono2many prepare kitti                     fetch KITTI raw, unpack it, check it",
-    "synthetic": "  mono2many prepare synthetic --layout kitti  the embedded street as KITTI or DDAD (dgp)",
+    "cityscapes": "  mono2many prepare cityscapes                small, without hood: originals can go",
+    "synthetic": "  mono2many prepare synthetic --layout kitti  the embedded street in one of the layouts",
 }
 
 
@@ -273,15 +278,26 @@ def _prepare_kitti(arguments: list[str]) -> None:
         )
 
 
+def _prepare_cityscapes(arguments: list[str]) -> None:
+    config = parse(PrepareCityscapesConfig, "mono2many prepare cityscapes", arguments)
+    from mono2many.data.cityscapes_prepare import prepare_cityscapes
+
+    data, out, rest = Path(config.data), Path(config.out), (config.width, config.workers)
+    done = prepare_cityscapes(data, out, config.splits, *rest, config.allow_missing)
+    print(f"{out}: {sum(len(snippet.files) for snippet in done)} frames of {len(done)} snippets")
+
+
 def _prepare_synthetic(arguments: list[str]) -> None:
     config = parse(PrepareSyntheticConfig, "mono2many prepare synthetic", arguments)
     from rich.progress import Progress
 
+    from mono2many.data.cityscapes_street import write_city_street
     from mono2many.data.dgp_street import write_dgp_street
     from mono2many.data.kitti_street import write_kitti_street
     from mono2many.data.odometry_street import write_odometry_street
 
     write = {"kitti": write_kitti_street, "odometry": write_odometry_street, "dgp": write_dgp_street}
+    write |= {"cityscapes": write_city_street}
     with Progress(transient=True) as bar:
         task = bar.add_task("drawing the street", total=None)
         root = write[config.layout](
@@ -298,6 +314,7 @@ def _prepare_synthetic(arguments: list[str]) -> None:
         "kitti": ("KITTI's", "kitti_eigen_zhou"),
         "odometry": ("KITTI odometry's", "kitti_odometry"),
         "dgp": ("DDAD's", "ddad"),
+        "cityscapes": ("Cityscapes'", "cityscapes"),
     }[config.layout]
     print(f"{root}: the embedded street in {layout} layout; mono2many train --datatype {reads} reads it")
 

@@ -17,19 +17,19 @@ class EvaluateConfig:
     """Model folder."""
     predictions: str | None = None
     """Instead of a model: disparities of any method, a NumPy file (N H W) in the order of the list (KITTI,
-    DDAD)."""
+    DDAD; Cityscapes without the hood)."""
     data: SourceConfig = field(default_factory=SourceConfig)
     protocol: str | None = None
     """How depth is compared, by name; by default the papers' for the list (KITTI): eigen-80m for kitti_eigen,
-    eigen-improved for kitti_eigen_benchmark, ddad-200m for ddad. Also eigen-80m-z: camera z instead of the
-    scanner's forward coordinate."""
+    eigen-improved for kitti_eigen_benchmark, ddad-200m for ddad, cityscapes-80m for
+    cityscapes. Also eigen-80m-z: camera z instead of the scanner's forward coordinate."""
     alignment: str | None = None
     """What a prediction is aligned by instead of the protocol's own: median, none, least-squares (one factor
     of depth), affine (scale and shift of disparity), or a factor such as 5.4 (KITTI, DDAD)."""
     allow_contaminated: bool = False
     """Score frames that the model was trained on, and mark the figures (KITTI, DDAD)."""
     split: Literal["val", "test"] = "test"
-    """Which unseen streets; of footage both are the held-out end."""
+    """Which unseen streets, or frames of Cityscapes; of footage both are the held-out end."""
     test_scenes: int = 24
     """Streets to score on; neither training nor validation sees them (datatype synthetic)."""
     guess_scenes: int = 64
@@ -65,14 +65,15 @@ class EvaluateConfig:
         for flag in ("predictions", "protocol", "alignment"):
             if getattr(self, flag) is not None and (odometry or not self.data.listed):
                 raise InputError(
-                    f"--{flag} is for KITTI's lists and DDAD: add --datatype kitti_eigen or ddad"
+                    f"--{flag} is for KITTI's lists, DDAD and Cityscapes: add --datatype kitti_eigen, ddad "
+                    "or cityscapes"
                 )
         for flag in ("sequences", "trajectory"):
             if getattr(self, flag) and not odometry:
                 raise InputError(f"--{flag} is for the camera's way: add --datatype kitti_odometry")
         if odometry and (self.report is not None or self.flip):
             raise InputError("--report and --flip are for depth; of kitti_odometry see --trajectory FILE.png")
-        if self.data.datatype == "kitti" and len(self.data.split_files) != 1:
+        if len(self.data.split_files) != 1 and (self.data.datatype == "kitti" or self.data.split_files):
             raise InputError("--split-files: scoring wants one list")
         at_least("--test-scenes", self.test_scenes, 1)
         at_least("--guess-scenes", self.guess_scenes, 1)
@@ -264,12 +265,35 @@ class PrepareKittiConfig:
 
 
 @dataclass(frozen=True)
+class PrepareCityscapesConfig:
+    """Write Cityscapes in small and without the hood, so that the originals need not be kept."""
+
+    data: str
+    """Folder of leftImg8bit_sequence, camera and, to score on, disparity."""
+    out: str
+    """Folder to write; `--datatype cityscapes --data OUT` reads it."""
+    splits: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
+    """The parts that are wanted."""
+    width: int = 1024
+    """Of the pictures written; the height follows (384)."""
+    allow_missing: bool = False
+    """Leave out pictures that no camera file is for."""
+    workers: int = 2
+    """Processes that shrink."""
+
+    def __post_init__(self) -> None:
+        at_least("--width", self.width, 64)
+        at_least("--workers", self.workers, 0)
+
+
+@dataclass(frozen=True)
 class PrepareSyntheticConfig:
     """Write the embedded street as a data set in another's layout, to try its commands on."""
 
-    layout: Literal["kitti", "odometry", "dgp"] = "kitti"
+    layout: Literal["kitti", "odometry", "dgp", "cityscapes"] = "kitti"
     """kitti: KITTI raw with laser scans, calibration, positions and improved depth. odometry: KITTI's
-    sequences with poses. dgp: DDAD, with three cameras, laser scans, calibration and poses."""
+    sequences with poses. dgp: DDAD, with three cameras, laser scans, calibration and poses. cityscapes:
+    snippets with cameras and disparities."""
     out: str = "dataset"
     """Folder to write, empty or new."""
     height: int = 192
@@ -277,9 +301,10 @@ class PrepareSyntheticConfig:
     width: int = 640
     """Of the pictures, in pixels."""
     frames: int = 72
-    """Of each drive, 12 to 90 (dgp: 3 to 90); of each sequence 12 or more (odometry: 300 make some 200 m)."""
+    """Of each drive, 12 to 90 (dgp: 3 to 90); of each sequence 12 or more (odometry: 300 make some 200 m); of
+    each snippet 30 at most (cityscapes)."""
     drives: int = 10
-    """How many, 2 to 10 (odometry: sequences)."""
+    """How many, 2 to 10 (odometry: sequences; cityscapes: snippets, 3 or more)."""
     seed: int = 0
     """Of the streets."""
     workers: int = 2

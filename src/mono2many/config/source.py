@@ -16,6 +16,7 @@ Datatype = Literal[
     "kitti_eigen_benchmark",
     "kitti",
     "ddad",
+    "cityscapes",
 ]
 
 
@@ -27,10 +28,11 @@ class SourceConfig:
     """synthetic: the embedded street. video: video files or folders of images. kitti_eigen_zhou,
     kitti_eigen_full, kitti_benchmark: lists to train on. kitti_odometry: sequences, to train and to score
     trajectories on. kitti_eigen, kitti_eigen_benchmark: lists to score on. kitti: lists of your own
-    (--split-files). ddad: TRI's DGP layout, its own train and val scenes."""
+    (--split-files). ddad: TRI's DGP layout, its own train and val scenes. cityscapes: its train and val
+    snippets, scored on test; or lists of your own."""
     data: tuple[str, ...] = ()
-    """Video files or folders of images (datatype video); the folder of KITTI raw or odometry, or of DDAD (or
-    its JSON), by default `dataset`."""
+    """Video files or folders of images (datatype video); the folder of KITTI raw or odometry, Cityscapes, or
+    DDAD (or its JSON), by default `dataset`."""
     cameras_used: tuple[str, ...] = ("CAMERA_01",)
     """Cameras of the rig by name, CAMERA_01 looks ahead; `all`: every one (DDAD)."""
     largest_gap: float = 0.15
@@ -41,12 +43,12 @@ class SourceConfig:
     """Folder with a CAMERA.png for cameras that see their own car, black where they do: these pixels are
     left out of losses and scores (DDAD)."""
     split_files: tuple[str, ...] = ()
-    """Lists of frames, one `DATE/DRIVE FRAME l|r` a line: training and validation, or the one to score on
-    (datatype kitti)."""
+    """Lists of frames, one `DATE/DRIVE FRAME l|r` (datatype kitti) or `aachen_000000_000019` (cityscapes) a
+    line: training and validation, or the one to score on."""
     intrinsics: Literal["calibrated", "reference"] = "calibrated"
     """calibrated: each drive's own camera. reference: one average for all, as in the papers (KITTI)."""
     allow_missing: bool = False
-    """Do with what is there where drives of a split are missing (KITTI)."""
+    """Do with what is there where drives or frames of a split are missing (KITTI, Cityscapes)."""
     grey: bool = False
     """Read the grey images also where there are colour ones (kitti_odometry)."""
     camera: tuple[str, ...] = ()
@@ -69,7 +71,7 @@ class SourceConfig:
     def __post_init__(self) -> None:
         if self.listed and len(self.data) > 1:
             raise InputError(
-                f"--data: KITTI raw or DDAD lies in one folder, got {len(self.data)}; name the one"
+                f"--data: KITTI, DDAD or Cityscapes lies in one folder, got {len(self.data)}; name the one"
             )
         for flag in ("cameras_used", "largest_gap", "largest_lag", "masks"):
             default = type(self).__dataclass_fields__[flag].default
@@ -80,15 +82,15 @@ class SourceConfig:
         for flag, value in (("--largest-gap", self.largest_gap), ("--largest-lag", self.largest_lag)):
             if not value > 0:
                 raise InputError(f"{flag} is a time in seconds above 0, got {value:g}")
-        if self.split_files and self.datatype != "kitti":
-            raise InputError("--split-files are lists of KITTI frames: add --datatype kitti")
+        if self.split_files and self.datatype not in ("kitti", "cityscapes"):
+            raise InputError("--split-files are lists of frames: add --datatype kitti or cityscapes")
         if self.datatype == "kitti" and not 1 <= len(self.split_files) <= 2:
             raise InputError(
                 "--datatype kitti needs --split-files: TRAIN.txt VAL.txt, or the one list to score on"
             )
         if self.listed and self.camera:
             raise InputError(
-                "--camera: KITTI and DDAD have theirs; --intrinsics reference takes that of KITTI's papers"
+                "--camera: such data have theirs; --intrinsics reference takes that of KITTI's papers"
             )
         if self.datatype == "video" and not self.data:
             raise InputError("--datatype video needs --data: one or more video files or folders of images")
@@ -114,8 +116,8 @@ class SourceConfig:
 
     @property
     def listed(self) -> bool:
-        """Data with laser scans and lists of frames to score on."""
-        return self.kitti or self.datatype == "ddad"
+        """Data with measured depth and lists of frames to score on."""
+        return self.kitti or self.datatype in ("ddad", "cityscapes")
 
     @property
     def learns_camera(self) -> bool:
@@ -171,7 +173,7 @@ class DataConfig(SourceConfig):
     """Share of the height to cut off below, where the camera sees its own car's bonnet (datatype video)."""
     resize: Literal["bilinear", "lanczos"] = "bilinear"
     """How pictures are brought to training size, here and in every later use of the model; the reference
-    programs use Lanczos (KITTI, DDAD)."""
+    programs use Lanczos (KITTI, DDAD, Cityscapes)."""
     scenes: int = 320
     """Streets to train on (datatype synthetic)."""
     val_scenes: int = 16
@@ -195,7 +197,7 @@ class DataConfig(SourceConfig):
             raise InputError("--crop-bottom is for footage (datatype video); DDAD's own car: --masks FOLDER")
         if self.datatype in ("kitti_eigen", "kitti_eigen_benchmark"):
             raise InputError(f"--datatype {self.datatype} is a list to score on; train on kitti_eigen_zhou")
-        if self.datatype == "kitti" and len(self.split_files) != 2:
+        if len(self.split_files) != 2 and (self.datatype == "kitti" or self.split_files):
             raise InputError("--split-files: training wants two lists, TRAIN.txt VAL.txt")
         at_least("--scenes", self.scenes, 1)
         at_least("--val-scenes", self.val_scenes, 1)

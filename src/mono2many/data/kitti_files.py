@@ -14,7 +14,7 @@ from mono2many.types import InputError
 
 MARKER = "SYNTHETIC.json"
 """In the root of a tree that shows the embedded street."""
-SYNTHETIC = "SYNTHETIC: the embedded street in the layout of KITTI or DDAD, not the real data"
+SYNTHETIC = "SYNTHETIC: the embedded street in a data set's layout, not the real data"
 """Said of all that is made on such a tree."""
 CAMERAS = {"l": "image_02", "r": "image_03"}
 

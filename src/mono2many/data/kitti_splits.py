@@ -4,17 +4,18 @@ The lists are facts (Eigen et al. 2014, Zhou et al. 2017, Uhrig et al. 2017), ke
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, TypeVar, cast, get_args
 
 from mono2many.types import InputError, Split
 
 Eye = Literal["l", "r"]
+Item = TypeVar("Item")
 
 TRAINING_SPLITS = ("kitti_eigen_zhou", "kitti_eigen_full", "kitti_benchmark")
 TEST_SPLITS = ("kitti_eigen", "kitti_eigen_benchmark")
@@ -127,22 +128,32 @@ def read_split_file(path: str | Path) -> list[KittiFrame]:
 
     InputError, naming file and line, where it is not so.
     """
-    wanted = "wanted lines such as: 2011_09_26/2011_09_26_drive_0001_sync 69 l"
+
+    def parse(line: str) -> KittiFrame | None:
+        found = re.fullmatch(
+            r"(?:(\d{4}_\d\d_\d\d)[/\\])?((\d{4}_\d\d_\d\d)_drive_\d{4}_sync)\s+(\d+)\s+(\w+)", line
+        )
+        if found is None or found[1] not in (None, found[3]) or found[5] not in get_args(Eye):
+            return None
+        return KittiFrame(found[2], int(found[4]), cast(Eye, found[5]))
+
+    return read_list(path, parse, "2011_09_26/2011_09_26_drive_0001_sync 69 l")
+
+
+def read_list(path: str | Path, parse: Callable[[str], Item | None], example: str) -> list[Item]:
+    """What a file lists, an item a line; parse: None for a line that is no item, which is an InputError."""
+    wanted = f"wanted lines such as: {example}"
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise InputError(f"{path}: cannot be read as a list of frames ({reason}); {wanted}") from error
-    frames = []
-    for row, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        found = re.fullmatch(
-            r"(?:(\d{4}_\d\d_\d\d)[/\\])?((\d{4}_\d\d_\d\d)_drive_\d{4}_sync)\s+(\d+)\s+(\w+)", line.strip()
-        )
-        if found is None or found[1] not in (None, found[3]) or found[5] not in get_args(Eye):
-            raise InputError(f"{path}, line {row}: found {line.strip()[:60]!r}; {wanted}")
-        frames.append(KittiFrame(found[2], int(found[4]), cast(Eye, found[5])))
-    if not frames:
+    items = []
+    for row, line in enumerate(map(str.strip, lines), 1):
+        item = parse(line) if line else None
+        if line and item is None:
+            raise InputError(f"{path}, line {row}: found {line[:60]!r}; {wanted}")
+        items += [] if item is None else [item]
+    if not items:
         raise InputError(f"{path}: no frames are listed; {wanted}")
-    return frames
+    return items

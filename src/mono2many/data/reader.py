@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mono2many.data.cityscapes import CITYSCAPES, CityReader, CitySettings
 from mono2many.data.ddad import DdadReader, DdadSettings
 from mono2many.data.kitti import KittiReader, KittiSettings
 from mono2many.data.kitti_odometry import OdometryReader
@@ -89,12 +90,20 @@ def _ddad(s: SourceSettings, split: Split) -> Reader:
     return DdadReader(DdadSettings(root, *rest), split)
 
 
+def _cityscapes(s: SourceSettings, split: Split) -> Reader:
+    root = Path(s.paths[0] if s.paths else DATASET)
+    listed = s.split_files[0 if split == "train" else -1] if s.split_files else None
+    rest = (s.height, s.width, s.offsets, s.resize, s.allow_missing)
+    return CityReader(CitySettings(root, listed, *rest), split)
+
+
 DATASET = "dataset"
-"""Where KITTI raw or DDAD lies unless --data says so."""
+"""Where KITTI raw, DDAD or Cityscapes lies unless --data says so."""
 
 READERS: Mapping[str, Callable[[SourceSettings, Split], Reader]] = {
     "synthetic": _synthetic,
     "video": _video,
     "ddad": _ddad,
+    CITYSCAPES: _cityscapes,
     **dict.fromkeys((*TRAINING_SPLITS, *TEST_SPLITS, OWN_LISTS, ODOMETRY), _kitti),
 }

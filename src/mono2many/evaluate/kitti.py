@@ -1,9 +1,9 @@
-"""Scores on KITTI's lists and DDAD's: of a model, or of any method's stored disparities.
+"""Scores on KITTI's lists, DDAD's and Cityscapes': of a model, or of any method's stored disparities.
 
 Raw-laser and improved truth, the papers' protocols (metrics.protocol), refused where training saw the frames.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -15,8 +15,10 @@ from rich.table import Table
 
 from mono2many.commands import EvaluateConfig, ModelTestConfig
 from mono2many.config import Datatype, SourceConfig
+from mono2many.data.cityscapes import CITYSCAPES
 from mono2many.data.kitti_files import SYNTHETIC, improved_path
 from mono2many.data.kitti_splits import split_frames
+from mono2many.evaluate.cityscapes_lists import look_up_city
 from mono2many.evaluate.ddad_lists import look_up_ddad
 from mono2many.evaluate.depth import (
     METRIC,
@@ -42,8 +44,7 @@ from mono2many.evaluate.kitti_lists import (
     without_neighbour,
 )
 from mono2many.evaluate.report import write_report
-from mono2many.evaluate.truth import read_truths
-from mono2many.io.images import read_image
+from mono2many.evaluate.truth import open_truths
 from mono2many.metrics.depth import mean_metrics
 from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
 from mono2many.metrics.published import PublishedResult, published
@@ -68,7 +69,8 @@ class Outcome:
     figures: dict[str, Any]
     scores: list[SparseScore | None]
     """Of the first row; None where no pixel counts."""
-    truths: list[SparseTruth]
+    truths: Callable[[Sequence[int]], list[SparseTruth]]
+    """Of images by their number."""
     predict: Disparities
 
     @property
@@ -156,7 +158,10 @@ def newest_model(out: Path) -> Path:
 
 def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console) -> Outcome:
     protocol = _protocol(config)
-    listing = (look_up_ddad if config.data.datatype == "ddad" else look_up)(config, protocol)
+    special = {"ddad": look_up_ddad, CITYSCAPES: look_up_city}
+    listing = special.get(config.data.datatype, look_up)(config, protocol)
+    if predictor is not None and listing.name == CITYSCAPES:  # its pictures come without the hood
+        predictor = Predictor(predictor.model, replace(predictor.card, crop_bottom=0.0), predictor.device)
     if predictor is not None and predictor.card.scale == "metres" and not isinstance(protocol.align, str):
         raise InputError(
             f"--alignment {config.alignment}: {config.model} is in metres already (factor "
@@ -188,9 +193,10 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
             highlight=False,
             soft_wrap=True,
         )
+    every = range(len(frames))
     with Progress(console=console, transient=True) as bar:
         task = bar.add_task("true depth", total=len(frames))
-        truths = read_truths(
+        truths = open_truths(
             [frame.truth() for frame in frames],
             config.cache_dir,
             config.workers,
@@ -201,16 +207,16 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
         for maps in predict(listing.places):
             done, count = len(scores[label]), len(next(iter(maps.values())))
             part = slice(done, done + count)
+            true = truths(every[part])
             names = [f"{config.predictions or config.model}, image {p} of the list ({listing.frames[p].name})"
                      for p in listing.places[part]]  # fmt: skip
             for row, disparity in maps.items():
-                found = score_sparse(disparity, truths[part], protocol, names)
+                found = score_sparse(disparity, true, protocol, names)
                 scores.setdefault(row + marked, []).extend(found)
             if in_metres:
-                found = score_sparse(next(iter(maps.values())), truths[part], metric, names)
+                found = score_sparse(next(iter(maps.values())), true, metric, names)
                 scores.setdefault(METRIC + marked, []).extend(found)
             bar.update(task, completed=done + count)
-    every = range(len(frames))
     protocols = {row: metric if row.startswith(METRIC) else protocol for row in scores}
     rows = {row: _summary(protocols[row], frames, of_row, every) for row, of_row in scores.items()}
     for row in rows.keys() - {label, METRIC + marked}:
@@ -254,8 +260,8 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
 
 
 def _protocol(config: EvaluateConfig) -> Protocol:
-    ddad = config.data.datatype == "ddad"
-    known = [n for n, p in PROTOCOLS.items() if p.truth != "given" and n.startswith("ddad") == ddad]
+    family = config.data.datatype if config.data.datatype in ("ddad", CITYSCAPES) else "eigen"
+    known = [name for name in PROTOCOLS if name.startswith(family)]
     name = config.protocol or PAPERS.get(config.data.datatype, "eigen-80m")
     if name not in known:
         raise InputError(f"--protocol {name}: wanted one of {', '.join(known)}")
@@ -291,7 +297,7 @@ def _pictures(outcome: Outcome) -> Iterator[Picture]:
     maps = (disparity for batch in batches for disparity in next(iter(batch.values())))
     for (label, n, place), disparity in zip(chosen, maps, strict=True):
         frame, error = listing.frames[place], main.per_image[n].metrics.abs_rel
-        image, truth = read_image(frame.image), outcome.truths[counted[n]].dense()
+        image, truth = frame.open(frame.image), outcome.truths([counted[n]])[0].dense()
         yield picture(label, frame.name, error, image, disparity, truth, outcome.protocol)
 
 

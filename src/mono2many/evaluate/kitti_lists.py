@@ -1,5 +1,5 @@
 """What is scored: the frames of a list that are there, and disparities of them. KITTI's lists; DDAD's are in
-ddad_lists."""
+ddad_lists, Cityscapes' in cityscapes_lists."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mono2many.commands import EvaluateConfig
@@ -39,7 +39,9 @@ Disparities = Callable[[Sequence[int]], Iterator[Mapping[str, Float[Tensor, "B h
 """From places in a list to disparities, some images at a time; the first row is the answer."""
 
 
-PAPERS = {"kitti_eigen": "eigen-80m", "kitti_eigen_benchmark": "eigen-improved", "ddad": "ddad-200m"}
+PAPERS = {"kitti_eigen": "eigen-80m", "kitti_eigen_benchmark": "eigen-improved", "ddad": "ddad-200m"} | {
+    "cityscapes": "cityscapes-80m"
+}
 """The protocol of each list in the papers."""
 
 
@@ -61,6 +63,8 @@ class Listed:
     truth: Callable[[], TruthSource]
     group: str = ""
     """Scored apart as well, where a list has several."""
+    open: Callable[[Path], UInt8[Tensor, "3 _ _"]] = read_image
+    """How its pictures are read."""
 
 
 @dataclass(frozen=True)
@@ -143,13 +147,13 @@ def from_model(config: EvaluateConfig, predictor: Predictor, listing: Listing) -
 
     def ready(place: int) -> Tensor | Views:
         frame = listing.frames[place]
-        image, (wanted, k) = read_image(frame.image), frame.camera()
+        image, (wanted, k) = frame.open(frame.image), frame.camera()
         if tuple(image.shape[1:]) != wanted:
             raise InputError(wrong_size(frame.image, image, wanted))
         if not isinstance(many, ManyDepth):
             return predictor.inputs([image])
         paths = [frame.beside(offset) for offset in many.architecture.matching]
-        return views(predictor, image, [None if path is None else read_image(path) for path in paths], k)
+        return views(predictor, image, [None if path is None else frame.open(path) for path in paths], k)
 
     def answer(batch: Sequence[Tensor | Views]) -> Mapping[str, Tensor]:
         seen = [one for one in batch if isinstance(one, Views)]

@@ -42,7 +42,7 @@ class TruthSource:
     name: str
     """Of its copy in the cache."""
     key: tuple[Any, ...]
-    """All that decides it."""
+    """All that decides it; empty: dense, too large for a copy."""
     size: tuple[int, int]
     read: Callable[[], Float[Tensor, "H W"]]
     """Metres, NaN where unmeasured."""
@@ -96,6 +96,20 @@ def read_truths(
     return truths
 
 
+def open_truths(
+    sources: Sequence[TruthSource],
+    cache_dir: str | Path | None = None,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Callable[[Sequence[int]], list[SparseTruth]]:
+    """From numbers of images to what is measured of them: all read at once, as read_truths does, but dense
+    ones when they are asked for, which together would fill the memory."""
+    if sources and not sources[0].key:
+        return lambda numbers: read_truths([sources[i] for i in numbers], cache_dir, workers)
+    kept = read_truths(sources, cache_dir, workers, progress)
+    return lambda numbers: [kept[i] for i in numbers]
+
+
 def kitti_truth(root: Path, frame: KittiFrame, kind: Truth, calibration: Calibration) -> TruthSource:
     """Raises InputError where it is missing."""
     path = truth_path(root, frame, kind)
@@ -110,6 +124,8 @@ def kitti_truth(root: Path, frame: KittiFrame, kind: Truth, calibration: Calibra
 
 
 def _load(source: TruthSource, cache: Path) -> SparseTruth:
+    if not source.key:
+        return sparse_truth(source.read())
     entry = cache / f"{source.name}_{hashlib.sha256(repr(source.key).encode()).hexdigest()[:16]}.npy"
     with suppress(OSError, ValueError):  # not there, or cut short
         rows = np.load(entry)

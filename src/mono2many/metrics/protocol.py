@@ -38,7 +38,9 @@ GARG = Crop(top=0.40810811, bottom=0.99189189, left=0.03594771, right=0.96405229
 
 
 Alignment = Literal["median", "none", "least-squares", "affine"]
-Truth = Literal["given", "lidar-forward", "lidar-z", "improved"]
+CITY = Crop(top=256 / 768, bottom=1.0, left=192 / 2048, right=1856 / 2048)
+"""The part of a Cityscapes picture, without the car's hood, that counts (Watson et al. 2021)."""
+Truth = Literal["given", "lidar-forward", "lidar-z", "improved", "disparity"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Protocol:
     """False: every measured pixel counts, however far; the prediction is clamped all the same."""
     truth: Truth = "given"
     """Where true depth comes from: the data itself, raw laser scans (as the scanner's forward coordinate or
-    the camera's z), or KITTI's improved depth."""
+    the camera's z), KITTI's improved depth, or a stereo pair's disparity."""
 
 
 PROTOCOLS = {
@@ -73,6 +75,7 @@ PROTOCOLS = {
         Protocol("eigen-80m-z", 1e-3, 80.0, crop=GARG, truth="lidar-z"),
         Protocol("eigen-improved", 1e-3, 80.0, truth_is_bounded=False, truth="improved"),
         Protocol("ddad-200m", 0.0, 200.0, resize="depth", truth="lidar-z"),
+        Protocol("cityscapes-80m", 1e-3, 80.0, crop=CITY, truth="disparity"),
     )
 }
 """Eigen et al. 2014 with Garg et al. 2016's crop; Uhrig et al. 2017's improved truth; Guizilini et al.

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from mono2many.config import DataConfig, TrainConfig
 from mono2many.data.cache import cached
+from mono2many.data.cityscapes import CITYSCAPES, HOOD, city_marks
 from mono2many.data.dataset import ClipDataset
 from mono2many.data.ddad import scene_mark
 from mono2many.data.dgp import scene_files
@@ -181,7 +182,7 @@ def build_run(
         architecture,
         d.height,
         d.width,
-        d.crop_bottom,
+        HOOD if d.datatype == CITYSCAPES else d.crop_bottom,
         trained_on=_trained_on(d),
         resize=d.resize if d.listed else "bilinear",
         seen=tuple(
@@ -199,7 +200,7 @@ def _trained_on(data: DataConfig) -> str:
 
 
 def is_street(data: DataConfig) -> bool:
-    """Whether a tree in KITTI's or DDAD's layout shows the embedded street."""
+    """Whether a tree in another data set's layout shows the embedded street."""
     return data.listed and marked_synthetic(Path(data.data[0] if data.data else DATASET))
 
 
@@ -210,6 +211,9 @@ def _seen(data: DataConfig) -> list[str]:
     if data.datatype == "ddad":
         root = Path(data.data[0] if data.data else DATASET)
         return [scene_mark(name) for name in scene_files(root, "train")[1]]
+    if data.datatype == CITYSCAPES:
+        root = Path(data.data[0] if data.data else DATASET)
+        return city_marks(root, data.split_files[0] if data.split_files else None)
     return [data.datatype] if data.kitti else []
 
 
