@@ -5,6 +5,7 @@ least cost, by picture size, frames matched, and window over which costs are ave
     python examples/sweep.py --model FOLDER        a trained ManyDepth's own
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.geometry.pose import invert, rotation_angle
 from mono2many.geometry.sweep import depth_hypotheses, plane_sweep
 from mono2many.models.checkpoint import load_model
 from mono2many.models.many import ManyDepth, chained_motion
@@ -25,6 +27,8 @@ class Settings:
     scenes: int = 8
     hypotheses: int = 96
     """Even steps of 1 / depth, 3 to 80 m."""
+    scene_step: float = 0.75
+    """Metres from frame to frame; each street a quarter more or less."""
 
 
 @torch.no_grad()
@@ -35,10 +39,12 @@ def features(images: Tensor, model: ManyDepth | None) -> Tensor:
 
 
 @torch.no_grad()
-def say_of_model(s: Settings, model: ManyDepth) -> None:
-    """Its teacher's depth and its steps on moving streets at 320x96, each image scaled by its median."""
-    reader = SyntheticReader(StreetSettings(3 * s.scenes, 4, 96, 320), "test")
-    errors, told, true = [], [], []
+def say_of_model(s: Settings, model: ManyDepth, size: tuple[int, int]) -> None:
+    """Its teacher's depth and its motion on moving streets, as the network says it and refined on the
+    pictures, each image scaled by its median."""
+    reader = SyntheticReader(StreetSettings(3 * s.scenes, 4, *size, step=s.scene_step), "test")
+    errors, true = [], []
+    told: dict[str, list[tuple[float, float]]] = {"network": [], "refined": []}
     for clip in range(3 * s.scenes):
         before, now = (reader.frame(clip, index) for index in (1, 2))
         images = [(frame.image / 255).unsqueeze(0) for frame in (before, now)]
@@ -47,24 +53,36 @@ def say_of_model(s: Settings, model: ManyDepth) -> None:
         ratio = now.depth[kept].median() / depth[kept].median()
         errors.append(((depth * ratio - now.depth).abs() / now.depth)[kept])
         motion = chained_motion(model.pose, images[1], images[0][:, None], (-1,), model.units(images[1]))
-        told.append(float(motion[0, 0, :3, 3].norm() * ratio))
-        true.append(float((now.world_from_camera - before.world_from_camera)[:3, 3].norm()))
-    error, corr = torch.cat(errors), torch.corrcoef(torch.tensor([told, true]))[0, 1]
+        k, sources = now.intrinsics[None], images[0][:, None]
+        better = model.refined(motion, images[1], sources, 1 / depth[None], k)
+        exact = invert(before.world_from_camera) @ now.world_from_camera
+        true.append(float(exact[:3, 3].norm()))
+        for name, found in (("network", motion[0, 0]), ("refined", better[0, 0])):
+            turn = rotation_angle(found[:3, :3] @ exact[:3, :3].mT)
+            told[name].append((float(found[:3, 3].norm() * ratio), math.degrees(turn)))
+    error = torch.cat(errors)
     print(f"teacher: median error {error.median():.3f}, within 10 % {(error < 0.1).float().mean():.2f}")
-    for name, steps in (("predicted", told), ("true", true)):
-        print(f"{name} steps, metres: {min(steps):.2f} to {max(steps):.2f}")
-    print(f"their correlation: {corr:.2f}")
+    for name, both in told.items():
+        lengths, turns = torch.tensor(both).T
+        ratios, corr = (
+            lengths / torch.tensor(true),
+            torch.corrcoef(torch.stack([lengths, torch.tensor(true)])),
+        )
+        print(
+            f"motion, {name}: turn off by {turns.mean():.3f} degrees; length {ratios.mean():.2f} of the true "
+            f"one, +- {ratios.std():.2f}; correlation {corr[0, 1]:.2f}"
+        )
 
 
 def main(s: Settings) -> None:
-    model = None if s.model is None else load_model(s.model)[0]
+    model, card = (None, None) if s.model is None else load_model(s.model)
     assert model is None or isinstance(model, ManyDepth), "--model wants a ManyDepth"
     depths = depth_hypotheses(torch.tensor(3.0), torch.tensor(80.0), s.hypotheses, "inverse")
     print("  size    frames  window  compared  median error  within 10 %  within a factor 2")
-    if model is not None:
-        say_of_model(s, model)
+    if model is not None and card is not None:
+        say_of_model(s, model, (card.height, card.width))
     for size in ((96, 320), (192, 640)):
-        reader = SyntheticReader(StreetSettings(s.scenes, 4, *size, moving=False), "test")
+        reader = SyntheticReader(StreetSettings(s.scenes, 4, *size, step=s.scene_step, moving=False), "test")
         shown = [[reader.frame(clip, index) for index in (3, 2, 1, 0)] for clip in range(s.scenes)]
         images = torch.stack([torch.stack([f.image / 255 for f in frames]) for frames in shown])
         maps = features(images.flatten(0, 1), model).unflatten(0, images.shape[:2])

@@ -14,7 +14,7 @@ from mono2many.geometry.camera import resize_intrinsics
 from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.geometry.warp import warp
 
-STRIDES = (4, 2)
+STRIDES = (8, 4, 2)
 """Of the picture, coarse to fine."""
 STEPS = 4
 """At each stride."""
@@ -33,13 +33,19 @@ def refine_motion(
     """The motion near `source_from_target` by which the target's depth shows the source's picture best, in
     depth's unit; without gradient. Where no step helped it is the given one. One camera took both pictures.
     """
-    given = source_from_target.float()
+    with torch.autocast(target.device.type, enabled=False):
+        return _refined(source_from_target.float(), target, source, depth, intrinsics.float()).to(
+            source_from_target
+        )
+
+
+def _refined(given: Tensor, target: Tensor, source: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
     motion = given
     for stride in STRIDES:
         here, there = (F.avg_pool2d(x.float().mean(1, keepdim=True), stride) for x in (target, source))
         near = 1 / F.avg_pool2d(1 / depth.float().unsqueeze(1), stride).squeeze(1)
         (height, width), size = target.shape[-2:], here.shape[-2:]
-        k = resize_intrinsics(intrinsics.float(), (height, width), (size[0], size[1]))
+        k = resize_intrinsics(intrinsics, (height, width), (size[0], size[1]))
         change = _change(here.squeeze(1), near, k)
         for _ in range(STEPS):
             residual, weight = _residual(motion, here, there, near, k)
@@ -51,7 +57,7 @@ def refine_motion(
             step = torch.linalg.solve_ex(normal, weighted @ residual.unsqueeze(2)).result.squeeze(2)
             motion = motion @ invert(transform_from_pose(step[:, 3:], step[:, :3]))
     before, after = (_misfit(x, here, there, near, k) for x in (given, motion))
-    return torch.where((after < before)[:, None, None], motion, given).to(source_from_target)
+    return torch.where((after < before)[:, None, None], motion, given)
 
 
 def _change(
