@@ -269,6 +269,10 @@ class TrainConfig:
             raise InputError(
                 "--model many: give a camera file instead of --camera learn, and no --control supervised"
             )
+        if self.data.stereo == "only" and self.model.model == "many":
+            raise InputError("--model many matches neighbours in time: --stereo also instead of only")
+        if self.data.stereo != "none" and self.control == "other-clips":
+            raise InputError("--control other-clips is for neighbours in time: leave --stereo out")
         if self.control == "no-matching" and self.model.model != "many":
             raise InputError("--control no-matching is for ManyDepth: add --model many")
         if self.control == "supervised" and self.data.datatype != "synthetic":

@@ -38,6 +38,9 @@ from mono2many.types import InputError, Split
 
 Progressed = Callable[[int, int], None]
 
+NOMINAL = 0.1
+"""Distance of the eyes in the papers' unit, whatever it is in metres."""
+
 
 @dataclass(frozen=True)
 class RunState:
@@ -140,7 +143,25 @@ def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDat
             reader.load(show)  # decoded in order and kept, by this process
     if config.control == "other-clips" and len(reader.clips) < 2:
         raise InputError("--control other-clips takes sources from another clip: give two clips or more")
-    return ClipDataset(reader, config.offsets, config.control == "other-clips" and split == "train")
+    shuffled = config.control == "other-clips" and split == "train"
+    return ClipDataset(reader, config.offsets, shuffled, NOMINAL if d.baseline == "nominal" else None)
+
+
+def unit_of(dataset: ClipDataset) -> dict[str, Any]:
+    """What the card says of the unit of a model that learns from these stereo pairs; nothing without any."""
+    eyes = [eye for clip, _ in dataset.places if (eye := dataset.clips[clip].other_eye) is not None]
+    if not eyes or 0 not in dataset.offsets:
+        return {}
+    if dataset.baseline is None:
+        return {"scale": "metres", "factor_from": "stereo, baseline as calibrated"}
+    metres = torch.tensor([abs(x) for _, x in eyes], dtype=torch.float64)
+    mean = float(metres.mean())
+    return {
+        "scale": "metres",
+        "factor": mean / dataset.baseline,
+        "factor_spread": float(metres.std(correction=0)) / mean,
+        "factor_from": f"stereo, baseline {dataset.baseline:g} of {mean:.4g} m",
+    }
 
 
 def build_run(
@@ -157,19 +178,22 @@ def build_run(
     sizes = dict(sorted((clip.camera, clip.size) for clip in dataset.reader.clips))
     own_size = (config.data.height, config.data.width)
     film_sizes = tuple(size or own_size for size in sizes.values()) if config.data.learns_camera else ()
-    architecture = replace(architecture, cameras=len(film_sizes))
+    unit = unit_of(dataset)
+    rig = {"sources": len(config.data.offsets), "stereo": bool(unit)}
+    architecture = replace(architecture, cameras=len(film_sizes), **rig)  # type: ignore[arg-type]
     weights = "none" if resumes or start or teacher else config.model.encoder_weights
     network: MonoDepth | ManyDepth
     if isinstance(architecture, ManyArchitecture):
         network = ManyDepth(architecture, weights)
         if teacher is not None and not resumes:
+            _refuse_other_unit(teacher, unit)
             from_mono(network, teacher)
     else:
         network = MonoDepth(architecture, weights)
     if network.cameras is not None:
         network.cameras.start_from(starting_cameras(config.data, dataset), *own_size)
     if start is not None:
-        load_weights(network, start, without="cameras.")
+        load_weights(network, start, ("cameras.",) if architecture.sources else ("cameras.", "pose."))
     network = network.to(memory_format=torch.channels_last)
     if config.run.sync_batchnorm:
         network = convert_sync_batchnorm(network)
@@ -187,9 +211,22 @@ def build_run(
         seen=tuple(
             dict.fromkeys([*(s for f in (known, teacher) if f for s in read_card(f).seen), *_seen(d)])
         ),
+        has_pose=architecture.sources > 0,
+        **unit,
     )
-    was_metric = known == folder and read_card(folder).scale == "metres"
+    was_metric = not unit and known == folder and read_card(folder).scale == "metres"
     return RunState(fabric, network, model, optimiser, folder, card, film_sizes, was_metric)
+
+
+def _refuse_other_unit(teacher: str, unit: dict[str, Any]) -> None:
+    """A student learns in the unit of its teacher, whose motion it takes: that must be the eyes', too."""
+    card = read_card(teacher)
+    factor = unit.get("factor", 1.0)
+    if unit and not (card.architecture.stereo and abs(card.factor / factor - 1) < 0.05):
+        raise InputError(
+            f"--teacher {teacher}: its unit is not the eyes' {factor:.4g} m; wanted a teacher trained with "
+            "--stereo also and the same --baseline"
+        )
 
 
 def _trained_on(data: DataConfig) -> str:
