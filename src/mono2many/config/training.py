@@ -38,6 +38,10 @@ class ModelConfig:
     """Depth of sigmoid 1."""
     max_depth: float = 100.0
     """Depth of sigmoid 0."""
+    start_far: bool = True
+    """A new network begins with a depth of 30 times the eyes' distance (--stereo). Else it begins at sigmoid
+    0.5, with the papers' settings twice the distance, from where networks without ImageNet weights do not
+    come back."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.scales <= 4:

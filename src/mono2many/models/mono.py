@@ -113,7 +113,7 @@ def head_motion(
     offsets: Sequence[int],
     sigmoid: Float[Tensor, "B h w"],
     other_eye_from_target: Float[Tensor, "B 4 4"] | None = None,
-) -> Float[Tensor, "B S 4 4"]:
+) -> Float[Tensor, "B N 4 4"]:
     """source_from_target for one disparity map: PoseCNN's translations are times the map's mean disparity
     (Godard et al. 2019's code for the pose network of Zhou et al. 2017); the others do not look at it. The
     other eye's, which is known, comes last."""

@@ -38,6 +38,8 @@ from mono2many.types import InputError, Split
 
 Progressed = Callable[[int, int], None]
 
+START = 30
+"""Times the eyes' distance: a depth to begin with."""
 NOMINAL = 0.1
 """Distance of the eyes in the papers' unit, whatever it is in metres."""
 
@@ -159,9 +161,20 @@ def unit_of(dataset: ClipDataset) -> dict[str, Any]:
     return {
         "scale": "metres",
         "factor": mean / dataset.baseline,
-        "factor_spread": float(metres.std(correction=0)) / mean,
+        "factor_spread": round(float(metres.std(correction=0)) / mean, 6),
         "factor_from": f"stereo, baseline {dataset.baseline:g} of {mean:.4g} m",
     }
+
+
+@torch.no_grad()
+def start_at(network: MonoDepth | ManyDepth, depth: float) -> None:
+    """Let untrained networks say this depth at every pixel. Where sigmoid 0.5 looks for the other eye's view,
+    a third of the picture away, no gradient tells the way back."""
+    low, high = (1 / x for x in (network.architecture.max_depth, network.architecture.min_depth))
+    sigmoid = torch.tensor((1 / depth - low) / (high - low))
+    for net in (network.depth, network.teacher) if isinstance(network, ManyDepth) else (network.depth,):
+        for head in net.decoder.heads:
+            head.bias.fill_(sigmoid.logit(1e-3))  # type: ignore[operator]
 
 
 def build_run(
@@ -190,6 +203,8 @@ def build_run(
             from_mono(network, teacher)
     else:
         network = MonoDepth(architecture, weights)
+    if unit and config.model.start_far and known is None and teacher is None:
+        start_at(network, START * abs(dataset.other_eye_x(0) or 0))
     if network.cameras is not None:
         network.cameras.start_from(starting_cameras(config.data, dataset), *own_size)
     if start is not None:

@@ -157,7 +157,7 @@ def _heads(
     targets: Sequence[Float[Tensor, "B 3 _ _"]],
     batch: Batch,
     plan: StepPlan,
-    masks: Sequence[Float[Tensor, "B S _ _"]] | None = None,
+    masks: Sequence[Float[Tensor, "B N _ _"]] | None = None,
 ) -> list[Head]:
     """The disparity maps that are judged, each with its motion."""
     heads = []
