@@ -144,7 +144,7 @@ def test_a_predictive_mask_knows_the_other_eye_and_a_metric_unit_is_the_metre(
     street: Path, out: Path
 ) -> None:
     config = tiny(street, out, "mask", {**MS, "baseline": "metric"}, predictive_mask=True)
-    folder = run(config)
+    folder = run(replace(config, loss=replace(config.loss, multi_scale="full")))
     assert load_file(folder / "model.safetensors")["depth.mask_decoder.heads.0.weight"].shape[0] == 3
     card = card_of(folder)
     assert (card["scale"], card["factor"]) == ("metres", 1.0)
