@@ -192,9 +192,7 @@ def test_where_a_neighbour_is_absent_the_networks_see_the_target_and_the_losses_
     assert torch.equal(batch.sources_jittered[1], batch.sources[1])
 
 
-def test_a_point_lies_focal_times_baseline_over_depth_further_left_in_the_right_eye_mirrored_to_the_right() -> (
-    None
-):
+def test_a_point_lies_f_b_over_z_further_left_in_the_right_eye_and_mirrored_to_the_right() -> None:
     """Focal length 10, baseline 0.1, a wall at depth 0.5: the right eye's picture is 2 pixels to the left."""
     given = clips(16)
     left = given.frames[:, :1]
