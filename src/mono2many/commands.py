@@ -24,8 +24,9 @@ class EvaluateConfig:
     eigen-improved for kitti_eigen_benchmark, ddad-200m for ddad, cityscapes-80m for
     cityscapes. Also eigen-80m-z: camera z instead of the scanner's forward coordinate."""
     alignment: str | None = None
-    """What a prediction is aligned by instead of the protocol's own: median, none, least-squares (one factor
-    of depth), affine (scale and shift of disparity), or a factor such as 5.4 (KITTI, DDAD)."""
+    """What a prediction is aligned by instead of the protocol's own: median, none, stereo (the factor that
+    the model's training on stereo pairs stored), least-squares (one factor of depth), affine (scale and shift
+    of disparity), or a factor such as 5.4 (KITTI, DDAD)."""
     allow_contaminated: bool = False
     """Score frames that the model was trained on, and mark the figures (KITTI, DDAD)."""
     split: Literal["val", "test"] = "test"

@@ -23,6 +23,7 @@ def recipe(name: Recipe) -> TrainConfig:
         return replace(
             base,
             data=replace(base.data, intrinsics="reference", resize="lanczos"),
+            model=replace(base.model, start_far=False),
             loss=replace(base.loss, mask_unseen=False, pyramid="lanczos", camera_scaling="plain"),
             optim=replace(base.optim, mirror_camera=False),
             many=replace(base.many, fresh_optimiser=True),

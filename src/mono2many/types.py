@@ -39,6 +39,9 @@ class Clip:
     """Height and width of the film itself, where frames arrive cropped or resized."""
     targets: tuple[int, ...] | None = None
     """Frames that a list names, where the others are there as their neighbours only; None: all."""
+    other_eye: tuple[int, float] | None = None
+    """The clip of the same frames that the other eye of a stereo rig took, and what is added to x, in metres,
+    to see a point from there (-0.54 from KITTI's left eye); None: there is one eye."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,8 @@ class Sample:
     depth: Float[Tensor, "H W"] | None = None
     moving: Bool[Tensor, "H W"] | None = None
     judged: Bool[Tensor, "H W"] | None = None
+    other_eye_x: float | None = None
+    """See Clips."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,8 @@ class Clips:
     moving: Bool[Tensor, "B H W"] | None = None
     camera: Int64[Tensor, "B"] | None = None
     judged: Bool[Tensor, "B H W"] | None = None
+    other_eye_x: Float[Tensor, "B"] | None = None
+    """Clip.other_eye's x in depth's unit; None where the other eye is no source."""
 
     def pin_memory(self) -> "Clips":
         """The same in page-locked memory, from which a GPU copies while it computes (the loader calls it)."""
@@ -126,14 +133,15 @@ class Batch:
     """The same pictures with changed colours: the networks see these."""
     sources_jittered: Float[Tensor, "B S 3 H W"]
     source_offsets: tuple[int, ...]
-    """Source s is frame t + source_offsets[s], for example (-1, 1)."""
+    """Source s is frame t + source_offsets[s], for example (-1, 1); 0, always the last: the other eye."""
     index: Int64[Tensor, "B"]
     camera: Int64[Tensor, "B"] | None = None
     """Which of the data set's cameras took each sample; None: there is one."""
     mirrored: Bool[Tensor, "B"] | None = None
     """Samples that augmentation mirrored; None: none."""
-    rig_source_from_target: Float[Tensor, "B S 4 4"] | None = None
-    """Known transforms (stereo); None where the pose network must say."""
+    other_eye_from_target: Float[Tensor, "B 4 4"] | None = None
+    """source_from_target of the source at offset 0; None where there is none. The pose network says the
+    others'."""
     depth: Float[Tensor, "B H W"] | None = None
     """Metres; NaN where unmeasured. For metrics only: no loss reads it."""
     moving: Bool[Tensor, "B H W"] | None = None
@@ -141,15 +149,24 @@ class Batch:
     """Pixels of the target that the losses look at; None: all."""
 
     def first_sources(self, count: int) -> "Batch":
-        """The same with its first `count` sources only."""
+        """The same with its first `count` neighbours, and the other eye, only."""
+        kept = [i for i, offset in enumerate(self.source_offsets) if i < count or offset == 0]
+        if len(kept) == len(self.source_offsets):
+            return self
+        at = kept if 0 in self.source_offsets else slice(count)  # a slice copies nothing
         return replace(
             self,
-            sources=self.sources[:, :count],
-            sources_jittered=self.sources_jittered[:, :count],
-            source_exists=self.source_exists[:, :count],
-            source_intrinsics=self.source_intrinsics[:, :count],
-            source_offsets=self.source_offsets[:count],
+            sources=self.sources[:, at],
+            sources_jittered=self.sources_jittered[:, at],
+            source_exists=self.source_exists[:, at],
+            source_intrinsics=self.source_intrinsics[:, at],
+            source_offsets=tuple(self.source_offsets[i] for i in kept),
         )
+
+    def for_networks(self) -> tuple[Tensor, Tensor, tuple[int, ...]]:
+        """Target, neighbours and their offsets: the other eye, whose place is known, is the losses' only."""
+        offsets = tuple(offset for offset in self.source_offsets if offset)
+        return self.target_jittered, self.sources_jittered[:, : len(offsets)], offsets
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from mono2many.data.augment import (
 )
 from mono2many.data.draws import uniform
 from mono2many.geometry.camera import intrinsics_matrix
+from mono2many.geometry.pose import transform
+from mono2many.geometry.warp import project, warp
 from mono2many.types import Clips
 
 
@@ -188,3 +190,40 @@ def test_where_a_neighbour_is_absent_the_networks_see_the_target_and_the_losses_
     assert torch.equal(batch.sources_jittered[0, 0], batch.target[0])
     assert batch.sources[0, 0].max() == 0
     assert torch.equal(batch.sources_jittered[1], batch.sources[1])
+
+
+def test_a_point_lies_f_b_over_z_further_left_in_the_right_eye_and_mirrored_to_the_right() -> None:
+    """Focal length 10, baseline 0.1, a wall at depth 0.5: the right eye's picture is 2 pixels to the left."""
+    given = clips(16)
+    left = given.frames[:, :1]
+    frames = torch.cat([left, left.roll(-2, -1)], 1)
+    k = torch.tensor([[10.0, 0, 3], [0, 10, 2], [0, 0, 1]]).expand(16, 2, 3, 3)
+    batch = to_batch(
+        Clips(frames, given.exists[:, :2], k, given.index, other_eye_x=torch.full((16,), -0.1)),
+        (0,),
+        "cpu",
+        Augmentation(),
+    )
+    rig, mirrored = batch.other_eye_from_target, batch.mirrored
+    assert rig is not None
+    assert mirrored is not None
+    assert 0 < int(mirrored.sum()) < 16
+    assert torch.equal(rig[:, 0, 3], torch.where(mirrored, 0.1, -0.1))
+    assert torch.equal(rig[:, :3, :3], torch.eye(3).expand(16, 3, 3))
+    point = torch.tensor([[0.2], [0.1], [0.5]]).expand(16, 3, 1)
+    seen = [
+        project(points, camera)[0][:, 0, 0]
+        for points, camera in (
+            (point, batch.intrinsics),
+            (transform(rig, point), batch.source_intrinsics[:, 0]),
+        )
+    ]
+    torch.testing.assert_close(seen[1] - seen[0], torch.where(mirrored, 2.0, -2.0), rtol=0, atol=1e-4)
+    wall = torch.full((16, *frames.shape[-2:]), 0.5)
+    view, inside = warp(batch.sources[:, 0], wall, rig, batch.intrinsics, batch.source_intrinsics[:, 0])
+    assert inside.float().mean() == pytest.approx(4 / 6)
+    off = (view - batch.target).abs().amax(1)[inside]
+    assert off.max() < 1e-3
+    # one draw of colours for both eyes: each pixel of the wall has one colour in both
+    jittered, _ = warp(batch.sources_jittered[:, 0], wall, rig, batch.intrinsics, batch.intrinsics)
+    assert (jittered - batch.target_jittered).abs().amax(1)[inside].max() < 0.02

@@ -14,13 +14,18 @@ from mono2many.data.kitti import KittiReader, KittiSettings
 from mono2many.data.kitti_files import (
     MARKER,
     first_from_later,
+    image_path,
     read_calibration,
     read_oxts,
     read_velodyne,
     velodyne_path,
     world_from_imu,
 )
-from mono2many.data.kitti_splits import KittiFrame
+from mono2many.data.kitti_splits import KittiFrame, split_frames
+from mono2many.geometry.lidar import depth_of_points
+from mono2many.geometry.pose import rigid, transform
+from mono2many.geometry.warp import warp
+from mono2many.io.images import read_image
 from mono2many.types import InputError
 
 DRIVE = "2011_09_26_drive_0001_sync"
@@ -102,6 +107,48 @@ def test_the_cache_gives_the_same_samples_and_knows_which_are_targets(tree: Path
     assert plain.places == packed.places
     assert torch.equal(plain.batch([0, 1, 2]).frames, packed.batch([0, 1, 2]).frames)
     assert open_tree(tree, 4, 7, 8, resize="lanczos").fingerprint() != reader.fingerprint()
+
+
+def test_in_stereo_a_sample_is_a_frame_and_what_the_other_eye_saw_then(tree: Path, tmp_path: Path) -> None:
+    reader = open_tree(tree, 5, 6, offsets=(0,))
+    assert [(clip.name, clip.targets, clip.other_eye) for clip in reader.clips] == [
+        (f"{DRIVE} l 5-6", (0, 1), (1, pytest.approx(-0.54))),
+        (f"{DRIVE} r 5-6", (), (0, pytest.approx(0.54))),
+    ]
+    plain = ClipDataset(reader, (0,))
+    packed = ClipDataset(cached(reader, tmp_path / "cache"), (0,))
+    for samples in (plain.batch([0, 1]), packed.batch([0, 1])):
+        assert torch.equal(samples.frames[:, 1], torch.stack([reader.frame(1, i).image for i in (0, 1)]))
+        assert samples.other_eye_x is not None
+        assert samples.other_eye_x.tolist() == pytest.approx([-0.54, -0.54])  # 4.2 / 70 + 33.6 / 70 metres
+    nominal = ClipDataset(open_tree(tree, 6, eye="r", offsets=(0,)), (0,), baseline=0.1)
+    assert nominal[0].other_eye_x == 0.1  # the left eye sees everything further to the right
+    also = ClipDataset(open_tree(tree, 5, offsets=(-1, 1, 0)), (-1, 1, 0))
+    assert also[0].exists.tolist() == [True, False, True, True]  # of the right eye there is no frame 4
+    assert ClipDataset(reader, (-1, 1)).batch([0]).other_eye_x is None
+
+
+def test_a_frame_without_its_other_eye_is_named_and_may_be_left_out(tree: Path) -> None:
+    said = r"image_03/data/0000000007.png: no such picture: 2 of 3 frames .* --stereo .* --allow-missing"
+    with pytest.raises(InputError, match=said):
+        open_tree(tree, 6, 7, 8, offsets=(0,))
+    assert len(ClipDataset(open_tree(tree, 6, 7, 8, offsets=(0,), allow_missing=True), (0,))) == 1
+    write_calibration(tree, DRIVE[:10], "calib_cam_to_cam.txt", P_rect_03="70 0 60 4.2 0 72 18 0 0 0 1 0")
+    with pytest.raises(InputError, match=r"calib_cam_to_cam.txt: P_rect_03 is 0 m to the right of P_rect_02"):
+        open_tree(tree, 5, offsets=(0,))
+
+
+def test_in_stereo_every_frame_of_the_list_counts(tmp_path: Path) -> None:
+    frames = split_frames("kitti_eigen_full", "val")
+    for frame in frames:
+        for eye in ("l", "r"):
+            path = image_path(tmp_path, replace(frame, eye=eye))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    for date in {frame.date for frame in frames}:
+        write_calibration(tmp_path, date)
+    reader = KittiReader(KittiSettings(tmp_path, tuple(frames), 32, 64, (0,)))
+    assert len(ClipDataset(reader, (0,))) == len(frames) == 1776
 
 
 def test_missing_frames_are_counted_and_may_be_done_without(tree: Path) -> None:
@@ -187,3 +234,35 @@ def test_real_frames_their_calibration_and_their_speed(kitti_raw: Path) -> None:
     assert 100_000 < len(points) < 130_000
     baseline = calibration.projections
     assert float(baseline["l"][0, 3] - baseline["r"][0, 3]) / 721.5377 == pytest.approx(0.5327, abs=1e-3)
+
+
+@pytest.mark.parametrize(("eye", "other"), ["lr", "rl"])
+def test_real_eyes_agree_where_the_laser_says_how_far_things_are(
+    kitti_raw: Path, eye: str, other: str
+) -> None:
+    """The other eye's picture, warped by the scanner's depth and the rig, is nearer to this eye's than it is
+    un-warped, by far; with the wrong sign it is further away. Means over 18,000 pixels that all three see."""
+    frame = KittiFrame("2011_09_26_drive_0002_sync", 3, eye)  # type: ignore[arg-type]
+    reader = KittiReader(KittiSettings(kitti_raw, (frame,), 192, 640, (0,)))
+    x = ClipDataset(reader, (0,)).other_eye_x(0)
+    assert x is not None
+    assert abs(x) == pytest.approx(0.5327, abs=1e-4)
+    calibration = read_calibration(kitti_raw, frame.date)
+    scan = read_velodyne(velodyne_path(kitti_raw, frame))[:, :3].double()
+    points = transform(calibration.eye_from_velodyne(eye), scan.T).T
+    k = calibration.intrinsics(eye)
+    depth = depth_of_points(points, k, calibration.sizes[eye])[None]
+    target, source = (
+        read_image(image_path(kitti_raw, replace(frame, eye=e)))[None] / 255  # type: ignore[arg-type]
+        for e in (eye, other)
+    )
+    errors, counts = [], depth.isfinite()
+    for shift in (x, 0.0, -x):
+        moved = rigid(torch.eye(3), torch.tensor([shift, 0, 0]))[None]
+        view, seen = warp(source, depth.nan_to_num(1), moved, k[None], calibration.intrinsics(other)[None])
+        errors.append((view - target).abs().mean(1))
+        counts = counts & seen
+    warped, still, wrong = (float(error[counts].mean()) for error in errors)
+    assert int(counts.sum()) > 17_000
+    assert warped < 0.05
+    assert 0.1 < still < wrong

@@ -124,12 +124,13 @@ class SourceConfig:
         return self.camera == ("learn",)
 
     @property
-    def offsets(self) -> tuple[int, int]:
-        """Times of the loss's sources relative to the target, in frames."""
+    def offsets(self) -> tuple[int, ...]:
+        """Times of the loss's neighbours relative to the target, in frames."""
         return (-self.frame_step, self.frame_step)
 
     def offsets_with(self, matching: tuple[int, ...]) -> tuple[int, ...]:
-        """Of all frames read with a target: the loss's sources, then further ones that are only matched."""
+        """Of all frames read with a target: the loss's neighbours, then further ones that are only matched;
+        0, the last: the other eye."""
         return tuple(dict.fromkeys((*self.offsets, *matching)))
 
     def reader(
@@ -165,6 +166,12 @@ class SourceConfig:
 class DataConfig(SourceConfig):
     """What to learn from."""
 
+    stereo: Literal["none", "also", "only"] = "none"
+    """The other eye as a source of the loss (lists of KITTI raw). none: neighbours in time, the papers' M.
+    also: both, MS. only: the other eye alone, S: no pose network."""
+    baseline: Literal["nominal", "metric"] = "nominal"
+    """Distance of the eyes. nominal: 0.1, as in the papers; the metres per unit are stored in the model.
+    metric: as calibrated, so that --min-depth and --max-depth are metres (--stereo)."""
     height: int = 192
     """Training height in pixels, a multiple of 32, 64 or more."""
     width: int = 640
@@ -197,11 +204,25 @@ class DataConfig(SourceConfig):
             raise InputError("--crop-bottom is for footage (datatype video); DDAD's own car: --masks FOLDER")
         if self.datatype in ("kitti_eigen", "kitti_eigen_benchmark"):
             raise InputError(f"--datatype {self.datatype} is a list to score on; train on kitti_eigen_zhou")
+        if self.stereo != "none" and (not self.kitti or self.datatype == "kitti_odometry"):
+            raise InputError(
+                f"--stereo {self.stereo}: --datatype {self.datatype} is read with one eye; both are of the "
+                "lists of KITTI raw: --datatype kitti_eigen_zhou or kitti_eigen_full"
+            )
+        if self.baseline != "nominal" and self.stereo == "none":
+            raise InputError("--baseline is the distance of two eyes: add --stereo also or only")
         if len(self.split_files) != 2 and (self.datatype == "kitti" or self.split_files):
             raise InputError("--split-files: training wants two lists, TRAIN.txt VAL.txt")
         at_least("--scenes", self.scenes, 1)
         at_least("--val-scenes", self.val_scenes, 1)
         at_least("--workers", self.workers, 0)
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        return () if self.stereo == "only" else super().offsets
+
+    def offsets_with(self, matching: tuple[int, ...]) -> tuple[int, ...]:
+        return super().offsets_with(matching) + (() if self.stereo == "none" else (0,))
 
 
 def at_least(flag: str, value: int, least: int) -> None:

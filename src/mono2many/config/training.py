@@ -38,6 +38,10 @@ class ModelConfig:
     """Depth of sigmoid 1."""
     max_depth: float = 100.0
     """Depth of sigmoid 0."""
+    start_far: bool = True
+    """A new network begins with a depth of 30 times the eyes' distance (--stereo). Else it begins at sigmoid
+    0.5, with the papers' settings twice the distance, from where networks without ImageNet weights do not
+    come back."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.scales <= 4:
@@ -275,6 +279,10 @@ class TrainConfig:
             raise InputError(
                 "--model many: give a camera file instead of --camera learn, and no --control supervised"
             )
+        if self.data.stereo == "only" and self.model.model == "many":
+            raise InputError("--model many matches neighbours in time: --stereo also instead of only")
+        if self.data.stereo != "none" and self.control == "other-clips":
+            raise InputError("--control other-clips is for neighbours in time: leave --stereo out")
         if self.control == "no-matching" and self.model.model != "many":
             raise InputError("--control no-matching is for ManyDepth: add --model many")
         if self.control == "supervised" and self.data.datatype != "synthetic":

@@ -50,6 +50,12 @@ def to_batch(
     mirrored = u[:, 0] < 0.5 if augmentation is not None and augmentation.mirror else None
     jitters = augmentation if augmentation is not None and augmentation.jitter else None
     intrinsics = clips.intrinsics
+    rig = None
+    if clips.other_eye_x is not None:
+        rig = torch.eye(4).repeat(len(clips.index), 1, 1)
+        rig[:, 0, 3] = clips.other_eye_x
+        if mirrored is not None:  # what was to the left is to the right; the eyes stay which they are
+            rig[mirrored, 0, 3] *= -1
     maps = {name: getattr(clips, name) for name in ("depth", "moving", "judged")}
     maps = {name: values for name, values in maps.items() if values is not None}
     if mirrored is not None:
@@ -79,6 +85,7 @@ def to_batch(
         index=_on(device, clips.index),
         camera=None if clips.camera is None else _on(device, clips.camera),
         mirrored=None if mirrored is None else _on(device, mirrored),
+        other_eye_from_target=None if rig is None else _on(device, rig),
         **{name: _on(device, values) for name, values in maps.items()},
     )
 

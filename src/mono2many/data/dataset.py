@@ -1,10 +1,12 @@
 """From frames to batches: neighbours, order, batches. Shared by every reader."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -16,16 +18,25 @@ from mono2many.types import Clips, InputError, Reader, Sample
 class ClipDataset(Dataset[Sample]):
     """Every frame of a reader (every target, where its clips name them) that has a neighbour, with these.
 
-    offsets: times of the sources in frames, for example (-1, 1). Frames of one data set have one size.
+    offsets: times of the sources in frames, for example (-1, 1); 0: the other eye, where clips have one.
+    Frames of one data set have one size.
     shuffle_sources: take the sources from another clip instead, a control that must learn nothing.
+    baseline: what the eyes' distance shall be; None: the true metres.
     Raises InputError if no frame has a neighbour.
     """
 
-    def __init__(self, reader: Reader, offsets: Sequence[int], shuffle_sources: bool = False) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        offsets: Sequence[int],
+        shuffle_sources: bool = False,
+        baseline: float | None = None,
+    ) -> None:
         self.reader = reader
         self.clips = list(reader.clips)
         self.offsets = tuple(offsets)
         self.shuffle_sources = shuffle_sources
+        self.baseline = baseline
         targets = [
             (c, i)
             for c, clip in enumerate(self.clips)
@@ -49,8 +60,18 @@ class ClipDataset(Dataset[Sample]):
         """Where the sources of a sample are, (clip, index); None where one was never recorded."""
         clip, at = self.places[index]
         other = (clip + len(self.clips) // 2) % len(self.clips) if self.shuffle_sources else clip
-        limit = self.clips[other].frames
-        return [(other, at + o) if 0 <= at + o < limit else None for o in self.offsets]
+        eye, limit = self.clips[other].other_eye, self.clips[other].frames
+        return [
+            (other if o or eye is None else eye[0], at + o) if 0 <= at + o < limit else None
+            for o in self.offsets
+        ]
+
+    def other_eye_x(self, index: int) -> float | None:
+        """Of a sample: see types.Clips."""
+        eye = self.clips[self.places[index][0]].other_eye
+        if eye is None or 0 not in self.offsets:
+            return None
+        return eye[1] if self.baseline is None else math.copysign(self.baseline, eye[1])
 
     def __getitem__(self, index: int) -> Sample:
         target = self.reader.frame(*self.places[index])
@@ -66,6 +87,7 @@ class ClipDataset(Dataset[Sample]):
             depth=target.depth,
             moving=target.moving,
             judged=target.judged,
+            other_eye_x=self.other_eye_x(index),
         )
 
     def batch(self, indices: Sequence[int]) -> Clips:
@@ -96,6 +118,7 @@ class ClipDataset(Dataset[Sample]):
             moving=cache.rows("moving", rows[:, 0]),
             camera=torch.tensor([self.clips[clip].camera for clip, _ in places]),
             judged=cache.rows("judged", rows[:, 0]),
+            other_eye_x=_floats([self.other_eye_x(i) for i in indices]),
         )
 
     def __getitems__(self, indices: Sequence[int]) -> Clips | InputError:
@@ -122,7 +145,12 @@ def collate(samples: Sequence[Sample]) -> Clips:
         moving=optional([s.moving for s in samples]),
         camera=torch.tensor([s.camera for s in samples]),
         judged=optional([s.judged for s in samples]),
+        other_eye_x=_floats([s.other_eye_x for s in samples]),
     )
+
+
+def _floats(values: list[float | None]) -> Float[Tensor, "N"] | None:
+    return None if None in values else torch.tensor(values, dtype=torch.float32)
 
 
 @dataclass(frozen=True)

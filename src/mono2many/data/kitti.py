@@ -15,7 +15,10 @@ from mono2many.data.cache import code_hash
 from mono2many.data.kitti_files import (
     CAMERAS,
     MARKER,
+    OTHER_EYE,
+    Calibration,
     drive_folder,
+    image_path,
     read_calibration,
 )
 from mono2many.data.kitti_splits import OWN_LISTS, Eye, KittiFrame, consecutive
@@ -37,7 +40,7 @@ class KittiSettings:
     height: int
     width: int
     offsets: tuple[int, ...] = (-1, 1)
-    """Of the neighbours that shall be there too, where they were recorded."""
+    """Of the neighbours that shall be there too, where they were recorded; 0: the other eye, which must."""
     intrinsics: Literal["calibrated", "reference"] = "calibrated"
     resize: Literal["bilinear", "lanczos"] = "bilinear"
     allow_missing: bool = False
@@ -47,7 +50,7 @@ class KittiSettings:
 
 class KittiReader:
     """A types.Reader of KITTI raw: each run of consecutive frames that are targets or their neighbours is a
-    clip. Frames have their drive's own intrinsics.
+    clip (in stereo two, of the left eye and of the right). Frames have their drive's own intrinsics.
 
     InputError where targets are missing, unless that is allowed or the tree is the embedded street's."""
 
@@ -67,20 +70,32 @@ class KittiReader:
             raise InputError(_missing_text(settings, wanted, missing))
         self.runs: list[tuple[KittiFrame, list[str], tuple[int, ...]]] = []
         """Of each clip: its first frame, its files, its targets."""
-        before, after = min(0, *settings.offsets), max(0, *settings.offsets)
-        for (drive, eye), numbers in wanted.items():
-            found = here[drive, eye]
-            near = {n + o for n in numbers & found.keys() for o in range(before, after + 1)}
-            for first, last in consecutive(sorted(near & found.keys())):
-                targets = tuple(n - first for n in range(first, last + 1) if n in numbers)
-                files = [found[n] for n in range(first, last + 1)]
-                self.runs.append((KittiFrame(drive, first, cast(Eye, eye)), files, targets))
+        before, after = min(settings.offsets), max(settings.offsets)
+        self.stereo = 0 in settings.offsets
+        rigs = [[camera] for camera in wanted]
+        if self.stereo:
+            rigs = [[(drive, "l"), (drive, "r")] for drive in dict.fromkeys(drive for drive, _ in wanted)]
+            here |= {camera: images_of(root, *camera) for rig in rigs for camera in rig}
+            if not settings.allow_missing:
+                _refuse_one_eye(settings, wanted, here)
+        for rig in rigs:
+            there = set.intersection(*(set(here[camera]) for camera in rig))
+            targets = [wanted.get(camera, set()) & there for camera in rig]
+            near = {n + o for n in set().union(*targets) for o in range(min(0, before), max(0, after) + 1)}
+            for first, last in consecutive(sorted(near & there)):
+                for (drive, eye), own in zip(rig, targets, strict=True):
+                    files = [here[drive, eye][n] for n in range(first, last + 1)]
+                    inside = tuple(n - first for n in range(first, last + 1) if n in own)
+                    self.runs.append((KittiFrame(drive, first, cast(Eye, eye)), files, inside))
         if not self.runs:
             raise InputError(
                 f"{root}: holds none of the {len(settings.frames)} frames of {settings.split}; "
                 f"`mono2many prepare kitti{_asked(settings)} --data {root}` fetches them"
             )
         self._calibrations = {d: read_calibration(root, d) for d in sorted({f.date for f, *_ in self.runs})}
+        self._right_of_left = {
+            d: right_of_left(root / d, c) for d, c in self._calibrations.items() if self.stereo
+        }
 
     @cached_property
     def clips(self) -> Sequence[Clip]:
@@ -91,8 +106,11 @@ class KittiReader:
                 camera=2 * list(self._calibrations).index(first.date) + (first.eye == "r"),
                 size=self._calibrations[first.date].sizes[first.eye],
                 targets=targets,
+                other_eye=(place ^ 1, self._right_of_left[first.date] * (1 if first.eye == "r" else -1))
+                if self.stereo
+                else None,
             )
-            for first, names, targets in self.runs
+            for place, (first, names, targets) in enumerate(self.runs)
         ]
 
     def frame(self, clip: int, index: int) -> Frame:
@@ -128,6 +146,18 @@ class KittiReader:
         return f"kitti {code} {text.hexdigest()}"
 
 
+def right_of_left(folder: Path, calibration: Calibration) -> float:
+    """Metres from the left eye to the right one; their y and z, millimetres in KITTI, are left out as in the
+    papers. InputError where it is on the left."""
+    distance = float((calibration.added("l") - calibration.added("r"))[0])
+    if not distance > 1e-3:
+        raise InputError(
+            f"{folder / 'calib_cam_to_cam.txt'}: P_rect_03 is {distance:.3g} m to the right of P_rect_02, "
+            "wanted about 0.54; unpack the date's _calib.zip again"
+        )
+    return distance
+
+
 def reference_intrinsics(size: Size) -> Float[Tensor, "3 3"]:
     """The papers' K of every drive, in pixels of a picture of (height, width)."""
     (height, width), (fx, fy, cx, cy) = size, REFERENCE
@@ -151,6 +181,24 @@ def images_of(root: Path, drive: str, eye: str) -> dict[int, str]:
 
 def _asked(settings: KittiSettings) -> str:
     return f" --splits {settings.split}" if settings.split != OWN_LISTS else " --split-files LISTS"
+
+
+def _refuse_one_eye(
+    settings: KittiSettings,
+    wanted: Mapping[tuple[str, str], set[int]],
+    here: Mapping[tuple[str, str], Mapping[int, str]],
+) -> None:
+    lost = [
+        KittiFrame(drive, number, cast(Eye, OTHER_EYE[eye]))
+        for (drive, eye), numbers in wanted.items()
+        for number in sorted((numbers & here[drive, eye].keys()) - here[drive, OTHER_EYE[eye]].keys())
+    ]
+    if lost:
+        raise InputError(
+            f"{image_path(settings.root, lost[0])}: no such picture: {len(lost)} of {len(settings.frames)} "
+            f"frames of {settings.split} lack their other eye, which --stereo wants; `mono2many prepare kitti"
+            f"{_asked(settings)} --data {settings.root}` fetches it, or leave them out: --allow-missing"
+        )
 
 
 def _missing_text(

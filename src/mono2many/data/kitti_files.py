@@ -17,6 +17,7 @@ MARKER = "SYNTHETIC.json"
 SYNTHETIC = "SYNTHETIC: the embedded street in a data set's layout, not the real data"
 """Said of all that is made on such a tree."""
 CAMERAS = {"l": "image_02", "r": "image_03"}
+OTHER_EYE = {"l": "r", "r": "l"}
 
 
 def marked_synthetic(path: Path) -> bool:
@@ -67,9 +68,13 @@ class Calibration:
     def eye_from_velodyne(self, eye: str) -> Float[Tensor, "4 4"]:
         """To the rectified camera itself."""
         eye_from_rectified = torch.eye(4, dtype=torch.float64)
-        projection = self.projections[eye]
-        eye_from_rectified[:3, 3] = torch.linalg.solve(projection[:, :3], projection[:, 3])
+        eye_from_rectified[:3, 3] = self.added(eye)
         return eye_from_rectified @ self.rectification @ self.camera_from_velodyne
+
+    def added(self, eye: str) -> Float[Tensor, "3"]:
+        """To a point's place seen from rectified camera 0, to see it from the eye; metres."""
+        projection = self.projections[eye]
+        return torch.linalg.solve(projection[:, :3], projection[:, 3])
 
     def image_from_velodyne(self, eye: str) -> Float[Tensor, "3 4"]:
         return self.projections[eye] @ self.rectification @ self.camera_from_velodyne

@@ -47,6 +47,7 @@ class SourceSettings:
     largest_gap: float = 0.15
     masks: str | None = None
     offsets: tuple[int, ...] = (-1, 1)
+    """0: the other eye."""
     resize: Literal["bilinear", "lanczos"] = "bilinear"
 
 

@@ -157,7 +157,7 @@ def newest_model(out: Path) -> Path:
 
 
 def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console) -> Outcome:
-    protocol = _protocol(config)
+    protocol = _protocol(config, predictor)
     special = {"ddad": look_up_ddad, CITYSCAPES: look_up_city}
     listing = special.get(config.data.datatype, look_up)(config, protocol)
     if predictor is not None and listing.name == CITYSCAPES:  # its pictures come without the hood
@@ -259,14 +259,22 @@ def _score(config: EvaluateConfig, predictor: Predictor | None, console: Console
     return replace(outcome, figures=figures)
 
 
-def _protocol(config: EvaluateConfig) -> Protocol:
+def _protocol(config: EvaluateConfig, predictor: Predictor | None) -> Protocol:
     family = config.data.datatype if config.data.datatype in ("ddad", CITYSCAPES) else "eigen"
     known = [name for name in PROTOCOLS if name.startswith(family)]
     name = config.protocol or PAPERS.get(config.data.datatype, "eigen-80m")
     if name not in known:
         raise InputError(f"--protocol {name}: wanted one of {', '.join(known)}")
     protocol = PROTOCOLS[name]
-    return protocol if config.alignment is None else with_alignment(protocol, config.alignment)
+    if config.alignment != "stereo":
+        return protocol if config.alignment is None else with_alignment(protocol, config.alignment)
+    if predictor is None or not predictor.card.factor_from.startswith("stereo"):
+        raise InputError(
+            f"--alignment stereo: {config.model or config.predictions} holds no factor of a training with "
+            "--stereo; give one, such as 5.4 for KITTI's eyes taken as 0.1 apart, or median"
+        )
+    name = f"{protocol.name}, stereo factor {predictor.card.factor:.4g}"  # which its metres come from
+    return replace(with_alignment(protocol, "none"), name=name)
 
 
 def _summary(

@@ -20,7 +20,8 @@ from mono2many.losses.reprojection import minimum_over_sources
 from mono2many.models.cameras import motion_in_pixels
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth, head_motion
-from mono2many.types import Batch
+from mono2many.models.pose import NO_POSE
+from mono2many.types import Batch, InputError
 
 NAME = "photometric: 0.85 SSIM + 0.15 L1, best neighbour, pixels that a neighbour sees"
 
@@ -67,13 +68,18 @@ def predict_batches(
     """Run a model (in evaluation mode) over batches that are not augmented. `precision` surrounds the
     networks only: geometry in half precision would be pixels off."""
     for batch in batches:
+        judged = batch.first_sources(architecture.sources)
+        if not judged.source_offsets:  # neighbours only, of a model that learnt from the other eye only
+            raise InputError(NO_POSE)
         with precision():
             sigmoids, motion = model.on_batch(batch)
-        batch = batch.first_sources(architecture.sources)
+        batch = judged
         motion = motion_in_pixels(model, motion, batch.intrinsics, batch.target.shape[-1])
         sigmoid = sigmoids[0].squeeze(1)
         depth = depth_from_sigmoid(sigmoid, architecture.min_depth, architecture.max_depth)
-        yield Prediction(batch, depth, head_motion(architecture, motion, batch.source_offsets, sigmoid))
+        eye = batch.other_eye_from_target
+        moved = head_motion(architecture, motion, batch.source_offsets, sigmoid, eye)
+        yield Prediction(batch, depth, moved)
 
 
 @torch.no_grad()

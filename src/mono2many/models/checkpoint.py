@@ -8,7 +8,7 @@ import errno
 import io
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,21 +17,16 @@ from typing import Any, Literal
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import nn
 
 from mono2many.models.many import ManyArchitecture, ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
-from mono2many.models.pose import Motion, PoseNet
+from mono2many.models.pose import NO_POSE, NoPose
 from mono2many.types import InputError, Scale
 
 FORMAT = "mono2many"
 FORMAT_VERSION = 1
 ARCHITECTURES: dict[str, type[MonoArchitecture]] = {"mono": MonoArchitecture, "many": ManyArchitecture}
-
-NO_POSE = (
-    "this model was imported without its pose network: it tells depth, no camera motion; for that, import it "
-    "again with pose_encoder.pth and pose.pth"
-)
 
 
 @dataclass(frozen=True)
@@ -58,18 +53,7 @@ class ModelCard:
     seen: tuple[str, ...] = ()
     """Frames that training used: names of splits, or packed lines."""
     has_pose: bool = True
-    """False: imported without its pose network; it tells depth only."""
-
-
-class NoPose(PoseNet):
-    """Stands where a model has no pose network: holds no weights, raises InputError when asked."""
-
-    def __init__(self) -> None:
-        nn.Module.__init__(self)
-        self.pose_type = "separate"
-
-    def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> Motion:
-        raise InputError(NO_POSE)
+    """False: it tells depth only (imported so, or trained with --stereo only)."""
 
 
 def save_model(folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard) -> None:
@@ -119,7 +103,7 @@ def from_mono(many: ManyDepth, folder: str | Path, student: bool = True) -> None
         many.depth.reduce.bias.data.zero_()  # type: ignore[union-attr]
 
 
-def load_weights(model: nn.Module, folder: str | Path, without: str | None = None) -> None:
+def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str, ...] = ()) -> None:
     """Fill `model` with a folder's weights, every key accounted for but those that begin with `without`,
     which stay as they are."""
     path = Path(folder).expanduser() / "model.safetensors"
@@ -134,7 +118,7 @@ def load_weights(model: nn.Module, folder: str | Path, without: str | None = Non
             f"{path}: damaged or cut short ({error}); copy it again or use a checkpoint"
         ) from error
     wanted = model.state_dict()
-    if without is not None:
+    if without:
         weights = {k: v for k, v in weights.items() if not k.startswith(without)}
         weights |= {k: v for k, v in wanted.items() if k.startswith(without)}
     missing, extra = wanted.keys() - weights.keys(), weights.keys() - wanted.keys()

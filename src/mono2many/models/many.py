@@ -184,8 +184,8 @@ class ManyDepth(nn.Module):
         """The student's sigmoid maps, matching the frames that the architecture names, and the motion of the
         loss's sources."""
         own, at = batch.first_sources(self.architecture.sources), self.matched(batch.source_offsets)
-        motion = self.pose(own.target_jittered, own.sources_jittered, own.source_offsets)
-        told = _by_offset(motion, own.source_offsets)
+        motion = self.pose(*own.for_networks())
+        told = _by_offset(motion, own.for_networks()[2])
         matching, exists = batch.sources_jittered[:, at], batch.source_exists[:, at]
         student = self.match(batch.target_jittered, matching, exists, batch.intrinsics, None, told)
         return student.sigmoids, motion

@@ -12,7 +12,7 @@ from mono2many.geometry.depth import disparity_from_sigmoid
 from mono2many.models.cameras import LearntCameras
 from mono2many.models.decoder import LIGHT_WIDTHS, PAPER_WIDTHS, DepthDecoder, Padding
 from mono2many.models.encoder import make_encoder
-from mono2many.models.pose import Motion, PoseInput, PoseNet, PoseType, source_from_target
+from mono2many.models.pose import Motion, NoPose, PoseInput, PoseNet, PoseType, source_from_target
 from mono2many.types import Batch
 
 
@@ -28,6 +28,9 @@ class MonoArchitecture:
     pose_input: PoseInput = "pairs"
     pose_encoder: str = "resnet18"
     sources: int = 2
+    """Neighbours in time that the loss looks at; 0: there is no pose network."""
+    stereo: bool = False
+    """The other eye is a source, too."""
     predictive_mask: bool = False
     min_depth: float = 0.1
     max_depth: float = 100.0
@@ -47,7 +50,7 @@ class DepthNet(nn.Module):
         self.encoder = make_encoder(a.encoder, encoder_weights)
         self.decoder = _decoder(a, self.encoder.channels, outputs=1)
         self.mask_decoder = (
-            _decoder(a, self.encoder.channels, outputs=a.sources) if a.predictive_mask else None
+            _decoder(a, self.encoder.channels, a.sources + a.stereo) if a.predictive_mask else None
         )
         self.register_buffer("min_depth", torch.tensor(a.min_depth))
         self.register_buffer("max_depth", torch.tensor(a.max_depth))
@@ -71,20 +74,13 @@ class MonoDepth(nn.Module):
         # a file holds one network's weights; ImageNet's exist for either
         same = a.pose_encoder == a.encoder or encoder_weights == "imagenet"
         pose_weights = encoder_weights if same else "none"
-        self.pose = PoseNet(
-            a.pose_type,
-            a.pose_input,
-            a.sources,
-            a.pose_encoder,
-            pose_weights,
-            self.depth.encoder.channels[-1],
-        )
+        rest = (a.pose_encoder, pose_weights, self.depth.encoder.channels[-1])
+        self.pose = PoseNet(a.pose_type, a.pose_input, a.sources, *rest) if a.sources else NoPose()
         self.cameras = LearntCameras(a.cameras) if a.cameras else None
 
     def on_batch(self, batch: Batch) -> tuple[list[Float[Tensor, "B 1 _ _"]], Motion]:
         """Sigmoid maps and motion of a batch, as in `forward`."""
-        own = batch.first_sources(self.architecture.sources)
-        sigmoids, motion, _ = self(own.target_jittered, own.sources_jittered, own.source_offsets)
+        sigmoids, motion, _ = self(*batch.first_sources(self.architecture.sources).for_networks())
         return sigmoids, motion
 
     def forward(
@@ -116,14 +112,19 @@ def head_motion(
     motion: Motion,
     offsets: Sequence[int],
     sigmoid: Float[Tensor, "B h w"],
-) -> Float[Tensor, "B S 4 4"]:
+    other_eye_from_target: Float[Tensor, "B 4 4"] | None = None,
+) -> Float[Tensor, "B N 4 4"]:
     """source_from_target for one disparity map: PoseCNN's translations are times the map's mean disparity
-    (Godard et al. 2019's code for the pose network of Zhou et al. 2017); the others do not look at it."""
+    (Godard et al. 2019's code for the pose network of Zhou et al. 2017); the others do not look at it. The
+    other eye's, which is known, comes last."""
     a = architecture
     scale = None
     if a.pose_type == "posecnn":
         scale = disparity_from_sigmoid(sigmoid, a.min_depth, a.max_depth).mean((1, 2))
-    return source_from_target(motion, offsets, a.pose_input, scale)
+    predicted = source_from_target(motion, [o for o in offsets if o], a.pose_input, scale)
+    if other_eye_from_target is None:
+        return predicted
+    return torch.cat([predicted, other_eye_from_target[:, None].to(predicted)], 1)
 
 
 def _decoder(a: MonoArchitecture, channels: Sequence[int], outputs: int) -> DepthDecoder:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.models.encoder import Encoder, make_encoder
+from mono2many.types import InputError
 
 PoseType = Literal["separate", "shared", "posecnn", "light"]
 PoseInput = Literal["pairs", "all"]
@@ -88,6 +89,26 @@ class PoseNet(nn.Module):
         return motions[..., :3], motions[..., 3:]
 
 
+NO_POSE = (
+    "this model has no pose network: it tells depth, no camera motion; for that, train with --stereo also "
+    "instead of only, or import it again with pose_encoder.pth and pose.pth"
+)
+
+
+class NoPose(PoseNet):
+    """Stands where a model has no pose network: holds no weights, raises InputError when asked."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.pose_type, self.pose_input = "separate", "pairs"
+
+    def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> Motion:
+        if offsets:
+            raise InputError(NO_POSE)
+        nothing = target.new_empty(len(target), 0, 3, dtype=torch.float32)
+        return nothing, nothing
+
+
 def source_from_target(
     motion: Motion,
     offsets: Sequence[int],
@@ -97,6 +118,8 @@ def source_from_target(
     """Matrices of PoseNet's output. With pairs, what it says of an earlier source is target_from_source:
     inverted here. `translation_scale`: PoseCNN's translations are times the target's mean inverse depth."""
     axis_angle, translation = motion
+    if not offsets:
+        return axis_angle.new_empty(*axis_angle.shape[:2], 4, 4)
     if translation_scale is not None:
         translation = translation * translation_scale[:, None, None]
     matrices = transform_from_pose(axis_angle, translation)

@@ -19,9 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mono2many.models.checkpoint import ModelCard, NoPose, save_model
+from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyArchitecture, ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.pose import NoPose
 from mono2many.types import InputError
 
 STEREO_FACTOR = 5.4

@@ -96,6 +96,9 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
         if (warning := standing(dataset)) is not None:
             log.say(warning, "yellow")
             log.event("warning", trackers.step, {"text": warning})
+        if state.card.architecture.stereo:
+            unit, spread = state.card.factor, state.card.factor_spread or 0
+            log.say(f"the model's unit is {unit:.4g} m ± {100 * spread:.1f} %: {state.card.factor_from}")
         if state.was_metric:
             log.say(
                 "its scale in metres is forgotten, since the weights change: mono2many scale again", "yellow"
@@ -126,7 +129,8 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
         combine=loss.combine,
         mask_unseen=loss.mask_unseen,
         smoothness=loss.smoothness,
-        disparity_floor=loss.disparity_floor,
+        # the other eye fixes the scale, which is then not the floor's to choose
+        disparity_floor=0.0 if architecture.stereo else loss.disparity_floor,
         min_depth=architecture.min_depth,
         max_depth=architecture.max_depth,
     )

@@ -35,6 +35,7 @@ from mono2many.models.checkpoint import ModelCard, from_mono, load_weights, read
 from mono2many.models.many import ManyArchitecture, ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.train.optim import make_optimiser
+from mono2many.train.stereo import NOMINAL, START, refuse_other_unit, start_at, unit_of
 from mono2many.types import InputError, Split
 
 Progressed = Callable[[int, int], None]
@@ -141,7 +142,8 @@ def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDat
             reader.load(show)  # decoded in order and kept, by this process
     if config.control == "other-clips" and len(reader.clips) < 2:
         raise InputError("--control other-clips takes sources from another clip: give two clips or more")
-    return ClipDataset(reader, config.offsets, config.control == "other-clips" and split == "train")
+    shuffled = config.control == "other-clips" and split == "train"
+    return ClipDataset(reader, config.offsets, shuffled, NOMINAL if d.baseline == "nominal" else None)
 
 
 def build_run(
@@ -158,19 +160,24 @@ def build_run(
     sizes = dict(sorted((clip.camera, clip.size) for clip in dataset.reader.clips))
     own_size = (config.data.height, config.data.width)
     film_sizes = tuple(size or own_size for size in sizes.values()) if config.data.learns_camera else ()
-    architecture = replace(architecture, cameras=len(film_sizes))
+    unit = unit_of(dataset)
+    rig = {"sources": len(config.data.offsets), "stereo": bool(unit)}
+    architecture = replace(architecture, cameras=len(film_sizes), **rig)  # type: ignore[arg-type]
     weights = "none" if resumes or start or teacher else config.model.encoder_weights
     network: MonoDepth | ManyDepth
     if isinstance(architecture, ManyArchitecture):
         network = ManyDepth(architecture, weights)
         if teacher is not None and not resumes:
+            refuse_other_unit(teacher, unit)
             from_mono(network, teacher)
     else:
         network = MonoDepth(architecture, weights)
+    if unit and config.model.start_far and known is None and teacher is None:
+        start_at(network, START * abs(dataset.other_eye_x(0) or 0))
     if network.cameras is not None:
         network.cameras.start_from(starting_cameras(config.data, dataset), *own_size)
     if start is not None:
-        load_weights(network, start, without="cameras.")
+        load_weights(network, start, ("cameras.",) if architecture.sources else ("cameras.", "pose."))
     network = network.to(memory_format=torch.channels_last)
     if config.run.sync_batchnorm:
         network = convert_sync_batchnorm(network)
@@ -188,8 +195,10 @@ def build_run(
         seen=tuple(
             dict.fromkeys([*(s for f in (known, teacher) if f for s in read_card(f).seen), *_seen(d)])
         ),
+        has_pose=architecture.sources > 0,
+        **unit,
     )
-    was_metric = known == folder and read_card(folder).scale == "metres"
+    was_metric = not unit and known == folder and read_card(folder).scale == "metres"
     return RunState(fabric, network, model, optimiser, folder, card, film_sizes, was_metric)
 
 

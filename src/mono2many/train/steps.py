@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from mono2many.data.draws import gaussian, uniform
@@ -57,15 +57,15 @@ def mono_step(
 
     (seed, step) decide the tie noise together with each sample's index.
     """
-    sigmoids, motion, masks = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
+    sigmoids, motion, masks = model(*batch.for_networks())
     motion = motion_in_pixels(model, motion, batch.intrinsics, batch.target.shape[-1])
     levels, targets = _levels(batch, plan, seed, step)
-    heads = _heads(sigmoids, motion, targets, batch.source_offsets, plan, masks)
+    heads = _heads(sigmoids, motion, targets, batch, plan, masks)
     loss, parts, made = mono_objective(heads, levels, batch.source_exists, plan.terms)
     scalars = {
         **parts,
         **shape_of(sigmoids[0].squeeze(1), plan.architecture),
-        **_motion(heads[0], batch.source_exists),
+        **_motion(heads[0], batch),
     }
     return loss, Report(scalars, _pictures(batch, sigmoids[0], made) if pictures else {})
 
@@ -97,16 +97,16 @@ def many_step(
     compared = torch.where(static[:, None, None, None, None], batch.target[:, None], matching)
     exists = batch.source_exists[:, at] & ~empty[:, None] & plan.matched
     judged = batch.first_sources(a.sources)
-    views = (judged.target_jittered, judged.sources_jittered, judged.source_offsets)
     sigmoids, lowest_cost_depth, confidence, motion, refined, taught = model(
-        *views, matching, exists, batch.intrinsics, compared
+        *judged.for_networks(), matching, exists, batch.intrinsics, compared
     )
     levels, targets = _levels(judged, plan, seed, step)
     terms = replace(plan.terms, reduction="kept")
-    teacher = _heads(taught, motion, targets, judged.source_offsets, plan)
-    heads = _heads(sigmoids, motion, targets, judged.source_offsets, plan)
-    if refined is not None:
-        heads = [replace(head, source_from_target=refined) for head in heads]
+    teacher = _heads(taught, motion, targets, judged, plan)
+    heads = _heads(sigmoids, motion, targets, judged, plan)
+    if refined is not None:  # the other eye's, which comes last, is known
+        eye = heads[0].source_from_target[:, refined.shape[1] :]
+        heads = [replace(head, source_from_target=torch.cat([refined, eye], 1)) for head in heads]
     known = judged.source_exists
     if plan.matched:
         loss, parts, made = many_objective(
@@ -123,7 +123,7 @@ def many_step(
         heads = [replace(head, source_from_target=head.source_from_target.detach()) for head in heads]
         loss, parts, made = mono_objective(heads, levels, known, terms)
     parts["trusted"] = parts.pop("kept")
-    scalars = {**parts, **shape_of(sigmoids[0].squeeze(1), a), **_motion(heads[0], known)}
+    scalars = {**parts, **shape_of(sigmoids[0].squeeze(1), a), **_motion(heads[0], judged)}
     scalars |= {"confident": confidence.float().mean(), "nearest": nearest, "farthest": farthest}
     if not frozen:
         loss_of_teacher, parts, _ = mono_objective(teacher, levels, known, terms)
@@ -158,9 +158,9 @@ def _heads(
     sigmoids: Sequence[Float[Tensor, "B 1 _ _"]],
     motion: Motion,
     targets: Sequence[Float[Tensor, "B 3 _ _"]],
-    offsets: Sequence[int],
+    batch: Batch,
     plan: StepPlan,
-    masks: Sequence[Float[Tensor, "B S _ _"]] | None = None,
+    masks: Sequence[Float[Tensor, "B N _ _"]] | None = None,
 ) -> list[Head]:
     """The disparity maps that are judged, each with its motion."""
     heads = []
@@ -174,7 +174,9 @@ def _heads(
                 sigmoid=sigmoid,
                 level=level,
                 image=targets[smooth_at],
-                source_from_target=head_motion(plan.architecture, motion, offsets, sigmoid),
+                source_from_target=head_motion(
+                    plan.architecture, motion, batch.source_offsets, sigmoid, batch.other_eye_from_target
+                ),
                 scale=smooth_at,
                 trust=None if masks is None else masks[scale],
             )
@@ -185,7 +187,7 @@ def _heads(
 def supervised_step(model: nn.Module, batch: Batch, plan: StepPlan) -> StepResult:
     """The ceiling: |log depth - log exact depth|. The one loss that reads `batch.depth`; a control only."""
     assert batch.depth is not None
-    sigmoids, _, _ = model(batch.target_jittered, batch.sources_jittered, batch.source_offsets)
+    sigmoids, _, _ = model(*batch.for_networks())
     a = plan.architecture
     disparity = disparity_from_sigmoid(sigmoids[0].squeeze(1), a.min_depth, a.max_depth)
     known = batch.depth.isfinite() & (batch.depth < 80)
@@ -223,9 +225,13 @@ def _level(
     )
 
 
-def _motion(head: Head, exists: Bool[Tensor, "B S"]) -> dict[str, Float[Tensor, ""]]:
+def _motion(head: Head, batch: Batch) -> dict[str, Float[Tensor, ""]]:
     """Length of the predicted translation: zero means that no motion was found."""
-    length = head.source_from_target[..., :3, 3].detach().norm(dim=-1)
+    predicted = len(batch.for_networks()[2])
+    if not predicted:
+        return {}
+    length = head.source_from_target[:, :predicted, :3, 3].detach().norm(dim=-1)
+    exists = batch.source_exists[:, :predicted]
     return {"translation": (length * exists).sum() / exists.sum().clamp(min=1)}
 
 

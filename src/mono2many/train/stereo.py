@@ -1,0 +1,55 @@
+"""Stereo pairs in training: the unit that they give a model, and the depth that it begins with."""
+
+from typing import Any
+
+import torch
+
+from mono2many.data.dataset import ClipDataset
+from mono2many.models.checkpoint import read_card
+from mono2many.models.many import ManyDepth
+from mono2many.models.mono import MonoDepth
+from mono2many.types import InputError
+
+START = 30
+"""Times the eyes' distance: a depth to begin with."""
+NOMINAL = 0.1
+"""Distance of the eyes in the papers' unit, whatever it is in metres."""
+
+
+def unit_of(dataset: ClipDataset) -> dict[str, Any]:
+    """What the card says of the unit of a model that learns from these stereo pairs; nothing without any."""
+    eyes = [eye for clip, _ in dataset.places if (eye := dataset.clips[clip].other_eye) is not None]
+    if not eyes or 0 not in dataset.offsets:
+        return {}
+    if dataset.baseline is None:
+        return {"scale": "metres", "factor_from": "stereo, baseline as calibrated"}
+    metres = torch.tensor([abs(x) for _, x in eyes], dtype=torch.float64)
+    mean = float(metres.mean())
+    return {
+        "scale": "metres",
+        "factor": mean / dataset.baseline,
+        "factor_spread": round(float(metres.std(correction=0)) / mean, 6),
+        "factor_from": f"stereo, baseline {dataset.baseline:g} of {mean:.4g} m",
+    }
+
+
+@torch.no_grad()
+def start_at(network: MonoDepth | ManyDepth, depth: float) -> None:
+    """Let untrained networks say this depth at every pixel. Where sigmoid 0.5 looks for the other eye's view,
+    a third of the picture away, no gradient tells the way back."""
+    low, high = (1 / x for x in (network.architecture.max_depth, network.architecture.min_depth))
+    sigmoid = torch.tensor((1 / depth - low) / (high - low))
+    for net in (network.depth, network.teacher) if isinstance(network, ManyDepth) else (network.depth,):
+        for head in net.decoder.heads:
+            head.bias.fill_(sigmoid.logit(1e-3))  # type: ignore[operator]
+
+
+def refuse_other_unit(teacher: str, unit: dict[str, Any]) -> None:
+    """A student learns in the unit of its teacher, whose motion it takes: that must be the eyes', too."""
+    card = read_card(teacher)
+    factor = unit.get("factor", 1.0)
+    if unit and not (card.architecture.stereo and abs(card.factor / factor - 1) < 0.05):
+        raise InputError(
+            f"--teacher {teacher}: its unit is not the eyes' {factor:.4g} m; wanted a teacher trained with "
+            "--stereo also and the same --baseline"
+        )
