@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert, rotation_angle
 from mono2many.geometry.sweep import depth_hypotheses, plane_sweep
 from mono2many.models.checkpoint import load_model
@@ -54,7 +55,7 @@ def say_of_model(s: Settings, model: ManyDepth, size: tuple[int, int]) -> None:
         errors.append(((depth * ratio - now.depth).abs() / now.depth)[kept])
         motion = chained_motion(model.pose, images[1], images[0][:, None], (-1,), model.units(images[1]))
         k, sources = now.intrinsics[None], images[0][:, None]
-        better = model.refined(motion, images[1], sources, 1 / depth[None], k)
+        better = refine_motions(motion, images[1], sources, 1 / depth[None], k)
         exact = invert(before.world_from_camera) @ now.world_from_camera
         true.append(float(exact[:3, 3].norm()))
         for name, found in (("network", motion[0, 0]), ("refined", better[0, 0])):

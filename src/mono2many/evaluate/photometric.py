@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mono2many.geometry.align import refine_motions
 from mono2many.geometry.depth import depth_from_sigmoid
 from mono2many.losses.objective import MonoTerms, pyramid_level, synthesise
 from mono2many.losses.photometric import patches, photometric_error
 from mono2many.losses.reprojection import minimum_over_sources
 from mono2many.models.cameras import motion_in_pixels
-from mono2many.models.many import ManyDepth
+from mono2many.models.many import ManyArchitecture, ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth, head_motion
 from mono2many.models.pose import NO_POSE
 from mono2many.types import Batch, InputError
@@ -79,6 +80,10 @@ def predict_batches(
         depth = depth_from_sigmoid(sigmoid, architecture.min_depth, architecture.max_depth)
         eye = batch.other_eye_from_target
         moved = head_motion(architecture, motion, batch.source_offsets, sigmoid, eye)
+        if isinstance(architecture, ManyArchitecture) and architecture.refine_motion:
+            there = len(batch.for_networks()[2])  # the other eye, which comes last, is known
+            seen = (batch.target, batch.sources[:, :there], 1 / depth, batch.intrinsics)
+            moved = torch.cat([refine_motions(moved[:, :there], *seen), moved[:, there:]], 1)
         yield Prediction(batch, depth, moved)
 
 

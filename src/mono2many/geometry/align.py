@@ -22,6 +22,20 @@ ROBUST = 0.02
 """Grey values from which a difference counts less (of 0 to 1)."""
 
 
+def refine_motions(
+    source_from_target: Float[Tensor, "B S 4 4"],
+    target: Float[Tensor, "B 3 H W"],
+    sources: Float[Tensor, "B S 3 H W"],
+    disparity: Float[Tensor, "B H W"],
+    intrinsics: Float[Tensor, "B 3 3"],
+) -> Float[Tensor, "B S 4 4"]:
+    """refine_motion of several sources of each target, whose 1 / depth is known."""
+    count = sources.shape[1]
+    here, depth, k = (x.repeat_interleave(count, 0) for x in (target, 1 / disparity, intrinsics))
+    given = source_from_target.flatten(0, 1)
+    return refine_motion(given, here, sources.flatten(0, 1), depth, k).view_as(source_from_target)
+
+
 @torch.no_grad()
 def refine_motion(
     source_from_target: Float[Tensor, "B 4 4"],

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mono2many.geometry.align import refine_motion
+from mono2many.geometry.align import refine_motions
 from mono2many.geometry.camera import scale_intrinsics_plain
 from mono2many.geometry.sweep import Spacing, Sweep, averaged, depth_hypotheses, plane_sweep
 from mono2many.models.cameras import LearntCameras
@@ -175,7 +175,7 @@ class ManyDepth(nn.Module):
             disparity = self.depth.disparity(taught[0].detach())
             scale = disparity.mean((1, 2)) if self.pose.pose_type == "posecnn" else None
             told = source_from_target(motion, offsets, "pairs", scale)
-            refined = self.refined(told, target, sources, disparity, intrinsics)
+            refined = refine_motions(told, target, sources, disparity, intrinsics)
         told_of = _by_offset(motion, offsets)
         student = self.match(target, matching, exists, intrinsics, compared, told_of, disparity)
         return student.sigmoids, student.lowest_cost_depth, student.confidence, motion, refined, taught
@@ -213,28 +213,10 @@ class ManyDepth(nn.Module):
             motion = chained_motion(self.pose, image, matching, offsets, self.units(image), told)
             if self.architecture.refine_motion:
                 disparity = self.teacher(image) if disparity is None else disparity
-                motion = self.refined(motion, image, matching, disparity, intrinsics)
+                motion = refine_motions(motion, image, matching, disparity, intrinsics)
             pictures = matching if compared is None else compared
             features = self.depth.features(pictures.flatten(0, 1))[1].unflatten(0, pictures.shape[:2])
         return self.depth(self.depth.features(image), features, motion, exists, intrinsics)
-
-    @torch.no_grad()
-    def refined(
-        self,
-        source_from_target: Float[Tensor, "B S 4 4"],
-        image: Float[Tensor, "B 3 H W"],
-        sources: Float[Tensor, "B S 3 H W"],
-        disparity: Float[Tensor, "B H W"],
-        intrinsics: Float[Tensor, "B 3 3"],
-    ) -> Float[Tensor, "B S 4 4"]:
-        """Motions aligned with the pictures, by the image's 1 / depth. See geometry.align."""
-        count = sources.shape[1]
-        one = (x.repeat_interleave(count, 0) for x in (image, 1 / disparity, intrinsics))
-        image, depth, intrinsics = one
-        motion = refine_motion(
-            source_from_target.flatten(0, 1), image, sources.flatten(0, 1), depth, intrinsics
-        )
-        return motion.view_as(source_from_target)
 
     def units(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"] | None:
         """What the pose network's translations are in units of: PoseCNN's of the image's mean disparity."""

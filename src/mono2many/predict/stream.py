@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert
 from mono2many.models.many import ManyDepth, chain, nearer
 from mono2many.models.pose import Motion
@@ -91,7 +92,7 @@ class Memory:
         then, now = self.frames[offset - 1], self.frames[-1]
         assert then.disparity is not None
         pictures = (then.image, now.image[:, None], then.disparity)
-        return invert(self.model.refined(invert(then_from_now)[None, None], *pictures, self.intrinsics)[:, 0])
+        return invert(refine_motions(invert(then_from_now)[None, None], *pictures, self.intrinsics)[:, 0])
 
     def _there(self, offset: int) -> bool:
         return -len(self.frames) < offset < 0
