@@ -249,3 +249,22 @@ def test_a_range_is_part_of_the_weights() -> None:
     found = again.match(**seen()).lowest_cost_depth
     assert found.min() == 2.0  # where nothing could be compared
     assert found.max() <= 4.0
+
+
+@torch.no_grad()
+def test_a_summary_of_the_costs_is_told_where_there_are_costs_only() -> None:
+    model = away_from_rest(ManyDepth(replace(LIGHT, cost_summary=True)))
+    net, s = model.depth, seen()
+    features = net.features(s["image"])
+    told: list[Tensor] = []
+    net.reduce.register_forward_hook(lambda _, inputs, __: told.append(inputs[0]))
+    student = model.match(**s)
+    depth, margin, there = told[0][:, -3:].unbind(1)
+    assert torch.equal(there, student.confidence.float())
+    wanted = (student.lowest_cost_depth / (net.nearest * net.farthest).sqrt()).log()
+    torch.testing.assert_close(depth, torch.where(student.confidence, wanted, 0))
+    costs = told[0][:, -3 - LIGHT.hypotheses : -3]
+    below = 1 - costs.amin(1) / (costs.mean(1) + 1e-6)
+    torch.testing.assert_close(margin, torch.where(student.confidence, below, 0))
+    net.sigmoids(features)
+    assert not told[1][:, features[1].shape[1] :].any()

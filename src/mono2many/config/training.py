@@ -64,6 +64,9 @@ class ManyConfig:
     """Even steps of depth, or of 1 / depth."""
     cost_window: int = 1
     """Costs are averaged over so many cells (of 4 pixels) across and down; the paper's is 1."""
+    cost_summary: bool = False
+    """Tell the student the depth of least cost beside the costs: it learns to match sooner (not in the
+    paper)."""
     refine_motion: bool = False
     """Align the motion that the network tells with the pictures by the teacher's depth (not in the paper)."""
     teacher: str | None = None

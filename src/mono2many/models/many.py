@@ -31,6 +31,8 @@ class ManyArchitecture(MonoArchitecture):
     """The frames it compares with, counted from the target, by distance in time."""
     cost_window: int = 1
     """Costs are averaged over so many cells across and down."""
+    cost_summary: bool = False
+    """Beside the costs the student is told which depth has the least, and by how much it is the least."""
     refine_motion: bool = False
     """The networks' motions are aligned with the pictures before they are used."""
 
@@ -67,7 +69,8 @@ class StudentNet(nn.Module):
         net = DepthNet(a, encoder_weights)
         self.encoder, self.decoder = net.encoder, net.decoder
         channels = self.encoder.channels[1]
-        self.reduce = nn.Conv2d(channels + a.hypotheses, channels, 3, padding=1)
+        self.told = a.hypotheses + (3 if a.cost_summary else 0)
+        self.reduce = nn.Conv2d(channels + self.told, channels, 3, padding=1)
         self.register_buffer("min_depth", net.min_depth)
         self.register_buffer("max_depth", net.max_depth)
         # the sweep's range follows the teacher's depth in training (sec. 3.2): it belongs to the weights
@@ -98,8 +101,12 @@ class StudentNet(nn.Module):
         """Of what `features` made of the images, with K in pixels of the images. No gradient passes through
         the sweep (sec. 3.1). Without any neighbour the volume is empty: single-frame depth."""
         sweep, depths = self.sweep(features[1], matching_features, matching_from_current, exists, intrinsics)
-        volume = sweep.volume * sweep.confidence.unsqueeze(1)
-        return Student(self.sigmoids(features, volume), depths[sweep.lowest_cost], sweep.confidence)
+        lowest_cost_depth = depths[sweep.lowest_cost]
+        told = [sweep.volume]
+        if self.told > self.hypotheses:
+            told.append(_summary(sweep.volume, lowest_cost_depth / (self.nearest * self.farthest).sqrt()))
+        volume = torch.cat(told, 1) * sweep.confidence.unsqueeze(1)
+        return Student(self.sigmoids(features, volume), lowest_cost_depth, sweep.confidence)
 
     def sweep(
         self,
@@ -119,12 +126,12 @@ class StudentNet(nn.Module):
     def sigmoids(
         self,
         features: tuple[Tensor | None, Float[Tensor, "B C h w"]],
-        volume: Float[Tensor, "B D h w"] | None = None,
+        volume: Float[Tensor, "B _ h w"] | None = None,
     ) -> list[Float[Tensor, "B 1 _ _"]]:
         """Finest first, of what `features` made of the images and a volume; None: an empty one."""
         stride2, current = features
         if volume is None:
-            volume = current.new_zeros(len(current), self.hypotheses, *current.shape[-2:])
+            volume = current.new_zeros(len(current), self.told, *current.shape[-2:])
         reduced = self.reduce(torch.cat([current, volume.to(current.dtype)], 1)).relu()
         # the decoder's skip at stride 4 is the image's own map, as the published weights have it
         return self.decoder([stride2, current, *self.encoder.deep(reduced)])
@@ -133,6 +140,16 @@ class StudentNet(nn.Module):
         """1 / depth, in the unit of the networks' depth."""
         low, high = 1 / self.max_depth, 1 / self.min_depth
         return low + (high - low) * sigmoid.squeeze(1)
+
+
+def _summary(
+    volume: Float[Tensor, "B D h w"], relative_depth: Float[Tensor, "B h w"]
+) -> Float[Tensor, "B 3 h w"]:
+    """Log of the depth that matched best, how far its cost lies below the mean (0 to 1), and one. To read the
+    first out of the costs, networks need many more steps."""
+    mean = volume.mean(1)
+    margin = 1 - volume.amin(1) / (mean + 1e-6)
+    return torch.stack([relative_depth.log(), margin, torch.ones_like(margin)], 1)
 
 
 class ManyDepth(nn.Module):

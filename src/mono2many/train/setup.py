@@ -242,6 +242,7 @@ def as_configured(config: TrainConfig) -> MonoArchitecture:
         "spacing": many.spacing,
         "matching": config.matching,
         "cost_window": many.cost_window,
+        "cost_summary": many.cost_summary,
         "refine_motion": many.refine_motion,
     }
     if m.model == "many" and many.teacher is not None:
