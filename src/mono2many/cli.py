@@ -206,8 +206,8 @@ def _predict(arguments: list[str]) -> None:
     if config.poses:
         from mono2many.predict.trajectory import predict_trajectories
 
-        size = config.batch_size
-        written += predict_trajectories(predictor, config.inputs, config.out, config.poses, size, camera)
+        rest = (config.batch_size, camera, config.refine_motion)
+        written += predict_trajectories(predictor, config.inputs, config.out, config.poses, *rest)
     unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
     files = "1 file" if len(written) == 1 else f"{len(written)} files"
     print(f"{files} in {config.out}; {'the way' if config.poses else 'depth'} is {unit}")

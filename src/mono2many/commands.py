@@ -45,6 +45,8 @@ class EvaluateConfig:
     """Which to score; by default 09 and 10, or, where neither is there, those with poses (kitti_odometry)."""
     trajectory: str | None = None
     """Draw the trajectories from above into this file, a PNG (kitti_odometry)."""
+    refine_motion: bool = False
+    """Align each step with the pictures by the predicted depth (kitti_odometry); not in the papers."""
     batch_size: int = 8
     """Images that are predicted together (KITTI, DDAD)."""
     workers: int = 2
@@ -69,9 +71,11 @@ class EvaluateConfig:
                     f"--{flag} is for KITTI's lists, DDAD and Cityscapes: add --datatype kitti_eigen, ddad "
                     "or cityscapes"
                 )
-        for flag in ("sequences", "trajectory"):
+        for flag in ("sequences", "trajectory", "refine_motion"):
             if getattr(self, flag) and not odometry:
-                raise InputError(f"--{flag} is for the camera's way: add --datatype kitti_odometry")
+                raise InputError(
+                    f"--{flag.replace('_', '-')} is for the camera's way: add --datatype kitti_odometry"
+                )
         if odometry and (self.report is not None or self.flip):
             raise InputError("--report and --flip are for depth; of kitti_odometry see --trajectory FILE.png")
         if len(self.data.split_files) != 1 and (self.data.datatype == "kitti" or self.data.split_files):
@@ -97,6 +101,8 @@ class PredictConfig:
     poses: tuple[Literal["kitti", "tum"], ...] = ()
     """Write the camera's way through each video and folder, with a picture of it. kitti: 12 numbers a line.
     tum: timestamp, place, quaternion. Depth is then written only with --save."""
+    refine_motion: bool = False
+    """With --poses: align each step with the pictures by the predicted depth; wants --camera or --fov."""
     camera: str | None = None
     """Camera file of films and folders, for a model that matches frames (--model many)."""
     fov: float | None = None
@@ -113,6 +119,8 @@ class PredictConfig:
             raise InputError("nothing to predict: name image files, folders or videos")
         if self.camera is not None and self.fov is not None:
             raise InputError("--camera and --fov are both given; keep --camera, which knows more")
+        if self.refine_motion and not self.poses:
+            raise InputError("--refine-motion is for the camera's way: add --poses kitti")
         at_least("--batch-size", self.batch_size, 1)
 
 

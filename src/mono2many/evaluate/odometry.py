@@ -136,7 +136,7 @@ def _found(config: EvaluateConfig, predictor: Predictor, x: OdometrySequence, co
     def camera(height: int, width: int) -> Tensor:
         return x.intrinsics
 
-    return trajectory(predictor, images(), camera, config.batch_size)
+    return trajectory(predictor, images(), camera, config.batch_size, config.refine_motion)
 
 
 def _table(scores: dict[str, dict[str, Any]]) -> Table:

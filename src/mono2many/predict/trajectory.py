@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from mono2many.geometry.align import refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.io.images import read_image
 from mono2many.io.trajectories import ENDINGS, PoseKind, draw_trajectories, write_poses
@@ -26,17 +27,21 @@ def trajectory(
     frames: Iterable[UInt8[Tensor, "3 _ _"]],
     intrinsics_of: Camera | None = None,
     batch_size: int = 4,
+    refine: bool = False,
 ) -> Float[Tensor, "N 4 4"]:
     """world_from_camera of each frame, in float64, in the unit that `card.scale` names; the world is the
-    first camera's. intrinsics_of: for a model that learnt its cameras; else the first of these is taken.
+    first camera's. intrinsics_of: for a model that learnt its cameras (else the first of these is taken), and
+    to refine each step on the pictures by the predicted depth.
 
-    InputError for a model without a pose network, and for fewer than two frames.
+    InputError for a model without a pose network, for fewer than two frames, and to refine without a camera.
     """
+    if refine and intrinsics_of is None:
+        raise InputError("--refine-motion wants to know the camera: add --camera FILE.json or --fov 65")
     model = predictor.model if isinstance(predictor.model, MonoDepth) else predictor.model.as_mono()
     poses, held, k = [torch.eye(4, dtype=torch.float64)], list[Tensor](), torch.eye(3)[None]
 
     def add() -> None:
-        for step in _steps(model, torch.cat(held), k):
+        for step in _steps(model, torch.cat(held), k, refine):
             step[:3, 3] *= predictor.unit
             poses.append(poses[-1] @ step)
 
@@ -44,7 +49,7 @@ def trajectory(
         image = predictor.inputs([frame])
         if not held:
             held.append(torch.zeros_like(image))  # before the first there is none
-            if model.cameras is not None and intrinsics_of is not None:
+            if intrinsics_of is not None and (refine or model.cameras is not None):
                 size = (frame.shape[1], frame.shape[2])
                 k = predictor.camera(intrinsics_of(*size)[None], size)
             elif model.cameras is not None:
@@ -62,7 +67,7 @@ def trajectory(
 
 
 def _steps(
-    model: MonoDepth, images: Float[Tensor, "N 3 H W"], k: Float[Tensor, "1 3 3"]
+    model: MonoDepth, images: Float[Tensor, "N 3 H W"], k: Float[Tensor, "1 3 3"], refine: bool
 ) -> Float[Tensor, "{images.shape[0]-2} 4 4"]:
     """earlier_from_later of each image but the first and the next."""
     a, target, sources, offsets = model.architecture, images[1:-1], images[2:, None], (1,)
@@ -74,9 +79,15 @@ def _steps(
         sigmoid = sigmoids[0].squeeze(1)
     else:
         motion = model.pose(target, sources, offsets)
-    turn, shift = motion_in_pixels(model, motion, k.expand(len(target), 3, 3), images.shape[-1])
+    k = k.expand(len(target), 3, 3)
+    turn, shift = motion_in_pixels(model, motion, k, images.shape[-1])
     exact = (turn.cpu().double(), shift.cpu().double())
-    return invert(head_motion(a, exact, offsets, sigmoid.cpu())[:, -1])
+    later_from_earlier = head_motion(a, exact, offsets, sigmoid.cpu())[:, -1]
+    if refine:
+        given = later_from_earlier.to(target)
+        found = refine_motion(given, target, images[2:], 1 / model.depth(target), k.to(target))
+        later_from_earlier = found.cpu().double()
+    return invert(later_from_earlier)
 
 
 def predict_trajectories(
@@ -86,6 +97,7 @@ def predict_trajectories(
     kinds: Sequence[PoseKind],
     batch_size: int = 4,
     intrinsics_of: Camera | None = None,
+    refine: bool = False,
 ) -> list[Path]:
     """OUT/FILM_poses.txt (kitti) or .tum of every video and folder, `_metres` in the name where that is the
     unit, and a picture OUT/FILM_trajectory.png; returns the files written. A folder's images have their place
@@ -111,7 +123,7 @@ def predict_trajectories(
                 times.append(time)
                 yield image
 
-        poses = trajectory(predictor, images(), intrinsics_of, batch_size)
+        poses = trajectory(predictor, images(), intrinsics_of, batch_size, refine)
         for kind in kinds:
             written.append(Path(out) / f"{name}_poses{'_metres' if metric else ''}{ENDINGS[kind]}")
             write_poses(written[-1], poses, kind, times)

@@ -1,0 +1,152 @@
+"""Pose networks that always say the same: the way they lead can be drawn by hand."""
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from mono2many.errors import InputError
+from mono2many.io.images import read_image, write_image
+from mono2many.io.trajectories import read_kitti_poses, read_tum_poses
+from mono2many.io.videos import VideoWriter
+from mono2many.models.checkpoint import ModelCard
+from mono2many.models.many import ManyArchitecture, ManyDepth
+from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.pose import OUTPUT_SCALE, NoPose, PoseInput, PoseType
+from mono2many.predict.predictor import Predictor
+from mono2many.predict.trajectory import predict_trajectories, trajectory
+
+LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")
+FRAMES = [torch.randint(0, 256, (3, 50, 70), dtype=torch.uint8) for _ in range(6)]
+
+
+def says(motion: list[float], architecture: MonoArchitecture = LIGHT, **card: object) -> Predictor:
+    """later_from_earlier: three angles, then the shift of points."""
+    model = MonoDepth(architecture)
+    out = model.pose.trunk.out if hasattr(model.pose.trunk, "out") else model.pose.trunk.head[-1]  # type: ignore[index]
+    out.weight.data.zero_()  # type: ignore[union-attr]
+    out.bias.data = torch.tensor(motion * (out.bias.numel() // 6)) / OUTPUT_SCALE  # type: ignore[union-attr]
+    return Predictor(model, ModelCard(architecture, 64, 96, **card))  # type: ignore[arg-type]
+
+
+def places(poses: Tensor) -> list[list[float]]:
+    return poses[:, :3, 3].tolist()
+
+
+def test_points_that_come_a_metre_nearer_are_a_camera_that_goes_a_metre_ahead() -> None:
+    found = places(trajectory(says([0, 0, 0, 0, 0, -1]), FRAMES))
+    assert [z for _, _, z in found] == pytest.approx([0, 1, 2, 3, 4, 5])
+    metric = says([0, 0, 0, 0, 0, -1], scale="metres", factor=5.0)
+    assert places(trajectory(metric, FRAMES))[-1] == pytest.approx([0, 0, 25])
+
+
+def test_four_steps_with_a_quarter_turn_lead_back_along_a_square() -> None:
+    """Points turn left and come nearer: the camera turns right and, as it looks then, goes ahead."""
+    found = trajectory(says([0, -math.pi / 2, 0, 0, 0, -1]), FRAMES[:5])
+    for place, wanted in zip(
+        places(found), [[0, 0, 0], [1, 0, 0], [1, 0, -1], [0, 0, -1], [0, 0, 0]], strict=True
+    ):
+        assert place == pytest.approx(wanted, abs=1e-5)
+    torch.testing.assert_close(found[4], torch.eye(4).double(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("pose_type", ["separate", "shared", "posecnn", "light"])
+@pytest.mark.parametrize("pose_input", ["pairs", "all"])
+def test_every_pose_network_leads_the_same_way_in_batches_of_any_size(
+    pose_type: PoseType, pose_input: PoseInput
+) -> None:
+    kinds = replace(LIGHT, pose_type=pose_type, pose_input=pose_input, pose_encoder="light")
+    predictor = Predictor(MonoDepth(kinds), ModelCard(kinds, 64, 96))
+    one, four = (trajectory(predictor, FRAMES, batch_size=size) for size in (1, 4))
+    assert one.shape == (6, 4, 4)
+    torch.testing.assert_close(one, four, atol=1e-6, rtol=1e-4)
+    straight = trajectory(says([0, 0, 0, 0, 0, -1], kinds), FRAMES)
+    if pose_type != "posecnn":  # whose step depends on what the depth network says
+        assert float(straight[-1, 2, 3]) == pytest.approx(5)
+    assert float(straight[-1, 2, 3]) > 0
+
+
+def test_several_frames_take_the_motion_of_their_pose_network() -> None:
+    kinds = ManyArchitecture("light", "light", scales=1, pose_type="light", hypotheses=4)
+    model = ManyDepth(kinds)
+    mono = Predictor(model.as_mono(), ModelCard(kinds, 64, 96))
+    torch.testing.assert_close(
+        trajectory(Predictor(model, ModelCard(kinds, 64, 96)), FRAMES), trajectory(mono, FRAMES)
+    )
+
+
+def test_a_learnt_cameras_sideways_steps_are_those_of_the_camera_that_looks() -> None:
+    """Twice the focal length: the same shift in the picture is half as far to the side."""
+    predictor = says([0, 0, 0, -1, 0, 0], replace(LIGHT, cameras=1))
+    assert predictor.model.cameras is not None
+    k = torch.tensor([[60.0, 0, 47.5], [0, 60, 31.5], [0, 0, 1]])
+    predictor.model.cameras.start_from(k[None], 64, 96)
+    assert places(trajectory(predictor, FRAMES))[-1] == pytest.approx([5, 0, 0], abs=1e-4)
+
+    def camera(height: int, width: int) -> Tensor:
+        return torch.tensor([[120 * width / 96, 0, 0], [0, 120 * height / 64, 0], [0, 0, 1]])
+
+    assert places(trajectory(predictor, FRAMES, camera))[-1] == pytest.approx([2.5, 0, 0], abs=1e-4)
+
+
+def test_a_film_and_a_folder_become_files_with_their_times_and_a_picture(tmp_path: Path) -> None:
+    predictor = says([0, 0, 0, 0, 0, -1], scale="metres", factor=2.0)
+    with VideoWriter(tmp_path / "film.mp4", fps=5.0) as film:
+        for number, frame in enumerate(FRAMES):
+            film.write(frame)
+            write_image(tmp_path / "folder" / f"{number}.png", frame)
+    inputs = [str(tmp_path / "film.mp4"), str(tmp_path / "folder")]
+    files = predict_trajectories(predictor, inputs, tmp_path / "out", ["kitti", "tum"])
+    assert [f.name for f in files] == [
+        f"{name}{end}"
+        for name in ("folder", "film")
+        for end in ("_poses_metres.txt", "_poses_metres.tum", "_trajectory.png")
+    ]
+    assert read_kitti_poses(files[0])[:, 2, 3].tolist() == pytest.approx([0, 2, 4, 6, 8, 10])
+    for tum, step in ((files[1], 1.0), (files[4], 0.2)):
+        times, poses = read_tum_poses(tum)
+        assert times.tolist() == pytest.approx([step * i for i in range(6)])
+        assert float(poses[-1, 2, 3]) == pytest.approx(10)
+    assert read_image(files[2]).shape[0] == 3
+
+
+def test_one_image_has_no_way_and_a_model_without_motion_says_so(tmp_path: Path) -> None:
+    predictor = says([0, 0, 0, 0, 0, -1])
+    write_image(tmp_path / "one.png", FRAMES[0])
+    with pytest.raises(InputError, match="two frames or more"):
+        predict_trajectories(predictor, [str(tmp_path / "one.png")], tmp_path, ["kitti"])
+    predictor.model.pose = NoPose()
+    with pytest.raises(InputError, match=r"pose_encoder\.pth"):
+        trajectory(predictor, FRAMES)
+
+
+def test_steps_that_are_refined_follow_the_pictures_where_the_network_saw_nothing() -> None:
+    """A wall that moves a pixel and a half to the left from frame to frame, seen by a network that says: no
+    motion. Moved or turned: what matters is where it says that the wall is seen."""
+    x, y = torch.meshgrid(torch.arange(96.0), torch.arange(64.0), indexing="xy")
+    film = [waves(x + 1.5 * i, y) for i in range(4)]
+    predictor = says([0, 0, 0, 0, 0, 0])
+    head = predictor.model.depth.decoder.heads[0]  # type: ignore[index, union-attr]
+    for values in head.parameters():  # type: ignore[union-attr]
+        values.data.zero_()  # the same depth everywhere
+    depth = float(predictor(film[0]).depth.mean())
+    k = torch.tensor([[60.0, 0, 47.5], [0, 60, 31.5], [0, 0, 1]])
+    still = trajectory(predictor, film, lambda height, width: k)
+    torch.testing.assert_close(still, torch.eye(4).double().repeat(4, 1, 1))
+    poses = trajectory(predictor, film, lambda height, width: k, refine=True)
+    wall = torch.tensor([0.0, 0.0, depth, 1.0]).double()
+    for before, now in pairwise(poses):
+        seen = torch.linalg.inv(now) @ before @ wall
+        assert 60 * float(seen[0] / seen[2]) == pytest.approx(-1.5, abs=0.1)
+        assert 60 * float(seen[1] / seen[2]) == pytest.approx(0, abs=0.1)
+    with pytest.raises(InputError, match="--refine-motion wants to know the camera"):
+        trajectory(predictor, film, refine=True)
+
+
+def waves(x: Tensor, y: Tensor) -> Tensor:
+    grey = 0.5 + 0.2 * torch.sin(x / 9) * torch.cos(y / 8) + 0.2 * torch.sin((x + 2 * y) / 19)
+    return (255 * grey).round().to(torch.uint8).expand(3, 64, 96)
