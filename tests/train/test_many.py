@@ -152,7 +152,7 @@ def test_motion_that_the_pictures_refine_moves_the_students_views_and_not_the_te
 ) -> None:
     plain, refined = (
         tiny(tmp_path, "plain", 1),
-        tiny(tmp_path, "refined", 1, refine_motion=True, cost_window=3, cost_summary=True),
+        tiny(tmp_path, "refined", 1, refine_motion=True, cost_window=3),
     )
     told = [(run(config) / "log.jsonl").read_text().splitlines() for config in (plain, refined)]
     first, other = (next(x for x in map(json.loads, lines) if x["event"] == "train") for lines in told)
