@@ -163,7 +163,7 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
         data = replace(SourceConfig("kitti_odometry" if odometry else "kitti_eigen", trained.data), **kept)
     elif trained.kitti and (_value(arguments, "--datatype") or "").startswith("kitti"):
         data = replace(SourceConfig("kitti_eigen", trained.data), **kept)
-    elif any(_value(arguments, flag) for flag in ("--data", "--datatype")):
+    elif _value(arguments, "--datatype") or (_value(arguments, "--data") and not trained.listed):
         data = SourceConfig(frame_step=trained.frame_step)
     else:
         data = SourceConfig(**{f.name: getattr(trained, f.name) for f in fields(SourceConfig)})
