@@ -316,7 +316,7 @@ def _prepare_synthetic(arguments: list[str]) -> None:
         "dgp": ("DDAD's", "ddad"),
         "cityscapes": ("Cityscapes'", "cityscapes"),
     }[config.layout]
-    print(f"{root}: the embedded street in {layout} layout; mono2many train --datatype {reads} reads it")
+    print(f"{root}: the embedded street in {layout} layout, for train --datatype {reads} --data {root}")
 
 
 def _import_weights(arguments: list[str]) -> None:

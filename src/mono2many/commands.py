@@ -104,7 +104,7 @@ class PredictConfig:
     refine_motion: bool = False
     """With --poses: align each step with the pictures by the predicted depth; wants --camera or --fov."""
     camera: str | None = None
-    """Camera file of films and folders, for a model that matches frames (--model many)."""
+    """Camera file of films and folders, for --model many and --refine-motion."""
     fov: float | None = None
     """The same as a horizontal field of view in degrees."""
     flip: bool = False

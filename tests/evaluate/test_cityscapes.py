@@ -236,6 +236,8 @@ def test_what_does_not_fit_is_refused_in_a_line_with_its_remedy(copy: Path, tmp_
             CityReader(replace(settings, **changed), split).frame(0, 0)
         assert "\n" not in str(mistake.value)
 
+    refused(r"empty: no such folder; --data wants", root=tmp_path / "empty")
+    (tmp_path / "empty").mkdir()
     refused(r"no camera file of Cityscapes in camera/train; unpack .*--data", root=tmp_path / "empty")
     refused(r"own.txt: 1 of 2 frames .*aachen_000000_000019 .*--allow-missing", listed=str(own))
     assert len(CityReader(replace(settings, listed=str(own), allow_missing=True), "train").clips) == 1

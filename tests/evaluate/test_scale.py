@@ -119,6 +119,7 @@ def test_the_factor_of_a_path_is_its_length_and_standing_still_does_not_count() 
 
 
 def test_the_spread_of_a_path_is_that_of_its_parts() -> None:
+    assert from_path(np.ones(12), np.full(12, 3.0)).spread is None  # one estimate agrees with itself
     estimate = from_path(np.ones(20), np.repeat([3.0, 5.0], 10))
     assert (estimate.factor, estimate.spread) == (4, 0.25)
 

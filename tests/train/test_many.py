@@ -163,3 +163,5 @@ def test_motion_that_the_pictures_refine_moves_the_students_views_and_not_the_te
     assert (model.architecture.refine_motion, model.depth.cost_window) == (True, 3)
     with pytest.raises(InputError, match="--cost-window must be odd"):
         ManyConfig(cost_window=4)
+    with pytest.raises(InputError, match="--refine-motion is for ManyDepth: add --model many"):
+        tiny(tmp_path, "mono", 1, "mono", refine_motion=True)

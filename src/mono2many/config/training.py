@@ -278,6 +278,10 @@ class TrainConfig:
             raise InputError("--predictive-mask takes the place of the auto-mask: add --no-automask")
         if self.many.teacher is not None and self.model.model != "many":
             raise InputError("--teacher is for ManyDepth: add --model many")
+        for flag in ("cost_window", "cost_summary", "refine_motion"):
+            default = ManyConfig.__dataclass_fields__[flag].default
+            if self.model.model != "many" and getattr(self.many, flag) != default:
+                raise InputError(f"--{flag.replace('_', '-')} is for ManyDepth: add --model many")
         if self.model.model == "many" and (self.data.learns_camera or self.control == "supervised"):
             raise InputError(
                 "--model many: give a camera file instead of --camera learn, and no --control supervised"

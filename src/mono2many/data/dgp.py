@@ -70,7 +70,9 @@ def scene_files(path: Path, split: Split) -> tuple[Path, list[str]]:
 
     path: the data set's JSON, or the folder that it lies in. InputError where there is none, or no split.
     """
-    here = sorted(path.glob("*.json")) if path.is_dir() else [path] if path.exists() else []
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; --data wants the data set's folder or its JSON")
+    here = sorted(path.glob("*.json")) if path.is_dir() else [path]
     found = [p for p in here if '"scene_splits"' in p.read_text(encoding="utf-8", errors="replace")]
     if len(found) != 1:
         raise InputError(

@@ -57,7 +57,7 @@ class Estimate:
 
     factor: float
     spread: float | None
-    """Standard deviation of single estimates / factor."""
+    """Standard deviation of single estimates / factor; None where there is only one."""
     seen: str
     """What it was found on, in words."""
 
@@ -236,7 +236,8 @@ def from_heights(metres: float, found: Sequence[float | None]) -> Estimate:
         )
     factor = median(single)
     seen = f"ground seen in {len(single)} of {len(found)} images"
-    return Estimate(factor, float(single.std(correction=0)) / factor, seen)
+    spread = float(single.std(correction=0)) / factor if len(single) > 1 else None
+    return Estimate(factor, spread, seen)
 
 
 def path_steps(
@@ -272,4 +273,4 @@ def from_path(predicted: Float[ndarray, "N"], true: Float[ndarray, "N"]) -> Esti
     parts = [slice(i, i + SEGMENT) for i in range(0, max(1, len(true) - SEGMENT + 1), SEGMENT)]
     single = np.array([true[part].sum() / predicted[part].sum() for part in parts])
     seen = f"path of {true.sum():.4g} metres in {len(true)} steps"
-    return Estimate(float(factor), float(single.std() / factor), seen)
+    return Estimate(float(factor), float(single.std() / factor) if len(single) > 1 else None, seen)

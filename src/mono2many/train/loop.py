@@ -87,7 +87,7 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
         resumed = f"resumed from step {trackers.step}; " if checkpoint is not None else ""
         log.say(
             f"[bold]{folder}[/]: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
-            f"steps {trackers.step} to {steps} of {size}, {in_words(state)}"
+            f"steps {trackers.step} to {steps}, {size} samples each, {in_words(state)}"
         )
         if dataset.alone:
             log.say(f"left out: {dataset.alone} training frames without a neighbour to learn from", "yellow")
