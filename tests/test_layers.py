@@ -25,8 +25,9 @@ MAY_SEE = {
     "config": {"errors", "config"},
     "recipes": {"errors", "config"},
     "commands": {"errors", "config"},
+    "flags": {"errors"},
     "bench": ALL | {"bench"},
-    "cli": ALL | {"bench", "recipes"},
+    "cli": ALL | {"bench", "recipes", "flags"},
     "__init__": {"predict"},
     "__main__": {"cli"},
 }

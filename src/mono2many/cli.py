@@ -1,16 +1,10 @@
 """The command `mono2many`. Nothing heavy is imported until a command really runs."""
 
-import contextlib
-import difflib
-import io
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args
-
-import tyro
+from typing import Any, get_args
 
 from mono2many import __version__
 from mono2many.commands import (
@@ -29,9 +23,8 @@ from mono2many.commands import (
 )
 from mono2many.config import Recipe, RunConfig, SourceConfig, TrainConfig
 from mono2many.errors import InputError
+from mono2many.flags import Config, nearest, parse, value_of
 from mono2many.recipes import from_json, recipe
-
-Config = TypeVar("Config")
 
 HELP = """mono2many {version}: depth and camera motion from ordinary video
 
@@ -61,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
-        known = f"unknown command {name!r}{_nearest(name, COMMANDS)}; mono2many --help lists them"
+        known = f"unknown command {name!r}{nearest(name, COMMANDS)}; mono2many --help lists them"
         print(f"mono2many: {known}", file=sys.stderr)
         sys.exit(2)
     run(COMMANDS[name], f"mono2many {name}", rest)
@@ -89,7 +82,7 @@ def run(command: Callable[[list[str]], None], program: str, arguments: list[str]
 
 def model_train(arguments: list[str]) -> None:
     """`python model_train.py`: `train` with a folder for each data set."""
-    own, datatype = (_value(arguments, flag) for flag in ("--name", "--datatype"))
+    own, datatype = (value_of(arguments, flag) for flag in ("--name", "--datatype"))
     _train(arguments if own or not datatype else [*arguments, "--name", datatype])
 
 
@@ -112,19 +105,19 @@ def _train(arguments: list[str]) -> None:
 
 def _base(arguments: list[str]) -> TrainConfig:
     """What the flags change: a run's own settings (--resume, --config), a recipe, or the defaults."""
-    name, path = _value(arguments, "--recipe"), _value(arguments, "--config")
+    name, path = value_of(arguments, "--recipe"), value_of(arguments, "--config")
     if path is not None and name is not None:
         raise InputError("--config and --recipe are both given; a run.json already holds all settings")
     if path is not None:
         config = from_json(path)
         return replace(config, run=replace(config.run, config=path))
     run = RunConfig()
-    out, run_name = _value(arguments, "--out") or run.out, _value(arguments, "--name") or run.name
+    out, run_name = value_of(arguments, "--out") or run.out, value_of(arguments, "--name") or run.name
     own = Path(out) / run_name / "run.json"
     if "--resume" in arguments and name is None and own.exists():
         return from_json(own)
     if "--resume" in arguments and not any(
-        _value(arguments, f) for f in ("--recipe", "--data", "--datatype")
+        value_of(arguments, f) for f in ("--recipe", "--data", "--datatype")
     ):
         raise InputError(
             f"--resume: no run in {own.parent} (it has no run.json); check --out and --name, or say what to "
@@ -144,7 +137,7 @@ def _evaluate(arguments: list[str]) -> None:
 
 def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
     """The data and hold-out of the run that made the model, where no other data is named; its frame step."""
-    folder = _value(arguments, "--model")
+    folder = value_of(arguments, "--model")
     if folder is None:
         return None
     card = Path(folder) / "config.json"
@@ -152,18 +145,18 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
         raise InputError(f"{card}: no such file; --model wants a folder that `mono2many train` wrote")
     if not (Path(folder) / "run.json").exists():
         imported = card.exists() and '"trained_on": "imported from' in card.read_text(errors="replace")
-        if imported and not _value(arguments, "--datatype"):
+        if imported and not value_of(arguments, "--datatype"):
             return kind(model=folder, data=SourceConfig("kitti_eigen"))  # type: ignore[call-arg]
         return None
     trained = from_json(Path(folder) / "run.json").data
     kept: dict[str, Any] = {n: getattr(trained, n) for n in ("allow_missing", "intrinsics", "grey")}
-    if trained.kitti and kind is EvaluateConfig and not _value(arguments, "--datatype"):
+    if trained.kitti and kind is EvaluateConfig and not value_of(arguments, "--datatype"):
         # its own frames are no test
         odometry = trained.datatype == "kitti_odometry"
         data = replace(SourceConfig("kitti_odometry" if odometry else "kitti_eigen", trained.data), **kept)
-    elif trained.kitti and (_value(arguments, "--datatype") or "").startswith("kitti"):
+    elif trained.kitti and (value_of(arguments, "--datatype") or "").startswith("kitti"):
         data = replace(SourceConfig("kitti_eigen", trained.data), **kept)
-    elif _value(arguments, "--datatype") or (_value(arguments, "--data") and not trained.listed):
+    elif value_of(arguments, "--datatype") or (value_of(arguments, "--data") and not trained.listed):
         data = SourceConfig(frame_step=trained.frame_step)
     else:
         data = SourceConfig(**{f.name: getattr(trained, f.name) for f in fields(SourceConfig)})
@@ -363,52 +356,3 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "bench": _bench,
     "street": _street,
 }
-
-
-def parse(kind: type[Config], program: str, arguments: list[str], default: Config | None = None) -> Config:
-    """Flags into a config; whatever is wrong with them becomes an InputError of one line."""
-    settings: dict[str, Any] = {} if default is None else {"default": default}
-    words = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(words):
-            return tyro.cli(
-                kind, prog=program, args=arguments, config=(tyro.conf.OmitArgPrefixes,), **settings
-            )
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise InputError(_one_line(words.getvalue(), arguments, program)) from None
-
-
-def _one_line(boxed: str, arguments: list[str], program: str) -> str:
-    """The parser's framed message as a sentence. What follows its first rule is long help; without a drawn
-    frame (a terminal that has no such signs) a title and a rule come before it."""
-    rule = r"(?m)^[ |+]*(?:[╭╰].*|[│ ]*[-─]{5}.*)$"
-    parts = [part for part in re.split(rule, boxed) if part.strip()]
-    part = parts[0] if "╭" in boxed or len(parts) < 2 else parts[1]
-    text = " ".join(line.strip(" │|") for line in part.splitlines()).strip()
-    text = re.sub(r"^Error parsing (?!--)\S+: ", "", text)
-    needed = re.findall(r"(--[a-z-]+) \S+ ([^()]*)\(required\)", text)
-    if needed:
-        text = ", ".join(f"{flag} is needed: {what.strip(' .').lower()}" for flag, what in needed)
-    unknown = re.match(r"Unrecognized options?: ([^,\s]+)", text)
-    if unknown:
-        flags = set(re.findall(r"--[a-z0-9-]+", boxed[boxed.find("Perhaps") :])) - {"--help"}
-        hint = _nearest(unknown[1].replace("_", "-").split("=")[0], flags)
-        text = f"unknown option {unknown[1]}{hint}"
-    return text + f" ({program} --help)" if program not in text else text
-
-
-def _nearest(word: str, known: Sequence[str] | set[str] | dict[str, Any]) -> str:
-    near = difflib.get_close_matches(word, list(known), 1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _value(arguments: list[str], flag: str) -> str | None:
-    """What follows a flag, before the parser knows its defaults."""
-    for at, word in enumerate(arguments):
-        if word == flag and at + 1 < len(arguments):
-            return arguments[at + 1]
-        if word.startswith(flag + "="):
-            return word.split("=", 1)[1]
-    return None

@@ -15,7 +15,6 @@ from mono2many.cli import main
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.errors import InputError
 from mono2many.evaluate.depth import CONSTANT, METRIC, MODEL, compare, evaluate_each
-from mono2many.evaluate.motion import refine_motion
 from mono2many.evaluate.scale import (
     Look,
     from_heights,
@@ -26,7 +25,6 @@ from mono2many.evaluate.scale import (
     store,
 )
 from mono2many.geometry.camera import intrinsics_matrix
-from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.geometry.warp import pixel_rays
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import PROTOCOLS
@@ -76,29 +74,6 @@ def test_the_road_is_as_steep_as_the_cameras_way() -> None:
     assert heights([*down, standing]) == pytest.approx([1.6] * 4, rel=1e-3)
     never_moved = Look(1, 0, torch.tensor([0.0, 0.02, 0.01]), ground)
     assert heights([*down, never_moved])[-1] is None
-
-
-def test_a_step_guessed_wrong_is_measured_on_the_pictures() -> None:
-    reader = SyntheticReader(StreetSettings(scenes=1, frames=2, height=96, width=320, moving=False), "test")
-    one, two = reader.frame(0, 0), reader.frame(0, 1)
-    assert one.depth is not None
-    assert one.world_from_camera is not None
-    assert two.world_from_camera is not None
-    true = invert(two.world_from_camera) @ one.world_from_camera
-    guess = transform_from_pose(torch.tensor([0.004, -0.006, 0.002]), torch.tensor([0.0, 0.05, 0.0])) @ true
-    guess[:3, 3] *= 0.7
-    first, second = (f.image[None] / 255 for f in (one, two))
-    depth, k = one.depth.nan_to_num(200.0)[None], one.intrinsics[None]
-    found = refine_motion(first, second, depth, guess[None], k, k)[0]
-    assert float(found[:3, 3].norm()) == pytest.approx(float(true[:3, 3].norm()), rel=0.01)
-    torch.testing.assert_close(found, true, rtol=0, atol=0.01)
-
-
-def test_where_nothing_can_be_measured_the_guess_stays() -> None:
-    grey, guess = torch.full((1, 3, 32, 64), 0.5), torch.eye(4)[None].clone()
-    guess[0, 2, 3] = -0.5
-    k = intrinsics_matrix(40.0, 40.0, 31.5, 15.5)[None]
-    assert torch.equal(refine_motion(grey, grey, torch.ones(1, 32, 64), guess, k, k), guess)
 
 
 def test_the_factor_is_the_middle_one_of_the_images_that_show_ground() -> None:

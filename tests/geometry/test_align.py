@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
-from mono2many.geometry.align import _change, refine_motion
+from mono2many.geometry.align import FINE, _change, refine_motion
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import invert, rotation_angle, transform_from_pose
 from mono2many.geometry.warp import warp
@@ -77,6 +77,27 @@ def test_on_the_street_it_is_good_to_a_thirtieth_of_a_degree_though_cars_drive()
     turn, place = apart(refine_motion(given, target, source, depth, camera), true)
     assert turn < math.radians(1 / 30)
     assert place < 0.03  # metres, of steps of half a metre and more
+
+
+def test_a_step_guessed_wrong_is_measured_on_the_pictures_whatever_their_exposure() -> None:
+    reader = SyntheticReader(StreetSettings(scenes=1, frames=2, height=96, width=320, moving=False), "test")
+    one, two = reader.frame(0, 0), reader.frame(0, 1)
+    true = (invert(two.world_from_camera) @ one.world_from_camera)[None]
+    given = motion((0.004, -0.006, 0.002), (0.0, 0.05, 0.0)) @ true
+    given[:, :3, 3] *= 0.7
+    first, second = (frame.image[None] / 255 for frame in (one, two))
+    depth, k = one.depth.nan_to_num(200.0)[None], one.intrinsics[None]
+    shifted = k.clone()
+    shifted[:, 0, 2] += 3
+    for source, theirs in (
+        (second, k),
+        (0.8 * second + 0.05, k),
+        (second.roll(3, -1), shifted),  # a camera whose axis lies three pixels to the right
+    ):
+        found = refine_motion(given, first, source, depth, k, theirs, FINE)
+        length, wanted = (float(m[0, :3, 3].norm()) for m in (found, true))
+        assert abs(length / wanted - 1) < 0.01
+        torch.testing.assert_close(found, true, rtol=0, atol=0.01)
 
 
 def test_pictures_that_tell_nothing_leave_the_motion_as_it_is() -> None:

@@ -12,7 +12,7 @@ from mono2many.errors import InputError
 from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.geometry.sweep import depth_hypotheses, plane_sweep
 from mono2many.models.many import ManyArchitecture, ManyDepth, Student, chained_motion
-from mono2many.models.pose import Motion, PoseNet
+from mono2many.models.pose import Motion, PoseNet, PoseType
 
 LIGHT = ManyArchitecture(
     "light", "light", pose_type="light", hypotheses=12, matching=(-1, 1, -2), max_depth=50.0
@@ -130,19 +130,28 @@ def test_gradients_reach_the_current_frames_features_and_never_the_neighbours() 
     assert features.grad is None
 
 
-def test_one_call_gives_all_that_training_differentiates(model: ManyDepth) -> None:
+@pytest.mark.parametrize("refine", [False, True])
+@pytest.mark.parametrize("pose_type", ["light", "posecnn"])
+def test_one_call_gives_all_that_training_differentiates(refine: bool, pose_type: PoseType) -> None:
+    torch.manual_seed(0)
+    kinds = replace(LIGHT, refine_motion=refine, pose_type=pose_type)
+    model = away_from_rest(ManyDepth(kinds))
     s = seen()
     sources = s["matching"][:, [LIGHT.matching.index(-1), LIGHT.matching.index(1)]]
     *parts, motion, refined, teacher = model(
         s["image"], sources, (-1, 1), s["matching"], s["exists"], s["intrinsics"]
     )
     student = Student(*parts)
-    assert refined is None
     torch.testing.assert_close(flat(student), flat(model.match(**s)), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(motion, model.pose(s["image"], sources, (-1, 1)), rtol=0, atol=0)
-    sigmoid = (1 / LIGHT.min_depth - 1 / LIGHT.max_depth) * teacher[0].squeeze(1) + 1 / LIGHT.max_depth
-    torch.testing.assert_close(model.teacher(s["image"]), sigmoid)
+    disparity = (1 / LIGHT.min_depth - 1 / LIGHT.max_depth) * teacher[0].squeeze(1) + 1 / LIGHT.max_depth
+    torch.testing.assert_close(model.teacher(s["image"]), disparity)
     assert [t.shape[-1] for t in teacher] == [t.shape[-1] for t in student.sigmoids] == [96, 48, 24, 12]
+    if refine:  # of the loss's sources, in their order
+        wanted = model.motion(s["image"], s["matching"], s["intrinsics"])[:, [0, 1]]
+        torch.testing.assert_close(refined, wanted, rtol=1e-3, atol=1e-4)
+    else:
+        assert refined is None
 
 
 class Counting(PoseNet):

@@ -54,10 +54,11 @@ def look(predictor: Predictor, frames: Sequence[Views], flip: bool) -> dict[str,
 
     def each(image: Tensor, matching: Tensor, k: Tensor) -> list[Tensor]:
         standing = image[:, None].expand_as(matching)
+        motion = many.motion(image, matching, k)
         return [
-            many.disparity(image, matching, exists, k),
+            many.disparity(image, matching, exists, k, None, motion),
             many.single(image),
-            many.disparity(image, matching, exists, k, standing),
+            many.disparity(image, matching, exists, k, standing, motion),
             many.teacher(image),
         ]
 

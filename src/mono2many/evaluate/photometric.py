@@ -82,7 +82,8 @@ def predict_batches(
         moved = head_motion(architecture, motion, batch.source_offsets, sigmoid, eye)
         if isinstance(architecture, ManyArchitecture) and architecture.refine_motion:
             there = len(batch.for_networks()[2])  # the other eye, which comes last, is known
-            seen = (batch.target, batch.sources[:, :there], 1 / depth, batch.intrinsics)
+            cameras = (batch.intrinsics, batch.source_intrinsics[:, :there])
+            seen = (batch.target, batch.sources[:, :there], 1 / depth, *cameras)
             moved = torch.cat([refine_motions(moved[:, :there], *seen), moved[:, there:]], 1)
         yield Prediction(batch, depth, moved)
 

@@ -187,14 +187,21 @@ class ManyDepth(nn.Module):
         maps): all that training differentiates, in one call of plain tensors, as Fabric wants it."""
         motion = self.pose(target, sources, offsets)
         taught = self.teacher.decoder(self.teacher.encoder(target))
-        refined, disparity = None, None
+        disparity = self.depth.disparity(taught[0].detach())
+        scale = disparity.mean((1, 2)) if self.pose.pose_type == "posecnn" else None
+        moved = chained_motion(
+            self.pose, target, matching, self.architecture.matching, scale, _by_offset(motion, offsets)
+        )
+        refined = None
         if self.architecture.refine_motion:
-            disparity = self.depth.disparity(taught[0].detach())
-            scale = disparity.mean((1, 2)) if self.pose.pose_type == "posecnn" else None
-            told = source_from_target(motion, offsets, "pairs", scale)
-            refined = refine_motions(told, target, sources, disparity, intrinsics)
-        told_of = _by_offset(motion, offsets)
-        student = self.match(target, matching, exists, intrinsics, compared, told_of, disparity)
+            wanted, at = self.architecture.matching, list(offsets)
+            further = [i for i, offset in enumerate(wanted) if offset not in at]  # each pair is aligned once
+            told = torch.cat([source_from_target(motion, offsets, "pairs", scale), moved[:, further]], 1)
+            pictures = torch.cat([sources, matching[:, further]], 1)
+            refined = refine_motions(told, target, pictures, disparity, intrinsics)
+            at += [wanted[i] for i in further]
+            moved, refined = refined[:, [at.index(o) for o in wanted]], refined[:, : len(offsets)]
+        student = self.match(target, matching, exists, intrinsics, compared, moved)
         return student.sigmoids, student.lowest_cost_depth, student.confidence, motion, refined, taught
 
     def on_batch(self, batch: Batch) -> tuple[list[Float[Tensor, "B 1 _ _"]], Motion]:
@@ -202,9 +209,10 @@ class ManyDepth(nn.Module):
         loss's sources."""
         own, at = batch.first_sources(self.architecture.sources), self.matched(batch.source_offsets)
         motion = self.pose(*own.for_networks())
-        told = _by_offset(motion, own.for_networks()[2])
         matching, exists = batch.sources_jittered[:, at], batch.source_exists[:, at]
-        student = self.match(batch.target_jittered, matching, exists, batch.intrinsics, None, told)
+        told = _by_offset(motion, own.for_networks()[2])
+        moved = self.motion(batch.target_jittered, matching, batch.intrinsics, told)
+        student = self.match(batch.target_jittered, matching, exists, batch.intrinsics, None, moved)
         return student.sigmoids, motion
 
     def matched(self, offsets: Sequence[int]) -> list[int]:
@@ -218,22 +226,32 @@ class ManyDepth(nn.Module):
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
         compared: Float[Tensor, "B F 3 H W"] | None = None,
-        told: Told | None = None,
-        disparity: Float[Tensor, "B H W"] | None = None,
+        motion: Float[Tensor, "B F 4 4"] | None = None,
     ) -> Student:
         """The student on an image and its frames at `architecture.matching`; absent ones may hold anything
         finite. compared: pictures to look for the image in, in place of those that motion is told from.
-        told: as in `chained_motion`. disparity: the teacher's, where it is known already and motion is
-        refined by it."""
-        offsets = self.architecture.matching
+        motion: what the method of that name says, where it is known already."""
+        if motion is None:
+            motion = self.motion(image, matching, intrinsics)
+        pictures = matching if compared is None else compared
         with torch.no_grad():
-            motion = chained_motion(self.pose, image, matching, offsets, self.units(image), told)
-            if self.architecture.refine_motion:
-                disparity = self.teacher(image) if disparity is None else disparity
-                motion = refine_motions(motion, image, matching, disparity, intrinsics)
-            pictures = matching if compared is None else compared
             features = self.depth.features(pictures.flatten(0, 1))[1].unflatten(0, pictures.shape[:2])
         return self.depth(self.depth.features(image), features, motion, exists, intrinsics)
+
+    @torch.no_grad()
+    def motion(
+        self,
+        image: Float[Tensor, "B 3 H W"],
+        matching: Float[Tensor, "B F 3 H W"],
+        intrinsics: Float[Tensor, "B 3 3"],
+        told: Told | None = None,
+    ) -> Float[Tensor, "B F 4 4"]:
+        """matching_from_current, if so configured refined by the teacher's depth; see `chained_motion`."""
+        offsets = self.architecture.matching
+        motion = chained_motion(self.pose, image, matching, offsets, self.units(image), told)
+        if self.architecture.refine_motion:
+            motion = refine_motions(motion, image, matching, self.teacher(image), intrinsics)
+        return motion
 
     def units(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"] | None:
         """What the pose network's translations are in units of: PoseCNN's of the image's mean disparity."""
@@ -250,9 +268,11 @@ class ManyDepth(nn.Module):
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
         compared: Float[Tensor, "B F 3 H W"] | None = None,
+        motion: Float[Tensor, "B F 4 4"] | None = None,
     ) -> Float[Tensor, "B H W"]:
         """The student's 1 / depth at the image's size, in the unit of the networks' depth. See `match`."""
-        return self.depth.disparity(self.match(image, matching, exists, intrinsics, compared).sigmoids[0])
+        student = self.match(image, matching, exists, intrinsics, compared, motion)
+        return self.depth.disparity(student.sigmoids[0])
 
     def as_mono(self) -> MonoDepth:
         """Teacher and pose network as the MonoDepth that they are; the weights are shared."""
