@@ -18,7 +18,7 @@ from mono2many.geometry.warp import warp
 COARSE = (8, 4, 2)
 """Strides of the picture, one after the other."""
 FINE = (*COARSE, 1)
-"""Three times the work, for a quarter more precision."""
+"""Three times the work: where lengths are measured by it."""
 STEPS = 4
 """At each stride."""
 ROBUST = 0.02

@@ -69,8 +69,8 @@ class StudentNet(nn.Module):
         net = DepthNet(a, encoder_weights)
         self.encoder, self.decoder = net.encoder, net.decoder
         channels = self.encoder.channels[1]
-        self.told = a.hypotheses + (3 if a.cost_summary else 0)
-        self.reduce = nn.Conv2d(channels + self.told, channels, 3, padding=1)
+        self.volume_channels = a.hypotheses + (3 if a.cost_summary else 0)
+        self.reduce = nn.Conv2d(channels + self.volume_channels, channels, 3, padding=1)
         self.register_buffer("min_depth", net.min_depth)
         self.register_buffer("max_depth", net.max_depth)
         # the sweep's range follows the teacher's depth in training (sec. 3.2): it belongs to the weights
@@ -103,7 +103,7 @@ class StudentNet(nn.Module):
         sweep, depths = self.sweep(features[1], matching_features, matching_from_current, exists, intrinsics)
         lowest_cost_depth = depths[sweep.lowest_cost]
         told = [sweep.volume]
-        if self.told > self.hypotheses:
+        if self.volume_channels > self.hypotheses:
             told.append(_summary(sweep.volume, lowest_cost_depth / (self.nearest * self.farthest).sqrt()))
         volume = torch.cat(told, 1) * sweep.confidence.unsqueeze(1)
         return Student(self.sigmoids(features, volume), lowest_cost_depth, sweep.confidence)
@@ -131,7 +131,7 @@ class StudentNet(nn.Module):
         """Finest first, of what `features` made of the images and a volume; None: an empty one."""
         stride2, current = features
         if volume is None:
-            volume = current.new_zeros(len(current), self.told, *current.shape[-2:])
+            volume = current.new_zeros(len(current), self.volume_channels, *current.shape[-2:])
         reduced = self.reduce(torch.cat([current, volume.to(current.dtype)], 1)).relu()
         # the decoder's skip at stride 4 is the image's own map, as the published weights have it
         return self.decoder([stride2, current, *self.encoder.deep(reduced)])
