@@ -4,9 +4,10 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
-from mono2many.geometry.align import FINE, _change, refine_motion
+from mono2many.geometry.align import FINE, ROBUST, SPREAD, _change, _compared, _step, refine_motion
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import invert, rotation_angle, transform_from_pose
 from mono2many.geometry.warp import warp
@@ -61,6 +62,57 @@ def test_the_motion_by_which_a_picture_was_made_is_found_from_one_beside_it() ->
     (turn, place), (before, beside) = apart(found, true), apart(given, true)
     assert turn < before / 5
     assert place < beside / 5
+
+
+def test_a_step_solves_for_motion_exposure_and_every_patchs_depth_at_once() -> None:
+    """The twin: one least-squares problem with an unknown for each patch, derivatives by autograd."""
+    at = motion((0.003, -0.004, 0.002), (0.1, 0.05, 0.6)).double()
+    source, depth, k = waves().double()[:, :1], hills().double(), CAMERA.double()[None]
+    target = (0.9 * source + 0.05).roll(1, -1)
+    off = 0.1 * torch.randn(1, 16, 24).double()
+    exposure = torch.tensor([[1.05, -0.01]]).double()
+    change = _change(target[:, 0], depth, k)
+    found, exposed, moved = _step(at, exposure, off, change, target, source, depth, k, k)
+
+    spread = off.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    view, residual, weight = _compared(at, exposure, target, source, depth * spread.exp(), k, k)
+
+    def linear(unknown: Tensor) -> Tensor:
+        small, light, further = unknown[:6], unknown[6:8], unknown[8:].view(1, 16, 24)
+        # a depth e^u times as far is a shift of -u R^T t before the motion
+        per_pixel = further.repeat_interleave(4, 1).repeat_interleave(4, 2).flatten()
+        near = torch.cat([(change[0, :3] * (-spread).exp().flatten()), change[0, 3:]])
+        along = (at[0, :3, :3].T @ at[0, :3, 3]) @ near[:3]
+        return small @ near + per_pixel * along + light[0] * view[0] + light[1]
+
+    jacobian = torch.autograd.functional.jacobian(linear, torch.zeros(8 + 16 * 24).double())
+    prior = torch.zeros(16 * 24, 8 + 16 * 24).double()
+    prior[:, 8:] = torch.eye(16 * 24) * ROBUST / SPREAD
+    rows = torch.cat([jacobian * weight[0].sqrt()[:, None], prior])
+    wanted = torch.linalg.lstsq(
+        rows, torch.cat([weight[0].sqrt() * residual[0], -off.flatten() * ROBUST / SPREAD])[:, None]
+    ).solution[:, 0]
+    torch.testing.assert_close(exposed[0], exposure[0] - wanted[6:8], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(
+        moved.flatten(), (off.flatten() + wanted[8:]).clamp(-1, 1), rtol=1e-3, atol=1e-4
+    )
+    small = transform_from_pose(wanted[None, 3:6], wanted[None, :3])
+    torch.testing.assert_close(found, at @ invert(small), rtol=0, atol=1e-5)
+
+
+def test_depth_that_is_wrong_from_place_to_place_hardly_spoils_the_motion() -> None:
+    reader = SyntheticReader(StreetSettings(scenes=3, frames=2, height=96, width=320, step=1.4), "train")
+    errors = []
+    for clip in range(3):
+        one, two = reader.frame(clip, 0), reader.frame(clip, 1)
+        true = (invert(one.world_from_camera) @ two.world_from_camera)[None]
+        given = motion((0.004, -0.004, 0.002), (0.0, 0.0, 0.0)) @ true
+        wrong = F.interpolate(0.3 * torch.randn(1, 1, 6, 12), (96, 320), mode="bilinear")[0].exp()
+        depth = two.depth.nan_to_num(200.0)[None] * wrong
+        first, second = (frame.image[None] / 255 for frame in (one, two))
+        found = refine_motion(given, second, first, depth, two.intrinsics[None], strides=FINE)
+        errors.append(apart(found, true)[0])
+    assert max(errors) < math.radians(0.08)  # 0.3 degrees and more where depth is taken for true
 
 
 def test_on_the_street_it_is_good_to_a_thirtieth_of_a_degree_though_cars_drive() -> None:

@@ -9,7 +9,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import rigid, transform, transform_from_pose
-from mono2many.geometry.sweep import Sweep, averaged, depth_hypotheses, plane_sweep
+from mono2many.geometry.sweep import (
+    Sweep,
+    averaged,
+    depth_hypotheses,
+    grey_patches,
+    lowest_between,
+    plane_sweep,
+)
 from mono2many.geometry.warp import backproject, project, sample
 
 CAMERA = intrinsics_matrix(20.0, 20.0, 15.0, 6.0)[None]
@@ -93,6 +100,43 @@ def test_the_sweep_equals_hypothesis_by_hypothesis_from_points_in_space() -> Non
     assert 0.2 < wanted.missing.float().mean() < 0.8
     for block in (None, 1, 3, 7):
         assert_same(plane_sweep(*clips, block), wanted)
+
+
+def test_finer_matching_frames_are_read_at_their_own_pixels() -> None:
+    current, _, motion, exists, camera, depths = differing_clips()
+    finer = torch.rand(2, 2, 5, 64, 96).double()
+    found = plane_sweep(current, finer, motion, exists, camera, depths)
+    # the twin: the current map as fine as they are, holes between its cells, at the finer camera's pixels
+    spread = torch.zeros(2, 5, 64, 96).double()
+    spread[..., ::4, ::4] = current
+    big = camera * torch.tensor([[4.0], [4.0], [1.0]]).double()
+    wanted = plane_sweep(spread, finer, motion, exists, big, depths)
+    both = ~found.missing & ~wanted.missing[..., ::4, ::4]
+    assert both.float().mean() > 0.2
+    one_frame = found.volume[1][both[1]], wanted.volume[1][..., ::4, ::4][both[1]]
+    torch.testing.assert_close(*one_frame, atol=1e-9, rtol=0)
+
+
+def test_patches_of_grey_hold_what_lies_around() -> None:
+    image = torch.rand(1, 3, 8, 10)
+    patches, grey = grey_patches(image), image.mean(1)
+    assert patches.shape == (1, 16, 8, 10)
+    torch.testing.assert_close(patches[0, :, 3, 5], grey[0, 2:6, 4:8].flatten())
+    torch.testing.assert_close(patches[0, :, 7, 9].view(4, 4)[1:, 1:], grey[0, 7, 9].expand(3, 3))
+    torch.testing.assert_close(patches[0, 5], grey[0])  # second row and column: the pixel itself
+
+
+def test_the_least_cost_between_hypotheses_is_a_parabolas() -> None:
+    depths = torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0])
+    bins = torch.arange(5.0)[None, :, None, None]
+    least = torch.tensor([[[1.7, 2.0, 3.4, -3.0, 9.0]]])  # the last two beyond the ends
+    volume = (bins - least.unsqueeze(1)).square() + 0.3
+    missing = torch.zeros_like(volume, dtype=torch.bool)
+    sweep = Sweep(volume, missing, ~missing.any(1), volume.argmin(1))
+    found = lowest_between(sweep, depths)
+    torch.testing.assert_close(found, 2 ** least.clamp(0, 4))
+    flat = Sweep(torch.ones_like(volume), missing, ~missing.any(1), torch.full((1, 1, 5), 2))
+    assert (lowest_between(flat, depths) == 4).all()
 
 
 def test_what_is_exported_computes_the_same() -> None:

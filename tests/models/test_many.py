@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mono2many.errors import InputError
 from mono2many.geometry.pose import invert, transform_from_pose
-from mono2many.geometry.sweep import depth_hypotheses, plane_sweep
+from mono2many.geometry.sweep import depth_hypotheses, grey_patches, plane_sweep
 from mono2many.models.many import ManyArchitecture, ManyDepth, Student, chained_motion
 from mono2many.models.pose import Motion, PoseNet, PoseType
 
@@ -54,7 +54,7 @@ def model() -> ManyDepth:
 @torch.no_grad()
 def test_the_student_is_its_encoder_cut_in_two_with_a_sweep_between(model: ManyDepth) -> None:
     s, net = seen(), model.depth
-    features = net.features(s["matching"].flatten(0, 1))[1].unflatten(0, (2, 3))
+    features = net.compared(s["matching"].flatten(0, 1)).unflatten(0, (2, 3))
     motion = chained_motion(model.pose, s["image"], s["matching"], LIGHT.matching)
     found = model.match(**s)
     stride2, current = net.encoder.shallow(s["image"])
@@ -101,7 +101,7 @@ def test_pictures_to_compare_with_may_be_others_than_those_that_motion_is_told_f
     s = seen()
     other = torch.rand_like(s["matching"])
     motion = chained_motion(model.pose, s["image"], s["matching"], LIGHT.matching)
-    features = model.depth.features(other.flatten(0, 1))[1].unflatten(0, (2, 3))
+    features = model.depth.compared(other.flatten(0, 1)).unflatten(0, (2, 3))
     wanted = model.depth(model.depth.features(s["image"]), features, motion, s["exists"], s["intrinsics"])
     torch.testing.assert_close(flat(model.match(**s, compared=other)), flat(wanted), rtol=0, atol=0)
 
@@ -211,7 +211,7 @@ def test_posecnns_motions_are_in_the_teachers_unit_before_they_are_matched() -> 
     s = seen()
     scale = model.teacher(s["image"]).mean((1, 2))
     motion = chained_motion(model.pose, s["image"], s["matching"], LIGHT.matching, scale)
-    features = model.depth.features(s["matching"].flatten(0, 1))[1].unflatten(0, (2, 3))
+    features = model.depth.compared(s["matching"].flatten(0, 1)).unflatten(0, (2, 3))
     wanted = model.depth(model.depth.features(s["image"]), features, motion, s["exists"], s["intrinsics"])
     torch.testing.assert_close(flat(model.match(**s)), flat(wanted), rtol=0, atol=0)
 
@@ -221,7 +221,7 @@ def test_half_precision_around_the_networks_leaves_the_sweep_in_single(model: Ma
     s = seen()
     eye = torch.eye(4).repeat(2, 3, 1, 1)
     eye[:, :, 0, 3] = 0.3
-    features = model.depth.features(s["matching"].flatten(0, 1))[1].unflatten(0, (2, 3))
+    features = model.depth.compared(s["matching"].flatten(0, 1)).unflatten(0, (2, 3))
     full = model.depth(model.depth.features(s["image"]), features, eye, s["exists"], s["intrinsics"])
     with torch.autocast("cpu", torch.bfloat16):
         half = model.depth(model.depth.features(s["image"]), features, eye, s["exists"], s["intrinsics"])
@@ -264,16 +264,47 @@ def test_a_range_is_part_of_the_weights() -> None:
 def test_a_summary_of_the_costs_is_told_where_there_are_costs_only() -> None:
     model = away_from_rest(ManyDepth(replace(LIGHT, cost_summary=True)))
     net, s = model.depth, seen()
-    features = net.features(s["image"])
     told: list[Tensor] = []
-    net.reduce.register_forward_hook(lambda _, inputs, __: told.append(inputs[0]))
+    net.reduce.register_forward_hook(lambda _, inputs, output: told.extend([inputs[0], output]))
+    skips: list[Tensor] = []
+    net.decoder.register_forward_hook(lambda _, inputs, __: skips.append(inputs[0][1]))
     student = model.match(**s)
     depth, margin, there = told[0][:, -3:].unbind(1)
     assert torch.equal(there, student.confidence.float())
-    wanted = (student.lowest_cost_depth / (net.nearest * net.farthest).sqrt()).log()
-    torch.testing.assert_close(depth, torch.where(student.confidence, wanted, 0))
+    step = (net.farthest - net.nearest) / (LIGHT.hypotheses - 1)
+    metres = depth.exp() * (net.nearest * net.farthest).sqrt()
+    assert ((metres - student.lowest_cost_depth)[student.confidence].abs() <= step).all()
+    assert not depth[~student.confidence].any()
     costs = told[0][:, -3 - LIGHT.hypotheses : -3]
     below = 1 - costs.amin(1) / (costs.mean(1) + 1e-6)
     torch.testing.assert_close(margin, torch.where(student.confidence, below, 0))
-    net.sigmoids(features)
-    assert not told[1][:, features[1].shape[1] :].any()
+    assert torch.equal(skips[0], told[1].relu())  # the finest maps are told, too
+    seen_alone = net.features(s["image"])
+    net.sigmoids(seen_alone)
+    assert not told[2][:, seen_alone.stride4.shape[1] :].any()
+
+
+@torch.no_grad()
+def test_pixels_are_compared_at_full_size_and_relative_to_their_contrast() -> None:
+    s = seen()
+    model = away_from_rest(ManyDepth(replace(LIGHT, cost_of="pixels")))
+    motion = chained_motion(model.pose, s["image"], s["matching"], LIGHT.matching)
+    found = model.depth.sweep(
+        model.depth.features(s["image"]),
+        model.depth.compared(s["matching"].flatten(0, 1)).unflatten(0, (2, 3)),
+        motion,
+        s["exists"],
+        s["intrinsics"],
+    )[0]
+    here, there = (grey_patches(x) for x in (s["image"], s["matching"].flatten(0, 1)))
+    camera = s["intrinsics"] * torch.tensor([[0.25], [0.25], [1.0]])
+    depths = depth_hypotheses(torch.tensor(0.1), torch.tensor(10.0), 12, "linear")
+    plain = plane_sweep(here[..., ::4, ::4], there.unflatten(0, (2, 3)), motion, s["exists"], camera, depths)
+    assert torch.equal(found.lowest_cost, plain.lowest_cost)
+    relative = plain.volume / (plain.volume.mean(1, keepdim=True) + 1 / 255)
+    torch.testing.assert_close(found.volume, relative)
+    dark = {**s, "image": s["image"] / 2, "matching": s["matching"] / 2}
+    faint = model.match(**dark)  # halved contrast: the same depth matches best
+    moved = model.match(**s, motion=motion), model.match(**dark, motion=motion)
+    assert torch.equal(moved[0].lowest_cost_depth, moved[1].lowest_cost_depth)
+    assert faint.sigmoids[0].isfinite().all()

@@ -38,7 +38,7 @@ def stream_steps(config: BenchConfig, device: torch.device) -> Mapping[str, Step
     with torch.inference_mode():
         told.pose = _Known(told.pose(before, now[:, None], (1,)))
         motion = chained_motion(many.pose, now, before[:, None], (-1,))
-        features = [many.depth.features(image)[1] for image in (before, now)]
+        features = [many.depth.features(image) for image in (before, now)]
     exists = torch.ones(1, 1, dtype=torch.bool, device=device)
     streams = {"stream without pose": Memory(told, k), "stream with pose": Memory(many, k)}
 
@@ -48,7 +48,7 @@ def stream_steps(config: BenchConfig, device: torch.device) -> Mapping[str, Step
 
     @torch.inference_mode()
     def volume(repetition: int) -> None:
-        many.depth.sweep(features[1], features[0].unsqueeze(1), motion, exists, k[None])
+        many.depth.sweep(features[1], features[0].compared.unsqueeze(1), motion, exists, k[None])
 
     def stream(name: str) -> Step:
         streams[name](before)

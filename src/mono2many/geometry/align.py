@@ -19,9 +19,13 @@ COARSE = (8, 4, 2)
 """Strides of the picture, one after the other."""
 FINE = (*COARSE, 1)
 """Three times the work: where lengths are measured by it."""
-STEPS = 4
+STEPS = 6
 """At each stride."""
-ROBUST = 0.02
+PATCH = 4
+"""Pixels at that stride, across and down, that share an error of depth."""
+SPREAD = 0.4
+"""Of log depth's error, from which it counts less."""
+ROBUST = 0.03
 """Grey values from which a difference counts less (of 0 to 1)."""
 
 
@@ -59,6 +63,7 @@ def refine_motion(
     with torch.autocast(target.device.type, enabled=False):
         given = motion = source_from_target.float()
         exposure = given.new_tensor([1.0, 0.0]).repeat(len(given), 1)
+        off = given.new_zeros(len(given), 1, 1)
         for stride in strides:
             here, there = (F.avg_pool2d(x.float().mean(1, keepdim=True), stride) for x in (target, source))
             near = 1 / F.avg_pool2d(1 / depth.float().unsqueeze(1), stride).squeeze(1)
@@ -67,9 +72,11 @@ def refine_motion(
             theirs = intrinsics if source_intrinsics is None else source_intrinsics
             cameras = tuple(resize_intrinsics(k.float(), whole, less) for k in (intrinsics, theirs))
             change = _change(here.squeeze(1), near, cameras[0])
+            patches = tuple(-(-size // PATCH) for size in less)
+            off = F.interpolate(off.unsqueeze(1), patches, mode="bilinear").squeeze(1)
             for _ in range(STEPS):
-                motion, exposure = _step(motion, exposure, change, here, there, near, *cameras)
-        seen = (here, there, near, *cameras)
+                motion, exposure, off = _step(motion, exposure, off, change, here, there, near, *cameras)
+        seen = (here, there, _moved(near, off), *cameras)
         better = _misfit(motion, exposure, *seen) < _misfit(given, exposure, *seen)
         return torch.where(better[:, None, None], motion, given).to(source_from_target)
 
@@ -93,18 +100,51 @@ def _change(
 def _step(
     motion: Float[Tensor, "B 4 4"],
     exposure: Float[Tensor, "B 2"],
+    off: Float[Tensor, "B y x"],
     change: Float[Tensor, "B 6 N"],
-    *pictures: Tensor,
-) -> tuple[Float[Tensor, "B 4 4"], Float[Tensor, "B 2"]]:
-    """One of Gauss-Newton: six numbers of motion, gain and offset of the source's grey values."""
-    view, residual, weight = _compared(motion, exposure, *pictures)
+    here: Float[Tensor, "B 1 h w"],
+    there: Float[Tensor, "B 1 h w"],
+    depth: Float[Tensor, "B h w"],
+    *cameras: Tensor,
+) -> tuple[Float[Tensor, "B 4 4"], Float[Tensor, "B 2"], Float[Tensor, "B y x"]]:
+    """One of Gauss-Newton: six numbers of motion, gain and offset of the source's grey values, and each
+    patch's log depth, which is eliminated (Schur complement)."""
+    size = (here.shape[-2], here.shape[-1])
+    view, residual, weight = _compared(motion, exposure, here, there, _moved(depth, off), *cameras)
+    change = change.clone()
+    change[:, :3] *= torch.exp(-_spread(off, size)).flatten(1).unsqueeze(1)
+    # a point twice as far moves by half of the shift: as if the camera had moved less
+    shift = (motion[:, :3, :3].mT @ motion[:, :3, 3:]).mT
+    along = (shift @ change[:, :3]).squeeze(1)
     change = torch.cat([change, view.unsqueeze(1), torch.ones_like(view).unsqueeze(1)], 1)
     weighted = change * weight.unsqueeze(1)
-    normal = weighted @ change.mT
+    both = torch.cat([weighted, (weight * along).unsqueeze(1), (weight * residual).unsqueeze(1)], 1)
+    both = _patch_sums((both * along.unsqueeze(1)).unflatten(2, size)).flatten(2)
+    mixed, own, left = both[:, :-2], both[:, -2:-1], both[:, -1:]
+    prior = (ROBUST / SPREAD) ** 2
+    left = left - prior * off.flatten(1).unsqueeze(1)
+    share = mixed / (own + prior)
+    normal = weighted @ change.mT - share @ mixed.mT
+    right = weighted @ residual.unsqueeze(2) - share @ left.mT
     # what the pictures do not tell stays as it is
     damping = torch.diag_embed(1e-6 * normal.diagonal(dim1=1, dim2=2) + 1e-9)
-    found = torch.linalg.solve_ex(normal + damping, weighted @ residual.unsqueeze(2)).result.squeeze(2)
-    return motion @ invert(transform_from_pose(found[:, 3:6], found[:, :3])), exposure - found[:, 6:]
+    found = torch.linalg.solve_ex(normal + damping, right).result.squeeze(2)
+    further = (left - found.unsqueeze(1) @ mixed) / (own + prior)
+    off = (off + further.view_as(off)).clamp(-1, 1)
+    return motion @ invert(transform_from_pose(found[:, 3:6], found[:, :3])), exposure - found[:, 6:], off
+
+
+def _patch_sums(values: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C y x"]:
+    return F.avg_pool2d(values, PATCH, ceil_mode=True, divisor_override=1)
+
+
+def _spread(off: Float[Tensor, "B y x"], size: tuple[int, int]) -> Float[Tensor, "B h w"]:
+    whole = off.repeat_interleave(PATCH, 1).repeat_interleave(PATCH, 2)
+    return whole[:, : size[0], : size[1]]
+
+
+def _moved(depth: Float[Tensor, "B h w"], off: Float[Tensor, "B y x"]) -> Float[Tensor, "B h w"]:
+    return depth * _spread(off, (depth.shape[-2], depth.shape[-1])).exp()
 
 
 def _compared(

@@ -6,11 +6,13 @@ for one d a homography: nine numbers per hypothesis are all that is kept of the 
 Watson et al. 2021, sec. 3.2. Letters beyond those of types.py: F matching frames, D depths.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -48,7 +50,7 @@ class Sweep:
 @torch.no_grad()
 def plane_sweep(
     current: Float[Tensor, "B C h w"],
-    matching: Float[Tensor, "B F C h w"],
+    matching: Float[Tensor, "B F C H W"],
     matching_from_current: Float[Tensor, "B F 4 4"],
     exists: Bool[Tensor, "B F"],
     intrinsics: Float[Tensor, "B 3 3"],
@@ -57,8 +59,9 @@ def plane_sweep(
 ) -> Sweep:
     """Compare `current` with the frames that exist at each of `depths`; without gradient.
 
-    `intrinsics` are in pixels of the features: the image's divided by their stride, without a shift; the
-    result has their dtype. Pixels within 2 of the border do not count, nor do samples at x < 2, x > w - 2,
+    `intrinsics` are in pixels of `current`: the image's divided by its stride, without a shift; the result
+    has their dtype. The matching frames may be n times as fine: pixel x of `current` lies at n x of theirs.
+    Pixels within 2 of the border do not count, nor do samples at x < 2, x > w - 2,
     y < 2, y > h - 2; there is no test for z > 0. A bin is the mean over the frames that differ there.
     `block` hypotheses are warped at a time; None: 4 MB of features on a CPU (its cache), 32 MB where it is
     compiled or exported (each block is unrolled), 256 MB on other devices.
@@ -66,21 +69,31 @@ def plane_sweep(
     height, width = current.shape[-2:]
     if block is None:
         values = 2**23 if torch.compiler.is_compiling() else 2**20
-        block = max(1, (values if current.device.type == "cpu" else 2**26) // matching.numel())
-    features = torch.cat([current.unsqueeze(1), matching], 1).to(intrinsics.dtype)
-    features = features.permute(0, 1, 3, 4, 2).contiguous()
-    there = exists[:, :, None, None, None]
+        warped = current.numel() * matching.shape[1]
+        block = max(1, (values if current.device.type == "cpu" else 2**26) // warped)
+    finer = matching.shape[-1] // width
+    table = torch.cat([_rows(current), _rows(matching)]).to(intrinsics.dtype)
+    sizes = (current.shape[:1] + current.shape[2:], matching.shape[:2] + matching.shape[3:])
+    counts = exists[:, :, None, None, None]
     costs = []
     for planes in _homographies(matching_from_current, intrinsics, depths).split(block, 2):
         x, y = _landing(planes, height, width)
-        kept = there & (x >= EDGE) & (x <= width - EDGE) & (y >= EDGE) & (y <= height - EDGE)
-        found = _difference(features, torch.where(kept, x, EDGE), torch.where(kept, y, EDGE))
+        kept = counts & (x >= EDGE) & (x <= width - EDGE) & (y >= EDGE) & (y <= height - EDGE)
+        x, y = (finer * torch.where(kept, at, EDGE) for at in (x, y))
+        found = _difference(table, *sizes, x, y)
         found = torch.where(kept, found, 0)
         costs.append(found.sum(1) / ((found > 0).sum(1) + 1e-7))
     observed = F.pad(torch.cat(costs, 1), (EDGE, EDGE, EDGE, EDGE))
     missing = observed == 0
     volume = torch.where(missing, observed.amax(1, keepdim=True), observed)
     return Sweep(volume, missing, ~missing.any(1), volume.argmin(1))
+
+
+def grey_patches(images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 16 H W"]:
+    """The grey values of the 4 x 4 pixels around each (from one before to two after it), beyond the border
+    its nearest: what the sweep may compare in place of features. Not in the paper."""
+    grey = F.pad(images.mean(1, keepdim=True), (1, 2, 1, 2), mode="replicate")
+    return F.unfold(grey, 4).unflatten(2, images.shape[-2:])
 
 
 def averaged(sweep: Sweep, window: int) -> Sweep:
@@ -93,6 +106,23 @@ def averaged(sweep: Sweep, window: int) -> Sweep:
         pad = (size[0] // 2, size[1] // 2)
         volume = F.avg_pool2d(volume, size, 1, pad, count_include_pad=False)
     return Sweep(volume, sweep.missing, sweep.confidence, volume.argmin(1))
+
+
+def lowest_between(sweep: Sweep, depths: Float[Tensor, " D"]) -> Float[Tensor, "B h w"]:
+    """Depth of least cost to a part of a bin: the vertex of the parabola through the least and the two beside
+    it, at most half a bin away."""
+    at = sweep.lowest_cost.clamp(1, len(depths) - 2)
+    before, least, after = (sweep.volume.gather(1, (at + i)[:, None])[:, 0] for i in (-1, 0, 1))
+    curvature = before - 2 * least + after
+    off = torch.where(curvature > 0, (before - after) / (2 * curvature).clamp(min=1e-9), 0).clamp(-0.5, 0.5)
+    off = torch.where(at == sweep.lowest_cost, off, 0)
+    near = depths.log()
+    aside = torch.where(
+        off > 0,
+        near[(sweep.lowest_cost + 1).clamp(max=len(depths) - 1)],
+        near[(sweep.lowest_cost - 1).clamp(min=0)],
+    )
+    return torch.lerp(near[sweep.lowest_cost], aside, off.abs()).exp()
 
 
 def _homographies(
@@ -128,26 +158,33 @@ def _landing(
     return x / (z + 1e-7), y / (z + 1e-7)
 
 
-def _difference(
-    features: Float[Tensor, "B _ h w C"], x: Float[Tensor, "B F n y x"], y: Float[Tensor, "B F n y x"]
-) -> Float[Tensor, "B F n y x"]:
-    """mean over C of |frame 1.. at (x, y) - frame 0|, bilinear; x in [0, w - 1), y in [0, h - 1).
+def _rows(features: Float[Tensor, "*B C h w"]) -> Float[Tensor, "N C"]:
+    return features.movedim(-3, -1).reshape(-1, features.shape[-3])
 
-    The four neighbours and, with weight -1, the pixel itself are one weighted sum of rows of C features that
-    lie in a row in memory. A look-up table of embeddings sums them 3 times as fast as grid_sample on a CPU;
-    exported, it would become a loop over samples, so there the sum is spelt out.
+
+def _difference(
+    table: Float[Tensor, "_ C"],
+    current: Sequence[int],
+    matching: Sequence[int],
+    x: Float[Tensor, "B F n y x"],
+    y: Float[Tensor, "B F n y x"],
+) -> Float[Tensor, "B F n y x"]:
+    """mean over C of |matching frame at (x, y) - current one|, bilinear; x in [0, W - 1), y in [0, H - 1).
+
+    `table` holds the rows of C features of `current` (B h w) and then of `matching` (B F H W). The four
+    neighbours and, with weight -1, the pixel itself are one weighted sum of rows. A look-up table of
+    embeddings sums them 3 times as fast as grid_sample on a CPU; exported, it would become a loop over
+    samples, so there the sum is spelt out.
     """
-    batch, frames, height, width, channels = features.shape
     left, top = x.floor(), y.floor()
     right, below = x - left, y - top
     corner = right * below
-    count = torch.arange(batch * frames * height * width, device=x.device, dtype=torch.int32)
-    own = count.view(features.shape[:-1])
-    at = (top * width + left).int() + own[:, 1:, :1, :1].unsqueeze(2)
-    own = own[:, :1, None, EDGE:-EDGE, EDGE:-EDGE].expand_as(at)
+    own, first = _places(current, x.device), _places(matching, x.device) + math.prod(current)
+    own = own[:, None, None, EDGE:-EDGE, EDGE:-EDGE].expand_as(x)
+    width = matching[-1]
+    at = (top * width + left).int() + first[:, :, None, :1, :1]
     rows = [at, at + 1, at + width, at + width + 1, own]
     weights = [1 - right - below + corner, right - corner, below - corner, corner, -torch.ones_like(x)]
-    table = features.view(-1, channels)
     if torch.compiler.is_exporting():
         found = table.new_zeros(())
         for row, weight in zip(rows, weights, strict=True):
@@ -155,3 +192,7 @@ def _difference(
         return found.abs().mean(-1)
     bags = torch.stack(rows, -1).view(-1, 5), torch.stack(weights, -1).view(-1, 5)
     return F.embedding_bag(bags[0], table, mode="sum", per_sample_weights=bags[1]).abs_().mean(1).view_as(x)
+
+
+def _places(sizes: Sequence[int], device: torch.device) -> Int32[Tensor, "..."]:
+    return torch.arange(math.prod(sizes), device=device, dtype=torch.int32).view(*sizes)

@@ -1,20 +1,33 @@
 """ManyDepth: a student that matches neighbours where there are any, and the MonoDepth that teaches it
 (Watson et al. 2021)."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.camera import scale_intrinsics_plain
-from mono2many.geometry.sweep import Spacing, Sweep, averaged, depth_hypotheses, plane_sweep
+from mono2many.geometry.sweep import (
+    Spacing,
+    Sweep,
+    averaged,
+    depth_hypotheses,
+    grey_patches,
+    lowest_between,
+    plane_sweep,
+)
 from mono2many.models.cameras import LearntCameras
 from mono2many.models.mono import DepthNet, MonoArchitecture, MonoDepth
 from mono2many.models.pose import Motion, PoseNet, source_from_target
 from mono2many.types import Batch, InputError
+
+CostOf = Literal["features", "pixels"]
 
 Told = Mapping[int, tuple[Float[Tensor, "_ 1 3"], Float[Tensor, "_ 1 3"]]]
 """What the pose network said of the current frame and the ones at these offsets: axis-angle, translation."""
@@ -29,10 +42,15 @@ class ManyArchitecture(MonoArchitecture):
     spacing: Spacing = "linear"
     matching: tuple[int, ...] = (-1,)
     """The frames it compares with, counted from the target, by distance in time."""
+    cost_of: CostOf = "features"
+    """What is compared: the student's features at stride 4, or the pictures' own grey values, 4 x 4 around
+    every fourth pixel, looked for at every pixel of the neighbour."""
     cost_window: int = 1
     """Costs are averaged over so many cells across and down."""
     cost_summary: bool = False
     """Beside the costs the student is told which depth has the least, and by how much it is the least."""
+    cost_gate: bool = False
+    """The student's depth is drawn to the depth of least cost, as far as a gate that it learns opens."""
     refine_motion: bool = False
     """The networks' motions are aligned with the pictures before they are used."""
 
@@ -54,6 +72,17 @@ class Student:
     """Cells that were compared at every hypothesis: elsewhere the networks saw no cost at all."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Of B images, what the student knows before it looks at their neighbours."""
+
+    stride2: Tensor | None
+    """The encoder's maps; None where it has none there."""
+    stride4: Float[Tensor, "B _ h w"]
+    compared: Float[Tensor, "B C H W"]
+    """What the sweep compares: h w, or finer."""
+
+
 class StudentNet(nn.Module):
     """One image and its neighbours' features to disparity: a plane sweep between stride 4 and stride 8."""
 
@@ -65,12 +94,14 @@ class StudentNet(nn.Module):
     def __init__(self, architecture: ManyArchitecture, encoder_weights: str = "none") -> None:
         super().__init__()
         a = architecture
-        self.hypotheses, self.spacing, self.cost_window = a.hypotheses, a.spacing, a.cost_window
+        self.hypotheses, self.spacing = a.hypotheses, a.spacing
+        self.cost_of, self.cost_window, self.cost_summary = a.cost_of, a.cost_window, a.cost_summary
         net = DepthNet(a, encoder_weights)
         self.encoder, self.decoder = net.encoder, net.decoder
         channels = self.encoder.channels[1]
         self.volume_channels = a.hypotheses + (3 if a.cost_summary else 0)
         self.reduce = nn.Conv2d(channels + self.volume_channels, channels, 3, padding=1)
+        self.gate = Gate() if a.cost_gate else None
         self.register_buffer("min_depth", net.min_depth)
         self.register_buffer("max_depth", net.max_depth)
         # the sweep's range follows the teacher's depth in training (sec. 3.2): it belongs to the weights
@@ -84,57 +115,80 @@ class StudentNet(nn.Module):
         self.nearest.copy_(torch.where(good, nearest, self.nearest))
         self.farthest.copy_(torch.where(good, farthest, self.farthest))
 
-    def features(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Tensor | None, Float[Tensor, "B C h w"]]:
-        """Maps at stride 2 (None where the encoder has none) and 4; the sweep compares the latter."""
+    def features(self, images: Float[Tensor, "B 3 H W"]) -> Seen:
+        """What is computed of one image alone, before its neighbours are looked at."""
         stride2, stride4 = self.encoder.shallow(images)
         assert stride4 is not None
-        return stride2, stride4
+        return Seen(stride2, stride4, stride4 if self.cost_of == "features" else grey_patches(images))
+
+    def compared(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C _ _"]:
+        """`features(images).compared`: all that the sweep wants of neighbours."""
+        return grey_patches(images) if self.cost_of == "pixels" else self.features(images).compared
 
     def forward(
         self,
-        features: tuple[Tensor | None, Float[Tensor, "B C h w"]],
-        matching_features: Float[Tensor, "B F C h w"],
+        features: Seen,
+        matching: Float[Tensor, "B F C H W"],
         matching_from_current: Float[Tensor, "B F 4 4"],
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
     ) -> Student:
-        """Of what `features` made of the images, with K in pixels of the images. No gradient passes through
-        the sweep (sec. 3.1). Without any neighbour the volume is empty: single-frame depth."""
-        sweep, depths = self.sweep(features[1], matching_features, matching_from_current, exists, intrinsics)
-        lowest_cost_depth = depths[sweep.lowest_cost]
+        """Of what `features` says of the images and `compared` of their neighbours, with K in pixels of the
+        images. No gradient passes through the sweep (sec. 3.1). Without any neighbour the volume is empty:
+        single-frame depth."""
+        sweep, depths = self.sweep(features, matching, matching_from_current, exists, intrinsics)
         told = [sweep.volume]
-        if self.volume_channels > self.hypotheses:
-            told.append(_summary(sweep.volume, lowest_cost_depth / (self.nearest * self.farthest).sqrt()))
+        best = lowest_between(sweep, depths)
+        if self.cost_summary:
+            told.append(_summary(sweep.volume, best / (self.nearest * self.farthest).sqrt()))
         volume = torch.cat(told, 1) * sweep.confidence.unsqueeze(1)
-        return Student(self.sigmoids(features, volume), lowest_cost_depth, sweep.confidence)
+        sigmoids = self.sigmoids(features, volume)
+        if self.gate is not None:
+            own = self.disparity(sigmoids[0])
+            drawn = self.gate(own, best, _margin(sweep.volume), sweep.confidence)
+            sigmoids = [self._drawn(sigmoid, drawn) for sigmoid in sigmoids]
+        return Student(sigmoids, depths[sweep.lowest_cost], sweep.confidence)
+
+    def _drawn(
+        self, sigmoid: Float[Tensor, "B 1 _ _"], log_ratio: Float[Tensor, "B 1 h w"]
+    ) -> Float[Tensor, "B 1 _ _"]:
+        size = (sigmoid.shape[-2], sigmoid.shape[-1])
+        ratio = F.interpolate(log_ratio, size, mode="bilinear").exp()
+        low, high = 1 / self.max_depth, 1 / self.min_depth
+        return (((low + (high - low) * sigmoid) / ratio - low) / (high - low)).clamp(0, 1)
 
     def sweep(
         self,
-        current: Float[Tensor, "B C h w"],
-        matching_features: Float[Tensor, "B F C h w"],
+        features: Seen,
+        matching: Float[Tensor, "B F C H W"],
         matching_from_current: Float[Tensor, "B F 4 4"],
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
     ) -> tuple[Sweep, Float[Tensor, " D"]]:
-        """Of features at stride 4, with K in pixels of the images; and the depths compared at."""
+        """What `forward` makes the volume of, and the depths compared at."""
         # strided convolutions put cell j at pixel 4 j: K / 4, without half-pixel shift
         camera = scale_intrinsics_plain(intrinsics, (4, 4), (1, 1))
         depths = depth_hypotheses(self.nearest, self.farthest, self.hypotheses, self.spacing)
-        sweep = plane_sweep(current, matching_features, matching_from_current, exists, camera, depths)
-        return averaged(sweep, self.cost_window), depths
+        finer = matching.shape[-1] // features.stride4.shape[-1]
+        current = features.compared[..., ::finer, ::finer]
+        sweep = plane_sweep(current, matching, matching_from_current, exists, camera, depths)
+        sweep = averaged(sweep, self.cost_window)
+        if self.cost_of == "pixels":  # contrast differs: relative to the cell's mean, and to one grey level
+            level = sweep.volume.mean(1, keepdim=True) + 1 / 255
+            sweep = replace(sweep, volume=sweep.volume / level)
+        return sweep, depths
 
     def sigmoids(
-        self,
-        features: tuple[Tensor | None, Float[Tensor, "B C h w"]],
-        volume: Float[Tensor, "B _ h w"] | None = None,
+        self, features: Seen, volume: Float[Tensor, "B _ h w"] | None = None
     ) -> list[Float[Tensor, "B 1 _ _"]]:
         """Finest first, of what `features` made of the images and a volume; None: an empty one."""
-        stride2, current = features
+        current = features.stride4
         if volume is None:
             volume = current.new_zeros(len(current), self.volume_channels, *current.shape[-2:])
         reduced = self.reduce(torch.cat([current, volume.to(current.dtype)], 1)).relu()
         # the decoder's skip at stride 4 is the image's own map, as the published weights have it
-        return self.decoder([stride2, current, *self.encoder.deep(reduced)])
+        skip = reduced if self.cost_summary else current
+        return self.decoder([features.stride2, skip, *self.encoder.deep(reduced)])
 
     def disparity(self, sigmoid: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B H W"]:
         """1 / depth, in the unit of the networks' depth."""
@@ -142,13 +196,44 @@ class StudentNet(nn.Module):
         return low + (high - low) * sigmoid.squeeze(1)
 
 
+class Gate(nn.Module):
+    """How far each cell's depth is drawn to the depth of least cost; not at all where they differ by more
+    than a factor of two, the limit of trust (Watson et al. 2021, sec. 3). Not in the paper."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.opened = nn.Sequential(
+            nn.Conv2d(4, width, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(width, 1, 3, padding=1)
+        )
+        nn.init.constant_(self.opened[-1].bias, -2.0)  # type: ignore[arg-type]
+
+    def forward(
+        self,
+        disparity: Float[Tensor, "B H W"],
+        best: Float[Tensor, "B h w"],
+        margin: Float[Tensor, "B h w"],
+        confidence: Bool[Tensor, "B h w"],
+    ) -> Float[Tensor, "B 1 h w"]:
+        """What is added to log depth. disparity: the student's own, cells being every fourth pixel."""
+        with torch.autocast(disparity.device.type, enabled=False):
+            apart = (best * disparity[:, ::4, ::4]).log().unsqueeze(1)
+            usable = confidence.unsqueeze(1) & (apart.abs() < math.log(2))
+            apart = torch.where(usable, apart, 0)
+            known = torch.cat([apart, apart.abs(), margin.unsqueeze(1) * usable, usable.float()], 1)
+            return self.opened(known).sigmoid() * apart
+
+
+def _margin(volume: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h w"]:
+    """How far the least cost lies below the mean, 0 to 1."""
+    return 1 - volume.amin(1) / (volume.mean(1) + 1e-6)
+
+
 def _summary(
     volume: Float[Tensor, "B D h w"], relative_depth: Float[Tensor, "B h w"]
 ) -> Float[Tensor, "B 3 h w"]:
     """Log of the depth that matched best, how far its cost lies below the mean (0 to 1), and one. To read the
     first out of the costs, networks need many more steps."""
-    mean = volume.mean(1)
-    margin = 1 - volume.amin(1) / (mean + 1e-6)
+    margin = _margin(volume)
     return torch.stack([relative_depth.log(), margin, torch.ones_like(margin)], 1)
 
 
@@ -235,8 +320,8 @@ class ManyDepth(nn.Module):
             motion = self.motion(image, matching, intrinsics)
         pictures = matching if compared is None else compared
         with torch.no_grad():
-            features = self.depth.features(pictures.flatten(0, 1))[1].unflatten(0, pictures.shape[:2])
-        return self.depth(self.depth.features(image), features, motion, exists, intrinsics)
+            others = self.depth.compared(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
+        return self.depth(self.depth.features(image), others, motion, exists, intrinsics)
 
     @torch.no_grad()
     def motion(

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert
-from mono2many.models.many import ManyDepth, chain, nearer
+from mono2many.models.many import ManyDepth, Seen, chain, nearer
 from mono2many.models.pose import Motion
 
 WIDTH = 64
@@ -36,7 +36,7 @@ class Remembered:
 
     image: Float[Tensor, "1 3 H W"]
     small: Float[Tensor, "1 1 h w"]
-    features: Float[Tensor, "1 C h4 w4"]
+    compared: Float[Tensor, "1 C _ _"]
     disparity: Float[Tensor, "1 H W"] | None = None
     motions: dict[int, Motion | None] = field(default_factory=dict)
     """What the pose network says of this frame and the one so many before; None: the camera stood."""
@@ -57,14 +57,14 @@ class Memory:
     @torch.inference_mode()
     def __call__(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 H W"]:
         features = self.model.depth.features(image)
-        now = Remembered(image, small_grey(image), features[1])
+        now = Remembered(image, small_grey(image), features.compared)
         if self.frames and agreement(self.frames[-1].small, now.small) < SAME_SCENE:
             self.frames.clear()
         self.frames.append(now)
         now.disparity = self._disparity(features)
         return now.disparity
 
-    def _disparity(self, features: tuple[Tensor | None, Tensor]) -> Float[Tensor, "1 H W"]:
+    def _disparity(self, features: Seen) -> Float[Tensor, "1 H W"]:
         """Of the latest frame."""
         net, image = self.model.depth, self.frames[-1].image
         motions = self._motions()
@@ -80,7 +80,9 @@ class Memory:
             motion = torch.stack(
                 [self._refined(m, o) for m, o in zip(motion[0], self.offsets, strict=True)], 1
             )
-        matching = [self.frames[o - 1].features if self._there(o) else features[1] for o in self.offsets]
+        matching = [
+            self.frames[o - 1].compared if self._there(o) else features.compared for o in self.offsets
+        ]
         exists = torch.tensor([moved], device=image.device)
         student = net(features, torch.stack(matching, 1), motion, exists, self.intrinsics)
         return net.disparity(student.sigmoids[0])

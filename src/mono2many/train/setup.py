@@ -241,8 +241,10 @@ def as_configured(config: TrainConfig) -> MonoArchitecture:
         "hypotheses": many.hypotheses,
         "spacing": many.spacing,
         "matching": config.matching,
+        "cost_of": many.cost_of,
         "cost_window": many.cost_window,
         "cost_summary": many.cost_summary,
+        "cost_gate": many.cost_gate,
         "refine_motion": many.refine_motion,
     }
     if m.model == "many" and many.teacher is not None:
