@@ -1,5 +1,6 @@
 """The student's twin is its own parts and one plain convolution."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,8 +11,8 @@ from torch.nn import functional as F
 
 from mono2many.errors import InputError
 from mono2many.geometry.pose import invert, transform_from_pose
-from mono2many.geometry.sweep import depth_hypotheses, grey_patches, plane_sweep
-from mono2many.models.many import ManyArchitecture, ManyDepth, Student, chained_motion
+from mono2many.geometry.sweep import Sweep, depth_hypotheses, grey_patches, plane_sweep
+from mono2many.models.many import Gate, ManyArchitecture, ManyDepth, Student, chained_motion
 from mono2many.models.pose import Motion, PoseNet, PoseType
 
 LIGHT = ManyArchitecture(
@@ -261,27 +262,33 @@ def test_a_range_is_part_of_the_weights() -> None:
 
 
 @torch.no_grad()
-def test_a_summary_of_the_costs_is_told_where_there_are_costs_only() -> None:
-    model = away_from_rest(ManyDepth(replace(LIGHT, cost_summary=True)))
-    net, s = model.depth, seen()
-    told: list[Tensor] = []
-    net.reduce.register_forward_hook(lambda _, inputs, output: told.extend([inputs[0], output]))
-    skips: list[Tensor] = []
-    net.decoder.register_forward_hook(lambda _, inputs, __: skips.append(inputs[0][1]))
-    student = model.match(**s)
-    depth, margin, there = told[0][:, -3:].unbind(1)
-    assert torch.equal(there, student.confidence.float())
-    step = (net.farthest - net.nearest) / (LIGHT.hypotheses - 1)
-    metres = depth.exp() * (net.nearest * net.farthest).sqrt()
-    assert ((metres - student.lowest_cost_depth)[student.confidence].abs() <= step).all()
-    assert not depth[~student.confidence].any()
-    costs = told[0][:, -3 - LIGHT.hypotheses : -3]
-    below = 1 - costs.amin(1) / (costs.mean(1) + 1e-6)
-    torch.testing.assert_close(margin, torch.where(student.confidence, below, 0))
-    assert torch.equal(skips[0], told[1].relu())  # the finest maps are told, too
-    seen_alone = net.features(s["image"])
-    net.sigmoids(seen_alone)
-    assert not told[2][:, seen_alone.stride4.shape[1] :].any()
+def test_a_gate_draws_depth_to_the_least_cost_where_there_are_costs_only() -> None:
+    gate = Gate(channels=5)
+    last = gate.opened[-1]
+    assert isinstance(last, nn.Conv2d)
+    assert last.bias is not None
+    last.weight.zero_()
+    last.bias.zero_()  # half open
+    best = torch.tensor([[[11.0, 9.0, 40.0, 11.0]]])
+    confident = torch.tensor([[[True, True, True, False]]])
+    volume = torch.rand(1, 6, 1, 4)
+    sweep = Sweep(volume, volume < 0, confident, volume.argmin(1))
+    found = gate(torch.rand(1, 5, 1, 4), torch.full((1, 4, 16), 0.1), best, sweep)
+    wanted = torch.tensor([math.log(1.1) / 2, math.log(0.9) / 2, 0.35 / 2, 0])
+    torch.testing.assert_close(found[0, 0, 0], wanted)
+
+    model, s = away_from_rest(ManyDepth(replace(LIGHT, cost_gate=True))), seen()
+    net = model.depth
+    assert net.gate is not None
+    depths = {}
+    for opened in (-1e3, 0.0):
+        net.gate.opened[-1].bias.fill_(opened)  # type: ignore[union-attr, operator]
+        depths[opened] = 1 / net.disparity(model.match(**s).sigmoids[0])
+    ratio = (depths[0.0] / depths[-1e3]).log().abs()
+    assert 0.05 < ratio.max() <= 0.35 + 1e-4
+    single = model.single(s["image"])
+    none = model.disparity(s["image"], s["matching"], torch.zeros_like(s["exists"]), s["intrinsics"])
+    torch.testing.assert_close(none, single, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()

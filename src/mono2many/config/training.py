@@ -66,9 +66,6 @@ class ManyConfig:
     """What is compared: the student's features (the paper's), or the grey values of the pictures."""
     cost_window: int = 1
     """Costs are averaged over so many cells (of 4 pixels) across and down; the paper's is 1."""
-    cost_summary: bool = False
-    """Tell the student the depth of least cost beside the costs: it learns to match sooner (not in the
-    paper)."""
     cost_gate: bool = False
     """Draw the student's depth to the depth of least cost where a gate, which it learns, opens (not in the
     paper)."""
@@ -283,7 +280,7 @@ class TrainConfig:
             raise InputError("--predictive-mask takes the place of the auto-mask: add --no-automask")
         if self.many.teacher is not None and self.model.model != "many":
             raise InputError("--teacher is for ManyDepth: add --model many")
-        for flag in ("cost_of", "cost_window", "cost_summary", "cost_gate", "refine_motion"):
+        for flag in ("cost_of", "cost_window", "cost_gate", "refine_motion"):
             default = ManyConfig.__dataclass_fields__[flag].default
             if self.model.model != "many" and getattr(self.many, flag) != default:
                 raise InputError(f"--{flag.replace('_', '-')} is for ManyDepth: add --model many")

@@ -50,6 +50,10 @@ class DepthDecoder(nn.Module):
 
     def forward(self, features: Features) -> list[Float[Tensor, "B N h w"]]:
         """Sigmoid maps in (0, 1), finest first, in float32."""
+        return self.maps(self.stages(features))
+
+    def stages(self, features: Features) -> list[Float[Tensor, "B _ _ _"]]:
+        """What is up-sampled to strides 16, 8, 4, 2, 1 and joined with the skips."""
         x = features[-1]
         assert x is not None
         skips = [*features[-2::-1], None]
@@ -58,6 +62,10 @@ class DepthDecoder(nn.Module):
             x = F.interpolate(reduce(x), scale_factor=2.0, mode="nearest")
             x = fuse(x if skip is None else torch.cat([x, skip], 1))
             stages.append(x)
+        return stages
+
+    def maps(self, stages: Sequence[Float[Tensor, "B _ _ _"]]) -> list[Float[Tensor, "B N _ _"]]:
+        """`forward`'s result."""
         return [head(stages[-1 - s]).float().sigmoid() for s, head in enumerate(self.heads)]
 
 

@@ -1,7 +1,6 @@
 """ManyDepth: a student that matches neighbours where there are any, and the MonoDepth that teaches it
 (Watson et al. 2021)."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -23,6 +22,7 @@ from mono2many.geometry.sweep import (
     plane_sweep,
 )
 from mono2many.models.cameras import LearntCameras
+from mono2many.models.decoder import LIGHT_WIDTHS, PAPER_WIDTHS
 from mono2many.models.mono import DepthNet, MonoArchitecture, MonoDepth
 from mono2many.models.pose import Motion, PoseNet, source_from_target
 from mono2many.types import Batch, InputError
@@ -47,8 +47,6 @@ class ManyArchitecture(MonoArchitecture):
     every fourth pixel, looked for at every pixel of the neighbour."""
     cost_window: int = 1
     """Costs are averaged over so many cells across and down."""
-    cost_summary: bool = False
-    """Beside the costs the student is told which depth has the least, and by how much it is the least."""
     cost_gate: bool = False
     """The student's depth is drawn to the depth of least cost, as far as a gate that it learns opens."""
     refine_motion: bool = False
@@ -95,13 +93,13 @@ class StudentNet(nn.Module):
         super().__init__()
         a = architecture
         self.hypotheses, self.spacing = a.hypotheses, a.spacing
-        self.cost_of, self.cost_window, self.cost_summary = a.cost_of, a.cost_window, a.cost_summary
+        self.cost_of, self.cost_window = a.cost_of, a.cost_window
         net = DepthNet(a, encoder_weights)
         self.encoder, self.decoder = net.encoder, net.decoder
         channels = self.encoder.channels[1]
-        self.volume_channels = a.hypotheses + (3 if a.cost_summary else 0)
-        self.reduce = nn.Conv2d(channels + self.volume_channels, channels, 3, padding=1)
-        self.gate = Gate() if a.cost_gate else None
+        self.reduce = nn.Conv2d(channels + a.hypotheses, channels, 3, padding=1)
+        widths = LIGHT_WIDTHS if a.decoder == "light" else PAPER_WIDTHS
+        self.gate = Gate(widths[2]) if a.cost_gate else None
         self.register_buffer("min_depth", net.min_depth)
         self.register_buffer("max_depth", net.max_depth)
         # the sweep's range follows the teacher's depth in training (sec. 3.2): it belongs to the weights
@@ -137,15 +135,12 @@ class StudentNet(nn.Module):
         images. No gradient passes through the sweep (sec. 3.1). Without any neighbour the volume is empty:
         single-frame depth."""
         sweep, depths = self.sweep(features, matching, matching_from_current, exists, intrinsics)
-        told = [sweep.volume]
-        best = lowest_between(sweep, depths)
-        if self.cost_summary:
-            told.append(_summary(sweep.volume, best / (self.nearest * self.farthest).sqrt()))
-        volume = torch.cat(told, 1) * sweep.confidence.unsqueeze(1)
-        sigmoids = self.sigmoids(features, volume)
+        volume = sweep.volume * sweep.confidence.unsqueeze(1)
+        stages = self._stages(features, volume)
+        sigmoids = self.decoder.maps(stages)
         if self.gate is not None:
             own = self.disparity(sigmoids[0])
-            drawn = self.gate(own, best, _margin(sweep.volume), sweep.confidence)
+            drawn = self.gate(stages[2], own, lowest_between(sweep, depths), sweep)
             sigmoids = [self._drawn(sigmoid, drawn) for sigmoid in sigmoids]
         return Student(sigmoids, depths[sweep.lowest_cost], sweep.confidence)
 
@@ -178,17 +173,18 @@ class StudentNet(nn.Module):
             sweep = replace(sweep, volume=sweep.volume / level)
         return sweep, depths
 
-    def sigmoids(
-        self, features: Seen, volume: Float[Tensor, "B _ h w"] | None = None
-    ) -> list[Float[Tensor, "B 1 _ _"]]:
-        """Finest first, of what `features` made of the images and a volume; None: an empty one."""
+    def sigmoids(self, features: Seen) -> list[Float[Tensor, "B 1 _ _"]]:
+        """Finest first, of single images: the volume is empty."""
         current = features.stride4
-        if volume is None:
-            volume = current.new_zeros(len(current), self.volume_channels, *current.shape[-2:])
+        nothing = current.new_zeros(len(current), self.hypotheses, *current.shape[-2:])
+        return self.decoder.maps(self._stages(features, nothing))
+
+    def _stages(self, features: Seen, volume: Float[Tensor, "B _ h w"]) -> list[Tensor]:
+        """The decoder's."""
+        current = features.stride4
         reduced = self.reduce(torch.cat([current, volume.to(current.dtype)], 1)).relu()
         # the decoder's skip at stride 4 is the image's own map, as the published weights have it
-        skip = reduced if self.cost_summary else current
-        return self.decoder([features.stride2, skip, *self.encoder.deep(reduced)])
+        return self.decoder.stages([features.stride2, current, *self.encoder.deep(reduced)])
 
     def disparity(self, sigmoid: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B H W"]:
         """1 / depth, in the unit of the networks' depth."""
@@ -196,45 +192,38 @@ class StudentNet(nn.Module):
         return low + (high - low) * sigmoid.squeeze(1)
 
 
-class Gate(nn.Module):
-    """How far each cell's depth is drawn to the depth of least cost; not at all where they differ by more
-    than a factor of two, the limit of trust (Watson et al. 2021, sec. 3). Not in the paper."""
+LIMIT = 0.35
+"""Of log depth, that a gate draws."""
 
-    def __init__(self, width: int = 16) -> None:
+
+class Gate(nn.Module):
+    """How far each cell's depth is drawn to the depth of least cost: by a factor of
+    1.4 at most. Not in the paper."""
+
+    def __init__(self, channels: int, width: int = 16) -> None:
         super().__init__()
         self.opened = nn.Sequential(
-            nn.Conv2d(4, width, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(width, 1, 3, padding=1)
+            nn.Conv2d(channels + 4, width, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, 1, 3, padding=1),
         )
         nn.init.constant_(self.opened[-1].bias, -2.0)  # type: ignore[arg-type]
 
     def forward(
         self,
+        decoded: Float[Tensor, "B C h w"],
         disparity: Float[Tensor, "B H W"],
         best: Float[Tensor, "B h w"],
-        margin: Float[Tensor, "B h w"],
-        confidence: Bool[Tensor, "B h w"],
+        sweep: Sweep,
     ) -> Float[Tensor, "B 1 h w"]:
-        """What is added to log depth. disparity: the student's own, cells being every fourth pixel."""
+        """What is added to log depth. decoded: at stride 4; disparity: the student's own, cells being every
+        fourth pixel; best: depth of least cost."""
         with torch.autocast(disparity.device.type, enabled=False):
-            apart = (best * disparity[:, ::4, ::4]).log().unsqueeze(1)
-            usable = confidence.unsqueeze(1) & (apart.abs() < math.log(2))
-            apart = torch.where(usable, apart, 0)
-            known = torch.cat([apart, apart.abs(), margin.unsqueeze(1) * usable, usable.float()], 1)
-            return self.opened(known).sigmoid() * apart
-
-
-def _margin(volume: Float[Tensor, "B D h w"]) -> Float[Tensor, "B h w"]:
-    """How far the least cost lies below the mean, 0 to 1."""
-    return 1 - volume.amin(1) / (volume.mean(1) + 1e-6)
-
-
-def _summary(
-    volume: Float[Tensor, "B D h w"], relative_depth: Float[Tensor, "B h w"]
-) -> Float[Tensor, "B 3 h w"]:
-    """Log of the depth that matched best, how far its cost lies below the mean (0 to 1), and one. To read the
-    first out of the costs, networks need many more steps."""
-    margin = _margin(volume)
-    return torch.stack([relative_depth.log(), margin, torch.ones_like(margin)], 1)
+            apart = (best * disparity[:, ::4, ::4]).log() * sweep.confidence
+            margin = 1 - sweep.volume.amin(1) / (sweep.volume.mean(1) + 1e-6)  # of the least below the mean
+            told = torch.stack([apart.clamp(-1, 1), apart.abs().clamp(max=1), margin, sweep.confidence], 1)
+        opened = self.opened(torch.cat([decoded, told.to(decoded.dtype)], 1)).float().sigmoid()
+        return opened * apart.clamp(-LIMIT, LIMIT).unsqueeze(1)
 
 
 class ManyDepth(nn.Module):

@@ -243,7 +243,6 @@ def as_configured(config: TrainConfig) -> MonoArchitecture:
         "matching": config.matching,
         "cost_of": many.cost_of,
         "cost_window": many.cost_window,
-        "cost_summary": many.cost_summary,
         "cost_gate": many.cost_gate,
         "refine_motion": many.refine_motion,
     }
