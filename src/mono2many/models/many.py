@@ -192,18 +192,18 @@ class StudentNet(nn.Module):
         return low + (high - low) * sigmoid.squeeze(1)
 
 
-LIMIT = 0.35
-"""Of log depth, that a gate draws."""
+LIMIT = 0.3
+"""Of log depth: where one frame and the least cost differ by more (a factor of 1.35), something moves or is
+hidden, and the gate is shut."""
 
 
 class Gate(nn.Module):
-    """How far each cell's depth is drawn to the depth of least cost: by a factor of
-    1.4 at most. Not in the paper."""
+    """How far each cell's depth is drawn to the depth of least cost. Not in the paper."""
 
     def __init__(self, channels: int, width: int = 16) -> None:
         super().__init__()
         self.opened = nn.Sequential(
-            nn.Conv2d(channels + 4, width, 3, padding=1),
+            nn.Conv2d(channels + 6, width, 3, padding=1),
             nn.ReLU(inplace=True),
             nn.Conv2d(width, 1, 3, padding=1),
         )
@@ -219,11 +219,17 @@ class Gate(nn.Module):
         """What is added to log depth. decoded: at stride 4; disparity: the student's own, cells being every
         fourth pixel; best: depth of least cost."""
         with torch.autocast(disparity.device.type, enabled=False):
-            apart = (best * disparity[:, ::4, ::4]).log() * sweep.confidence
+            apart = ((best * disparity[:, ::4, ::4]).log() * sweep.confidence).unsqueeze(1)
+            small = apart.clamp(-1, 1)
             margin = 1 - sweep.volume.amin(1) / (sweep.volume.mean(1) + 1e-6)  # of the least below the mean
-            told = torch.stack([apart.clamp(-1, 1), apart.abs().clamp(max=1), margin, sweep.confidence], 1)
-        opened = self.opened(torch.cat([decoded, told.to(decoded.dtype)], 1)).float().sigmoid()
-        return opened * apart.clamp(-LIMIT, LIMIT).unsqueeze(1)
+            # a camera that stands, or motion told wrong, shows in the picture as a whole
+            whole = (
+                torch.cat([small, small.abs()], 1).mean((2, 3), keepdim=True).expand(-1, -1, *best.shape[1:])
+            )
+            told = [small, small.abs(), margin.unsqueeze(1), sweep.confidence.float().unsqueeze(1), whole]
+            told = [decoded, *(x.to(decoded.dtype) for x in told)]
+        opened = self.opened(torch.cat(told, 1)).float().sigmoid()
+        return opened * torch.where(apart.abs() < LIMIT, apart, 0)
 
 
 class ManyDepth(nn.Module):
