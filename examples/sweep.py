@@ -1,12 +1,14 @@
 """What the plane sweep alone finds on the static street, with the true motion: how far off is the depth of
 least cost, by picture size, frames matched, and window over which costs are averaged?
 
-    python examples/sweep.py                       blurred colours as features
+    python examples/sweep.py                       blurred colours at stride 4, and grey patches at stride 1
     python examples/sweep.py --model FOLDER        a trained ManyDepth's own
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -17,7 +19,13 @@ from torch.nn import functional as F
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert, rotation_angle
-from mono2many.geometry.sweep import depth_hypotheses, plane_sweep
+from mono2many.geometry.sweep import (
+    averaged,
+    depth_hypotheses,
+    grey_patches,
+    lowest_between,
+    plane_sweep,
+)
 from mono2many.models.checkpoint import load_model
 from mono2many.models.many import ManyDepth, chained_motion
 
@@ -32,10 +40,10 @@ class Settings:
     """Metres from frame to frame; each street a quarter more or less."""
 
 
-@torch.no_grad()
-def features(images: Tensor, model: ManyDepth | None) -> Tensor:
-    if model is not None:
-        return model.depth.features(images)[1]
+Compared = Callable[[Tensor], Tensor]
+
+
+def blurred(images: Tensor) -> Tensor:
     return F.avg_pool2d(images, 3, 1, 1)[..., ::4, ::4]
 
 
@@ -79,30 +87,33 @@ def main(s: Settings) -> None:
     model, card = (None, None) if s.model is None else load_model(s.model)
     assert model is None or isinstance(model, ManyDepth), "--model wants a ManyDepth"
     depths = depth_hypotheses(torch.tensor(3.0), torch.tensor(80.0), s.hypotheses, "inverse")
-    print("  size    frames  window  compared  median error  within 10 %  within a factor 2")
+    ways: dict[str, Compared] = {"blurred": blurred, "pixels": grey_patches}
     if model is not None and card is not None:
+        ways = {"model": model.depth.compared}
         say_of_model(s, model, (card.height, card.width))
+    print("what      size     frames  window  compared  median error  within 10 %  within a factor 2")
     for size in ((96, 320), (192, 640)):
         reader = SyntheticReader(StreetSettings(s.scenes, 4, *size, step=s.scene_step, moving=False), "test")
         shown = [[reader.frame(clip, index) for index in (3, 2, 1, 0)] for clip in range(s.scenes)]
         images = torch.stack([torch.stack([f.image / 255 for f in frames]) for frames in shown])
-        maps = features(images.flatten(0, 1), model).unflatten(0, images.shape[:2])
         truth = torch.stack([frames[0].depth[::4, ::4] for frames in shown])
         poses = torch.stack([torch.stack([f.world_from_camera for f in frames]) for frames in shown])
         motion = torch.linalg.inv(poses[:, 1:]) @ poses[:, :1]
         cameras = torch.stack([frames[0].intrinsics for frames in shown]) / torch.tensor([4, 4, 1])[:, None]
-        for use in ((0,), (2,), (0, 1, 2)):
-            there = torch.ones(s.scenes, len(use), dtype=torch.bool)
-            sweep = plane_sweep(maps[:, 0], maps[:, 1:][:, use], motion[:, use], there, cameras, depths)
+        for (way, compared), use in product(ways.items(), ((0,), (2,), (0, 1, 2))):
+            with torch.no_grad():
+                maps = compared(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+            finer = 4 * maps.shape[-1] // size[1]
+            here, there = maps[:, 0, :, ::finer, ::finer], torch.ones(s.scenes, len(use), dtype=torch.bool)
+            sweep = plane_sweep(here, maps[:, 1:][:, use], motion[:, use], there, cameras, depths)
             kept = (truth < 80) & sweep.confidence
             share = kept.sum() / (truth < 80).sum()
-            for window in (1, 5):
-                volume = F.avg_pool2d(sweep.volume, window, 1, window // 2)
-                found, true = depths[volume.argmin(1)][kept], truth[kept]
+            for window in (1, 3, 5):
+                found, true = lowest_between(averaged(sweep, window), depths)[kept], truth[kept]
                 error, ratio = (found - true).abs() / true, torch.maximum(found / true, true / found)
                 names = ",".join(f"-{u + 1}" for u in use)
                 print(
-                    f"{size[1]}x{size[0]}  {names:>8}  {window:>5}  {share:>8.2f}  "
+                    f"{way:8}  {size[1]}x{size[0]}  {names:>8}  {window:>5}  {share:>8.2f}  "
                     f"{error.median():>12.3f}  {(error < 0.1).float().mean():>11.2f}  "
                     f"{(ratio < 2).float().mean():>17.2f}"
                 )

@@ -147,7 +147,7 @@ def test_without_matching_every_pixel_teaches_and_no_cost_volume_does(tmp_path: 
         replace(config, control="no-matching", model=replace(config.model, model="mono"), many=ManyConfig())
 
 
-def test_motion_that_the_pictures_refine_moves_the_students_views_and_not_the_teachers(
+def test_motion_that_the_pictures_refine_moves_all_views_and_teaches_the_pose_network(
     tmp_path: Path,
 ) -> None:
     plain, refined = (
@@ -156,7 +156,9 @@ def test_motion_that_the_pictures_refine_moves_the_students_views_and_not_the_te
     )
     told = [(run(config) / "log.jsonl").read_text().splitlines() for config in (plain, refined)]
     first, other = (next(x for x in map(json.loads, lines) if x["event"] == "train") for lines in told)
-    assert first["teacher_photometric"] == other["teacher_photometric"]
+    assert first["teacher_photometric"] != other["teacher_photometric"]
+    assert "motion_off" not in first
+    assert other["motion_off"] > 0
     assert first["translation"] != other["translation"]
     model, _ = load_model(tmp_path / "refined")
     assert isinstance(model, ManyDepth)

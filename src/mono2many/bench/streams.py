@@ -9,7 +9,8 @@ from torch import Tensor
 from mono2many.bench.yardstick import Step
 from mono2many.commands import BenchConfig
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
-from mono2many.models.many import ManyArchitecture, ManyDepth, chained_motion
+from mono2many.geometry.align import refine_motions
+from mono2many.models.many import ManyArchitecture, ManyDepth, StudentNet, chained_motion
 from mono2many.models.pose import Motion, PoseNet
 from mono2many.predict.stream import Memory
 
@@ -35,10 +36,14 @@ def stream_steps(config: BenchConfig, device: torch.device) -> Mapping[str, Step
     before, now = frames.split(1)
     networks = (ManyDepth(ManyArchitecture()).eval().to(device) for _ in range(2))
     many, told = (network.to(memory_format=torch.channels_last) for network in networks)
+    light = ManyArchitecture("light", "light", pose_type="light", cost_of="pixels", cost_window=3)
+    pixels = StudentNet(light).eval().to(device)
     with torch.inference_mode():
         told.pose = _Known(told.pose(before, now[:, None], (1,)))
         motion = chained_motion(many.pose, now, before[:, None], (-1,))
         features = [many.depth.features(image) for image in (before, now)]
+        patches = [pixels.features(image) for image in (before, now)]
+        disparity = many.teacher(now)
     exists = torch.ones(1, 1, dtype=torch.bool, device=device)
     streams = {"stream without pose": Memory(told, k), "stream with pose": Memory(many, k)}
 
@@ -50,8 +55,18 @@ def stream_steps(config: BenchConfig, device: torch.device) -> Mapping[str, Step
     def volume(repetition: int) -> None:
         many.depth.sweep(features[1], features[0].compared.unsqueeze(1), motion, exists, k[None])
 
+    @torch.inference_mode()
+    def volume_of_pixels(repetition: int) -> None:
+        pixels.compared(now)
+        pixels.sweep(patches[1], patches[0].compared.unsqueeze(1), motion, exists, k[None])
+
+    @torch.inference_mode()
+    def refined(repetition: int) -> None:
+        refine_motions(motion, now, before[:, None], disparity, k[None])
+
     def stream(name: str) -> Step:
         streams[name](before)
         return lambda repetition: streams[name](frames[1 - repetition % 2][None])
 
-    return {"depth network": alone, "volume": volume, **{name: stream(name) for name in streams}}
+    parts = {"volume": volume, "volume of pixels": volume_of_pixels, "motion refined": refined}
+    return {"depth network": alone, **parts, **{name: stream(name) for name in streams}}

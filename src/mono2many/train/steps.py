@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mono2many.data.draws import gaussian, uniform
 from mono2many.geometry.depth import depth_from_sigmoid, disparity_from_sigmoid
 from mono2many.geometry.pyramid import image_pyramid, level_intrinsics, shrink_mask
-from mono2many.losses.consistency import running_range, volume_augmentation
+from mono2many.losses.consistency import motion_difference, running_range, volume_augmentation
 from mono2many.losses.objective import (
     Head,
     Level,
@@ -104,9 +104,12 @@ def many_step(
     terms = replace(plan.terms, reduction="kept")
     teacher = _heads(taught, motion, targets, judged, plan)
     heads = _heads(sigmoids, motion, targets, judged, plan)
+    told = heads[0].source_from_target
     if refined is not None:  # the other eye's, which comes last, is known
-        eye = heads[0].source_from_target[:, refined.shape[1] :]
-        heads = [replace(head, source_from_target=torch.cat([refined, eye], 1)) for head in heads]
+        motion_used = torch.cat([refined, told[:, refined.shape[1] :]], 1)
+        heads, teacher = (
+            [replace(head, source_from_target=motion_used) for head in side] for side in (heads, teacher)
+        )
     known = judged.source_exists
     if plan.matched:
         loss, parts, made = many_objective(
@@ -128,10 +131,15 @@ def many_step(
     if not frozen:
         loss_of_teacher, parts, _ = mono_objective(teacher, levels, known, terms)
         loss = loss + loss_of_teacher
+        if refined is not None:  # pictures refine what the pose network says, and it learns from them
+            count, disparity = refined.shape[1], 1 / _depth_of(taught[0], a)
+            off = motion_difference(told[:, :count], refined, disparity, known[:, :count])
+            loss = loss + off
+            scalars["motion_off"] = off.detach()
         scalars |= {f"teacher_{name}": parts[name] for name in ("photometric", "smoothness")}
         scalars["kept"] = parts["kept"]  # by the auto-mask, as a MonoDepth's
     if momentum is not None:
-        depth = depth_from_sigmoid(taught[0].detach().squeeze(1), a.min_depth, a.max_depth)
+        depth = _depth_of(taught[0], a)
         scalars["nearest"], scalars["farthest"] = running_range(nearest, farthest, depth, momentum)
     shown = {}
     if pictures:
@@ -141,6 +149,10 @@ def many_step(
             "confidence": confidence.unsqueeze(1).float(),
         }
     return loss, Report(scalars, shown)
+
+
+def _depth_of(sigmoid: Float[Tensor, "B 1 h w"], a: MonoArchitecture) -> Float[Tensor, "B h w"]:
+    return depth_from_sigmoid(sigmoid.detach().squeeze(1), a.min_depth, a.max_depth)
 
 
 def _levels(
