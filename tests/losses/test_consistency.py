@@ -5,10 +5,8 @@ import torch
 from torch import Tensor
 
 from mono2many.geometry.depth import depth_from_sigmoid
-from mono2many.geometry.pose import transform_from_pose
 from mono2many.losses.consistency import (
     consistency,
-    motion_difference,
     running_range,
     trust,
     volume_augmentation,
@@ -16,21 +14,6 @@ from mono2many.losses.consistency import (
 
 SURE = torch.ones(1, 1, 3, dtype=torch.bool)
 PLAIN = torch.tensor([False])
-
-
-def test_a_motion_is_off_by_its_turn_and_its_shift_at_the_mean_distance() -> None:
-    refined = transform_from_pose(torch.tensor([[0.0, 0.1, 0.0]] * 2), torch.tensor([[0.0, 0.2, 1.0]] * 2))[
-        None
-    ]
-    small = transform_from_pose(torch.tensor([[0.01, 0, -0.02]]), torch.tensor([[0.3, 0.0, -0.1]]))
-    said = torch.stack([refined[0, 0] @ small[0], torch.eye(4)])[None].requires_grad_()
-    disparity = torch.tensor([[[0.2, 0.6]]])
-    found = motion_difference(said, refined, disparity, torch.tensor([[True, False]]))
-    torch.testing.assert_close(found.item(), 0.03 + 0.4 * 0.4, rtol=1e-3, atol=0)
-    (gradient,) = torch.autograd.grad(found, said)
-    assert gradient[0, 0].any()
-    assert not gradient[0, 1].any()
-    assert motion_difference(refined, refined, disparity, torch.ones(1, 2) > 0) < 1e-6
 
 
 def test_only_less_than_twice_and_more_than_half_the_teachers_depth_is_trusted() -> None:

@@ -17,6 +17,7 @@ from mono2many.models.checkpoint import load_model
 from mono2many.models.many import ManyDepth
 from mono2many.recipes import recipe
 from mono2many.train.loop import train
+from mono2many.train.steps import _in_unit_of
 
 
 def tiny(out: Path, name: str, steps: int = 6, kind: str = "many", **many: object) -> TrainConfig:
@@ -147,23 +148,41 @@ def test_without_matching_every_pixel_teaches_and_no_cost_volume_does(tmp_path: 
         replace(config, control="no-matching", model=replace(config.model, model="mono"), many=ManyConfig())
 
 
-def test_motion_that_the_pictures_refine_moves_all_views_and_teaches_the_pose_network(
-    tmp_path: Path,
-) -> None:
+def test_motion_that_the_pictures_refine_moves_all_views_and_its_network_is_held(tmp_path: Path) -> None:
+    mono = str(run(tiny(tmp_path, "mono", 2, "mono")))
     plain, refined = (
-        tiny(tmp_path, "plain", 1),
-        tiny(tmp_path, "refined", 1, refine_motion=True, cost_window=3),
+        tiny(tmp_path, "plain", 2, teacher=mono),
+        tiny(tmp_path, "refined", 2, teacher=mono, refine_motion=True, cost_window=3),
     )
     told = [(run(config) / "log.jsonl").read_text().splitlines() for config in (plain, refined)]
     first, other = (next(x for x in map(json.loads, lines) if x["event"] == "train") for lines in told)
     assert first["teacher_photometric"] != other["teacher_photometric"]
-    assert "motion_off" not in first
-    assert other["motion_off"] > 0
     assert first["translation"] != other["translation"]
     model, _ = load_model(tmp_path / "refined")
     assert isinstance(model, ManyDepth)
     assert (model.architecture.refine_motion, model.depth.cost_window) == (True, 3)
+    held = [
+        same(weights(tmp_path / name, "pose."), weights(Path(mono), "pose.")) for name in ("plain", "refined")
+    ]
+    assert held == [False, True]
+    learnt = {
+        k.replace("teacher.", "depth.", 1): v for k, v in weights(tmp_path / "refined", "teacher.").items()
+    }
+    assert not same(learnt, weights(Path(mono), "depth."))
     with pytest.raises(InputError, match="--cost-window must be odd"):
         ManyConfig(cost_window=4)
-    with pytest.raises(InputError, match="--refine-motion is for ManyDepth: add --model many"):
-        tiny(tmp_path, "mono", 1, "mono", refine_motion=True)
+    with pytest.raises(InputError, match="train a MonoDepth first and give --teacher"):
+        ManyConfig(refine_motion=True)
+    with pytest.raises(InputError, match="--cost-gate is for ManyDepth: add --model many"):
+        tiny(tmp_path, "x", 1, "mono", cost_gate=True)
+
+
+def test_motion_keeps_the_networks_unit_whatever_length_the_pictures_say() -> None:
+    shifts = torch.tensor([[[0.0, 0, 1], [0, 0, 2]], [[0, 3, 0], [9, 9, 9]]])
+    told, refined = torch.eye(4).repeat(2, 2, 1, 1), torch.eye(4).repeat(2, 2, 1, 1)
+    told[..., :3, 3], refined[..., :3, 3] = shifts, 1.5 * shifts.flip(-1)
+    refined[1, 1, :3, 3] = 1e3  # of a frame that does not exist
+    exists = torch.tensor([[True, True], [True, False]])
+    found = _in_unit_of(told, refined, exists)
+    torch.testing.assert_close(found[exists][:, :3, 3], shifts.flip(-1)[exists])
+    assert torch.equal(found[..., :3, :3], refined[..., :3, :3])

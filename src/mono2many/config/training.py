@@ -70,7 +70,8 @@ class ManyConfig:
     """Draw the student's depth to the depth of least cost where a gate, which it learns, opens (not in the
     paper)."""
     refine_motion: bool = False
-    """Align the motion that the network tells with the pictures by the teacher's depth (not in the paper)."""
+    """Align the motion that the teacher's network tells with the pictures; that network is held (not in the
+    paper; --teacher)."""
     teacher: str | None = None
     """Folder of a MonoDepth model with which teacher, motion and student begin."""
     freeze_from: float = 0.75
@@ -86,6 +87,11 @@ class ManyConfig:
         at_least("--hypotheses", self.hypotheses, 2)
         if self.cost_window < 1 or self.cost_window % 2 == 0:
             raise InputError(f"--cost-window must be odd, 1 or more, got {self.cost_window}; try 5")
+        if self.refine_motion and self.teacher is None:
+            raise InputError(
+                "--refine-motion aligns what a pose network tells with the pictures, and holds that network: "
+                "train a MonoDepth first and give --teacher FOLDER"
+            )
         if not 0 <= self.freeze_from <= 1:
             raise InputError(f"--freeze-from is a share of the training, 0 to 1, got {self.freeze_from}")
         for flag, value in (("--freeze-epoch", self.freeze_epoch), ("--freeze-step", self.freeze_step)):

@@ -9,8 +9,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.geometry.pose import invert
-
 
 def trust(
     lowest_cost_depth: Float[Tensor, "B h w"],
@@ -31,21 +29,6 @@ def consistency(
 ) -> Float[Tensor, "B H W"]:
     """|depth - the teacher's|, 0 where the pixel is trusted; the teacher gets no gradient."""
     return (depth - teacher_depth.detach()).abs().masked_fill(trusted, 0)
-
-
-def motion_difference(
-    motion: Float[Tensor, "B S 4 4"],
-    refined: Float[Tensor, "B S 4 4"],
-    disparity: Float[Tensor, "B H W"],
-    exists: Bool[Tensor, "B S"],
-) -> Float[Tensor, ""]:
-    """How far points at the mean disparity are shifted by what lies between two motions, in focal lengths:
-    the loss of a pose network whose motion the pictures refined (no gradient there). Not in the paper."""
-    between = invert(refined.detach()) @ motion
-    turn = torch.stack([between[..., i, j] - between[..., j, i] for i, j in ((2, 1), (0, 2), (1, 0))], -1) / 2
-    shift = between[..., :3, 3] * disparity.detach().mean((1, 2))[:, None, None]
-    each = (turn.abs() + shift.abs()).sum(-1).masked_fill(~exists, 0)
-    return each.sum() / exists.sum().clamp(min=1)
 
 
 def running_range(

@@ -287,9 +287,13 @@ def _warn(log: RunLog, step: int, cause: str | None, said: str) -> str:
 
 
 def hold_teacher(network: ManyDepth, frozen: bool) -> None:
-    """Teacher and motion learn, or are fixed with their batch statistics (Watson et al. 2021, sec. 4)."""
-    for part in (network.teacher, network.pose):
-        part.train(not frozen).requires_grad_(not frozen)
+    """Teacher and motion learn, or are fixed with their batch statistics (Watson et al. 2021, sec. 4). Motion
+    that is refined on the pictures need not learn: held, it keeps the unit."""
+    for part, held in (
+        (network.teacher, frozen),
+        (network.pose, frozen or network.architecture.refine_motion),
+    ):
+        part.train(not held).requires_grad_(not held)
 
 
 def _step(

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mono2many.data.draws import gaussian, uniform
 from mono2many.geometry.depth import depth_from_sigmoid, disparity_from_sigmoid
 from mono2many.geometry.pyramid import image_pyramid, level_intrinsics, shrink_mask
-from mono2many.losses.consistency import motion_difference, running_range, volume_augmentation
+from mono2many.losses.consistency import running_range, volume_augmentation
 from mono2many.losses.objective import (
     Head,
     Level,
@@ -104,13 +104,15 @@ def many_step(
     terms = replace(plan.terms, reduction="kept")
     teacher = _heads(taught, motion, targets, judged, plan)
     heads = _heads(sigmoids, motion, targets, judged, plan)
-    told = heads[0].source_from_target
+    told, known = heads[0].source_from_target, judged.source_exists
     if refined is not None:  # the other eye's, which comes last, is known
-        motion_used = torch.cat([refined, told[:, refined.shape[1] :]], 1)
+        count = refined.shape[1]
+        if judged.other_eye_from_target is None:  # which would tell the unit
+            refined = _in_unit_of(told[:, :count], refined, known[:, :count])
+        motion_used = torch.cat([refined, told[:, count:]], 1)
         heads, teacher = (
             [replace(head, source_from_target=motion_used) for head in side] for side in (heads, teacher)
         )
-    known = judged.source_exists
     if plan.matched:
         loss, parts, made = many_objective(
             heads,
@@ -131,11 +133,6 @@ def many_step(
     if not frozen:
         loss_of_teacher, parts, _ = mono_objective(teacher, levels, known, terms)
         loss = loss + loss_of_teacher
-        if refined is not None:  # pictures refine what the pose network says, and it learns from them
-            count, disparity = refined.shape[1], 1 / _depth_of(taught[0], a)
-            off = motion_difference(told[:, :count], refined, disparity, known[:, :count])
-            loss = loss + off
-            scalars["motion_off"] = off.detach()
         scalars |= {f"teacher_{name}": parts[name] for name in ("photometric", "smoothness")}
         scalars["kept"] = parts["kept"]  # by the auto-mask, as a MonoDepth's
     if momentum is not None:
@@ -149,6 +146,19 @@ def many_step(
             "confidence": confidence.unsqueeze(1).float(),
         }
     return loss, Report(scalars, shown)
+
+
+@torch.no_grad()
+def _in_unit_of(
+    motion: Float[Tensor, "B S 4 4"], refined: Float[Tensor, "B S 4 4"], exists: Bool[Tensor, "B S"]
+) -> Float[Tensor, "B S 4 4"]:
+    """`refined` with translations as long as the network's, on the (geometric) mean of the batch. Depth
+    learns by the motion and motion is refined by the depth: the network, held, keeps their common unit."""
+    logs = [(m[..., :3, 3].norm(dim=-1) + 1e-9).log() for m in (motion, refined)]
+    longer = (logs[0] - logs[1]).masked_fill(~exists, 0).sum() / exists.sum().clamp(min=1)
+    refined = refined.clone()
+    refined[..., :3, 3] *= longer.exp()
+    return refined
 
 
 def _depth_of(sigmoid: Float[Tensor, "B 1 h w"], a: MonoArchitecture) -> Float[Tensor, "B h w"]:
