@@ -90,9 +90,10 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal and value in arguments:
         return value
-    if origin is builtin_types.UnionType and value is None:
+    either = origin in (builtin_types.UnionType, typing.Union)  # the latter of `Literal | None`
+    if either and value is None:
         return None
-    if origin is builtin_types.UnionType:
+    if either:
         return _checked(arguments[0], value, where)
     if origin is tuple and isinstance(value, list) and all(type(v) is arguments[0] for v in value):
         return tuple(value)

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from mono2many.errors import InputError
 from mono2many.geometry.pose import invert, transform_from_pose
-from mono2many.geometry.sweep import Sweep, depth_hypotheses, grey_patches, plane_sweep
-from mono2many.models.many import Gate, ManyArchitecture, ManyDepth, Student, chained_motion
+from mono2many.geometry.sweep import Sweep, averaged, depth_hypotheses, grey_patches, plane_sweep
+from mono2many.models.many import Gate, ManyArchitecture, ManyDepth, MatchBy, Student, chained_motion
 from mono2many.models.pose import Motion, PoseNet, PoseType
 
 LIGHT = ManyArchitecture(
@@ -131,11 +131,11 @@ def test_gradients_reach_the_current_frames_features_and_never_the_neighbours() 
     assert features.grad is None
 
 
-@pytest.mark.parametrize("refine", [False, True])
+@pytest.mark.parametrize("match_by", ["features", "pixels"])
 @pytest.mark.parametrize("pose_type", ["light", "posecnn"])
-def test_one_call_gives_all_that_training_differentiates(refine: bool, pose_type: PoseType) -> None:
+def test_one_call_gives_all_that_training_differentiates(match_by: MatchBy, pose_type: PoseType) -> None:
     torch.manual_seed(0)
-    kinds = replace(LIGHT, refine_motion=refine, pose_type=pose_type)
+    kinds = replace(LIGHT, match_by=match_by, pose_type=pose_type)
     model = away_from_rest(ManyDepth(kinds))
     s = seen()
     sources = s["matching"][:, [LIGHT.matching.index(-1), LIGHT.matching.index(1)]]
@@ -148,7 +148,7 @@ def test_one_call_gives_all_that_training_differentiates(refine: bool, pose_type
     disparity = (1 / LIGHT.min_depth - 1 / LIGHT.max_depth) * teacher[0].squeeze(1) + 1 / LIGHT.max_depth
     torch.testing.assert_close(model.teacher(s["image"]), disparity)
     assert [t.shape[-1] for t in teacher] == [t.shape[-1] for t in student.sigmoids] == [96, 48, 24, 12]
-    if refine:  # of the loss's sources, in their order
+    if match_by == "pixels":  # of the loss's sources, in their order
         wanted = model.motion(s["image"], s["matching"], s["intrinsics"])[:, [0, 1]]
         torch.testing.assert_close(refined, wanted, rtol=1e-3, atol=1e-4)
     else:
@@ -277,7 +277,7 @@ def test_a_gate_draws_depth_to_the_least_cost_where_there_are_costs_only() -> No
     wanted = torch.tensor([math.log(1.1) / 2, math.log(0.9) / 2, 0, 0])
     torch.testing.assert_close(found[0, 0, 0], wanted)
 
-    model, s = away_from_rest(ManyDepth(replace(LIGHT, cost_gate=True))), seen()
+    model, s = away_from_rest(ManyDepth(replace(LIGHT, match_by="pixels"))), seen()
     net = model.depth
     assert net.gate is not None
     around = 1 / model.single(s["image"])
@@ -296,7 +296,7 @@ def test_a_gate_draws_depth_to_the_least_cost_where_there_are_costs_only() -> No
 @torch.no_grad()
 def test_pixels_are_compared_at_full_size_and_relative_to_their_contrast() -> None:
     s = seen()
-    model = away_from_rest(ManyDepth(replace(LIGHT, cost_of="pixels")))
+    model = away_from_rest(ManyDepth(replace(LIGHT, match_by="pixels")))
     motion = chained_motion(model.pose, s["image"], s["matching"], LIGHT.matching)
     found = model.depth.sweep(
         model.depth.features(s["image"]),
@@ -308,7 +308,9 @@ def test_pixels_are_compared_at_full_size_and_relative_to_their_contrast() -> No
     here, there = (grey_patches(x) for x in (s["image"], s["matching"].flatten(0, 1)))
     camera = s["intrinsics"] * torch.tensor([[0.25], [0.25], [1.0]])
     depths = depth_hypotheses(torch.tensor(0.1), torch.tensor(10.0), 12, "linear")
-    plain = plane_sweep(here[..., ::4, ::4], there.unflatten(0, (2, 3)), motion, s["exists"], camera, depths)
+    plain = averaged(
+        plane_sweep(here[..., ::4, ::4], there.unflatten(0, (2, 3)), motion, s["exists"], camera, depths), 3
+    )
     assert torch.equal(found.lowest_cost, plain.lowest_cost)
     relative = plain.volume / (plain.volume.mean(1, keepdim=True) + 1 / 255)
     torch.testing.assert_close(found.volume, relative)

@@ -220,7 +220,7 @@ def test_a_folder_and_a_film_are_streamed_and_single_images_are_not(
 def test_a_stream_refines_motion_by_the_depth_that_it_gave_before(
     film: list[Tensor], matching: tuple[int, ...]
 ) -> None:
-    predictor = predictor_of(matching=matching, refine_motion=True, cost_window=3)
+    predictor = predictor_of(matching=matching, match_by="pixels")
     many, stream = predictor.model, predictor.stream(K)
     assert isinstance(many, ManyDepth)
     images = [image[None] / 255 for image in film[:3]]

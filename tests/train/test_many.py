@@ -152,7 +152,7 @@ def test_motion_that_the_pictures_refine_moves_all_views_and_its_network_is_held
     mono = str(run(tiny(tmp_path, "mono", 2, "mono")))
     plain, refined = (
         tiny(tmp_path, "plain", 2, teacher=mono),
-        tiny(tmp_path, "refined", 2, teacher=mono, refine_motion=True, cost_window=3),
+        tiny(tmp_path, "refined", 2, teacher=mono, match_by="pixels"),
     )
     told = [(run(config) / "log.jsonl").read_text().splitlines() for config in (plain, refined)]
     first, other = (next(x for x in map(json.loads, lines) if x["event"] == "train") for lines in told)
@@ -160,7 +160,8 @@ def test_motion_that_the_pictures_refine_moves_all_views_and_its_network_is_held
     assert first["translation"] != other["translation"]
     model, _ = load_model(tmp_path / "refined")
     assert isinstance(model, ManyDepth)
-    assert (model.architecture.refine_motion, model.depth.cost_window) == (True, 3)
+    a = model.architecture
+    assert (a.match_by, a.spacing, a.refines_motion) == ("pixels", "inverse", True)
     held = [
         same(weights(tmp_path / name, "pose."), weights(Path(mono), "pose.")) for name in ("plain", "refined")
     ]
@@ -169,12 +170,8 @@ def test_motion_that_the_pictures_refine_moves_all_views_and_its_network_is_held
         k.replace("teacher.", "depth.", 1): v for k, v in weights(tmp_path / "refined", "teacher.").items()
     }
     assert not same(learnt, weights(Path(mono), "depth."))
-    with pytest.raises(InputError, match="--cost-window must be odd"):
-        ManyConfig(cost_window=4)
     with pytest.raises(InputError, match="train a MonoDepth first and give --teacher"):
-        ManyConfig(refine_motion=True)
-    with pytest.raises(InputError, match="--cost-gate is for ManyDepth: add --model many"):
-        tiny(tmp_path, "x", 1, "mono", cost_gate=True)
+        ManyConfig(match_by="pixels")
 
 
 def test_motion_keeps_the_networks_unit_whatever_length_the_pictures_say() -> None:

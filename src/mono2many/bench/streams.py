@@ -36,7 +36,7 @@ def stream_steps(config: BenchConfig, device: torch.device) -> Mapping[str, Step
     before, now = frames.split(1)
     networks = (ManyDepth(ManyArchitecture()).eval().to(device) for _ in range(2))
     many, told = (network.to(memory_format=torch.channels_last) for network in networks)
-    light = ManyArchitecture("light", "light", pose_type="light", cost_of="pixels", cost_window=3)
+    light = ManyArchitecture("light", "light", pose_type="light", match_by="pixels")
     pixels = StudentNet(light).eval().to(device)
     with torch.inference_mode():
         told.pose = _Known(told.pose(before, now[:, None], (1,)))

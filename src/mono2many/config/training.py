@@ -60,18 +60,11 @@ class ManyConfig:
     """Frames that the target is compared with, counted from it in --frame-step, the nearest first."""
     hypotheses: int = 96
     """Depths at which they are compared."""
-    spacing: Literal["linear", "inverse"] = "linear"
-    """Even steps of depth, or of 1 / depth."""
-    cost_of: Literal["features", "pixels"] = "features"
-    """What is compared: the student's features (the paper's), or the grey values of the pictures."""
-    cost_window: int = 1
-    """Costs are averaged over so many cells (of 4 pixels) across and down; the paper's is 1."""
-    cost_gate: bool = False
-    """Draw the student's depth to the depth of least cost where a gate, which it learns, opens (not in the
-    paper)."""
-    refine_motion: bool = False
-    """Align the motion that the teacher's network tells with the pictures; that network is held (not in the
-    paper; --teacher)."""
+    spacing: Literal["linear", "inverse"] | None = None
+    """Even steps of depth, or of 1 / depth; default: of depth by features, of 1 / depth by pixels."""
+    match_by: Literal["features", "pixels"] = "features"
+    """What is compared. features: the student's, along the motion that the network tells (the paper). pixels:
+    the pictures' own, along a motion that the pictures refined (better, not in the paper; --teacher)."""
     teacher: str | None = None
     """Folder of a MonoDepth model with which teacher, motion and student begin."""
     freeze_from: float = 0.75
@@ -85,12 +78,10 @@ class ManyConfig:
 
     def __post_init__(self) -> None:
         at_least("--hypotheses", self.hypotheses, 2)
-        if self.cost_window < 1 or self.cost_window % 2 == 0:
-            raise InputError(f"--cost-window must be odd, 1 or more, got {self.cost_window}; try 5")
-        if self.refine_motion and self.teacher is None:
+        if self.match_by == "pixels" and self.teacher is None:
             raise InputError(
-                "--refine-motion aligns what a pose network tells with the pictures, and holds that network: "
-                "train a MonoDepth first and give --teacher FOLDER"
+                "--match-by pixels refines the motion that a network tells, and holds that network: train a "
+                "MonoDepth first and give --teacher FOLDER"
             )
         if not 0 <= self.freeze_from <= 1:
             raise InputError(f"--freeze-from is a share of the training, 0 to 1, got {self.freeze_from}")
@@ -286,10 +277,6 @@ class TrainConfig:
             raise InputError("--predictive-mask takes the place of the auto-mask: add --no-automask")
         if self.many.teacher is not None and self.model.model != "many":
             raise InputError("--teacher is for ManyDepth: add --model many")
-        for flag in ("cost_of", "cost_window", "cost_gate", "refine_motion"):
-            default = ManyConfig.__dataclass_fields__[flag].default
-            if self.model.model != "many" and getattr(self.many, flag) != default:
-                raise InputError(f"--{flag.replace('_', '-')} is for ManyDepth: add --model many")
         if self.model.model == "many" and (self.data.learns_camera or self.control == "supervised"):
             raise InputError(
                 "--model many: give a camera file instead of --camera learn, and no --control supervised"

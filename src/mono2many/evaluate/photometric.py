@@ -80,7 +80,7 @@ def predict_batches(
         depth = depth_from_sigmoid(sigmoid, architecture.min_depth, architecture.max_depth)
         eye = batch.other_eye_from_target
         moved = head_motion(architecture, motion, batch.source_offsets, sigmoid, eye)
-        if isinstance(architecture, ManyArchitecture) and architecture.refine_motion:
+        if isinstance(architecture, ManyArchitecture) and architecture.refines_motion:
             there = len(batch.for_networks()[2])  # the other eye, which comes last, is known
             cameras = (batch.intrinsics, batch.source_intrinsics[:, :there])
             seen = (batch.target, batch.sources[:, :there], 1 / depth, *cameras)

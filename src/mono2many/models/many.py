@@ -27,7 +27,7 @@ from mono2many.models.mono import DepthNet, MonoArchitecture, MonoDepth
 from mono2many.models.pose import Motion, PoseNet, source_from_target
 from mono2many.types import Batch, InputError
 
-CostOf = Literal["features", "pixels"]
+MatchBy = Literal["features", "pixels"]
 
 Told = Mapping[int, tuple[Float[Tensor, "_ 1 3"], Float[Tensor, "_ 1 3"]]]
 """What the pose network said of the current frame and the ones at these offsets: axis-angle, translation."""
@@ -42,15 +42,15 @@ class ManyArchitecture(MonoArchitecture):
     spacing: Spacing = "linear"
     matching: tuple[int, ...] = (-1,)
     """The frames it compares with, counted from the target, by distance in time."""
-    cost_of: CostOf = "features"
-    """What is compared: the student's features at stride 4, or the pictures' own grey values, 4 x 4 around
-    every fourth pixel, looked for at every pixel of the neighbour."""
-    cost_window: int = 1
-    """Costs are averaged over so many cells across and down."""
-    cost_gate: bool = False
-    """The student's depth is drawn to the depth of least cost, as far as a gate that it learns opens."""
-    refine_motion: bool = False
-    """The networks' motions are aligned with the pictures before they are used."""
+    match_by: MatchBy = "features"
+    """features: the student's at stride 4 are compared, along the motion that the network tells (the paper).
+    pixels: grey values, 4 x 4 around every fourth pixel, are looked for at every pixel of the neighbour,
+    along a motion that the pictures refined; and a gate draws depth to the least cost. Not in the paper."""
+
+    @property
+    def refines_motion(self) -> bool:
+        """The network's motions are aligned with the pictures before they are used."""
+        return self.match_by == "pixels"
 
 
 def matching_of(architecture: MonoArchitecture) -> tuple[int, ...]:
@@ -93,13 +93,13 @@ class StudentNet(nn.Module):
         super().__init__()
         a = architecture
         self.hypotheses, self.spacing = a.hypotheses, a.spacing
-        self.cost_of, self.cost_window = a.cost_of, a.cost_window
+        self.by_pixels = a.match_by == "pixels"
         net = DepthNet(a, encoder_weights)
         self.encoder, self.decoder = net.encoder, net.decoder
         channels = self.encoder.channels[1]
         self.reduce = nn.Conv2d(channels + a.hypotheses, channels, 3, padding=1)
         widths = LIGHT_WIDTHS if a.decoder == "light" else PAPER_WIDTHS
-        self.gate = Gate(widths[2]) if a.cost_gate else None
+        self.gate = Gate(widths[2]) if self.by_pixels else None
         self.register_buffer("min_depth", net.min_depth)
         self.register_buffer("max_depth", net.max_depth)
         # the sweep's range follows the teacher's depth in training (sec. 3.2): it belongs to the weights
@@ -117,11 +117,11 @@ class StudentNet(nn.Module):
         """What is computed of one image alone, before its neighbours are looked at."""
         stride2, stride4 = self.encoder.shallow(images)
         assert stride4 is not None
-        return Seen(stride2, stride4, stride4 if self.cost_of == "features" else grey_patches(images))
+        return Seen(stride2, stride4, grey_patches(images) if self.by_pixels else stride4)
 
     def compared(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C _ _"]:
         """`features(images).compared`: all that the sweep wants of neighbours."""
-        return grey_patches(images) if self.cost_of == "pixels" else self.features(images).compared
+        return grey_patches(images) if self.by_pixels else self.features(images).compared
 
     def forward(
         self,
@@ -167,8 +167,8 @@ class StudentNet(nn.Module):
         finer = matching.shape[-1] // features.stride4.shape[-1]
         current = features.compared[..., ::finer, ::finer]
         sweep = plane_sweep(current, matching, matching_from_current, exists, camera, depths)
-        sweep = averaged(sweep, self.cost_window)
-        if self.cost_of == "pixels":  # contrast differs: relative to the cell's mean, and to one grey level
+        if self.by_pixels:  # contrast differs: relative to the cell's mean, and to one grey level
+            sweep = averaged(sweep, WINDOW)
             level = sweep.volume.mean(1, keepdim=True) + 1 / 255
             sweep = replace(sweep, volume=sweep.volume / level)
         return sweep, depths
@@ -192,6 +192,8 @@ class StudentNet(nn.Module):
         return low + (high - low) * sigmoid.squeeze(1)
 
 
+WINDOW = 3
+"""Cells across and down over which costs of pixels are averaged."""
 LIMIT = 0.3
 """Of log depth: where one frame and the least cost differ by more (a factor of 1.35), something moves or is
 hidden, and the gate is shut."""
@@ -273,7 +275,7 @@ class ManyDepth(nn.Module):
             self.pose, target, matching, self.architecture.matching, scale, _by_offset(motion, offsets)
         )
         refined = None
-        if self.architecture.refine_motion:
+        if self.architecture.refines_motion:
             wanted, at = self.architecture.matching, list(offsets)
             further = [i for i, offset in enumerate(wanted) if offset not in at]  # each pair is aligned once
             told = torch.cat([source_from_target(motion, offsets, "pairs", scale), moved[:, further]], 1)
@@ -329,7 +331,7 @@ class ManyDepth(nn.Module):
         """matching_from_current, if so configured refined by the teacher's depth; see `chained_motion`."""
         offsets = self.architecture.matching
         motion = chained_motion(self.pose, image, matching, offsets, self.units(image), told)
-        if self.architecture.refine_motion:
+        if self.architecture.refines_motion:
             motion = refine_motions(motion, image, matching, self.teacher(image), intrinsics)
         return motion
 

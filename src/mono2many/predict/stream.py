@@ -76,7 +76,7 @@ class Memory:
         none = (image.new_zeros(1, 1, 3), image.new_zeros(1, 1, 3))
         turn, step = (torch.cat(part, 1) for part in zip(*(m or none for m in motions), strict=True))
         motion = chain((turn, step), self.offsets, self.model.units(image))
-        if self.model.architecture.refine_motion:
+        if self.model.architecture.refines_motion:
             motion = torch.stack(
                 [self._refined(m, o) for m, o in zip(motion[0], self.offsets, strict=True)], 1
             )

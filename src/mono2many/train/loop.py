@@ -291,7 +291,7 @@ def hold_teacher(network: ManyDepth, frozen: bool) -> None:
     that is refined on the pictures need not learn: held, it keeps the unit."""
     for part, held in (
         (network.teacher, frozen),
-        (network.pose, frozen or network.architecture.refine_motion),
+        (network.pose, frozen or network.architecture.refines_motion),
     ):
         part.train(not held).requires_grad_(not held)
 

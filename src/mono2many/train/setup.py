@@ -239,12 +239,9 @@ def as_configured(config: TrainConfig) -> MonoArchitecture:
     m, many = config.model, config.many
     further: dict[str, Any] = {
         "hypotheses": many.hypotheses,
-        "spacing": many.spacing,
+        "spacing": many.spacing or ("inverse" if many.match_by == "pixels" else "linear"),
         "matching": config.matching,
-        "cost_of": many.cost_of,
-        "cost_window": many.cost_window,
-        "cost_gate": many.cost_gate,
-        "refine_motion": many.refine_motion,
+        "match_by": many.match_by,
     }
     if m.model == "many" and many.teacher is not None:
         taught = read_card(many.teacher).architecture
