@@ -29,8 +29,8 @@ BOTH = torch.ones(1, 2, dtype=torch.bool)
 
 
 def level_of(target: Tensor, sources: Tensor, exists: Tensor, terms: MonoTerms) -> Level:
-    camera = intrinsics_matrix(20.0, 20.0, 7.5, 3.5).expand(1, 3, 3)
-    return pyramid_level(target, sources, exists, camera, camera[:, None].expand(1, 2, 3, 3), terms)
+    camera = intrinsics_matrix(20.0, 20.0, 7.5, 3.5).expand(len(target), 3, 3)
+    return pyramid_level(target, sources, exists, camera, camera[:, None].expand(-1, 2, 3, 3), terms)
 
 
 def head(target: Tensor, sigmoid: Tensor, motion: Tensor = STILL, trust: Tensor | None = None) -> Head:
@@ -188,6 +188,28 @@ def test_a_student_that_trusts_all_learns_from_its_views_without_an_auto_mask() 
     assert parts["consistency"] == 0
     torch.testing.assert_close(loss, plain)
     assert not loss.requires_grad  # the motion is the teacher's business
+
+
+def test_a_sample_that_learns_alone_learns_as_its_teacher_does() -> None:
+    target, sources = torch.rand(2, 3, 6, 8), torch.rand(2, 2, 3, 6, 8)
+    exists = torch.ones(2, 2, dtype=torch.bool)
+    level = level_of(target, sources, exists, PLAIN)
+    sigmoid = torch.full((2, 6, 8), sigmoid_of(5.0))
+    teacher = torch.full((2, 6, 8), sigmoid_of(2.0))
+    moved = STILL.clone()
+    moved[..., 0, 3] = 0.5
+    one = head(target, sigmoid, moved.expand(2, -1, -1, -1))
+    unsure, best = torch.zeros(2, 6, 8, dtype=torch.bool), torch.full((2, 6, 8), 2.0)
+    both = torch.ones(2, dtype=torch.bool)
+    given = ([one], [teacher], best, unsure, both, {0: level}, exists, PLAIN)
+    _, parts, made = many_objective(*given, alone=torch.tensor([True, False]))
+    _, _, plain = mono_objective([one], {0: level}, exists, replace(PLAIN, automask=True))
+    assert torch.equal(made.kept[0], plain.kept[0])
+    assert 0 < made.kept[0].float().mean() < 1
+    assert not made.kept[1].any()
+    assert float(parts["consistency"]) == pytest.approx(1.5, rel=1e-5)  # 3 in one of the two
+    _, held, _ = many_objective(*given)
+    assert float(held["consistency"]) == pytest.approx(3, rel=1e-5)
 
 
 def test_a_student_judged_at_a_coarser_level_asks_its_teacher_there() -> None:

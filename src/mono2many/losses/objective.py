@@ -74,6 +74,8 @@ class Guide:
     teacher_depth: Float[Tensor, "B h w"]
     trusted: Bool[Tensor, "B h w"]
     """Pixels that teach by their views; the others by `teacher_depth`."""
+    alone: Bool[Tensor, "B"] | None = None
+    """Samples that learn as a teacher does: by every view that beats standing still. None: none."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +154,13 @@ def many_objective(
     levels: Mapping[int, Level],
     exists: Bool[Tensor, "B S"],
     terms: MonoTerms,
+    alone: Bool[Tensor, "B"] | None = None,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]], Synthesis]:
     """The student's loss, as mono_objective gives it; neither teacher nor motion gets a gradient.
 
     `teacher`: its sigmoids, one per head; the first, its finest, decides which pixels are trusted. What
-    matching says is at the cost volume's size; `augmented` samples had theirs spoiled. The teacher's own loss
-    is mono_objective with reduction "kept".
+    matching says is at the cost volume's size; `augmented` samples had theirs spoiled. `alone`: see Guide.
+    The teacher's own loss is mono_objective with reduction "kept".
     """
     trusted = {
         k: trust(lowest_cost_depth, confidence, _depth(teacher[0], levels[k], terms), augmented)
@@ -167,7 +170,7 @@ def many_objective(
         replace(
             head,
             source_from_target=head.source_from_target.detach(),
-            guide=Guide(_depth(sigmoid, levels[head.level], terms), trusted[head.level]),
+            guide=Guide(_depth(sigmoid, levels[head.level], terms), trusted[head.level], alone),
         )
         for head, sigmoid in zip(student, teacher, strict=True)
     ]
@@ -218,8 +221,13 @@ def _head_loss(
         kept = beats_standing_still(best, known, level.still, level.still_known)
         error = torch.where(kept, best, level.still)
     if head.guide is not None:
-        kept = kept & head.guide.trusted
-        parts["consistency"] = consistency(depth, head.guide.teacher_depth, head.guide.trusted).mean()
+        trusted = head.guide.trusted
+        kept = kept & trusted
+        if head.guide.alone is not None:
+            alone = head.guide.alone[:, None, None]
+            kept |= alone & beats_standing_still(best, known, level.still, level.still_known)
+            trusted = trusted | alone
+        parts["consistency"] = consistency(depth, head.guide.teacher_depth, trusted).mean()
     parts["photometric"] = mean_over_kept(error, kept) if terms.reduction == "kept" else mean_over_all(error)
     across, down = edge_aware_smoothness(head.sigmoid, head.image)
     parts["smoothness"] = (across.mean() + down.mean()) * (terms.smoothness / 2**head.scale)

@@ -123,6 +123,8 @@ def many_step(
             levels,
             known,
             terms,
+            # whose volumes say nothing need not repeat their teacher: they learn single-frame depth further
+            static | empty if a.match_by == "pixels" else None,
         )
     else:
         heads = [replace(head, source_from_target=head.source_from_target.detach()) for head in heads]
