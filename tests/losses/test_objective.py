@@ -190,24 +190,25 @@ def test_a_student_that_trusts_all_learns_from_its_views_without_an_auto_mask() 
     assert not loss.requires_grad  # the motion is the teacher's business
 
 
-def test_a_sample_that_learns_alone_learns_as_its_teacher_does() -> None:
-    target, sources = torch.rand(2, 3, 6, 8), torch.rand(2, 2, 3, 6, 8)
+def test_where_no_volume_is_a_student_may_learn_as_its_teacher_does() -> None:
+    target, sources = torch.rand(2, 3, 8, 16), torch.rand(2, 2, 3, 8, 16)
     exists = torch.ones(2, 2, dtype=torch.bool)
     level = level_of(target, sources, exists, PLAIN)
-    sigmoid = torch.full((2, 6, 8), sigmoid_of(5.0))
-    teacher = torch.full((2, 6, 8), sigmoid_of(2.0))
+    sigmoid, teacher = (torch.full((2, 8, 16), sigmoid_of(depth)) for depth in (5.0, 2.0))
     moved = STILL.clone()
     moved[..., 0, 3] = 0.5
     one = head(target, sigmoid, moved.expand(2, -1, -1, -1))
-    unsure, best = torch.zeros(2, 6, 8, dtype=torch.bool), torch.full((2, 6, 8), 2.0)
-    both = torch.ones(2, dtype=torch.bool)
-    given = ([one], [teacher], best, unsure, both, {0: level}, exists, PLAIN)
-    _, parts, made = many_objective(*given, alone=torch.tensor([True, False]))
-    _, _, plain = mono_objective([one], {0: level}, exists, replace(PLAIN, automask=True))
-    assert torch.equal(made.kept[0], plain.kept[0])
-    assert 0 < made.kept[0].float().mean() < 1
-    assert not made.kept[1].any()
-    assert float(parts["consistency"]) == pytest.approx(1.5, rel=1e-5)  # 3 in one of the two
+    sure = torch.tensor([[True, False], [True, True]]).unsqueeze(1).repeat_interleave(2, 2)  # B 1 4
+    best = torch.full((2, 1, 4), 9.0)  # not to be trusted beside 2
+    spoiled = torch.tensor([False, True])
+    given = ([one], [teacher], best, sure, spoiled, {0: level}, exists, PLAIN)
+    _, parts, made = many_objective(*given, further=True)
+    _, _, plain = mono_objective([one], {0: level}, exists, PLAIN)
+    alone = torch.ones(2, 8, 16, dtype=torch.bool)
+    alone[0, :, :8] = False  # compared, and not trusted: held to the teacher
+    assert torch.equal(made.kept, plain.kept & alone)
+    assert 0.1 < made.kept.float().mean() < 0.7
+    assert float(parts["consistency"]) == pytest.approx(0.75, rel=1e-5)  # 3 in a quarter of the pixels
     _, held, _ = many_objective(*given)
     assert float(held["consistency"]) == pytest.approx(3, rel=1e-5)
 

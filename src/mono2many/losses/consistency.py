@@ -5,7 +5,7 @@ have it. Watson et al. 2021, sec. 3.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,8 +20,14 @@ def trust(
     more than half of it; none where a sample's volume was spoiled on purpose."""
     usable = confidence & ~augmented[:, None, None]
     best = lowest_cost_depth.masked_fill(~usable, 0)  # 0 is not more than half of any depth
-    best = F.interpolate(best.unsqueeze(1), size=teacher_depth.shape[1:], mode="nearest").squeeze(1)
+    best = at_size(best, (teacher_depth.shape[-2], teacher_depth.shape[-1]))
     return (best < 2 * teacher_depth) & (teacher_depth < 2 * best)
+
+
+def at_size(cells: Shaped[Tensor, "B h w"], size: tuple[int, int]) -> Shaped[Tensor, "B H W"]:
+    """Each pixel's cell."""
+    whole = cells.unsqueeze(1).float()
+    return F.interpolate(whole, size, mode="nearest").squeeze(1).to(cells.dtype)
 
 
 def consistency(

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from mono2many.geometry.depth import depth_from_sigmoid
 from mono2many.geometry.warp import warp
-from mono2many.losses.consistency import consistency, trust
+from mono2many.losses.consistency import at_size, consistency, trust
 from mono2many.losses.photometric import Patches, patches, photometric_error
 from mono2many.losses.reprojection import (
     average_over_sources,
@@ -74,8 +74,8 @@ class Guide:
     teacher_depth: Float[Tensor, "B h w"]
     trusted: Bool[Tensor, "B h w"]
     """Pixels that teach by their views; the others by `teacher_depth`."""
-    alone: Bool[Tensor, "B"] | None = None
-    """Samples that learn as a teacher does: by every view that beats standing still. None: none."""
+    alone: Bool[Tensor, "B h w"] | None = None
+    """Pixels that learn as a teacher's do: by any view that beats standing still. None: none."""
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,16 @@ def many_objective(
     levels: Mapping[int, Level],
     exists: Bool[Tensor, "B S"],
     terms: MonoTerms,
-    alone: Bool[Tensor, "B"] | None = None,
+    further: bool = False,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]], Synthesis]:
     """The student's loss, as mono_objective gives it; neither teacher nor motion gets a gradient.
 
     `teacher`: its sigmoids, one per head; the first, its finest, decides which pixels are trusted. What
-    matching says is at the cost volume's size; `augmented` samples had theirs spoiled. `alone`: see Guide.
-    The teacher's own loss is mono_objective with reduction "kept".
+    matching says is at the cost volume's size; `augmented` samples had theirs spoiled. further: where
+    no volume is, the student learns on alone in place of repeating its teacher (not in the paper). The
+    teacher's own loss is mono_objective with reduction "kept".
     """
+    compared = confidence & ~augmented[:, None, None]
     trusted = {
         k: trust(lowest_cost_depth, confidence, _depth(teacher[0], levels[k], terms), augmented)
         for k in {head.level for head in student}
@@ -170,7 +172,11 @@ def many_objective(
         replace(
             head,
             source_from_target=head.source_from_target.detach(),
-            guide=Guide(_depth(sigmoid, levels[head.level], terms), trusted[head.level], alone),
+            guide=Guide(
+                _depth(sigmoid, levels[head.level], terms),
+                trusted[head.level],
+                ~at_size(compared, _size(levels[head.level])) if further else None,
+            ),
         )
         for head, sigmoid in zip(student, teacher, strict=True)
     ]
@@ -224,7 +230,7 @@ def _head_loss(
         trusted = head.guide.trusted
         kept = kept & trusted
         if head.guide.alone is not None:
-            alone = head.guide.alone[:, None, None]
+            alone = head.guide.alone
             kept |= alone & beats_standing_still(best, known, level.still, level.still_known)
             trusted = trusted | alone
         parts["consistency"] = consistency(depth, head.guide.teacher_depth, trusted).mean()

@@ -67,7 +67,8 @@ class Student:
     lowest_cost_depth: Float[Tensor, "B h w"]
     """Of the hypothesis that matched best, in the unit of the networks' depth."""
     confidence: Bool[Tensor, "B h w"]
-    """Cells that were compared at every hypothesis: elsewhere the networks saw no cost at all."""
+    """Cells that were compared at every hypothesis (by pixels: at half of them): elsewhere the networks saw no
+    cost at all."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ class StudentNet(nn.Module):
         if self.by_pixels:  # contrast differs: relative to the cell's mean, and to one grey level
             sweep = averaged(sweep, WINDOW)
             level = sweep.volume.mean(1, keepdim=True) + 1 / 255
-            sweep = replace(sweep, volume=sweep.volume / level)
+            seen = sweep.missing.float().mean(1) < 0.5  # nearer to the border not all depths can be
+            sweep = replace(sweep, volume=sweep.volume / level, confidence=seen)
         return sweep, depths
 
     def sigmoids(self, features: Seen) -> list[Float[Tensor, "B 1 _ _"]]:
@@ -194,8 +196,8 @@ class StudentNet(nn.Module):
 
 WINDOW = 3
 """Cells across and down over which costs of pixels are averaged."""
-LIMIT = 0.3
-"""Of log depth: where one frame and the least cost differ by more (a factor of 1.35), something moves or is
+LIMIT = 0.35
+"""Of log depth: where one frame and the least cost differ by more (a factor of 1.4), something moves or is
 hidden, and the gate is shut."""
 
 
@@ -209,7 +211,7 @@ class Gate(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(width, 1, 3, padding=1),
         )
-        nn.init.constant_(self.opened[-1].bias, -2.0)  # type: ignore[arg-type]
+        nn.init.constant_(self.opened[-1].bias, 1.0)  # type: ignore[arg-type]
 
     def forward(
         self,

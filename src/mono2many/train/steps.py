@@ -123,8 +123,7 @@ def many_step(
             levels,
             known,
             terms,
-            # whose volumes say nothing need not repeat their teacher: they learn single-frame depth further
-            static | empty if a.match_by == "pixels" else None,
+            further=a.match_by == "pixels",
         )
     else:
         heads = [replace(head, source_from_target=head.source_from_target.detach()) for head in heads]
