@@ -2,7 +2,7 @@
 least cost, by picture size, frames matched, and window over which costs are averaged?
 
     python examples/sweep.py                       blurred colours at stride 4, and grey patches at stride 1
-    python examples/sweep.py --model FOLDER        a trained ManyDepth's own
+    python examples/sweep.py --model FOLDER        a ManyDepth's own; and how good a model's motion is
 """
 
 import math
@@ -28,6 +28,7 @@ from mono2many.geometry.sweep import (
 )
 from mono2many.models.checkpoint import load_model
 from mono2many.models.many import ManyDepth, chained_motion
+from mono2many.models.mono import MonoDepth
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,22 @@ def blurred(images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def say_of_model(s: Settings, model: ManyDepth, size: tuple[int, int]) -> None:
-    """Its teacher's depth and its motion on moving streets, as the network says it and refined on the
+def say_of_model(s: Settings, model: MonoDepth | ManyDepth, size: tuple[int, int]) -> None:
+    """Its (teacher's) depth and its motion on moving streets, as the network says it and refined on the
     pictures, each image scaled by its median."""
     reader = SyntheticReader(StreetSettings(3 * s.scenes, 4, *size, step=s.scene_step), "test")
+    net = model.teacher if isinstance(model, ManyDepth) else model.depth
     errors, true = [], []
     told: dict[str, list[tuple[float, float]]] = {"network": [], "refined": []}
     for clip in range(3 * s.scenes):
         before, now = (reader.frame(clip, index) for index in (1, 2))
         images = [(frame.image / 255).unsqueeze(0) for frame in (before, now)]
         kept = (now.depth < 80) & ~now.moving
-        depth = 1 / model.teacher(images[1])[0]
+        depth = 1 / net(images[1])[0]
         ratio = now.depth[kept].median() / depth[kept].median()
         errors.append(((depth * ratio - now.depth).abs() / now.depth)[kept])
-        motion = chained_motion(model.pose, images[1], images[0][:, None], (-1,), model.units(images[1]))
+        unit = net(images[1]).mean((1, 2)) if model.pose.pose_type == "posecnn" else None
+        motion = chained_motion(model.pose, images[1], images[0][:, None], (-1,), unit)
         k, sources = now.intrinsics[None], images[0][:, None]
         better = refine_motions(motion, images[1], sources, 1 / depth[None], k)
         exact = invert(before.world_from_camera) @ now.world_from_camera
@@ -70,26 +73,24 @@ def say_of_model(s: Settings, model: ManyDepth, size: tuple[int, int]) -> None:
             turn = rotation_angle(found[:3, :3] @ exact[:3, :3].mT)
             told[name].append((float(found[:3, 3].norm() * ratio), math.degrees(turn)))
     error = torch.cat(errors)
-    print(f"teacher: median error {error.median():.3f}, within 10 % {(error < 0.1).float().mean():.2f}")
+    print(f"single frame: median error {error.median():.3f}, within 10 % {(error < 0.1).float().mean():.2f}")
     for name, both in told.items():
         lengths, turns = torch.tensor(both).T
-        ratios, corr = (
-            lengths / torch.tensor(true),
-            torch.corrcoef(torch.stack([lengths, torch.tensor(true)])),
-        )
+        ratios = lengths / torch.tensor(true)
+        correlation = torch.corrcoef(torch.stack([lengths, torch.tensor(true)]))[0, 1]
         print(
-            f"motion, {name}: turn off by {turns.mean():.3f} degrees; length {ratios.mean():.2f} of the true "
-            f"one, +- {ratios.std():.2f}; correlation {corr[0, 1]:.2f}"
+            f"motion, {name}: turn off by {turns.mean():.3f} degrees (median {turns.median():.3f}); length "
+            f"{ratios.mean():.2f} of the true one, +- {ratios.std():.2f}; correlation {correlation:.2f}"
         )
 
 
 def main(s: Settings) -> None:
     model, card = (None, None) if s.model is None else load_model(s.model)
-    assert model is None or isinstance(model, ManyDepth), "--model wants a ManyDepth"
     depths = depth_hypotheses(torch.tensor(3.0), torch.tensor(80.0), s.hypotheses, "inverse")
     ways: dict[str, Compared] = {"blurred": blurred, "pixels": grey_patches}
     if model is not None and card is not None:
-        ways = {"model": model.depth.compared}
+        if isinstance(model, ManyDepth):
+            ways = {"model": model.depth.compared}
         say_of_model(s, model, (card.height, card.width))
     print("what      size     frames  window  compared  median error  within 10 %  within a factor 2")
     for size in ((96, 320), (192, 640)):
