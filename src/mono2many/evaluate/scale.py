@@ -26,7 +26,7 @@ from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
 from mono2many.evaluate.photometric import predict_batches
 from mono2many.evaluate.run import open_as_trained
-from mono2many.geometry.align import FINE, refine_motion
+from mono2many.geometry.align import FINE, SURE, refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.geometry.warp import backproject
 from mono2many.io.speed_file import metres_along, read_speed
@@ -179,7 +179,9 @@ def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Con
     for p in predict_batches(predictor.model, predictor.card.architecture, inputs):
         b, depth = p.batch, p.depth.float()
         cameras = (b.intrinsics, b.source_intrinsics[:, 1])
-        moved = refine_motion(p.source_from_target[:, 1], b.target, b.sources[:, 1], depth, *cameras, FINE)
+        moved = refine_motion(
+            p.source_from_target[:, 1], b.target, b.sources[:, 1], depth, *cameras, FINE, SURE
+        )
         forward = invert(moved)[:, :3, 3].cpu()
         ground = lower_middle(depth, b.intrinsics).cpu()
         places = [dataset.places[i] for i in b.index.tolist()]

@@ -28,6 +28,8 @@ PATCH = 4
 """Pixels at that stride, across and down, that share an error of depth."""
 SPREAD = 0.4
 """Of log depth around the given one, expected."""
+SURE = 0.05
+"""The same where the motion's length matters, which only the given depth tells."""
 ROBUST = 0.03
 """Grey values from which a difference counts less (of 0 to 1)."""
 
@@ -57,11 +59,13 @@ def refine_motion(
     intrinsics: Float[Tensor, "B 3 3"],
     source_intrinsics: Float[Tensor, "B 3 3"] | None = None,
     strides: tuple[int, ...] = COARSE,
+    spread: float = SPREAD,
 ) -> Float[Tensor, "B 4 4"]:
     """The motion near `source_from_target` by which the target's depth, or one near it, shows the source's
     picture best, in depth's unit; without gradient. Where no step helped it is the given one.
 
-    source_intrinsics: None where one camera took both pictures.
+    source_intrinsics: None where one camera took both pictures. spread: of log depth's errors, see
+    SPREAD and SURE.
     """
     with torch.autocast(target.device.type, enabled=False):
         given = motion = source_from_target.float()
@@ -78,7 +82,9 @@ def refine_motion(
             patches = tuple(-(-size // PATCH) for size in less)
             off = F.interpolate(off.unsqueeze(1), patches, mode="bilinear").squeeze(1)
             for _ in range(STEPS):
-                motion, exposure, off = _step(motion, exposure, off, change, here, there, near, *cameras)
+                motion, exposure, off = _step(
+                    motion, exposure, off, change, here, there, near, *cameras, spread=spread
+                )
         seen = (here, there, _moved(near, off), *cameras)
         better = _misfit(motion, exposure, *seen) < _misfit(given, exposure, *seen)
         return torch.where(better[:, None, None], motion, given).to(source_from_target)
@@ -109,6 +115,7 @@ def _step(
     there: Float[Tensor, "B 1 h w"],
     depth: Float[Tensor, "B h w"],
     *cameras: Tensor,
+    spread: float = SPREAD,
 ) -> tuple[Float[Tensor, "B 4 4"], Float[Tensor, "B 2"], Float[Tensor, "B y x"]]:
     """One of Gauss-Newton: six numbers of motion, gain and offset of the source's grey values, and each
     patch's log depth, which is eliminated (Schur complement)."""
@@ -124,7 +131,7 @@ def _step(
     both = torch.cat([weighted, (weight * along).unsqueeze(1), (weight * residual).unsqueeze(1)], 1)
     both = _patch_sums((both * along.unsqueeze(1)).unflatten(2, size)).flatten(2)
     mixed, own, left = both[:, :-2], both[:, -2:-1], both[:, -1:]
-    prior = (ROBUST / SPREAD) ** 2
+    prior = (ROBUST / spread) ** 2
     left = left - prior * off.flatten(1).unsqueeze(1)
     share = mixed / (own + prior)
     normal = weighted @ change.mT - share @ mixed.mT
