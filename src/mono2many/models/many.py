@@ -67,8 +67,8 @@ class Student:
     lowest_cost_depth: Float[Tensor, "B h w"]
     """Of the hypothesis that matched best, in the unit of the networks' depth."""
     confidence: Bool[Tensor, "B h w"]
-    """Cells that were compared at every hypothesis (by pixels: at half of them): elsewhere the networks saw
-    no cost at all."""
+    """Cells that were compared at every hypothesis (by pixels: at half of them): elsewhere the networks saw no
+    cost at all."""
 
 
 @dataclass(frozen=True)

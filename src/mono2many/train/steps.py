@@ -92,9 +92,7 @@ def many_step(
     a = plan.architecture
     assert isinstance(a, ManyArchitecture)
     at = [batch.source_offsets.index(offset) for offset in a.matching]
-    by_pixels = a.match_by == "pixels"
-    drawn = uniform(seed + VOLUME, step, batch.index, 1)[:, 0]
-    static, empty = volume_augmentation(drawn, 0.125 if by_pixels else 0.25)
+    static, empty = volume_augmentation(uniform(seed + VOLUME, step, batch.index, 1)[:, 0])
     matching = batch.sources_jittered[:, at]
     compared = torch.where(static[:, None, None, None, None], batch.target[:, None], matching)
     exists = batch.source_exists[:, at] & ~empty[:, None] & plan.matched
@@ -125,7 +123,7 @@ def many_step(
             levels,
             known,
             terms,
-            further=by_pixels,
+            further=a.match_by == "pixels",
         )
     else:
         heads = [replace(head, source_from_target=head.source_from_target.detach()) for head in heads]
