@@ -43,7 +43,7 @@ def away_from_rest(model: ManyDepth) -> ManyDepth:
 
 
 def flat(student: Student) -> list[Tensor]:
-    return [*student.sigmoids, student.lowest_cost_depth, student.confidence]
+    return [*student.sigmoids, student.lowest_cost_depth, student.confidence, student.pull]
 
 
 @pytest.fixture(scope="module")
@@ -273,9 +273,9 @@ def test_a_gate_draws_depth_to_the_least_cost_where_there_are_costs_only() -> No
     confident = torch.tensor([[[True, True, True, False]]])
     volume = torch.rand(1, 6, 1, 4)
     sweep = Sweep(volume, volume < 0, confident, volume.argmin(1))
-    found = gate(torch.rand(1, 5, 1, 4), torch.full((1, 4, 16), 0.1), best, sweep)
-    wanted = torch.tensor([math.log(1.1) / 2, math.log(0.9) / 2, 0, 0])
-    torch.testing.assert_close(found[0, 0, 0], wanted)
+    opened, apart = gate(torch.rand(1, 5, 1, 4), torch.full((1, 4, 16), 0.1), best, sweep)
+    assert (opened == 0.5).all()
+    torch.testing.assert_close(apart[0, 0, 0], torch.tensor([math.log(1.1), math.log(0.9), 0, 0]))
 
     model, s = away_from_rest(ManyDepth(replace(LIGHT, match_by="pixels"))), seen()
     net = model.depth
@@ -283,9 +283,12 @@ def test_a_gate_draws_depth_to_the_least_cost_where_there_are_costs_only() -> No
     around = 1 / model.single(s["image"])
     net.set_range(around.min(), around.max())
     depths = {}
-    for opened in (-1e3, 0.0):
-        net.gate.opened[-1].bias.fill_(opened)  # type: ignore[union-attr, operator]
-        depths[opened] = 1 / net.disparity(model.match(**s).sigmoids[0])
+    for bias in (-1e3, 0.0):
+        net.gate.opened[-1].bias.fill_(bias)  # type: ignore[union-attr, operator]
+        student = model.match(**s)
+        depths[bias] = 1 / net.disparity(student.sigmoids[0])
+        assert (student.pull.max() > 0.05) == (bias == 0)
+        assert student.pull.max() < 0.35
     ratio = (depths[0.0] / depths[-1e3]).log().abs()
     assert 0.05 < ratio.max() <= 0.35 + 1e-4
     single = model.single(s["image"])

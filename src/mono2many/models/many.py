@@ -67,8 +67,11 @@ class Student:
     lowest_cost_depth: Float[Tensor, "B h w"]
     """Of the hypothesis that matched best, in the unit of the networks' depth."""
     confidence: Bool[Tensor, "B h w"]
-    """Cells that were compared at every hypothesis (by pixels: at half of them): elsewhere the networks saw no
-    cost at all."""
+    """Cells that were compared at every hypothesis (by pixels: at half of them): elsewhere the networks saw
+    no cost at all."""
+    pull: Float[Tensor, "B h w"]
+    """How far the student's own log depth is from the least cost, times how far the gate is open: what it may
+    still learn from matching. 0 by features."""
 
 
 @dataclass(frozen=True)
@@ -139,11 +142,13 @@ class StudentNet(nn.Module):
         volume = sweep.volume * sweep.confidence.unsqueeze(1)
         stages = self._stages(features, volume)
         sigmoids = self.decoder.maps(stages)
+        pull = sigmoids[0].new_zeros(sweep.confidence.shape)
         if self.gate is not None:
             own = self.disparity(sigmoids[0])
-            drawn = self.gate(stages[2], own, lowest_between(sweep, depths), sweep)
-            sigmoids = [self._drawn(sigmoid, drawn) for sigmoid in sigmoids]
-        return Student(sigmoids, depths[sweep.lowest_cost], sweep.confidence)
+            opened, apart = self.gate(stages[2], own, lowest_between(sweep, depths), sweep)
+            sigmoids = [self._drawn(sigmoid, opened * apart) for sigmoid in sigmoids]
+            pull = (opened.detach() * apart.abs()).squeeze(1)
+        return Student(sigmoids, depths[sweep.lowest_cost], sweep.confidence, pull)
 
     def _drawn(
         self, sigmoid: Float[Tensor, "B 1 _ _"], log_ratio: Float[Tensor, "B 1 h w"]
@@ -219,9 +224,9 @@ class Gate(nn.Module):
         disparity: Float[Tensor, "B H W"],
         best: Float[Tensor, "B h w"],
         sweep: Sweep,
-    ) -> Float[Tensor, "B 1 h w"]:
-        """What is added to log depth. decoded: at stride 4; disparity: the student's own, cells being every
-        fourth pixel; best: depth of least cost."""
+    ) -> tuple[Float[Tensor, "B 1 h w"], Float[Tensor, "B 1 h w"]]:
+        """(how far it is open, 0 to 1; how far the log depth of least cost lies above the student's). decoded:
+        at stride 4; disparity: the student's own, cells being every fourth pixel; best: depth of least cost."""
         with torch.autocast(disparity.device.type, enabled=False):
             apart = ((best * disparity[:, ::4, ::4]).log() * sweep.confidence).unsqueeze(1)
             small = apart.clamp(-1, 1)
@@ -233,7 +238,7 @@ class Gate(nn.Module):
             told = [small, small.abs(), margin.unsqueeze(1), sweep.confidence.float().unsqueeze(1), whole]
             told = [decoded, *(x.to(decoded.dtype) for x in told)]
         opened = self.opened(torch.cat(told, 1)).float().sigmoid()
-        return opened * torch.where(apart.abs() < LIMIT, apart, 0)
+        return opened, torch.where(apart.abs() < LIMIT, apart, 0)
 
 
 class ManyDepth(nn.Module):
@@ -265,8 +270,8 @@ class ManyDepth(nn.Module):
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
         compared: Float[Tensor, "B F 3 H W"] | None = None,
-    ) -> tuple[list[Tensor], Tensor, Tensor, Motion, Tensor | None, list[Tensor]]:
-        """(the student's sigmoid maps, lowest-cost depth and confidence, motion of every source as the
+    ) -> tuple[list[Tensor], Tensor, Tensor, Tensor, Motion, Tensor | None, list[Tensor]]:
+        """(the student's sigmoid maps, lowest-cost depth, confidence and pull, motion of every source as the
         network says it and, if so configured, as matrices that the pictures refined, the teacher's sigmoid
         maps): all that training differentiates, in one call of plain tensors, as Fabric wants it."""
         motion = self.pose(target, sources, offsets)
@@ -286,7 +291,8 @@ class ManyDepth(nn.Module):
             at += [wanted[i] for i in further]
             moved, refined = refined[:, [at.index(o) for o in wanted]], refined[:, : len(offsets)]
         student = self.match(target, matching, exists, intrinsics, compared, moved)
-        return student.sigmoids, student.lowest_cost_depth, student.confidence, motion, refined, taught
+        parts = (student.sigmoids, student.lowest_cost_depth, student.confidence, student.pull)
+        return *parts, motion, refined, taught
 
     def on_batch(self, batch: Batch) -> tuple[list[Float[Tensor, "B 1 _ _"]], Motion]:
         """The student's sigmoid maps, matching the frames that the architecture names, and the motion of the

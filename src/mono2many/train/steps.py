@@ -31,6 +31,8 @@ from mono2many.types import Batch, Report
 TIE_NOISE = 1e-5
 VOLUME = 101
 """Added to the seed of the draws that spoil cost volumes: no other draw is theirs."""
+PULL = 0.2
+"""Weight of `Student.pull`."""
 
 StepResult = tuple[Float[Tensor, ""], Report]
 
@@ -97,7 +99,7 @@ def many_step(
     compared = torch.where(static[:, None, None, None, None], batch.target[:, None], matching)
     exists = batch.source_exists[:, at] & ~empty[:, None] & plan.matched
     judged = batch.first_sources(a.sources)
-    sigmoids, lowest_cost_depth, confidence, motion, refined, taught = model(
+    sigmoids, lowest_cost_depth, confidence, pull, motion, refined, taught = model(
         *judged.for_networks(), matching, exists, batch.intrinsics, compared
     )
     levels, targets = _levels(judged, plan, seed, step)
@@ -125,6 +127,9 @@ def many_step(
             terms,
             further=a.match_by == "pixels",
         )
+        if a.match_by == "pixels":  # single-frame depth learns from what was matched
+            parts["pull"] = PULL * pull.masked_fill((static | empty)[:, None, None], 0).mean()
+            loss = loss + parts["pull"]
     else:
         heads = [replace(head, source_from_target=head.source_from_target.detach()) for head in heads]
         loss, parts, made = mono_objective(heads, levels, known, terms)
