@@ -225,8 +225,9 @@ class Gate(nn.Module):
         best: Float[Tensor, "B h w"],
         sweep: Sweep,
     ) -> tuple[Float[Tensor, "B 1 h w"], Float[Tensor, "B 1 h w"]]:
-        """(how far it is open, 0 to 1; how far the log depth of least cost lies above the student's). decoded:
-        at stride 4; disparity: the student's own, cells being every fourth pixel; best: depth of least cost."""
+        """(how far it is open, 0 to 1; how far the log depth of least cost lies above the student's).
+        decoded: at stride 4; disparity: the student's own, cells being every fourth pixel; best: depth of
+        least cost."""
         with torch.autocast(disparity.device.type, enabled=False):
             apart = ((best * disparity[:, ::4, ::4]).log() * sweep.confidence).unsqueeze(1)
             small = apart.clamp(-1, 1)
