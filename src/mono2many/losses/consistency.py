@@ -26,7 +26,8 @@ def trust(
 
 def at_size(cells: Shaped[Tensor, "B h w"], size: tuple[int, int]) -> Shaped[Tensor, "B H W"]:
     """Each pixel's cell."""
-    whole = cells.unsqueeze(1).float()
+    whole = cells.unsqueeze(1)
+    whole = whole if whole.is_floating_point() else whole.float()
     return F.interpolate(whole, size, mode="nearest").squeeze(1).to(cells.dtype)
 
 
