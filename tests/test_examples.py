@@ -11,7 +11,8 @@ from pathlib import Path
 from mono2many.data.film import write_film
 from mono2many.data.synthetic import StreetSettings
 from mono2many.models.checkpoint import ModelCard, save_model
-from mono2many.models.many import ManyArchitecture, ManyDepth
+from mono2many.models.many import ManyDepth
+from mono2many.models.student import ManyArchitecture
 
 REPOSITORY = Path(__file__).parents[1]
 GUIDE = REPOSITORY / "docs" / "guide.md"

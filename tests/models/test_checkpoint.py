@@ -19,8 +19,9 @@ from mono2many.models.checkpoint import (
     save_training_state,
     write_atomically,
 )
-from mono2many.models.many import ManyArchitecture, ManyDepth
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.student import ManyArchitecture
 
 LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light", min_depth=0.5)
 MANY = ManyArchitecture(**vars(LIGHT), hypotheses=8, spacing="inverse", matching=(-1, -2))

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from mono2many.errors import InputError
 from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.geometry.sweep import Sweep, averaged, depth_hypotheses, grey_patches, plane_sweep
-from mono2many.models.many import Gate, ManyArchitecture, ManyDepth, MatchBy, Student, chained_motion
+from mono2many.models.many import ManyDepth, chained_motion
 from mono2many.models.pose import Motion, PoseNet, PoseType
+from mono2many.models.student import Gate, ManyArchitecture, MatchBy, Student
 
 LIGHT = ManyArchitecture(
     "light", "light", pose_type="light", hypotheses=12, matching=(-1, 1, -2), max_depth=50.0

@@ -19,9 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from mono2many.models.many import ManyArchitecture, ManyDepth
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.models.pose import NO_POSE, NoPose
+from mono2many.models.student import ManyArchitecture
 from mono2many.types import InputError, Scale
 
 FORMAT = "mono2many"

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from mono2many.models.checkpoint import ModelCard, save_model
-from mono2many.models.many import ManyArchitecture, ManyDepth
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.models.pose import NoPose
+from mono2many.models.student import ManyArchitecture
 from mono2many.types import InputError
 
 STEREO_FACTOR = 5.4

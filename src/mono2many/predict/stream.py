@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert
-from mono2many.models.many import ManyDepth, Seen, chain, nearer
+from mono2many.models.many import ManyDepth, chain, nearer
 from mono2many.models.pose import Motion
+from mono2many.models.student import Seen
 
 WIDTH = 64
 """Of the small grey pictures."""

@@ -32,8 +32,9 @@ from mono2many.data.video import VideoReader
 from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.io.camera_file import FOV_GUESS
 from mono2many.models.checkpoint import ModelCard, from_mono, load_weights, read_card
-from mono2many.models.many import ManyArchitecture, ManyDepth
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.student import ManyArchitecture
 from mono2many.train.optim import make_optimiser
 from mono2many.train.stereo import NOMINAL, START, refuse_other_unit, start_at, unit_of
 from mono2many.types import InputError, Split

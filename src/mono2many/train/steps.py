@@ -23,9 +23,9 @@ from mono2many.losses.objective import (
     resize_map,
 )
 from mono2many.models.cameras import motion_in_pixels
-from mono2many.models.many import ManyArchitecture
 from mono2many.models.mono import MonoArchitecture, head_motion
 from mono2many.models.pose import Motion
+from mono2many.models.student import ManyArchitecture
 from mono2many.types import Batch, Report
 
 TIE_NOISE = 1e-5
@@ -142,7 +142,7 @@ def many_step(
         scalars |= {f"teacher_{name}": parts[name] for name in ("photometric", "smoothness")}
         scalars["kept"] = parts["kept"]  # by the auto-mask, as a MonoDepth's
     if momentum is not None:
-        depth = _depth_of(taught[0], a)
+        depth = depth_from_sigmoid(taught[0].detach().squeeze(1), a.min_depth, a.max_depth)
         scalars["nearest"], scalars["farthest"] = running_range(nearest, farthest, depth, momentum)
     shown = {}
     if pictures:
@@ -165,10 +165,6 @@ def _in_unit_of(
     refined = refined.clone()
     refined[..., :3, 3] *= longer.exp()
     return refined
-
-
-def _depth_of(sigmoid: Float[Tensor, "B 1 h w"], a: MonoArchitecture) -> Float[Tensor, "B h w"]:
-    return depth_from_sigmoid(sigmoid.detach().squeeze(1), a.min_depth, a.max_depth)
 
 
 def _levels(
