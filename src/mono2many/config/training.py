@@ -19,8 +19,8 @@ class ModelConfig:
     """Any timm model with features at strides 4 to 32, or `light`."""
     encoder_weights: str = "imagenet"
     """imagenet, none, or a file with timm's key names (for ResNets also torchvision's: they agree)."""
-    decoder: Literal["paper", "light"] = "paper"
-    """paper: ELU, widths 256 to 16. light: ReLU, widths 64 to 16."""
+    decoder: Literal["paper", "medium", "light"] = "paper"
+    """paper: ELU, widths 256 to 16. medium: BatchNorm and ReLU, widths 96 to 16. light: ReLU, 64 to 16."""
     padding: Literal["reflect", "zeros", "replicate"] = "reflect"
     """What the decoder's convolutions see beyond the border."""
     scales: int = 4

@@ -13,6 +13,7 @@ from mono2many.models.encoder import Features
 Padding = Literal["reflect", "zeros", "replicate"]
 
 PAPER_WIDTHS = (256, 128, 64, 32, 16)
+MEDIUM_WIDTHS = (96, 64, 48, 32, 16)
 LIGHT_WIDTHS = (64, 48, 32, 24, 16)
 
 
@@ -22,6 +23,7 @@ class DepthDecoder(nn.Module):
     encoder_channels: at strides 2, 4, 8, 16, 32 (0: no map, hence no skip).
     scales: number of maps, finest first, at strides 1, 2, 4, 8 (1 to 4).
     padding: what 3x3 convolutions see beyond the border; the papers reflect.
+    batch_norm: normalise after each 3x3 convolution but the heads.
     outputs: channels per map (1 for disparity; one per source for the predictive mask).
     """
 
@@ -32,6 +34,7 @@ class DepthDecoder(nn.Module):
         scales: int = 4,
         padding: Padding = "reflect",
         activation: Literal["elu", "relu"] = "elu",
+        batch_norm: bool = False,
         outputs: int = 1,
     ) -> None:
         super().__init__()
@@ -40,10 +43,10 @@ class DepthDecoder(nn.Module):
         before = [encoder_channels[-1], *widths[:-1]]
         skip_widths = [*self.skips, 0]
         self.reduce = nn.ModuleList(
-            _conv(a, b, padding, activation) for a, b in zip(before, widths, strict=True)
+            _conv(a, b, padding, activation, batch_norm) for a, b in zip(before, widths, strict=True)
         )
         self.fuse = nn.ModuleList(
-            _conv(width + skip, width, padding, activation)
+            _conv(width + skip, width, padding, activation, batch_norm)
             for width, skip in zip(widths, skip_widths, strict=True)
         )
         self.heads = nn.ModuleList(Conv3x3(widths[-1 - s], outputs, padding) for s in range(scales))
@@ -75,8 +78,8 @@ class Conv3x3(nn.Conv2d):
     Automatic mixed precision on the CPU would reflect in float32: two conversions of every map.
     """
 
-    def __init__(self, inputs: int, outputs: int, padding: Padding) -> None:
-        super().__init__(inputs, outputs, 3, padding=1, padding_mode=padding)
+    def __init__(self, inputs: int, outputs: int, padding: Padding, bias: bool = True) -> None:
+        super().__init__(inputs, outputs, 3, padding=1, padding_mode=padding, bias=bias)
 
     def forward(self, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B N h w"]:
         if self.padding_mode == "zeros":
@@ -110,6 +113,7 @@ class _CpuElu(torch.autograd.Function):
         return torch.ops.aten.elu_backward(gradients[0], 1.0, 1.0, 1.0, True, ctx.saved_tensors[0])
 
 
-def _conv(inputs: int, outputs: int, padding: Padding, activation: str) -> nn.Sequential:
-    conv = Conv3x3(inputs, outputs, padding)
-    return nn.Sequential(conv, Elu(inplace=True) if activation == "elu" else nn.ReLU(inplace=True))
+def _conv(inputs: int, outputs: int, padding: Padding, activation: str, batch_norm: bool) -> nn.Sequential:
+    norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
+    conv = Conv3x3(inputs, outputs, padding, bias=not batch_norm)
+    return nn.Sequential(conv, *norm, Elu(inplace=True) if activation == "elu" else nn.ReLU(inplace=True))

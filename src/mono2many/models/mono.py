@@ -10,10 +10,13 @@ from torch import Tensor, nn
 
 from mono2many.geometry.depth import disparity_from_sigmoid
 from mono2many.models.cameras import LearntCameras
-from mono2many.models.decoder import LIGHT_WIDTHS, PAPER_WIDTHS, DepthDecoder, Padding
+from mono2many.models.decoder import LIGHT_WIDTHS, MEDIUM_WIDTHS, PAPER_WIDTHS, DepthDecoder, Padding
 from mono2many.models.encoder import make_encoder
 from mono2many.models.pose import Motion, NoPose, PoseInput, PoseNet, PoseType, source_from_target
 from mono2many.types import Batch
+
+DecoderType = Literal["paper", "medium", "light"]
+DECODER_WIDTHS = {"paper": PAPER_WIDTHS, "medium": MEDIUM_WIDTHS, "light": LIGHT_WIDTHS}
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class MonoArchitecture:
     """All that is needed to build the networks again: it is stored with the weights."""
 
     encoder: str = "resnet18"
-    decoder: Literal["paper", "light"] = "paper"
+    decoder: DecoderType = "paper"
     padding: Padding = "reflect"
     scales: int = 4
     pose_type: PoseType = "separate"
@@ -128,12 +131,12 @@ def head_motion(
 
 
 def _decoder(a: MonoArchitecture, channels: Sequence[int], outputs: int) -> DepthDecoder:
-    light = a.decoder == "light"
     return DepthDecoder(
         channels,
-        LIGHT_WIDTHS if light else PAPER_WIDTHS,
+        DECODER_WIDTHS[a.decoder],
         a.scales,
         a.padding,
-        "relu" if light else "elu",
+        "elu" if a.decoder == "paper" else "relu",
+        a.decoder == "medium",
         outputs,
     )
