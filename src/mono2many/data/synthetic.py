@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,29 +16,34 @@ from numpy.random import Generator
 from mono2many.data.cache import code_hash
 from mono2many.data.synthetic_noise import Array
 from mono2many.data.synthetic_paint import Light, Road
-from mono2many.data.synthetic_render import Balls, Decals, Picture, Quads, View, join, render
+from mono2many.data.synthetic_render import Decals, Picture, Quads, View, join, render
 from mono2many.data.synthetic_scene import (
     CARS,
+    CONTACT,
+    SHADOW,
     Builder,
     Car,
     Street,
     car_shape,
+    cast,
     house,
     own_axes,
     pick,
     pole,
     tree,
 )
+from mono2many.data.synthetic_wide import build_wide
 from mono2many.types import Clip, Frame, InputError, Split
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+Variety = Literal["town", "wide"]
 BEHIND, AHEAD = 14.0, 120.0
 """Metres of street that are built behind the first camera and ahead of the last."""
 
 
 @dataclass(frozen=True)
 class StreetSettings:
-    """What to draw. f = 0.58 x width, square pixels, the principal point in the middle."""
+    """What to draw. Square pixels, the principal point in the middle."""
 
     scenes: int = 320
     frames: int = 4
@@ -49,6 +55,8 @@ class StreetSettings:
     """Metres per frame; each scene's own speed is 0.75 to 1.25 times that."""
     moving: bool = True
     """Other cars drive."""
+    variety: Variety = "town"
+    """town: town streets in daylight, f = 0.58 x width. wide: all kinds of road, traffic, light and camera."""
 
     def __post_init__(self) -> None:
         for name, least in (("scenes", 1), ("frames", 1), ("height", 16), ("width", 16), ("seed", 0)):
@@ -102,20 +110,22 @@ def draw(street: Street, view: View, index: int) -> Picture:
     """The street at a frame. Quads numbered from len(street.quads.kind) belong to driving cars."""
     cars = [drive(street.road, car, index) for car in street.traffic]
     quads = join([street.quads, *(quads for quads, _ in cars)])
-    corners = np.concatenate([street.decals.corners, *(spots for _, spots in cars)])
-    more = len(corners) - len(street.decals.corners)
+    spots = [spot for _, spot in cars]
+    shadows = [
+        cast(spot[0], car.reach)[None]
+        for (_, spot), car in zip(cars, street.traffic, strict=True)
+        if car.reach is not None
+    ]
+    contact, sun = len(spots), len(shadows)
+    still = street.decals
     decals = Decals(
-        corners,
-        np.append(street.decals.strength, np.full(more, CONTACT[0])),
-        np.append(street.decals.soft, np.full(more, CONTACT[1])),
-        np.append(street.decals.round, np.zeros(more, bool)),
-        np.append(street.decals.sun, np.zeros(more, bool)),
+        np.concatenate([still.corners, *spots, *shadows]),
+        np.concatenate([still.strength, np.full(contact, CONTACT[0]), np.full(sun, SHADOW[0])]),
+        np.concatenate([still.soft, np.full(contact, CONTACT[1]), np.full(sun, SHADOW[1])]),
+        np.append(still.round, np.zeros(contact + sun, bool)),
+        np.concatenate([still.sun, np.zeros(contact, bool), np.ones(sun, bool)]),
     )
     return render(quads, street.balls, decals, street.road, street.light, view)
-
-
-CONTACT = (0.75, 0.45)
-"""Strength and softness (m) of the dark beneath a car."""
 
 
 def camera(street: Street, settings: StreetSettings, index: int) -> View:
@@ -125,10 +135,10 @@ def camera(street: Street, settings: StreetSettings, index: int) -> View:
     phase = 2 * np.pi * s / heading[1] + heading[2]
     # u' = tan(yaw) nearly: the camera looks where it goes
     u = street.lane + heading[0] * heading[1] / (2 * np.pi) * np.sin(phase)
-    yaw = np.arctan(heading[0] * np.cos(phase))
+    yaw = np.arctan(heading[0] * np.cos(phase)) + heading[3]
     (x, z), angle = street.road.place(s, u)
     tilt = pitch[3] + pitch[0] * np.sin(2 * np.pi * s / pitch[1] + pitch[2])
-    lean = roll[0] * np.sin(2 * np.pi * s / roll[1] + roll[2])
+    lean = roll[3] + roll[0] * np.sin(2 * np.pi * s / roll[1] + roll[2])
     world_from_camera = np.eye(4)
     own = own_axes(angle + yaw)
     own[:, 1] *= -1  # right, down, forward
@@ -137,7 +147,7 @@ def camera(street: Street, settings: StreetSettings, index: int) -> View:
     cos, sin = np.cos(lean), np.sin(lean)
     world_from_camera[:3, :3] = own @ nod @ np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
     world_from_camera[:3, 3] = x, -street.height, z
-    return View(settings.height, settings.width, 0.58 * settings.width, world_from_camera)
+    return View(settings.height, settings.width, street.focal * settings.width, world_from_camera)
 
 
 def drive(road: Road, car: Car, index: int) -> tuple[Quads, Array]:
@@ -154,6 +164,10 @@ def drive(road: Road, car: Car, index: int) -> tuple[Quads, Array]:
 @lru_cache(maxsize=16)
 def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
     """Scene number `scene` of a split."""
+    if settings.variety == "wide":
+        return build_wide(
+            [settings.seed, SPLITS.index(split), scene], settings.frames, settings.step, settings.moving
+        )
     seeds = np.random.SeedSequence([settings.seed, SPLITS.index(split), scene])
     # a generator for every kind of thing: a longer clip gets more street, not another street
     rng, traffic_rng, wear_rng, *side_rngs = (np.random.default_rng(s) for s in seeds.spawn(11))
@@ -203,11 +217,7 @@ def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
         )
 
     traffic = _traffic(traffic_rng, settings, speed, lane) if settings.moving else []
-    corners, strength, soft, round_, sun = (list(column) for column in zip(*b.decals, strict=True))
-    centre, radius, colour = (np.array(column, np.float32) for column in zip(*b.balls, strict=True))
-    decals = Decals(np.array(corners), np.array(strength), np.array(soft), np.array(round_), np.array(sun))
-    balls = Balls(centre, radius, colour)
-    return Street(road, light, join(b.parts), balls, decals, traffic, speed, lane, height, sway)
+    return Street(road, light, join(b.parts), *b.gathered(), traffic, speed, lane, height, sway)
 
 
 def _light(rng: Generator) -> tuple[Light, Array]:
@@ -276,7 +286,7 @@ def _line_street(
             rotation, _ = b.frame(s + length / 2, u, turn)
             reach = sun_shift * 0.75
             corners = np.array([[-w, 0, -h], [w, 0, -h], [w, 0, h], [-w, 0, h]]) @ rotation.T + position
-            b.decals.append((corners + reach, 0.9, 0.3, False, True))
+            b.decals.append((corners + reach, *SHADOW, False, True))
             s += length + rng.uniform(0.6, 1.6)
         else:
             s += rng.uniform(3, 9)

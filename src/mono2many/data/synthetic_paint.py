@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mono2many.data.synthetic_noise import Array, after, between, blend, leaf_place, length, noise, stripes
 
@@ -67,6 +68,10 @@ class Road:
         x, z = (1 - np.cos(angle)) / k, np.sin(angle) / k
         return np.array([x + u * np.cos(angle), z - u * np.sin(angle)]), angle
 
+    def ground(self, rays: Rays) -> Array:
+        """Colour of the ground plane, 3 n."""
+        return paint_ground(rays, self)
+
 
 @dataclass(frozen=True)
 class Light:
@@ -103,6 +108,17 @@ class Light:
         shade = facing[None] * self.sun[:, None] + (0.75 - 0.3 * normal[1:2]) * self.sky[:, None]
         return colour * (1.05 + 0.6 * rough + 0.8 * fine) * shade
 
+    def heaven(self, direction: Array) -> Array:
+        """Colour of the sky, 3 n, along rays of `direction` (3 n, z = 1)."""
+        return paint_sky(direction, self)
+
+    def through_air(self, colour: Array, inverse: Array) -> None:
+        """What the air between does to colours (3 n) at these inverse depths (n), in place."""
+
+    def develop(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What the camera makes of the light that reaches it, 3 H W."""
+        return image
+
 
 def paint_sky(direction: Array, light: Light) -> Array:
     """A gradient and soft clouds, from the direction alone (3 n, z = 1)."""
@@ -116,9 +132,9 @@ def paint_sky(direction: Array, light: Light) -> Array:
     return colour
 
 
-def paint_ground(rays: Rays, road: Road) -> Array:
-    """Roadway with its markings, gutter, kerb, footway of slabs, and grass or paving beyond."""
-    x, z, k = rays.a, rays.b, np.float32(road.curvature)
+def along_road(rays: Rays, curvature: float) -> tuple[Array, Array, Array, Array]:
+    """u and s of rays on the ground (a is x, b is z), and their footprints along u and s, metres."""
+    x, z, k = rays.a, rays.b, np.float32(curvature)
     q = (1 - k * x) ** 2 + (k * z) ** 2
     root = np.sqrt(q)
     u = (2 * x - k * (x * x + z * z)) / (1 + root)
@@ -126,6 +142,13 @@ def paint_ground(rays: Rays, road: Road) -> Array:
     cos, sin = (1 - k * x) / root, k * z / root
     fu = length(cos * rays.a_x - sin * rays.b_x, cos * rays.a_y - sin * rays.b_y) * np.float32(BLUR)
     fs = length(sin * rays.a_x + cos * rays.b_x, sin * rays.a_y + cos * rays.b_y) * np.float32(BLUR)
+    return u, s, fu, fs
+
+
+def paint_ground(rays: Rays, road: Road) -> Array:
+    """Roadway with its markings, gutter, kerb, footway of slabs, and grass or paving beyond."""
+    x, z = rays.a, rays.b
+    u, s, fu, fs = along_road(rays, road.curvature)
     away = np.abs(u)
     stone = noise(u, s, fu, fs)
     broad = noise(s * 0.13 + 5, u * 0.13 + 3, fs * 0.13, fu * 0.13)
@@ -336,15 +359,3 @@ def paint_wheel(rays: Rays, road: Road) -> Array:
     blend(colour, 0.5 * spokes, 1 - after(radius, diameter * 0.3, size))
     blend(colour, 0.2, 1 - after(radius, diameter * 0.07, size))
     return colour
-
-
-SKY = -1
-KIND = {"ground": 0, "ball": 1, "wheel": 2, "plain": 3, "facade": 4, "body": 5, "cabin": 6}
-PAINTERS = {
-    KIND["ground"]: paint_ground,
-    KIND["wheel"]: paint_wheel,
-    KIND["plain"]: paint_plain,
-    KIND["facade"]: paint_facade,
-    KIND["body"]: paint_body,
-    KIND["cabin"]: paint_cabin,
-}

@@ -14,8 +14,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from mono2many.data.synthetic_kinds import KIND, OUTLINED, PAINTERS, SKY
 from mono2many.data.synthetic_noise import leafy
-from mono2many.data.synthetic_paint import KIND, PAINTERS, SKY, Light, Rays, Road, paint_sky
+from mono2many.data.synthetic_paint import Light, Rays, Road
+from mono2many.data.synthetic_wide_paint import outline
 
 Array = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -168,6 +170,9 @@ def render(quads: Quads, balls: Balls, decals: Decals, road: Road, light: Light,
         hit = (f[:4].min(0) >= 0) & (f[4] > region)
         if quads.kind[q] == WHEEL:
             hit &= f[0] * f[2] + f[1] * f[3] >= quads.params[q, 0] ** 2 / 4 * f[4] ** 2
+        elif quads.kind[q] in OUTLINED:
+            share = outline(f[5] / np.maximum(f[4], 1 / FAR), quads.params[q])
+            hit &= f[6] <= quads.params[q, 1] * share * f[4]
         np.copyto(region, f[4], where=hit)
         np.copyto(owner[y0:y1, x0:x1], q, where=hit)
     _cast_balls(inverse, owner, len(quads.kind), balls, view)
@@ -176,7 +181,8 @@ def render(quads: Quads, balls: Balls, decals: Decals, road: Road, light: Light,
     centre = owner[1::2, 1::2]
     with np.errstate(divide="ignore"):
         depth = np.where(centre >= 0, 1 / inverse[1::2, 1::2], np.nan).astype(np.float32)
-    return Picture(_tent(colour), depth, np.where((centre > 0) & (centre < len(quads.kind)), centre - 1, -1))
+    image = light.develop(_tent(colour))
+    return Picture(image, depth, np.where((centre > 0) & (centre < len(quads.kind)), centre - 1, -1))
 
 
 @dataclass(frozen=True)
@@ -340,7 +346,7 @@ def _paint(
         if k in (SKY, BALL):
             d = direction[:, :1] * px + direction[:, 1:2] * py + direction[:, 2:]
         if k == SKY:
-            colour[:, index] = paint_sky(d, light)
+            colour[:, index] = light.heaven(d)
             continue
         t = 1 / inverse[index]
         if k == BALL:
@@ -361,8 +367,9 @@ def _paint(
         slopes = (t * (a_x - a * one_x), t * (a_y - a * one_y), t * (b_x - b * one_x), t * (b_y - b * one_y))
         params = np.ascontiguousarray(quads.params[q].T)
         rays = Rays(a, b, *slopes, params, quads.colour[q].T, quads.accent[q].T)
-        painted = PAINTERS[k](rays, road) * lit[q].T
+        painted = (road.ground(rays) if k == GROUND else PAINTERS[k](rays, road)) * lit[q].T
         colour[:, index] = painted * shade[index] if k == GROUND else painted
+    light.through_air(colour, inverse)
     return colour.reshape(3, rows, columns)
 
 

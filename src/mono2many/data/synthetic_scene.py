@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.random import Generator
 
+from mono2many.data.synthetic_kinds import KIND
 from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_paint import KIND, Light, Road
+from mono2many.data.synthetic_paint import Light, Road
 from mono2many.data.synthetic_render import Balls, Decals, Quads, join
 
 PARAMS = 10
+CONTACT = (0.75, 0.45)
+"""Strength and softness (m) of the dark beneath a car."""
+SHADOW = (0.9, 0.3)
+"""The same of the shadow that it casts."""
 FACES = np.array([[0, 1, 5, 4], [1, 2, 6, 5], [2, 3, 7, 6], [3, 0, 4, 7], [4, 5, 6, 7]])
 """Of a block's corners, four below and four above: near, right, far, left, top."""
 AFTER, BEFORE = np.array([1, 2, 0]), np.array([2, 0, 1])
@@ -53,6 +58,8 @@ class Car:
     u: float
     speed: float
     """Along the street's arc, metres per frame; negative: towards the camera."""
+    reach: Array | None = None
+    """How far its roof's shadow falls along the ground, metres; none: no shadow but the dark beneath."""
 
 
 @dataclass
@@ -72,7 +79,11 @@ class Street:
     height: float
     """The camera's, metres."""
     sway: Array
-    """3 5: amplitude of heading (radians), pitch, roll; period (m); phase."""
+    """3 4: heading, pitch and roll, each as amplitude (radians), period (m), phase, mean."""
+    focal: float = 0.58
+    """Focal length, in widths of the picture."""
+    place: str = "town"
+    """What kind of road it is."""
 
 
 @dataclass
@@ -108,6 +119,13 @@ class Builder:
         rotation, position = self.frame(s, u, turn)
         self.decals.append((footprint(span) @ rotation.T + position, strength, soft, round_, False))
 
+    def gathered(self) -> tuple[Balls, Decals]:
+        """The balls and decals so far."""
+        corners, strength, soft, round_, sun = (list(column) for column in zip(*self.decals, strict=True))
+        centre, radius, colour = (np.array(column, np.float32) for column in zip(*self.balls, strict=True))
+        decals = np.array(corners), np.array(strength), np.array(soft), np.array(round_), np.array(sun)
+        return Balls(centre, radius, colour), Decals(*decals)
+
 
 def pick(rng: Generator, choices: Palette, spread: float = 0.05) -> Array:
     """One of the colours, varied a little."""
@@ -125,6 +143,16 @@ def footprint(span: Span, up: Real = 0.0) -> Array:
     """Corners of a rectangle: near left, near right, far right, far left."""
     r0, r1, f0, f1 = span
     return np.array([[r0, up, f0], [r1, up, f0], [r1, up, f1], [r0, up, f1]])
+
+
+def cast(corners: Array, reach: Array) -> Array:
+    """The shadow on the ground, 4 3, of a box on a rectangle there, 4 3, whose roof's falls `reach` away."""
+    # swept by the diagonal that lies more across; the corners left out are beneath the box
+    diagonals = corners[[0, 1]], corners[[2, 3]]
+    across = np.abs(np.cross(diagonals[1] - diagonals[0], reach)[:, 1])
+    i = int(np.argmax(across))
+    p, q = corners[i], corners[i + 2]
+    return np.stack([p, q, q + reach, p + reach])
 
 
 def block(

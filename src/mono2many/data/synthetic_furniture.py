@@ -1,0 +1,251 @@
+"""What stands beside and over the wide variety's roads: barriers, walls, fences, gantries, bridges, signs."""
+
+import numpy as np
+
+from mono2many.data.synthetic_land import along, strip
+from mono2many.data.synthetic_noise import Array
+from mono2many.data.synthetic_render import Quads
+from mono2many.data.synthetic_scene import Builder, Palette, Real, Span, block, plain, sheet
+
+CONCRETE: Palette = ((0.55, 0.54, 0.51), (0.62, 0.6, 0.57), (0.48, 0.48, 0.47), (0.66, 0.65, 0.63))
+STEEL: Palette = ((0.55, 0.57, 0.58), (0.46, 0.48, 0.5), (0.64, 0.65, 0.66))
+BOARDS: Palette = (
+    (0.08, 0.2, 0.5),
+    (0.05, 0.32, 0.2),
+    (0.1, 0.26, 0.58),
+    (0.84, 0.84, 0.82),
+    (0.08, 0.36, 0.26),
+)
+WOODEN: Palette = ((0.42, 0.32, 0.22), (0.5, 0.44, 0.36), (0.62, 0.6, 0.56), (0.34, 0.26, 0.2))
+
+
+def ribbon(
+    b: Builder,
+    places: Array,
+    u: Real,
+    low: Real,
+    high: Real,
+    colour: Array,
+    params: list[Real],
+    both: bool = True,
+) -> None:
+    """An upright sheet along the road, seen from the road's middle and, if `both`, from beyond."""
+    rows = [[*params[:5], (s + params[5]) % 17.9] for s in places[:-1]]
+    corners, behind = strip(b, places, (u, low), (u, high))
+    b.parts.append(sheet(corners, "plain", colour, params=rows, middle=behind))
+    if both:
+        before = 2 * corners.mean(1) - behind
+        b.parts.append(sheet(corners, "plain", colour * 0.9, params=rows, middle=before))
+
+
+def concrete_barrier(b: Builder, start: Real, end: Real, u: Real) -> None:
+    """A wall of sloping concrete, 0.8 to 1.1 m high."""
+    high, wide = b.rng.uniform(0.8, 1.15), 0.3
+    colour, places = b.pick(CONCRETE, 0.08), along(b, start, end, 24)
+    rows = [[6.0, 9.0, 0.03, 0.4, 0.35, s % 18] for s in places[:-1]]
+    for sign in (-1, 1):
+        foot, lip = u + sign * wide, u + sign * 0.1
+        corners, _ = strip(b, places, (foot, 0), (lip, high))
+        inside, _ = strip(b, places, (u, -1), (u, -1))
+        b.parts.append(sheet(corners, "plain", colour, params=rows, middle=inside[:, 0]))
+    corners, _ = strip(b, places, (u - 0.1, high), (u + 0.1, high))
+    b.parts.append(sheet(corners, "plain", colour, params=rows, middle=corners[:, 0] + np.array([0, 5.0, 0])))
+    ground, _ = strip(b, along(b, start, end, 40), (u - wide - 0.15, 0), (u + wide + 0.15, 0))
+    b.decals.extend((quad, 0.55, 0.25, False, False) for quad in ground)
+
+
+def steel_barrier(b: Builder, start: Real, end: Real, u: Real) -> None:
+    """A steel rail on posts."""
+    colour, places = b.pick(STEEL, 0.06), along(b, start, end, 24)
+    ribbon(b, places, u, 0.45, 0.76, colour, [4.0, 0.16, 0.05, 0.35, 0.15, 0])
+    post: Span = (-0.05, 0.05, -0.05, 0.05)
+    for s in np.arange(start, min(end, start + 90), 4.0):
+        b.put(
+            [block(post, post, 0, 0.7, "plain", colour * 0.8, params=[plain(b.rng)] * 5).only([0, 1, 3])],
+            s,
+            u,
+        )
+
+
+def noise_wall(b: Builder, start: Real, end: Real, u: Real, high: Real) -> None:
+    """Panels of wood, concrete or coloured metal between posts."""
+    colour = b.pick(CONCRETE + WOODEN + ((0.35, 0.45, 0.4), (0.5, 0.55, 0.62)), 0.08)
+    ribbon(b, along(b, start, end, 24), u, 0, high, colour, [4.0, b.rng.uniform(0.3, 1.2), 0.12, 0.4, 0.3, 0])
+
+
+def fence(b: Builder, start: Real, end: Real, u: Real) -> None:
+    """Posts with one to three rails, or a closed wooden fence, or a low wall."""
+    rng, places = b.rng, along(b, start, end, 20)
+    style = rng.integers(0, 3)
+    if style == 0:
+        colour = b.pick(WOODEN, 0.1)
+        for level in range(int(rng.integers(1, 4))):
+            up = 0.4 + 0.35 * level
+            ribbon(b, places, u, up, up + 0.12, colour, [3.0, 9, 0.05, 0.4, 0.35, 0])
+        post: Span = (-0.06, 0.06, -0.06, 0.06)
+        for s in np.arange(start, min(end, start + 70), 3.0):
+            b.put([block(post, post, 0, 1.25, "plain", colour, params=[plain(rng)] * 5)], s, u)
+    elif style == 1:
+        ribbon(b, places, u, 0.05, rng.uniform(0.9, 2.0), b.pick(WOODEN, 0.1), [0.14, 9, 0.02, 0.6, 0.35, 0])
+    else:
+        ribbon(b, places, u, 0, rng.uniform(0.5, 1.6), b.pick(CONCRETE, 0.15), [0.5, 0.25, 0.02, 0.3, 0.4, 0])
+
+
+def gantry(b: Builder, s: Real, left: Real, right: Real) -> None:
+    """Two posts and a beam over the road, with boards."""
+    rng, colour = b.rng, b.pick(STEEL, 0.06)
+    high = rng.uniform(5.6, 7.0)
+    dull = [plain(rng, 0.2)] * 5
+    parts = []
+    for u in (left, right):
+        post: Span = (u - 0.2, u + 0.2, -0.2, 0.2)
+        parts.append(block(post, post, 0, high + 1, "plain", colour, params=dull))
+    beam: Span = (left, right, -0.25, 0.25)
+    parts += _deck(beam, high, high + 0.7, colour, [[2.0, 0.35, 0.1, 0.5, 0.2, 0.0]] * 5)
+    u = left + rng.uniform(0.5, 3)
+    paint = b.pick(BOARDS, 0.08)
+    while u < right - 3:
+        wide, tall = rng.uniform(2.6, 5), rng.uniform(1.6, 3)
+        if u + wide > right - 0.5:
+            break
+        board: Span = (u, u + wide, -0.4, -0.3)
+        parts.append(board_block(b, board, high - 0.6, high - 0.6 + tall, paint))
+        u += wide + rng.uniform(0.3, 4)
+    b.put(parts, s, 0)
+
+
+def board_block(b: Builder, span: Span, low: Real, high: Real, paint: Array) -> Quads:
+    """A sign whose near face is lettered."""
+    ink = np.full(3, 0.88) if paint.mean() < 0.6 else np.array([0.1, 0.1, 0.12])
+    rows = int(b.rng.integers(2, 5))
+    params: list[list[Real]] = [[b.rng.uniform(0, 17), rows]] + [[9, 9, 0.03, 0, 0.2, 0]] * 4
+    return block(span, span, low, high, ["board", *["plain"] * 4], paint, ink, params)
+
+
+def _deck(span: Span, low: Real, high: Real, colour: Array, params: list[list[Real]]) -> list[Quads]:
+    """A block with its lower face."""
+    r0, r1, f0, f1 = span
+    under = np.array([[[r0, low, f0], [r1, low, f0], [r1, low, f1], [r0, low, f1]]])
+    top = block(span, span, low, high, "plain", colour, params=params)
+    below = sheet(under, "plain", colour * 0.55, params=params[:1], middle=np.array([0, low + 5.0, 0]))
+    return [top, below]
+
+
+def bridge(b: Builder, s: Real, clear: Real, open_half: Real) -> None:
+    """A road or railway bridge overhead: deck, parapet, piers or abutments, its shadow."""
+    rng, colour = b.rng, b.pick(CONCRETE, 0.1)
+    wide, thick, turn = rng.uniform(6, 14), rng.uniform(0.9, 1.7), rng.normal(0, 0.12)
+    far = open_half + 40
+    courses = [[rng.uniform(3, 9), rng.uniform(0.6, 3), 0.03, 0.3, 0.4, rng.uniform(0, 17)]] * 5
+    span: Span = (-far, far, -wide / 2, wide / 2)
+    parts = _deck(span, clear, clear + thick, colour, courses)
+    for f in (-wide / 2, wide / 2 - 0.2):
+        rail: Span = (-far, far, f, f + 0.2)
+        steel = rng.random() < 0.5
+        rows = [[2.0, 0.25, 0.1, 0.5, 0.2, 0.0]] * 5
+        parts.append(
+            block(
+                rail,
+                rail,
+                clear + thick,
+                clear + thick + 1,
+                "plain",
+                colour * (0.75 if steel else 1.05),
+                params=rows,
+            )
+        )
+    walls = rng.random() < 0.5
+    for side in (-1, 1):
+        if walls:
+            r = sorted((side * open_half, side * far))
+            end: Span = (r[0], r[1], -wide / 2, wide / 2)
+            parts.append(block(end, end, 0, clear, "plain", colour * 0.9, params=courses))
+        else:
+            r = sorted((side * (open_half + 9), side * far))
+            foot: Span = (r[0] - (9 if side > 0 else 0), r[1] + (9 if side < 0 else 0), -wide / 2, wide / 2)
+            end = (r[0], r[1], -wide / 2, wide / 2)
+            parts.append(block(foot, end, 0, clear, "plain", colour * 0.85, params=courses))
+    b.put(parts, s, 0, turn)
+    b.shadow(s, 0, (-open_half, open_half, -wide / 2, wide / 2), 0.55, 2.0, turn)
+
+
+def pier(b: Builder, s: Real, u: Real, clear: Real) -> None:
+    """A bridge's support between the carriageways."""
+    post: Span = (-0.4, 0.4, -2.5, 2.5)
+    b.put(
+        [
+            block(
+                post,
+                post,
+                0,
+                clear,
+                "plain",
+                b.pick(CONCRETE, 0.1),
+                params=[plain(b.rng, 0.3, 9, 1.5, 0.2)] * 5,
+            )
+        ],
+        s,
+        u,
+    )
+
+
+def road_sign(b: Builder, s: Real, u: Real, large: bool) -> None:
+    """A board on two posts beside the road."""
+    rng, colour = b.rng, b.pick(STEEL, 0.06)
+    wide, tall = (
+        (rng.uniform(2.2, 4.5), rng.uniform(1.8, 3.2))
+        if large
+        else (rng.uniform(0.6, 1.3), rng.uniform(0.5, 1))
+    )
+    low = rng.uniform(1.2, 2.2)
+    parts = []
+    for r in (-wide * 0.35, wide * 0.35):
+        post: Span = (r - 0.06, r + 0.06, -0.06, 0.06)
+        parts.append(block(post, post, 0, low + tall * 0.8, "plain", colour, params=[plain(rng)] * 5))
+    paint = b.pick((*BOARDS, (0.8, 0.66, 0.12)), 0.08)
+    parts.append(board_block(b, (-wide / 2, wide / 2, -0.14, -0.07), low, low + tall, paint))
+    b.put(parts, s, u, rng.normal(0, 0.06))
+
+
+def delineators(b: Builder, start: Real, end: Real, u: Real) -> None:
+    """White posts at the edge of the road."""
+    post: Span = (-0.06, 0.06, -0.06, 0.06)
+    for s in np.arange(start, min(end, start + 160), 25.0):
+        parts = [block(post, post, 0, 1.0, "plain", np.full(3, 0.85), params=[plain(b.rng)] * 5)]
+        band: Span = (-0.065, 0.065, -0.065, 0.065)
+        parts.append(block(band, band, 0.7, 0.88, "plain", np.full(3, 0.08), params=[plain(b.rng)] * 5))
+        for side in (-1, 1):
+            b.put(parts, s, side * u)
+
+
+def lamp_posts(b: Builder, start: Real, end: Real, u: Real, reach: Real, gap: Real) -> None:
+    """Tall lamps; `reach` is how far the arm leads towards +u (negative: towards -u; 0: both ways)."""
+    rng, colour = b.rng, b.pick(STEEL, 0.1) * rng_tone(b)
+    high = rng.uniform(7, 11)
+    dull = [plain(rng, 0.3)] * 5
+    post: Span = (-0.11, 0.11, -0.11, 0.11)
+    tip: Span = (-0.06, 0.06, -0.06, 0.06)
+    for s in np.arange(start + rng.uniform(0, gap), end, gap):
+        parts = [block(post, tip, 0, high, "plain", colour, params=dull).only([0, 1, 2, 3])]
+        for arm in (reach,) if reach else (-2.0, 2.0):
+            r0, r1 = sorted((0.0, float(arm)))
+            parts.append(
+                block(
+                    (r0, r1, -0.05, 0.05),
+                    (r0, r1, -0.05, 0.05),
+                    high,
+                    high + 0.1,
+                    "plain",
+                    colour,
+                    params=dull,
+                )
+            )
+            t = float(arm) - np.sign(arm) * 0.35
+            head: Span = (t - 0.4, t + 0.4, -0.15, 0.15)
+            parts.append(block(head, head, high - 0.1, high + 0.12, "plain", colour * 0.9, params=dull))
+        b.put(parts, s, u)
+
+
+def rng_tone(b: Builder) -> float:
+    """Galvanised or painted dark."""
+    return float(b.rng.choice([1.0, 0.5]))

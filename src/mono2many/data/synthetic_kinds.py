@@ -1,0 +1,40 @@
+"""The kinds of surface: their numbers, and who paints each."""
+
+from mono2many.data.synthetic_paint import (
+    paint_body,
+    paint_cabin,
+    paint_facade,
+    paint_ground,
+    paint_plain,
+    paint_wheel,
+)
+from mono2many.data.synthetic_wide_paint import (
+    paint_board,
+    paint_box,
+    paint_hill,
+    paint_skyline,
+    paint_turf,
+    paint_wood,
+)
+
+SKY = -1
+KIND = {
+    "ground": 0, "ball": 1, "wheel": 2, "plain": 3, "facade": 4, "body": 5, "cabin": 6,
+    "box": 7, "board": 8, "turf": 9, "wood": 10, "hill": 11, "skyline": 12,
+}  # fmt: skip
+PAINTERS = {
+    KIND["ground"]: paint_ground,
+    KIND["wheel"]: paint_wheel,
+    KIND["plain"]: paint_plain,
+    KIND["facade"]: paint_facade,
+    KIND["body"]: paint_body,
+    KIND["cabin"]: paint_cabin,
+    KIND["box"]: paint_box,
+    KIND["board"]: paint_board,
+    KIND["turf"]: paint_turf,
+    KIND["wood"]: paint_wood,
+    KIND["hill"]: paint_hill,
+    KIND["skyline"]: paint_skyline,
+}
+OUTLINED = {KIND["wood"], KIND["hill"], KIND["skyline"]}
+"""Quads whose upper edge is an outline; see synthetic_wide_paint.outline."""

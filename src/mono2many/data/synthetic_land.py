@@ -1,0 +1,218 @@
+"""The land around the wide variety's roads: woods, hills, skylines, slopes, hedges, trees of several kinds."""
+
+import numpy as np
+
+from mono2many.data.synthetic_noise import Array
+from mono2many.data.synthetic_scene import (
+    Builder,
+    Palette,
+    Real,
+    Span,
+    block,
+    footprint,
+    own_axes,
+    plain,
+    sheet,
+    tree,
+)
+from mono2many.data.synthetic_wide_paint import POINTED, RIDGE, ROUND, ROW, STEPS
+
+LEAVES: Palette = (
+    (0.2, 0.32, 0.12), (0.26, 0.36, 0.14), (0.17, 0.28, 0.14), (0.34, 0.38, 0.15), (0.42, 0.34, 0.12),
+    (0.24, 0.3, 0.2),
+)  # fmt: skip
+NEEDLES: Palette = ((0.11, 0.2, 0.12), (0.14, 0.24, 0.15), (0.16, 0.24, 0.2))
+GRASS: Palette = (
+    (0.33, 0.42, 0.17), (0.38, 0.41, 0.2), (0.28, 0.38, 0.16), (0.5, 0.47, 0.28), (0.44, 0.4, 0.24), (0.25, 0.33, 0.15),
+)  # fmt: skip
+WALLS: Palette = ((0.62, 0.6, 0.56), (0.52, 0.5, 0.5), (0.6, 0.5, 0.42), (0.7, 0.68, 0.64), (0.42, 0.4, 0.4))
+
+
+def strip(
+    b: Builder, places: Array, inner: tuple[Real, Real], outer: tuple[Real, Real], towards: float = 0.0
+) -> tuple[Array, Array]:
+    """World corners N 4 3 along the road between `places` (s), from (u, up) `inner` to `outer`; and points behind.
+
+    The sheet faces u = `towards`.
+    """
+
+    def line(s: Array, u: Real, up: Real) -> Array:
+        (x, z), _ = b.road.place(s, u)
+        return np.stack([x, np.full(len(s), -up), z], -1)
+
+    near, far = places[:-1], places[1:]
+    corners = np.stack([line(near, *inner), line(far, *inner), line(far, *outer), line(near, *outer)], 1)
+    side = np.sign((inner[0] + outer[0]) / 2 - towards)
+    behind = line((near + far) / 2, (inner[0] + outer[0]) / 2 + side * 30, min(inner[1], outer[1]) - 15)
+    return corners, behind
+
+
+def along(b: Builder, start: Real, end: Real, step: Real) -> Array:
+    """Places from start to end. A bend asks for steps short enough to follow it."""
+    step = min(step, max(4.0, 0.9 * np.sqrt(8 * 0.3 / max(abs(b.road.curvature), 1e-9))))
+    return np.linspace(start, end, max(2, int(np.ceil((end - start) / step)) + 1))
+
+
+def slope(b: Builder, start: Real, end: Real, low: tuple[Real, Real], high: tuple[Real, Real]) -> None:
+    """A grassy bank beside the road, between two (u, up)."""
+    places = along(b, start, end, 16)
+    corners, behind = strip(b, places, low, high)
+    params = [[s % 17.9, 0] for s in places[:-1]]
+    b.parts.append(
+        sheet(
+            corners,
+            "turf",
+            b.pick(GRASS, 0.1),
+            b.pick(((0.4, 0.33, 0.22), (0.46, 0.42, 0.3)), 0.1),
+            params,
+            behind,
+        )
+    )
+
+
+def wood(
+    b: Builder, start: Real, end: Real, u: Real, high: Real, style: int, size: Real, lift: Real = 0.0
+) -> None:
+    """A row of trees or the edge of a wood along the road."""
+    places = along(b, start, end, 40)
+    corners, behind = strip(b, places, (u, lift), (u, lift + high))
+    colour = b.pick(NEEDLES if style == POINTED else LEAVES, 0.12)
+    # the outline goes on from one piece to the next
+    params = [[style, size, (s / size) % 97] for s in places[:-1]]
+    b.parts.append(sheet(corners, "wood", colour, None, params, behind))
+
+
+def backdrop(b: Builder, at: Real, distance: Real, high: Real, kind: str, style: int, size: Real) -> None:
+    """Scenery around the place s = `at`, `distance` metres away, over 170 degrees."""
+    (x, z), heading = b.road.place(at, 0)
+    angles = heading + np.linspace(-1.5, 1.5, 8)
+    r = distance / np.cos(1.5 / 7)
+    foot = np.stack([x + r * np.sin(angles), np.zeros(8), z + r * np.cos(angles)], -1)
+    top = foot.copy()
+    top[:, 1] -= high
+    lean = 1.0 if kind != "hill" else 1 + 1.6 * high / distance
+    top[:, [0, 2]] = np.array([x, z]) + (top[:, [0, 2]] - np.array([x, z])) * lean
+    corners = np.stack([foot[:-1], foot[1:], top[1:], top[:-1]], 1)
+    middle = corners.mean(1) + 2 * (corners.mean(1) - np.array([x, 0, z])) + np.array([0, 3 * high, 0])
+    width = np.linalg.norm(foot[1] - foot[0])
+    offset = b.rng.uniform(0, 60)
+    params = [[style, size, offset + i * width / size] for i in range(7)]
+    if kind == "skyline":
+        colour, accent = b.pick(WALLS, 0.1), b.pick(WALLS, 0.1)
+    else:
+        colour = b.pick(NEEDLES if style == POINTED else LEAVES, 0.12)
+        accent = b.pick(GRASS, 0.1)
+    b.parts.append(sheet(corners, kind, colour, accent, params, middle))
+
+
+def far_land(b: Builder, at: Real, urban: bool) -> None:
+    """What closes the view: hills, woods, buildings, in up to three ranges; seldom nothing."""
+    rng = b.rng
+    if rng.random() < 0.5:
+        far = rng.uniform(650, 1150)
+        backdrop(b, at, far, far * rng.uniform(0.04, 0.2), "hill", RIDGE, far * rng.uniform(0.1, 0.3))
+    if rng.random() < 0.45:
+        far = rng.uniform(380, 620)
+        backdrop(b, at, far, far * rng.uniform(0.03, 0.12), "hill", RIDGE, far * rng.uniform(0.1, 0.35))
+    near = rng.uniform(200, 350)
+    if urban and rng.random() < 0.75:
+        backdrop(b, at, near, rng.uniform(12, 45), "skyline", STEPS, rng.uniform(14, 40))
+    elif rng.random() < 0.8:
+        style = int(rng.choice([ROUND, POINTED, ROUND, ROW]))
+        backdrop(b, at, near, rng.uniform(8, 20), "wood", style, rng.uniform(4, 9))
+
+
+def conifer(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
+    """Four tapering skirts of twigs on a trunk."""
+    rng = b.rng
+    high, colour = rng.uniform(7, 12) * big, b.pick(NEEDLES, 0.15)
+    wide = high * rng.uniform(0.13, 0.2)
+    trunk: Span = (-0.15, 0.15, -0.15, 0.15)
+    parts = [
+        block(trunk, trunk, 0, high * 0.2, "plain", np.array([0.3, 0.23, 0.18]), params=[plain(rng)] * 5)
+    ]
+    for i in range(4):
+        w, t = wide * (1 - 0.2 * i), wide * (0.5 - 0.16 * i)
+        low: Span = (-w, w, -w, w)
+        top: Span = (-t, t, -t, t)
+        y = high * (0.12 + 0.22 * i)
+        params: list[list[Real]] = [[rng.uniform(0, 17), rng.uniform(0, 17)]] * 5
+        parts.append(
+            block(low, top, y, y + high * 0.23, "turf", colour * (0.85 + 0.1 * i), colour * 0.6, params).only(
+                [0, 1, 2, 3]
+            )
+        )
+    b.put(parts, s, u, rng.uniform(0, 1.5))
+    _tree_shadow(b, s, u, wide, high * 0.5, sun_shift)
+
+
+def poplar(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
+    """A tall narrow column of balls."""
+    rng = b.rng
+    wide, colour = rng.uniform(0.9, 1.3) * big, b.pick(LEAVES, 0.12)
+    rotation, position = b.frame(s, u)
+    trunk: Span = (-0.14, 0.14, -0.14, 0.14)
+    b.put([block(trunk, trunk, 0, 2.5, "plain", np.array([0.34, 0.28, 0.22]), params=[plain(rng)] * 5)], s, u)
+    count = 6
+    for i in range(count):
+        share = i / (count - 1)
+        r = wide * (0.75 + 0.5 * np.sin(np.pi * share)) * (1 - 0.35 * share)
+        own = np.array([rng.normal(0, 0.15), 2.2 + r * 0.5 + i * wide * 1.45, rng.normal(0, 0.15)])
+        b.balls.append((rotation @ own + position, r, colour * (0.75 + 0.35 * share)))
+    _tree_shadow(b, s, u, wide, 5.0, sun_shift)
+
+
+def bush(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
+    """Two or three balls on the ground."""
+    rng = b.rng
+    colour = b.pick(LEAVES, 0.15)
+    rotation, position = b.frame(s, u)
+    for _ in range(int(rng.integers(2, 4))):
+        r = rng.uniform(0.45, 0.9) * big
+        own = np.array([rng.normal(0, 0.5 * big), r * 0.7, rng.normal(0, 0.5 * big)])
+        b.balls.append((rotation @ own + position, r, colour * rng.uniform(0.85, 1.15)))
+    b.shadow(s, u, (-big, big, -big, big), 0.5, 0.6 * big, round_=True)
+
+
+def bare(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
+    """A trunk with bare branches."""
+    rng = b.rng
+    high, bark = rng.uniform(3, 5) * big, b.pick(((0.3, 0.26, 0.22), (0.42, 0.38, 0.33), (0.24, 0.2, 0.18)))
+    rough: list[list[Real]] = [plain(rng, 0.5, 0.1, 9, 0.3)] * 5
+    w = 0.17 * big
+    low: Span = (-w, w, -w, w)
+    parts = [block(low, (-w * 0.5, w * 0.5, -w * 0.5, w * 0.5), 0, high, "plain", bark, params=rough)]
+    for i in range(8):
+        angle, from_up = i * 2.4 + rng.uniform(0, 0.8), high * rng.uniform(0.5, 1.0)
+        out, t = rng.uniform(0.8, 1.7) * big, w * 0.4
+        r, f = out * np.cos(angle), out * np.sin(angle)
+        branch: Span = (r - t * 0.4, r + t * 0.4, f - t * 0.4, f + t * 0.4)
+        up = from_up + rng.uniform(1.2, 2.4) * big
+        parts.append(block((-t, t, -t, t), branch, from_up - 0.2, up, "plain", bark, params=rough))
+    b.put(parts, s, u, rng.uniform(0, 3))
+    _tree_shadow(b, s, u, 0.4 * big, high, sun_shift)
+
+
+def _tree_shadow(b: Builder, s: Real, u: Real, wide: Real, up: Real, sun_shift: Array) -> None:
+    _, position = b.frame(s, u)
+    spot = footprint((-wide, wide, -wide, wide)) + position + sun_shift * up
+    b.decals.append((spot, 0.8, wide * 0.6, True, True))
+
+
+TREES = {"round": tree, "conifer": conifer, "poplar": poplar, "bush": bush, "bare": bare}
+
+
+def hill_side(b: Builder, at: Real, u: Real, high: Real) -> None:
+    """A wooded hill close beside the road: a leaning sheet 250 m long."""
+    rotation, position = b.frame(at, u)
+    del rotation
+    (_, _), heading = b.road.place(at, 0)
+    own = own_axes(heading)
+    side = np.sign(u)
+    corners = np.array(
+        [[0, 0, -125], [0, 0, 125], [side * high * 2, high, 125], [side * high * 2, high, -125]]
+    )
+    world = corners @ own.T + position
+    behind = np.array([side * 50, -20.0, 0]) @ own.T + position
+    params: list[list[Real]] = [[RIDGE, b.rng.uniform(25, 60), b.rng.uniform(0, 60)]]
+    b.parts.append(sheet(world[None], "hill", b.pick(LEAVES, 0.1), b.pick(GRASS, 0.1), params, behind))

@@ -1,0 +1,396 @@
+"""The places of the wide variety: which road each has, and what lines it."""
+
+import numpy as np
+from numpy.random import Generator
+
+from mono2many.data.synthetic_furniture import (
+    bridge,
+    concrete_barrier,
+    delineators,
+    fence,
+    gantry,
+    lamp_posts,
+    noise_wall,
+    pier,
+    road_sign,
+    steel_barrier,
+)
+from mono2many.data.synthetic_land import GRASS, TREES, hill_side, slope, wood
+from mono2many.data.synthetic_noise import Array
+from mono2many.data.synthetic_roads import WHITE, YELLOW, WideRoad
+from mono2many.data.synthetic_scene import Builder, house, pole
+from mono2many.data.synthetic_wide_paint import POINTED, ROUND, ROW
+
+PLACES = {"town": 0.2, "avenue": 0.16, "suburb": 0.14, "country": 0.18, "motorway": 0.32}
+"""How often each comes."""
+BEHIND = 14.0
+CROPS = (
+    (0.3, 0.42, 0.16), (0.55, 0.5, 0.26), (0.4, 0.33, 0.24), (0.36, 0.44, 0.2), (0.62, 0.56, 0.32),
+    (0.48, 0.46, 0.14), (0.26, 0.34, 0.15),
+)  # fmt: skip
+
+
+def draw_road(rng: Generator, place: str, wet: float, sheen: Array) -> WideRoad:
+    """Its plan: lanes, markings, surfaces, curvature."""
+    # what differs from place to place: least radius, lanes, their width, the middle, the paved edge
+    radius, lanes, lane, inner, shoulder = {
+        "town": (110, (1, 2), (2.9, 3.5), 0.0, rng.choice([0.3, 2.2, 2.2, 5.2])),
+        "avenue": (
+            220,
+            (2, 4),
+            (3.0, 3.6),
+            rng.choice([0.0, rng.uniform(1, 5)]),
+            rng.choice([0.3, 2.3, 5.2]),
+        ),
+        "suburb": (90, (1, 2), (2.7, 3.4), 0.0, rng.choice([0.2, 0.3, 2.2])),
+        "country": (90, (1, 2), (2.7, 3.75), 0.0, rng.uniform(0.1, 1.5)),
+        "motorway": (420, (2, 5), (3.4, 3.8), rng.uniform(1.0, 5.5), rng.uniform(0.8, 3.2)),
+    }[place]
+    two_way = not (place in ("town", "avenue") and rng.random() < 0.25)
+    count = int(rng.integers(*lanes))
+    if not two_way:
+        count = int(rng.integers(1, 5 if place == "town" else 7))
+        inner = 0.0
+    elif place == "country" and rng.random() < 0.12:
+        count = 2
+    width = rng.uniform(*lane)
+    edge = inner + count * width if two_way else count * width / 2
+    kerbed = place in ("town", "avenue") or (place == "suburb" and rng.random() < 0.7)
+    footway = rng.uniform(1.4, 5.0) if kerbed else rng.uniform(0.3, 1.6)
+    # most bends are gentle, a third of the roads nearly straight
+    bend = rng.choice([rng.uniform(0, 0.06), rng.uniform(0, 0.5), rng.uniform(0.2, 1)]) / radius
+    grey, tint = rng.uniform(0.2, 0.44), rng.uniform(-0.02, 0.03)
+    pale = rng.uniform(0.42, 0.66)
+    green = np.array(GRASS[rng.integers(len(GRASS))]) * rng.uniform(0.85, 1.15)
+    yellow = rng.random() < 0.3
+    period = float(rng.choice([4, 6, 9, 12, 18]))
+    paved = kerbed and place != "suburb" and rng.random() < 0.6
+    middles = [
+        "dashed",
+        "dashed",
+        "solid",
+        "double",
+        "mixed",
+        *(["none"] if place in ("suburb", "country", "town") else []),
+    ]
+    reach = {"motorway": 0.0, "country": 0.0}.get(place, 0.35)
+    return WideRoad(
+        curvature=float(max(bend, 2e-5) * rng.choice([-1, 1])),
+        half=edge + shoulder,
+        lanes=edge,
+        pavement=footway,
+        asphalt=(grey * (1 + tint), grey, grey * (1.03 - tint)),
+        slabs=(pale * 1.03, pale, pale * rng.uniform(0.86, 0.98)),
+        verge=(pale * 0.95, pale * 0.86, pale * 0.74) if paved else tuple(green.tolist()),
+        grass=not paved,
+        dash=0.0,
+        edge_line=bool(rng.random() < {"motorway": 1.0, "country": 0.6}.get(place, 0.35)),
+        zebra=float(rng.uniform(6, 60)) if rng.random() < reach else -500.0,
+        hand=1 if rng.random() < 0.72 else -1,
+        two_way=two_way,
+        inner=inner,
+        count=count,
+        lane=width,
+        shoulder=float(shoulder),
+        kerbed=kerbed,
+        dashes=(period, period * float(rng.choice([0.33, 0.45, 0.6]))),
+        middle=str(rng.choice(middles)),
+        line=rng.uniform(0.05, 0.1),
+        paint=WHITE,
+        middle_paint=YELLOW if yellow else WHITE,
+        wear=float(rng.choice([0.1, 0.35, 0.75])),
+        cracks=float(rng.choice([0.0, 0.5, 1.0])),
+        tracks=rng.uniform(0.02, 0.22),
+        shoulder_tone=rng.uniform(0.8, 1.15),
+        median=tuple((green if rng.random() < 0.5 else np.full(3, pale * 0.8)).tolist()),
+        median_hard=bool(rng.random() < 0.5),
+        fields=tuple(CROPS[i] for i in rng.integers(0, len(CROPS), 4))
+        if place in ("country", "motorway", "suburb")
+        else (),
+        fields_from=rng.uniform(4, 22),
+        wet=wet,
+        sheen=tuple(sheen.tolist()),
+        seed=rng.uniform(0, 9),
+    )
+
+
+def line_road(b: Builder, rngs: list[Generator], place: str, side: int, end: float, sun_shift: Array) -> None:
+    """Everything beside the road on one side. One generator for each kind of thing."""
+    if place in ("town", "avenue"):
+        _town(b, rngs, place, side, end, sun_shift)
+    elif place == "suburb":
+        _suburb(b, rngs, side, end, sun_shift)
+    elif place == "country":
+        _country(b, rngs, side, end, sun_shift)
+    else:
+        _motorway(b, rngs, side, end, sun_shift)
+
+
+def trees(
+    b: Builder,
+    rng: Generator,
+    side: int,
+    u: float,
+    end: float,
+    gap: float,
+    sun_shift: Array,
+    kinds: list[str],
+    spread: float = 0.3,
+) -> None:
+    """Single trees of a few kinds about |u| metres out."""
+    b.rng = rng
+    s = -BEHIND + rng.uniform(0, gap)
+    while s < end:
+        kind = str(rng.choice(kinds))
+        big = rng.uniform(0.75, 1.35)
+        out = max(u + abs(rng.normal(0, spread)), u)
+        TREES[kind](b, s, side * (out + (2.5 if kind == "conifer" else 0)), big, sun_shift)
+        s += gap * rng.uniform(0.5, 1.6)
+
+
+def _houses(
+    b: Builder,
+    rng: Generator,
+    side: int,
+    front: float,
+    end: float,
+    closed: float,
+    sun_shift: Array,
+    limit: float,
+) -> None:
+    """A row of houses; `closed`: how often one stands against the next."""
+    b.rng = rng
+    s = -BEHIND + rng.uniform(-6, 0)
+    while s < min(end, limit):
+        width = rng.uniform(7, 19)
+        stretch = 1 / max(1 - b.road.curvature * side * front, 0.5)
+        house(
+            b, s + width / 2 * stretch, side, front + rng.choice([0, 0, rng.uniform(0, 2)]), width, sun_shift
+        )
+        s += (width + (rng.uniform(0.05, 0.2) if rng.random() < closed else rng.uniform(3, 18))) * stretch
+
+
+def _road(b: Builder) -> WideRoad:
+    assert isinstance(b.road, WideRoad)
+    return b.road
+
+
+def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: float, sun_shift: Array) -> None:
+    road, rng = _road(b), rngs[0]
+    kerb = road.edge + road.shoulder
+    front = max(kerb + road.pavement + rng.choice([0.0, rng.uniform(0, 12)]), 4.6)
+    front = min(front, 27.0)
+    _houses(b, rngs[0], side, front, end, rng.choice([0.85, 0.5]), sun_shift, 150)
+    rng = rngs[1]
+    if rng.random() < 0.7:
+        gap = rng.uniform(8, 22)
+        kinds = [str(k) for k in rng.choice(["round", "round", "poplar", "bare"], 2)]
+        trees(b, rng, side, kerb + 0.7, min(end, 120), gap, sun_shift, kinds, 0.05)
+    b.rng = rng = rngs[2]
+    if rng.random() < 0.6:
+        lamp_posts(
+            b, -BEHIND, min(end, 110), side * (kerb + 0.4), -side * rng.uniform(1.2, 2.5), rng.uniform(18, 32)
+        )
+    for s in np.arange(-BEHIND + rng.uniform(0, 20), min(end, 90), rng.uniform(15, 40)):
+        pole(b, s, side * (kerb + 0.35), side, sun_shift)
+    if place == "avenue" and road.inner > 1.5 and side > 0 and rng.random() < 0.7:
+        trees(b, rng, 1, 0.0, min(end, 120), rng.uniform(8, 18), sun_shift, ["round", "bare", "poplar"], 0.0)
+
+
+def _suburb(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift: Array) -> None:
+    road, rng = _road(b), rngs[0]
+    kerb = road.edge + road.shoulder + road.pavement
+    front = kerb + rng.uniform(3, 14)
+    _houses(b, rng, side, front, end, 0.1, sun_shift, 130)
+    b.rng = rng = rngs[1]
+    style = rng.random()
+    if style < 0.4:
+        fence(b, -BEHIND, min(end, 120), side * (kerb + 0.4))
+    elif style < 0.75:
+        wood(
+            b,
+            -BEHIND,
+            min(end, 130),
+            side * (kerb + 0.6),
+            rng.uniform(1.0, 2.4),
+            ROUND,
+            rng.uniform(1.2, 2.5),
+        )
+    kinds = [str(k) for k in rng.choice(list(TREES), 3)]
+    trees(b, rng, side, kerb + 1.8, min(end, 120), rng.uniform(8, 26), sun_shift, kinds, 1.5)
+    b.rng = rng = rngs[2]
+    for s in np.arange(-BEHIND + rng.uniform(0, 20), min(end, 100), rng.uniform(22, 40)):
+        pole(b, s, side * (kerb - road.pavement + 0.4), side, sun_shift)
+
+
+def _country(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift: Array) -> None:
+    road, rng = _road(b), rngs[0]
+    kerb = road.edge + road.shoulder
+    b.rng = rng
+    bank = rng.random()
+    top = kerb + 1.5
+    if bank < 0.3:
+        high = rng.uniform(0.8, 6)
+        foot = kerb + road.pavement + rng.uniform(0.8, 3)
+        top = foot + high * rng.uniform(1.0, 2.5)
+        slope(b, -BEHIND, end + 40, (side * foot, 0), (side * top, high))
+        if rng.random() < 0.6:
+            wood(
+                b,
+                -BEHIND,
+                end + 40,
+                side * (top + 0.3),
+                rng.uniform(4, 12),
+                int(rng.choice([ROUND, POINTED])),
+                rng.uniform(3, 6),
+                high * 0.9,
+            )
+        top += 1.0
+    near = rng.random()
+    if near < 0.25:
+        wood(
+            b,
+            -BEHIND,
+            end,
+            side * (top + rng.uniform(0.5, 4)),
+            rng.uniform(0.8, 2.2),
+            ROUND,
+            rng.uniform(1.0, 2.2),
+        )
+    elif near < 0.55:
+        fence(b, -BEHIND, min(end, 120), side * (top + rng.uniform(0.3, 3)))
+    b.rng = rng = rngs[1]
+    kinds = [str(k) for k in rng.choice(list(TREES), 3)]
+    if rng.random() < 0.75:
+        trees(
+            b,
+            rng,
+            side,
+            top + rng.uniform(0.8, 6),
+            min(end, 150),
+            rng.uniform(6, 35),
+            sun_shift,
+            kinds,
+            float(rng.choice([0.1, 4.0])),
+        )
+    b.rng = rng = rngs[2]
+    if rng.random() < 0.6:
+        begin = rng.uniform(-60, 90)
+        for _ in range(int(rng.integers(1, 4))):
+            long = rng.uniform(40, 160)
+            wood(
+                b,
+                begin,
+                begin + long,
+                side * (top + rng.uniform(6, 90)),
+                rng.uniform(7, 20),
+                int(rng.choice([ROUND, POINTED, ROW])),
+                rng.uniform(3.5, 8),
+            )
+            begin += long + rng.uniform(0, 60)
+    if rng.random() < 0.4:
+        house(b, rng.uniform(10, 100), side, top + rng.uniform(5, 30), rng.uniform(8, 18), sun_shift)
+    if rng.random() < 0.3:
+        hill_side(b, rng.uniform(80, 220), side * rng.uniform(70, 160), rng.uniform(12, 55))
+    b.rng = rng = rngs[3]
+    if rng.random() < 0.5:
+        delineators(b, -BEHIND, end, kerb + 0.7)
+    elif rng.random() < 0.4:
+        steel_barrier(b, -BEHIND, end, side * (kerb + 0.6))
+    if rng.random() < 0.5:
+        road_sign(b, rng.uniform(8, 70), side * (kerb + 1.4), False)
+    if rng.random() < 0.35:
+        for s in np.arange(-BEHIND + rng.uniform(0, 20), min(end, 110), rng.uniform(28, 40)):
+            pole(b, s, side * (top + 1.2), side, sun_shift)
+
+
+def _motorway(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift: Array) -> None:
+    road, rng = _road(b), rngs[0]
+    rim = road.edge + road.shoulder + 0.5
+    b.rng = rng
+    reach = end + 120
+    border = rng.random()
+    if border < 0.4:
+        steel_barrier(b, -BEHIND, reach, side * rim)
+    elif border < 0.6:
+        concrete_barrier(b, -BEHIND, reach, side * rim)
+    b.rng = rng = rngs[1]
+    beyond = rng.random()
+    out = rim + rng.uniform(1.0, 6)
+    if beyond < 0.3:
+        noise_wall(b, -BEHIND, reach, side * out, rng.uniform(2.0, 5.5))
+        out += 3
+    elif beyond < 0.6:
+        high = rng.uniform(1.5, 9)
+        top = out + high * rng.uniform(1.2, 2.5)
+        slope(b, -BEHIND, reach, (side * out, 0), (side * top, high))
+        if rng.random() < 0.7:
+            wood(
+                b,
+                -BEHIND,
+                reach,
+                side * (top + 0.2),
+                rng.uniform(4, 13),
+                int(rng.choice([ROUND, POINTED])),
+                rng.uniform(3, 7),
+                high * 0.9,
+            )
+        out = top + 2
+    elif beyond < 0.85:
+        begin = -BEHIND
+        while begin < reach:
+            long = rng.uniform(40, 150)
+            if rng.random() < 0.75:
+                wood(
+                    b,
+                    begin,
+                    begin + long,
+                    side * (out + rng.uniform(1, 60)),
+                    rng.uniform(5, 18),
+                    int(rng.choice([ROUND, POINTED, ROW])),
+                    rng.uniform(3, 8),
+                )
+            begin += long
+    b.rng = rng = rngs[2]
+    if rng.random() < 0.5:
+        kinds = [str(k) for k in rng.choice(list(TREES), 3)]
+        trees(b, rng, side, out + 1.5, min(end, 150), rng.uniform(9, 40), sun_shift, kinds, 3.0)
+    if rng.random() < 0.25:
+        for s in np.arange(rng.uniform(-10, 60), 170, rng.uniform(30, 70)):
+            house(b, s, side, out + rng.uniform(12, 60), rng.uniform(12, 19), sun_shift)
+    if rng.random() < 0.25:
+        hill_side(b, rng.uniform(100, 260), side * rng.uniform(90, 190), rng.uniform(15, 70))
+    b.rng = rng = rngs[3]
+    if rng.random() < 0.5:
+        road_sign(b, rng.uniform(15, 110), side * (rim + 2.2), bool(rng.random() < 0.6))
+    if rng.random() < 0.3:
+        lamp_posts(b, -BEHIND, min(end, 150), side * (rim + 0.6), -side * 2.5, rng.uniform(28, 45))
+
+
+def over_and_between(b: Builder, rng: Generator, place: str, end: float, sun_shift: Array) -> None:
+    """Barriers between the directions, gantries, bridges."""
+    road = _road(b)
+    b.rng = rng
+    rim = road.edge + road.shoulder
+    if place == "motorway":
+        kind = rng.random()
+        if kind < 0.45:
+            concrete_barrier(b, -BEHIND, end + 120, 0.0)
+        elif kind < 0.9:
+            for u in (0.0,) if road.inner < 2.2 else (-road.inner + 0.9, road.inner - 0.9):
+                steel_barrier(b, -BEHIND, end + 120, u)
+        if road.inner > 2.2 and rng.random() < 0.4:
+            wood(b, -BEHIND, end + 60, -0.1, rng.uniform(0.9, 2), ROUND, rng.uniform(1, 2))
+            wood(b, -BEHIND, end + 60, 0.1, rng.uniform(0.9, 2), ROUND, rng.uniform(1, 2))
+        elif rng.random() < 0.3:
+            lamp_posts(b, -BEHIND, min(end, 160), 0.0, 0.0, rng.uniform(30, 50))
+        if rng.random() < 0.4:
+            left, right = (-rim - 1.2, rim + 1.2)
+            if rng.random() < 0.5:
+                left, right = (0.3, rim + 1.2) if road.hand > 0 else (-rim - 1.2, -0.3)
+            gantry(b, rng.uniform(18, 110), left, right)
+    if rng.random() < {"motorway": 0.4, "avenue": 0.12, "country": 0.1}.get(place, 0.03):
+        s, clear = rng.uniform(20, 130), rng.uniform(4.8, 6.5)
+        bridge(b, s, clear, rim + rng.uniform(1.5, 5))
+        if road.inner > 0.8:
+            pier(b, s, 0.0, clear)

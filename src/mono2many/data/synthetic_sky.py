@@ -1,0 +1,86 @@
+"""Light of the wide variety: sun high and low, overcast, dusk, haze and fog, and what the camera makes of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from mono2many.data.synthetic_noise import Array, blend
+from mono2many.data.synthetic_paint import Light, paint_sky
+
+
+@dataclass(frozen=True)
+class WideLight(Light):
+    haze: float = 0.0
+    """Share of the light that is lost per metre of air, replaced by the horizon's colour."""
+    dusk: bool = False
+    wet: float = 0.0
+    """Of the road."""
+    curve: NDArray[np.uint8] | None = None
+    """3 256: the camera's tone curves."""
+
+    def heaven(self, direction: Array) -> Array:
+        colour = paint_sky(direction, self)
+        up = np.maximum(-direction[1] / np.sqrt((direction * direction).sum(0)), 0)
+        blend(colour, self.horizon[:, None], np.exp(-up / np.float32(0.02 + 60 * self.haze)))
+        return colour
+
+    def through_air(self, colour: Array, inverse: Array) -> None:
+        seen = inverse > 0
+        lost = 1 - np.exp(np.float32(-self.haze) / np.maximum(inverse, 1e-6))
+        blend(colour, self.horizon[:, None], lost * seen)
+
+    def develop(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        if self.curve is None:
+            return image
+        return np.stack([curve[plane] for curve, plane in zip(self.curve, image, strict=True)])
+
+
+def draw_light(rng: Generator) -> tuple[WideLight, Array]:
+    """The light, and how far along the ground a shadow falls per metre of height."""
+    mood = str(rng.choice(["sun", "low sun", "clouds", "overcast", "white", "dusk"], p=MOODS))
+    elevation = rng.uniform(0.2, 0.45) if mood == "low sun" else rng.uniform(0.5, 1.25)
+    azimuth = rng.uniform(0, 2 * np.pi)
+    flat = np.cos(elevation)
+    to_sun = np.array([flat * np.sin(azimuth), -np.sin(elevation), flat * np.cos(azimuth)])
+    shift = np.array([-to_sun[0], 0, -to_sun[2]]) / np.sin(elevation)
+    cloudy = {"sun": 0.0, "low sun": 0.1, "clouds": 0.45}.get(mood, 1.0) + rng.uniform(0, 0.15)
+    cloudy = min(cloudy, 0.96)
+    warm = np.array([1.0, 0.95, 0.84])
+    if mood == "low sun":
+        warm = np.array([1.0, rng.uniform(0.72, 0.9), rng.uniform(0.42, 0.7)])
+    sun = warm * (0.85 - 0.85 * cloudy)
+    sky = np.array([0.9, 0.96, 1.06]) * (0.5 + 0.38 * cloudy) * (0.75 if mood == "low sun" else 1)
+    zenith = np.array([0.24, 0.45, 0.82]) * (1 - cloudy) + np.array([0.66, 0.7, 0.76]) * cloudy
+    zenith *= rng.uniform(0.8, 1.15)
+    horizon = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.82, 0.85, 0.87]) * cloudy
+    clouds = float(rng.uniform(-0.9, -0.4) if mood in ("sun", "low sun") else rng.uniform(-0.2, 0.4))
+    if mood == "low sun":
+        horizon = 0.5 * horizon + 0.5 * warm * 0.95
+    if mood == "white":
+        zenith, horizon, clouds = np.full(3, 1.0), np.full(3, rng.uniform(0.93, 1.0)), 0.3
+        sky *= rng.uniform(0.75, 1.0)
+    if mood == "dusk":
+        tint = np.array([0.62, 0.74, 1.0]) if rng.random() < 0.7 else np.array([0.85, 0.72, 0.75])
+        dim = rng.uniform(0.24, 0.5)
+        sky, sun = sky * tint * dim, sun * 0
+        zenith = tint * dim * rng.uniform(0.6, 0.95)
+        horizon = np.array([0.95, rng.uniform(0.6, 0.8), 0.62]) * dim * rng.uniform(1.1, 1.6)
+    wet = float(rng.uniform(0.4, 1.0)) if mood not in ("sun", "low sun") and rng.random() < 0.4 else 0.0
+    haze = float(rng.choice([2e-4, 8e-4, 2.5e-3, 9e-3], p=[0.35, 0.35, 0.22, 0.08]) * rng.uniform(0.6, 1.6))
+    exposure = rng.uniform(0.8, 1.2)
+    tinted = np.exp(rng.normal(0, 0.035) * np.array([1, 0, -1.0])) * exposure
+    x = np.arange(256) / 255
+    gamma, contrast = np.exp(rng.normal(0, 0.15)), rng.uniform(-0.25, 0.5)
+    tone = np.clip(x[None] * tinted[:, None], 0, 1) ** gamma
+    tone = np.clip(tone + contrast * (tone - 0.45) * tone * (1 - tone) * 4 * 0.6, 0, 1)
+    lift = rng.uniform(0, 0.05)
+    curve = np.round(255 * (lift + (1 - lift) * tone)).astype(np.uint8)
+    single = np.float32
+    parts = (part.astype(single) for part in (to_sun, sun, sky, zenith, horizon))
+    return WideLight(*parts, clouds, haze, mood == "dusk", wet, curve), shift
+
+
+MOODS = (0.24, 0.16, 0.2, 0.2, 0.1, 0.1)
+"""How often each mood comes."""

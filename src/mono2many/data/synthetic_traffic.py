@@ -1,0 +1,166 @@
+"""Traffic of the wide variety: lanes of vehicles that keep pace, jams, parked rows, people."""
+
+import numpy as np
+from numpy.random import Generator
+
+from mono2many.data.synthetic_noise import Array
+from mono2many.data.synthetic_roads import WideRoad
+from mono2many.data.synthetic_scene import CONTACT, SHADOW, Builder, Car, Real, cast, footprint, join
+from mono2many.data.synthetic_vehicles import SHAPES, Shape, lamps, person, two_wheeler
+
+GAPS = {"jam": (1.5, 5.0), "dense": (5.0, 22.0), "some": (12.0, 60.0), "sparse": (40.0, 160.0)}
+"""Metres between vehicles of a lane."""
+MIX = {
+    "motorway": (0.6, 0.33, 0.03, 0.04),
+    "avenue": (0.78, 0.08, 0.08, 0.06),
+    "town": (0.76, 0.08, 0.06, 0.1),
+    "suburb": (0.8, 0.08, 0.04, 0.08),
+    "country": (0.72, 0.16, 0.03, 0.09),
+}
+"""Shares of cars, lorries, buses, two-wheelers."""
+MOST = 34
+"""Vehicles of a scene."""
+
+
+def vehicle(rng: Generator, place: str, slow: bool = False) -> Shape:
+    """One of what drives there; in the slow lane more lorries."""
+    shares = np.array(MIX[place])
+    if slow and place == "motorway":
+        shares = shares * (0.6, 1.6, 1, 1)
+    return SHAPES[str(rng.choice(list(SHAPES), p=shares / shares.sum()))](rng)
+
+
+def moving(shape: Shape, s: Real, u: Real, speed: Real, lit: bool, sun_shift: Array) -> Car:
+    quads, length, width, high = shape
+    if lit and length > 3:
+        quads = [*quads, lamps(length, width)]
+    return Car(join(quads), length, width, s, u, speed, sun_shift * high * 0.85)
+
+
+def traffic(
+    rng: Generator,
+    road: WideRoad,
+    place: str,
+    frames: int,
+    speed: float,
+    step: float,
+    lane: int,
+    lit: bool,
+    sun_shift: Array,
+) -> list[Car]:
+    """Vehicles of all lanes at frame 0. Within a lane all drive at one speed, so none meets another."""
+    density = str(
+        rng.choice(
+            list(GAPS),
+            p=(0.2, 0.36, 0.3, 0.14) if place in ("motorway", "avenue") else (0.12, 0.3, 0.38, 0.2),
+        )
+    )
+    last = max(frames - 1, 1)
+    cars: list[Car] = []
+    for i in range(road.count):
+        own = i == lane
+        slow = i == road.count - 1 if road.two_way else (i == 0) == (road.hand < 0)
+        # relative to the camera: near zero for most lanes, so that a neighbour stays beside it
+        relative = step * (rng.normal(0, 0.06) if rng.random() < 0.6 else rng.normal(0, 0.3))
+        if slow and not own:
+            relative -= step * rng.uniform(0, 0.15)
+        v = max(speed + relative, 0.0)
+        low, high = GAPS[density]
+        s = rng.uniform(-8, 6) if not own else rng.uniform(4, 7) + rng.uniform(0, 0.8) * high
+        if own and rng.random() < 0.3:
+            s += rng.uniform(10, 60)
+        first = True
+        while s < 130 and len(cars) < MOST:
+            shape = vehicle(rng, place, slow)
+            length = shape[1]
+            if own and first:
+                v = max(v, speed - (s - 3.8) / last)
+                first = False
+            room = max((road.lane - shape[2]) / 2 - 0.2, 0.05)
+            u = road.middle_of(i) + float(np.clip(rng.normal(0, 0.15), -room, room))
+            cars.append(moving(shape, s + length / 2, u, v, lit, sun_shift))
+            s += length + low + (high - low) * rng.random() ** 1.6
+    if not road.two_way:
+        return cars
+    busy = str(rng.choice(list(GAPS), p=(0.08, 0.34, 0.38, 0.2)))
+    for i in range(road.count):
+        v = step * rng.uniform(0.2, 1.8)
+        s = rng.uniform(3, 40)
+        low, high = GAPS[busy]
+        while s < 120 and len(cars) < MOST + 10:
+            shape = vehicle(rng, place, i == road.count - 1)
+            cars.append(moving(shape, s + shape[1] / 2, road.middle_of(i, own=False), -v, lit, sun_shift))
+            s += shape[1] + low + (high - low) * rng.random() ** 1.6
+    return cars
+
+
+def stand(b: Builder, shape: Shape, s: Real, u: Real, turn: Real, sun_shift: Array) -> None:
+    """A vehicle or person that does not move, with its shadows."""
+    quads, length, width, high = shape
+    b.put(quads, s, u, turn)
+    w, h = width / 2 + 0.12, length / 2 + 0.12
+    b.shadow(s, u, (-w, w, -h, h), *CONTACT, turn)
+    rotation, position = b.frame(s, u, turn)
+    ground = footprint((-w, w, -h, h)) @ rotation.T + position
+    b.decals.append((cast(ground, sun_shift * high * 0.85), *SHADOW, False, True))
+
+
+def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bool, sun_shift: Array) -> None:
+    """A row of parked vehicles on the road's paved edge: along it, or square to it."""
+    rng, road = b.rng, b.road
+    assert isinstance(road, WideRoad)
+    full = rng.uniform(0.45, 0.95)
+    s = start
+    while s < end:
+        shape = vehicle(rng, place if place != "motorway" else "town")
+        if rng.random() > full or (across and shape[1] > 5.5) or shape[2] > 2.2 or shape[1] < 3:
+            s += rng.uniform(2.5, 6)
+            continue
+        facing = np.pi if (side * road.hand < 0) == (rng.random() < 0.9) else 0
+        if across:
+            u = side * (road.edge + road.shoulder - 0.3 - shape[1] / 2)
+            stand(
+                b,
+                shape,
+                s + 1.2,
+                u,
+                np.pi / 2 * side + (np.pi if rng.random() < 0.5 else 0) + rng.normal(0, 0.03),
+                sun_shift,
+            )
+            s += 2.5 + rng.uniform(0, 0.4)
+        else:
+            u = side * (road.edge + road.shoulder - 0.25 - shape[2] / 2)
+            stand(b, shape, s + shape[1] / 2, u, facing + rng.normal(0, 0.02), sun_shift)
+            s += shape[1] + rng.uniform(0.6, 1.6)
+
+
+def people(b: Builder, start: Real, end: Real, side: int, many: float, sun_shift: Array) -> None:
+    """People on the footway, alone and in pairs; now and then a bicycle."""
+    rng, road = b.rng, b.road
+    assert isinstance(road, WideRoad)
+    inner = road.edge + road.shoulder
+    s = start + rng.uniform(0, many)
+    while s < end:
+        for _ in range(int(rng.integers(1, 4))):
+            u = side * (inner + rng.uniform(0.5, max(road.pavement - 0.3, 0.6)))
+            shape = two_wheeler(rng) if rng.random() < 0.08 else person(rng)
+            stand(b, shape, s + rng.normal(0, 0.9), u, rng.choice([0, np.pi]) + rng.normal(0, 0.4), sun_shift)
+        s += many * rng.uniform(0.4, 1.6)
+
+
+def crossing(b: Builder, after: Real, sun_shift: Array) -> None:
+    """People on a zebra that the camera does not reach."""
+    rng, road = b.rng, b.road
+    assert isinstance(road, WideRoad)
+    if road.zebra < after:
+        return
+    for _ in range(int(rng.integers(1, 6))):
+        u = rng.uniform(-road.edge, road.edge)
+        stand(
+            b,
+            person(rng, 1.0),
+            road.zebra + rng.uniform(0.4, 2.8),
+            u,
+            np.pi / 2 * rng.choice([-1, 1]),
+            sun_shift,
+        )

@@ -1,0 +1,217 @@
+"""What drives and walks on the wide variety's roads: lorries, buses, two-wheelers, people."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.random import Generator
+
+from mono2many.data.synthetic_noise import Array
+from mono2many.data.synthetic_render import Quads
+from mono2many.data.synthetic_scene import Palette, Real, Span, block, car_shape, pick, plain, sheet
+
+Shape = tuple[list[Quads], float, float, float]
+"""Quads that look along +forward with their middle at the origin; length, width, height, metres."""
+PAINT: Palette = (
+    (0.8, 0.81, 0.82), (0.88, 0.88, 0.87), (0.86, 0.87, 0.88), (0.07, 0.07, 0.08), (0.11, 0.12, 0.13),
+    (0.09, 0.1, 0.13), (0.42, 0.44, 0.46), (0.55, 0.57, 0.59), (0.28, 0.29, 0.31), (0.55, 0.07, 0.07),
+    (0.1, 0.2, 0.45), (0.2, 0.32, 0.5), (0.6, 0.57, 0.5), (0.12, 0.28, 0.22), (0.75, 0.42, 0.08),
+    (0.36, 0.24, 0.18), (0.82, 0.7, 0.12),
+)  # fmt: skip
+"""Of cars, black to white."""
+CARGO: Palette = (
+    (0.88, 0.88, 0.87), (0.85, 0.86, 0.88), (0.78, 0.78, 0.76), (0.6, 0.62, 0.64), (0.2, 0.3, 0.55),
+    (0.62, 0.12, 0.1), (0.16, 0.36, 0.25), (0.85, 0.68, 0.15), (0.8, 0.42, 0.12), (0.35, 0.36, 0.38),
+    (0.14, 0.15, 0.17),
+)  # fmt: skip
+CLOTHES: Palette = (
+    (0.1, 0.11, 0.15), (0.16, 0.2, 0.34), (0.5, 0.12, 0.12), (0.75, 0.74, 0.7), (0.3, 0.33, 0.24),
+    (0.55, 0.5, 0.4), (0.8, 0.65, 0.2), (0.2, 0.4, 0.5), (0.07, 0.07, 0.08),
+)  # fmt: skip
+SKIN: Palette = ((0.78, 0.58, 0.46), (0.6, 0.42, 0.3), (0.36, 0.24, 0.17))
+SIDES = (0.0, 1.0, 2.0, 1.0, 3.0)
+LAMP = 3.2
+"""How much brighter than its surroundings a lamp that is on shines."""
+
+
+def wheels(half: Real, axles: list[float], size: Real, colour: Array) -> list[Quads]:
+    """Wheels of a vehicle at both sides."""
+    corners = np.array([
+        [[r, 0, f - size / 2], [r, 0, f + size / 2], [r, size, f + size / 2], [r, size, f - size / 2]]
+        for f in axles
+        for r in (-half, half)
+    ])  # fmt: skip
+    return [sheet(corners, "wheel", colour, middle=np.zeros(3))]
+
+
+def box_body(
+    rng: Generator,
+    span: Span,
+    low: Real,
+    high: Real,
+    style: int,
+    colour: Array,
+    accent: Array,
+    foot: Real = 0,
+) -> Quads:
+    """A box of the kind `box`; its lowest `foot` metres are the dark chassis."""
+    seed = rng.uniform(0, 17)
+    params: list[list[Real]] = [[side, style, foot, seed] for side in SIDES]
+    return block(span, span, low, high, "box", colour, accent, params)
+
+
+def lorry(rng: Generator) -> Shape:
+    """A lorry with a trailer, or a short one: box, curtain, stripes, dirt, tank ribs."""
+    long = rng.random() < 0.6
+    length = rng.uniform(12.5, 16.5) if long else rng.uniform(6.5, 10)
+    half = rng.uniform(1.22, 1.28) if long else rng.uniform(1.05, 1.25)
+    high = rng.uniform(3.4, 4.0) if long else rng.uniform(2.7, 3.6)
+    style = int(rng.choice([0, 1, 2, 5, 6]))
+    colour, accent = pick(rng, CARGO, 0.08), pick(rng, CARGO, 0.1)
+    rear, front = -length / 2, length / 2
+    cab = rng.uniform(1.8, 2.4)
+    cargo: Span = (-half, half, rear, front - cab - (0.7 if long else 0.15))
+    foot = 0.75 if long else 0.55
+    parts = [box_body(rng, cargo, 0.4, high, style, colour, accent, foot)]
+    head: Span = (-half + 0.04, half - 0.04, front - cab, front)
+    tall = rng.uniform(2.7, 3.6) if long else min(rng.uniform(2.2, 2.6), high)
+    cabin = pick(rng, CARGO, 0.1)
+    parts.append(box_body(rng, head, 0.35, tall, 4, cabin, cabin, 0.6))
+    axles = (
+        [front - 1.3, front - cab - 1.6, rear + 2.0, rear + 3.3, rear + 4.6]
+        if long
+        else [rear + 1.6, front - 1.1]
+    )
+    parts += wheels(half + 0.02, axles, 1.0 if long else 0.85, cabin)
+    inner: Span = (-half + 0.05, half - 0.05, rear + 1.4, rear + 2.4)
+    parts.append(
+        block(inner, inner, 0, 0.75, "plain", np.full(3, 0.05), params=[plain(rng)] * 5).only([0, 2])
+    )
+    chassis: Span = (-0.5, 0.5, rear + 0.6, front - 0.5)
+    dark = block(chassis, chassis, 0.35, 0.9, "plain", np.full(3, 0.07), params=[plain(rng)] * 5)
+    parts.append(dark.only([1, 3]))
+    return parts, length, 2 * half, high
+
+
+def bus(rng: Generator) -> Shape:
+    """A bus or coach."""
+    length, half, high = rng.uniform(10, 13), 1.27, rng.uniform(2.9, 3.6)
+    colour, accent = pick(rng, CARGO, 0.1), pick(rng, CARGO, 0.1)
+    span: Span = (-half, half, -length / 2, length / 2)
+    parts = [box_body(rng, span, 0.3, high, 3, colour, accent, 0.5)]
+    parts += wheels(half + 0.02, [-length * 0.28, length * 0.31], 0.95, colour)
+    inner: Span = (-half + 0.1, half - 0.1, -length * 0.28, length * 0.31)
+    parts.append(
+        block(inner, inner, 0, 0.35, "plain", np.full(3, 0.05), params=[plain(rng)] * 5).only([0, 2])
+    )
+    return parts, length, 2 * half, high
+
+
+def person(rng: Generator, stride: Real = 0.0) -> Shape:
+    """Somebody upright: legs, coat, head."""
+    high = rng.uniform(1.5, 1.9) if rng.random() < 0.85 else rng.uniform(1.0, 1.4)
+    wide = high * rng.uniform(0.12, 0.15)
+    coat, trousers = pick(rng, CLOTHES, 0.15), pick(rng, CLOTHES, 0.15)
+    parts = []
+    step = 0.16 * high * (stride or rng.uniform(0, 0.8))
+    rough = [plain(rng, 0.5)] * 5
+    for side in (-1, 1):
+        r, f = side * wide * 0.5, side * step
+        foot: Span = (r - wide * 0.36, r + wide * 0.36, f - 0.1, f + 0.1)
+        hip: Span = (r - wide * 0.5, r + wide * 0.5, -0.09, 0.09)
+        parts.append(block(foot, hip, 0, high * 0.48, "plain", trousers, params=rough).only([0, 1, 2, 3]))
+        out = side * wide * 1.25
+        hand: Span = (out - wide * 0.24, out + wide * 0.24, -f - 0.06, -f + 0.06)
+        upper = side * wide * 1.05
+        arm: Span = (upper - wide * 0.26, upper + wide * 0.26, -0.06, 0.06)
+        parts.append(block(hand, arm, high * 0.44, high * 0.8, "plain", coat * 0.92, params=rough))
+    waist: Span = (-wide, wide, -0.12, 0.12)
+    chest: Span = (-wide * 0.95, wide * 0.95, -0.1, 0.1)
+    parts.append(block(waist, chest, high * 0.42, high * 0.83, "plain", coat, params=rough))
+    face: Span = (-wide * 0.42, wide * 0.42, -0.09, 0.09)
+    head: Span = (-wide * 0.36, wide * 0.36, -0.08, 0.08)
+    parts.append(block(face, head, high * 0.83, high, "plain", pick(rng, SKIN, 0.1), params=rough))
+    hair: Span = (-wide * 0.44, wide * 0.44, -0.1, 0.06)
+    parts.append(
+        block(hair, head, high * 0.92, high * 1.01, "plain", pick(rng, CLOTHES, 0.2) * 0.6, params=rough)
+    )
+    return parts, 0.5, 2.6 * wide, high
+
+
+def two_wheeler(rng: Generator) -> Shape:
+    """A bicycle or motorcycle with its rider."""
+    motor = rng.random() < 0.5
+    size, base = (0.64, 1.35) if motor else (0.68, 1.05)
+    coat, frame = pick(rng, CLOTHES, 0.15), pick(rng, PAINT, 0.2)
+    rough = [plain(rng, 0.5)] * 5
+    parts = []
+    for f in (-base / 2, base / 2):
+        for r in (-0.04, 0.04):
+            corners = np.array(
+                [
+                    [
+                        [r, 0, f - size / 2],
+                        [r, 0, f + size / 2],
+                        [r, size, f + size / 2],
+                        [r, size, f - size / 2],
+                    ]
+                ]
+            )
+            parts.append(sheet(corners, "wheel", frame, middle=np.array([0.0, size / 2, f])))
+        tyre: Span = (-0.05, 0.05, f - size * 0.42, f + size * 0.42)
+        parts.append(
+            block(tyre, tyre, 0.02, size * 0.96, "plain", np.full(3, 0.07), params=rough).only([0, 2])
+        )
+    wide = 0.17 if motor else 0.05
+    body: Span = (-wide, wide, -base * 0.45, base * 0.4)
+    parts.append(block(body, body, 0.38, 0.85, "plain", frame, params=rough))
+    seat: Span = (-0.19, 0.19, -0.4, -0.1)
+    chest: Span = (-0.2, 0.2, -0.15, 0.15)
+    parts.append(block(seat, chest, 0.85, 1.45, "plain", coat, params=rough))
+    head: Span = (-0.11, 0.11, -0.05, 0.2)
+    helmet = pick(rng, PAINT if motor else SKIN, 0.1)
+    parts.append(block(head, head, 1.45, 1.72, "plain", helmet, params=rough))
+    for side in (-1, 1):
+        foot: Span = (side * 0.16 - 0.07, side * 0.16 + 0.07, 0.0, 0.2)
+        hip: Span = (side * 0.13 - 0.08, side * 0.13 + 0.08, -0.35, -0.1)
+        parts.append(block(foot, hip, 0.3, 0.9, "plain", coat * 0.6, params=rough))
+        hand: Span = (side * 0.24 - 0.05, side * 0.24 + 0.05, 0.35, 0.45)
+        arm: Span = (side * 0.21 - 0.06, side * 0.21 + 0.06, -0.05, 0.08)
+        parts.append(block(hand, arm, 0.95, 1.35, "plain", coat * 0.9, params=rough))
+    return parts, base + size, 0.7, 1.72
+
+
+def car(rng: Generator) -> Shape:
+    quads, length, width = car_shape(rng, pick(rng, PAINT, 0.08), bool(rng.random() < 0.18))
+    tall = max(float(q.corners[..., 1].max()) for q in quads)
+    return quads, length, width, tall
+
+
+SHAPES: dict[str, Callable[[Generator], Shape]] = {
+    "car": car,
+    "lorry": lorry,
+    "bus": bus,
+    "two-wheeler": two_wheeler,
+}
+
+
+def lamps(length: Real, width: Real, low: Real = 0.6) -> Quads:
+    """Tail and head lamps that are on: small sheets just outside the ends."""
+    corners, colours = [], []
+    for f, rgb in (
+        (-length / 2 - 0.015, (LAMP, 0.22, 0.15)),
+        (length / 2 + 0.015, (LAMP, LAMP, LAMP * 0.85)),
+    ):
+        for r in (-width / 2 + 0.28, width / 2 - 0.28):
+            corners.append(
+                [[r - 0.15, low, f], [r + 0.15, low, f], [r + 0.15, low + 0.17, f], [r - 0.15, low + 0.17, f]]
+            )
+            colours.append(rgb)
+    quads = sheet(
+        np.array(corners),
+        "plain",
+        np.ones(3),
+        params=[[9, 9, 0.03, 0, 0.05, 0]] * 4,
+        middle=np.array([0, low, 0.0]),
+    )
+    quads.colour[:] = colours
+    return quads

@@ -1,0 +1,95 @@
+"""Scenes of the wide variety: all kinds of road, land, traffic, light and camera. See StreetSettings.variety."""
+
+import numpy as np
+from numpy.random import Generator
+
+from mono2many.data.synthetic_land import far_land
+from mono2many.data.synthetic_noise import Array
+from mono2many.data.synthetic_places import BEHIND, PLACES, draw_road, line_road, over_and_between
+from mono2many.data.synthetic_roads import WideRoad
+from mono2many.data.synthetic_scene import Builder, Street, join
+from mono2many.data.synthetic_sky import draw_light
+from mono2many.data.synthetic_traffic import crossing, parked, people, traffic
+
+AHEAD = 150.0
+"""Metres of road that are lined ahead of the last frame."""
+FIELD_OF_VIEW = 35.0, 100.0
+"""Of the camera, horizontally, degrees: the least and the greatest."""
+PACE = {"town": 0.8, "avenue": 1.0, "suburb": 0.7, "country": 1.3, "motorway": 1.8}
+"""How fast one drives, as a multiple of the settings' step."""
+
+
+def build_wide(entropy: list[int], frames: int, step: float, moving: bool) -> Street:
+    """The scene that follows from `entropy`; its clips are `frames` long, driven at about `step` m per frame."""
+    seeds = np.random.SeedSequence([*entropy, 0x51DE])
+    # a generator for every kind of thing: a longer clip gets more road, not another road
+    base, plan, wear, cars, land, over, walk, *sides = (np.random.default_rng(s) for s in seeds.spawn(15))
+    place = str(base.choice(list(PLACES), p=list(PLACES.values())))
+    light, sun_shift = draw_light(base)
+    sun_shift = sun_shift * min(1.0, 3.5 / np.linalg.norm(sun_shift))
+    road = draw_road(plan, place, light.wet, np.minimum(light.horizon * 1.0, 1))
+    lane = int(base.integers(road.count))
+    speed = step * PACE[place] * (base.uniform(0.5, 1.3) if base.random() < 0.85 else base.uniform(0.0, 0.15))
+    end = step * 1.3 * PACE[place] * frames + AHEAD
+    b = Builder(road, wear)
+    _wear(b, end)
+    for side in (-1, 1):
+        line_road(b, sides[:4] if side < 0 else sides[4:], place, side, end, sun_shift)
+        if road.shoulder > 2 and place != "motorway" and walk.random() < 0.85:
+            b.rng = walk
+            parked(b, -BEHIND, 95.0, side, place, road.shoulder > 4.5, sun_shift)
+        if road.kerbed and walk.random() < 0.7:
+            b.rng = walk
+            people(b, -BEHIND, 70.0, side, walk.uniform(6, 30), sun_shift)
+    over_and_between(b, over, place, end, sun_shift)
+    b.rng = land
+    far_land(b, speed * frames / 2, place in ("town", "avenue", "suburb"))
+    b.rng = walk
+    crossing(b, speed * frames + 7, sun_shift)
+    driving = []
+    if moving:
+        driving = traffic(
+            cars, road, place, frames, speed, step, lane, light.dusk or light.haze > 6e-3, sun_shift
+        )
+    u, height, sway, focal = _camera(base, road, lane)
+    _something(b)
+    balls, decals = b.gathered()
+    return Street(road, light, join(b.parts), balls, decals, driving, speed, u, height, sway, focal, place)
+
+
+def _camera(rng: Generator, road: WideRoad, lane: int) -> tuple[float, float, Array, float]:
+    """Its u and height, how it sways (Street.sway), and its focal length in widths."""
+    low, high = FIELD_OF_VIEW
+    fov = rng.uniform(low, high) if rng.random() < 0.25 else np.clip(rng.normal(66, 13), low, high)
+    height = rng.uniform(0.5, 3.0) if rng.random() < 0.25 else np.clip(rng.normal(1.45, 0.2), 0.9, 2.2)
+    u = road.middle_of(lane) + rng.uniform(-0.35, 0.35)
+    period = rng.uniform(25, 60)
+    yaw = min(rng.uniform(0.005, 0.05), 0.25 * 2 * np.pi / period)
+    phases = rng.uniform(0, 2 * np.pi, 3)
+    sway = np.array([
+        [yaw, period, phases[0], rng.normal(0, 0.02)],
+        [rng.uniform(0.001, 0.008), rng.uniform(4, 9), phases[1], np.clip(rng.normal(0, 0.035), -0.105, 0.105)],
+        [rng.uniform(0.001, 0.01), rng.uniform(7, 15), phases[2], np.clip(rng.normal(0, 0.015), -0.052, 0.052)],
+    ])  # fmt: skip
+    return float(u), float(height), sway, float(0.5 / np.tan(np.radians(fov) / 2))
+
+
+def _wear(b: Builder, end: float) -> None:
+    """Patches, covers and skid marks on the carriageways."""
+    rng, road = b.rng, b.road
+    assert isinstance(road, WideRoad)
+    often = rng.uniform(7, 40)
+    for s in np.arange(-5, min(end, 110), often):
+        at = s + rng.uniform(0, often)
+        u = road.middle_of(int(rng.integers(road.count)), bool(rng.random() < 0.6)) + rng.normal(0, 0.6)
+        w, h = rng.uniform(0.3, 1.4), rng.uniform(0.5, 6)
+        b.shadow(at, u, (-w, w, -h, h), rng.uniform(0.1, 0.32), 0.04)
+        if rng.random() < 0.4 and road.kerbed:
+            b.shadow(at + 4, u - 0.5, (-0.33, 0.33, -0.33, 0.33), 0.5, 0.05, round_=True)
+        if rng.random() < 0.15:
+            b.shadow(at + 2, u, (-0.11, 0.11, -7, 7), 0.25, 0.08, rng.normal(0, 0.02))
+
+
+def _something(b: Builder) -> None:
+    """A ball out of sight, so that a scene without trees has an array of them."""
+    b.balls.append((np.array([0.0, 50.0, -400.0]), 0.1, np.full(3, 0.1)))
