@@ -50,7 +50,7 @@ LARGE_SHAPES: tuple[tuple[Size, Size, int], ...] = (
     ((288, 384), (288, 384), 3),
 )
 """The same of its last part; the model predicts at these sizes."""
-LARGE_FROM = 0.65
+LARGE_FROM = 0.5
 """Share of the training's steps after which it is at large sizes."""
 POOL = 300
 """Pairs kept of each shape; every step draws from them and replaces the oldest."""
@@ -68,7 +68,7 @@ class Settings:
     """Which streets: those of the demo, or all kinds."""
     encoder_weights: str = "imagenet"
     """imagenet (from the extra `weights`), none, or a file."""
-    new_pairs: float = 1.0
+    new_pairs: float = 1.5
     """Pairs of frames drawn anew for each step."""
     workers: int = 1
     """Processes that draw."""
@@ -232,7 +232,7 @@ def scores(model: MonoDepth, seed: int) -> dict[str, float]:
 
 def make_model(s: Settings) -> MonoDepth:
     architecture = MonoArchitecture(
-        encoder="tf_efficientnet_lite0", decoder="medium", padding="replicate", scales=1, pose_type="light",
+        encoder="tf_efficientnet_lite0", decoder="medium", padding="zeros", scales=1, pose_type="light",
         max_depth=200.0,
     )  # fmt: skip
     model = MonoDepth(architecture, s.encoder_weights)
@@ -279,8 +279,13 @@ def train(s: Settings) -> None:
             optimiser.step()
             done = step + 1
             if done % 25 == 0 or done == s.steps:
-                values = {name: round(float(v), 4) for name, v in parts.items()}
-                event = {"step": done, "seconds": round(time.monotonic() - began), "loss": float(loss), **values}
+                values = {name: round(v.item(), 4) for name, v in parts.items()}
+                event = {
+                    "step": done,
+                    "seconds": round(time.monotonic() - began),
+                    "loss": round(loss.item(), 4),
+                    **values,
+                }
                 if done % s.report_every == 0 or done == s.steps:
                     event |= scores(model, s.seed)
                     save(model, s, done)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-STRIDES = (1, 2, 4)
+STRIDES = (1, 2, 4, 8)
 
 
 class DepthResidual(NamedTuple):
@@ -63,7 +63,7 @@ def supervised_objective(
     gradients = torch.stack([residual_gradient(found.residual, known, stride) for stride in STRIDES])
     parts = {
         "residual": _mean(found.residual.abs(), known),
-        "gradients": 0.25 * gradients.sum(),
+        "gradients": 0.5 * gradients.sum(),
         "sky": 0.3 * too_near(disparity, reach, ~known),
         "scale": scale_weight * found.offset.abs().mean(),
     }
