@@ -11,8 +11,7 @@ length from size, hence depth and translation are supervised times 0.58 x width 
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -20,14 +19,12 @@ import torch
 import tyro
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from torchvision.transforms import v2
 
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
-from mono2many.geometry.pose import invert, transform_from_pose
+from mono2many.geometry.pose import transform_from_pose
 from mono2many.losses.supervised import supervised_objective
-from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.train.optim import learning_rate
@@ -108,11 +105,13 @@ class Streets(IterableDataset[Pair]):
 
 
 def pair_of(first: Frame, second: Frame) -> Pair:
-    assert first.world_from_camera is not None and second.world_from_camera is not None
-    assert first.depth is not None and second.depth is not None
-    relative = torch.linalg.inv(second.world_from_camera.double()) @ first.world_from_camera.double()
-    images, depth = torch.stack([first.image, second.image]), torch.stack([first.depth, second.depth])
-    return Pair(images, depth, float(first.intrinsics[0, 0]), relative.float())
+    world_from_first, world_from_second = first.world_from_camera, second.world_from_camera
+    assert world_from_first is not None
+    assert world_from_second is not None
+    relative = torch.linalg.inv(world_from_second.double()) @ world_from_first.double()
+    depth = [frame.depth for frame in (first, second) if frame.depth is not None]
+    images = torch.stack([first.image, second.image])
+    return Pair(images, torch.stack(depth), float(first.intrinsics[0, 0]), relative.float())
 
 
 class Pool:
