@@ -34,7 +34,7 @@ def depth_residual(
 def residual_gradient(
     residual: Float[Tensor, "B H W"], known: Bool[Tensor, "B H W"], stride: int
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference of the residual between pixels `stride` apart, along x plus along y, where both
+    """Mean absolute difference of the residual of pixels `stride` apart, along x plus along y, where both
     are known. Edges of objects weigh most in it."""
     r, k = residual[:, ::stride, ::stride], known[:, ::stride, ::stride]
     across, down = (r[:, :, 1:] - r[:, :, :-1]).abs(), (r[:, 1:] - r[:, :-1]).abs()
