@@ -331,8 +331,8 @@ class PrepareSyntheticConfig:
 class InfoConfig:
     """What a model is: networks, size, unit of its depth, what it was trained on."""
 
-    model: tyro.conf.Positional[str]
-    """Model folder, or `starter`, the model that comes with the package."""
+    model: tyro.conf.Positional[str] = "starter"
+    """Model folder; by default the model that comes with the package."""
 
 
 @dataclass(frozen=True)
