@@ -55,8 +55,8 @@ def test_the_commands_run_in_order_and_then_the_python(place: Path) -> None:
         assert done.stdout == "torch.Size([48, 80]) metres\n"
 
 
-def test_make_knows_the_two_commands_of_a_fresh_machine() -> None:
-    for target in ("demo", "test"):
+def test_make_knows_the_commands_of_a_fresh_machine() -> None:
+    for target in ("demo", "demo-scratch", "test"):
         assert f"make {target}" in README
         planned = subprocess.run(
             ["make", "-n", target],
@@ -88,6 +88,7 @@ def test_every_flag_that_the_readme_names_exists() -> None:
             "train",
             "evaluate",
             "predict",
+            "info",
             "scale",
             "prepare video",
             "prepare kitti",

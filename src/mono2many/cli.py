@@ -12,6 +12,7 @@ from mono2many.commands import (
     CheckConfig,
     EvaluateConfig,
     ImportWeightsConfig,
+    InfoConfig,
     ModelTestConfig,
     PredictConfig,
     PrepareCityscapesConfig,
@@ -24,6 +25,7 @@ from mono2many.commands import (
 from mono2many.config import Recipe, RunConfig, SourceConfig, TrainConfig
 from mono2many.errors import InputError
 from mono2many.flags import Config, nearest, parse, value_of
+from mono2many.models.starter import STARTER, model_folder
 from mono2many.recipes import from_json, recipe
 
 HELP = """mono2many {version}: depth and camera motion from ordinary video
@@ -33,6 +35,7 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the 
   train      learn depth from videos, folders of images, or the embedded street
   evaluate   score a model: depth metrics, or how well it explains unseen frames
   predict    depth of images, folders and videos; the camera's way through them
+  info       what a model is and was trained on; info starter: of the one that comes with mono2many
   scale      find out how many metres a model's unit is, and store it with the model
   prepare    video: cuts, standing and blurred frames of your own films. kitti: fetch, unpack, check.
              cityscapes: in small. synthetic: the embedded street in their layouts
@@ -41,6 +44,12 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the 
   bench      how fast this machine trains and predicts
   street     the embedded street as a film with its camera file, to try things on
 """
+
+
+NO_MODEL = (
+    "no --model is named: this is the starter, which comes with mono2many (mono2many info starter); to adapt "
+    "it: mono2many train --start-from starter --datatype video --data FILM --camera FILE.json"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -137,18 +146,21 @@ def _evaluate(arguments: list[str]) -> None:
 
 def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
     """The data and hold-out of the run that made the model, where no other data is named; its frame step."""
-    folder = value_of(arguments, "--model")
-    if folder is None:
+    name = value_of(arguments, "--model")
+    if name is None or name == STARTER:
         return None
-    card = Path(folder) / "config.json"
-    if kind is EvaluateConfig and not card.exists() and not (Path(folder) / "run.json").exists():
-        raise InputError(f"{card}: no such file; --model wants a folder that `mono2many train` wrote")
-    if not (Path(folder) / "run.json").exists():
+    folder = Path(name)
+    card = folder / "config.json"
+    if kind is EvaluateConfig and not card.exists() and not (folder / "run.json").exists():
+        raise InputError(
+            f"{card}: no such file; --model wants a folder that `mono2many train` wrote, or starter"
+        )
+    if not (folder / "run.json").exists():
         imported = card.exists() and '"trained_on": "imported from' in card.read_text(errors="replace")
         if imported and not value_of(arguments, "--datatype"):
-            return kind(model=folder, data=SourceConfig("kitti_eigen"))  # type: ignore[call-arg]
+            return kind(model=name, data=SourceConfig("kitti_eigen"))  # type: ignore[call-arg]
         return None
-    trained = from_json(Path(folder) / "run.json").data
+    trained = from_json(folder / "run.json").data
     kept: dict[str, Any] = {n: getattr(trained, n) for n in ("allow_missing", "intrinsics", "grey")}
     if trained.kitti and kind is EvaluateConfig and not value_of(arguments, "--datatype"):
         # its own frames are no test
@@ -161,17 +173,18 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
     else:
         data = SourceConfig(**{f.name: getattr(trained, f.name) for f in fields(SourceConfig)})
         data = replace(data, split_files=()) if kind is EvaluateConfig else data
-    return kind(model=folder, data=data)  # type: ignore[call-arg]
+    return kind(model=name, data=data)  # type: ignore[call-arg]
 
 
-def _with_learnt_cameras(folder: str, data: SourceConfig) -> SourceConfig:
+def _with_learnt_cameras(model: str, data: SourceConfig) -> SourceConfig:
     """`--camera learn` of a trained model: the camera files that its training wrote."""
     if not data.learns_camera or data.datatype == "synthetic":
         return data
-    files = sorted((Path(folder) / "cameras").glob("*.json"), key=lambda path: int(path.stem))
+    folder = model_folder(model)
+    files = sorted((folder / "cameras").glob("*.json"), key=lambda path: int(path.stem))
     if len(files) not in (1, len(data.data)):
         raise InputError(
-            f"--camera learn: {Path(folder) / 'cameras'} holds {len(files)} learnt cameras for "
+            f"--camera learn: {folder / 'cameras'} holds {len(files)} learnt cameras for "
             f"{len(data.data)} of --data; give the camera files: --camera FILE.json ..."
         )
     return replace(data, camera=tuple(map(str, files)), fov=None)
@@ -184,6 +197,8 @@ def _predict(arguments: list[str]) -> None:
     from mono2many.predict.predictor import load
 
     predictor = load(config.model, config.device)
+    if value_of(arguments, "--model") is None:
+        print(NO_MODEL, file=sys.stderr)
     camera = camera_for(config.camera, config.fov) if config.camera or config.fov else None
     written = []
     if config.save or not config.poses:
@@ -312,6 +327,13 @@ def _prepare_synthetic(arguments: list[str]) -> None:
     print(f"{root}: the embedded street in {layout} layout, for train --datatype {reads} --data {root}")
 
 
+def _info(arguments: list[str]) -> None:
+    config = parse(InfoConfig, "mono2many info", arguments)
+    from mono2many.evaluate.info import info
+
+    info(config.model)
+
+
 def _import_weights(arguments: list[str]) -> None:
     config = parse(ImportWeightsConfig, "mono2many import-weights", arguments)
     from mono2many.models.published import import_weights
@@ -349,6 +371,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,
+    "info": _info,
     "scale": _scale,
     "prepare": _prepare,
     "check": _check,

@@ -14,7 +14,7 @@ class EvaluateConfig:
     """Score a model: depth metrics where depth is known, else how well it explains neighbouring frames."""
 
     model: str | None = None
-    """Model folder."""
+    """Model folder, or `starter`, the model that comes with the package."""
     predictions: str | None = None
     """Instead of a model: disparities of any method, a NumPy file (N H W) in the order of the list (KITTI,
     DDAD; Cityscapes without the hood)."""
@@ -90,8 +90,8 @@ class PredictConfig:
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
     """Image files, folders, video files."""
-    model: str
-    """Model folder."""
+    model: str = "starter"
+    """Model folder; by default the one that comes with the package."""
     out: str = "outputs"
     """Folder to write to."""
     save: tuple[Literal["npy", "png16", "colour", "video", "kitti"], ...] = ()
@@ -217,7 +217,9 @@ class ScaleConfig:
     """Find out how many metres a model's unit is, and store it with the model."""
 
     model: str
-    """Model folder."""
+    """Model folder, or `starter` (with --out)."""
+    out: str | None = None
+    """Folder for a copy of the model that knows its metres; by default it is stored with the model itself."""
     scale_from: tuple[str, ...] = ()
     """camera-height METRES: the ground plane below the camera; only on footage like that which the model was
     trained on. speed FILE.csv: the path's length. factor X: known already."""
@@ -323,6 +325,14 @@ class PrepareSyntheticConfig:
         at_least("--workers", self.workers, 1)
         at_least("--height", self.height, 32)
         at_least("--width", self.width, 64)
+
+
+@dataclass(frozen=True)
+class InfoConfig:
+    """What a model is: networks, size, unit of its depth, what it was trained on."""
+
+    model: tyro.conf.Positional[str] = "starter"
+    """Model folder; by default the model that comes with the package."""
 
 
 @dataclass(frozen=True)

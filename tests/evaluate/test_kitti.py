@@ -190,3 +190,15 @@ def test_a_picture_of_another_size_is_not_scored(root: Path, tmp_path: Path) -> 
     write_image(path, torch.zeros(3, 10, 20, dtype=torch.uint8))
     with pytest.raises(InputError, match=f"{path.name}: is 20x10, its calibration says 40x16"):
         score(root, model=saved_model(tmp_path / "m"))
+
+
+def test_a_model_of_several_sizes_is_scored_at_the_one_nearest_to_the_lists_pictures(
+    root: Path, tmp_path: Path
+) -> None:
+    rows = []
+    for changed in ({"width": 160}, {"sizes": [[64, 64], [64, 160]]}):  # the pictures are 40x16
+        torch.manual_seed(0)
+        config = Path(model := saved_model(tmp_path / "model")) / "config.json"
+        config.write_text(json.dumps(json.loads(config.read_text()) | changed))
+        rows.append(score(root, model=model, device="cpu")[0]["rows"]["model"])
+    assert rows[0] == rows[1]

@@ -12,9 +12,12 @@ from torch import Tensor
 
 from mono2many import load
 from mono2many.cli import main
+from mono2many.commands import EvaluateConfig
+from mono2many.config import SourceConfig
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.errors import InputError
 from mono2many.evaluate.depth import CONSTANT, METRIC, MODEL, compare, evaluate_each
+from mono2many.evaluate.run import open_as_trained
 from mono2many.evaluate.scale import (
     Look,
     from_heights,
@@ -265,3 +268,10 @@ def test_evaluation_says_metres_and_adds_the_row(folder: Path, tmp_path: Path) -
     assert "depth is in metres (factor 2 from factor 2)" in said
     assert f"median ratio of {METRIC}" not in said
     assert METRIC in page.read_text()
+
+
+def test_footage_is_opened_at_the_nearest_of_a_models_sizes(film: Path) -> None:
+    several = ModelCard(LIGHT, 64, 192, sizes=((64, 192), (96, 160)))  # the film is 96x64
+    data = SourceConfig("video", (str(film),), camera=(str(film.with_suffix(".json")),), hold_out_frames=3)
+    config = EvaluateConfig(model="any", data=data)
+    assert open_as_trained(config, several, 1, "test").frame(0, 0).image.shape == (3, 96, 160)

@@ -95,3 +95,24 @@ def test_what_is_no_rgb_picture_is_refused_with_the_remedy(predictor: Predictor)
     for wrong in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), np.zeros((8, 8, 3), np.float32)):
         with pytest.raises(InputError, match=r'must be RGB.*convert\("RGB"\)'):
             predictor(wrong)
+
+
+def test_the_first_picture_decides_the_size_of_a_model_with_several(predictor: Predictor) -> None:
+    several = Predictor(predictor.model, ModelCard(LIGHT, 64, 96, sizes=((64, 96), (64, 192))))
+    square, wide = (torch.randint(0, 256, (3, 50, w), dtype=torch.uint8) for w in (50, 150))
+    assert several.inputs([wide, square]).shape == (2, 3, 64, 192)
+    assert several.inputs([square, wide]).shape == (2, 3, 64, 96)
+    assert several(wide).depth.shape == (50, 150)
+    one = Predictor(predictor.model, ModelCard(LIGHT, 64, 192))
+    assert torch.equal(several(wide).depth, one(wide).depth)
+    k = torch.tensor([[30.0, 0, 74.5], [0, 30, 24.5], [0, 0, 1]])
+    assert torch.equal(several.camera(k, (50, 150)), one.camera(k, (50, 150)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (10, 10), (1, 2000), (2000, 1), (50, 4000)])
+def test_a_picture_of_any_shape_has_a_finite_depth_at_each_pixel(
+    predictor: Predictor, size: tuple[int, int]
+) -> None:
+    depth = predictor(torch.randint(0, 256, (3, *size), dtype=torch.uint8)).depth
+    assert depth.shape == size
+    assert depth.isfinite().all()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from mono2many.config import DataConfig, ModelConfig, OptimConfig, RunConfig, Tr
 from mono2many.errors import InputError
 from mono2many.io.camera_file import read_camera
 from mono2many.io.videos import VideoWriter
+from mono2many.models.checkpoint import read_card
 from mono2many.recipes import from_json, recipe
 from mono2many.train.loop import train
 
@@ -141,6 +143,16 @@ def test_fine_tuning_starts_from_the_weights_of_a_folder(run: Path, tmp_path: Pa
     start = load_file(run / "model.safetensors")
     key = "depth.decoder.heads.0.weight"
     torch.testing.assert_close(tuned[key], start[key])
+
+
+def test_fine_tuning_at_one_size_makes_a_model_of_one_size(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "several")
+    config = tmp_path / "several" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "sizes": [[64, 96], [64, 160]]}))
+    start = tiny(tmp_path, start_from=str(config.parent), precision="fp32")
+    folder = train(replace(start, optim=replace(start.optim, steps=1)), quiet())
+    assert read_card(folder).sizes == ()
+    assert (read_card(folder).height, read_card(folder).width) == (start.data.height, start.data.width)
 
 
 def test_a_collapse_is_named_on_the_terminal_and_in_the_log(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class ManyConfig:
     """What is compared. features: the student's, along the motion that the network tells (the paper). pixels:
     the pictures' own, along a motion that the pictures refined (better, not in the paper; --teacher)."""
     teacher: str | None = None
-    """Folder of a MonoDepth model with which teacher, motion and student begin."""
+    """Folder of a MonoDepth model, or `starter`, with which teacher, motion and student begin."""
     freeze_from: float = 0.75
     """Share of the training after which teacher and motion are fixed; 0: from the beginning (--teacher)."""
     freeze_epoch: int | None = None
@@ -211,7 +211,7 @@ class RunConfig:
     """Go on with the run in OUT/NAME from its last checkpoint, with its own settings; begin where there is
     none."""
     start_from: str | None = None
-    """Model folder to start from (fine-tuning): its networks and weights."""
+    """Model folder to start from (fine-tuning), or `starter`: its networks and weights."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto: a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -50,6 +50,7 @@ from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
 from mono2many.metrics.published import PublishedResult, published
 from mono2many.metrics.sparse import RANGES, SparseScore, SparseTruth, score_sparse
 from mono2many.models.many import ManyDepth
+from mono2many.models.starter import model_folder
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import InputError
 
@@ -100,7 +101,7 @@ def evaluate_list(config: EvaluateConfig, console: Console) -> dict[str, Any]:
 def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[str, Any]:
     """Score the newest model on both of KITTI's test lists, in one table; return the figures by list."""
     console = console or Console()
-    folder = Path(config.model) if config.model is not None else newest_model(Path(config.out))
+    folder = model_folder(config.model) if config.model is not None else newest_model(Path(config.out))
     predictor = load(folder, config.device)
     console.print(f"model {folder}", highlight=False, soft_wrap=True)
     table = Table(box=None, padding=(0, 1, 0, 0))

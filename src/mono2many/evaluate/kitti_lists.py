@@ -31,6 +31,7 @@ from mono2many.evaluate.truth import TruthSource, kitti_truth, truth_path
 from mono2many.geometry.camera import Size
 from mono2many.io.images import read_image
 from mono2many.metrics.protocol import Protocol
+from mono2many.models.checkpoint import input_size
 from mono2many.models.many import ManyDepth
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
@@ -143,7 +144,8 @@ def look_up(config: EvaluateConfig, protocol: Protocol) -> Listing:
 def from_model(config: EvaluateConfig, predictor: Predictor, listing: Listing) -> Disparities:
     """Predicted in batches, the next of which is read meanwhile."""
     card, many = predictor.card, predictor.model
-    size = (round(card.height / (1 - card.crop_bottom)), card.width)
+    inner = input_size(card, listing.frames[listing.places[0]].camera()[0])  # one for all of them
+    size = (round(inner[0] / (1 - card.crop_bottom)), inner[1])
 
     def ready(place: int) -> Tensor | Views:
         frame = listing.frames[place]
@@ -151,7 +153,7 @@ def from_model(config: EvaluateConfig, predictor: Predictor, listing: Listing) -
         if tuple(image.shape[1:]) != wanted:
             raise InputError(wrong_size(frame.image, image, wanted))
         if not isinstance(many, ManyDepth):
-            return predictor.inputs([image])
+            return predictor.inputs([image], inner)
         paths = [frame.beside(offset) for offset in many.architecture.matching]
         return views(predictor, image, [None if path is None else frame.open(path) for path in paths], k)
 

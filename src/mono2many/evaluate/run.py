@@ -1,7 +1,6 @@
 """The command `evaluate`: which protocol, beside which guesses, where the figures go."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,9 +37,10 @@ from mono2many.evaluate.photometric import (
 )
 from mono2many.evaluate.report import write_report
 from mono2many.metrics.protocol import PROTOCOLS
-from mono2many.models.checkpoint import ModelCard
+from mono2many.models.checkpoint import ModelCard, input_size
 from mono2many.models.many import ManyDepth, matching_of
 from mono2many.models.mono import MonoDepth
+from mono2many.models.starter import model_folder
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import InputError, Reader, Split
 
@@ -68,9 +68,16 @@ def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str
 def open_as_trained(
     config: EvaluateConfig | ScaleConfig, card: ModelCard, scenes: int, split: Split
 ) -> Reader:
-    """The data at the size and crop that the model was trained at."""
-    settings = config.data.reader(card.height, card.width, card.crop_bottom, scenes, card.resize)
-    return open_reader(SourceSettings(**settings), split)
+    """The data at the size and crop that the model was trained at; of several sizes at that which fits the
+    first film."""
+
+    def opened(height: int, width: int) -> Reader:
+        settings = config.data.reader(height, width, card.crop_bottom, scenes, card.resize)
+        return open_reader(SourceSettings(**settings), split)
+
+    reader = opened(card.height, card.width)
+    film = reader.clips[0].size if card.sizes else None
+    return reader if film is None else opened(*input_size(card, film))
 
 
 def _against_depth(
@@ -133,7 +140,7 @@ def _against_depth(
             "Depth": unit,
         }
         pictures = gallery(predict[MODEL], reader, protocol, evaluations[MODEL])
-        curve = training_curve(Path(config.model))
+        curve = training_curve(model_folder(config.model))
         write_report(config.report, "Depth on unseen streets", evaluations, pictures, facts, curve or None)
     rows = {name: evaluation.to_json() for name, evaluation in evaluations.items()}
     scale = {"scale": card.scale, "factor": card.factor, "factor_from": card.factor_from}

@@ -9,6 +9,7 @@ So a height is that of the training footage, and another car's footage wants its
 
 import json
 import math
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import median
 from mono2many.models.checkpoint import ModelCard, write_atomically
 from mono2many.models.many import matching_of
+from mono2many.models.starter import STARTER, model_folder
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import Clip, InputError, Reader
 
@@ -66,7 +68,12 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     """Estimate the factor, print it and store it in the model folder's config.json. Raises InputError."""
     console = console or Console()
     way, values = _asked(config.scale_from)
+    if config.model == STARTER and config.out is None:
+        raise InputError(
+            "--model starter stays as it came: add --out FOLDER for a copy that knows its metres"
+        )
     predictor = load(config.model, config.device)
+    out = own_copy(config.model, config.out)
     if way == "factor":
         estimate = Estimate(_positive("factor", values), None, "as given")
     else:
@@ -87,7 +94,7 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
         factor_spread=estimate.spread,
         factor_from=" ".join(config.scale_from),
     )
-    store(config.model, card)
+    store(out, card)
     spread = "" if estimate.spread is None else f" ± {100 * estimate.spread:.1f} % in single estimates"
     console.print(
         f"{estimate.factor:.4g} metres per unit{spread}; {estimate.seen}", highlight=False, soft_wrap=True
@@ -98,17 +105,30 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
             f"{way} does not belong to this footage.",
             style="yellow",
         )
-    console.print(f"{config.model}: depth is in metres from now on", highlight=False, soft_wrap=True)
-    if (Path(config.model) / "best" / "config.json").exists():
+    console.print(f"{out}: depth is in metres from now on", highlight=False, soft_wrap=True)
+    if (out / "best" / "config.json").exists():
         console.print(
-            f"{config.model}/best is another model, with a scale of its own", highlight=False, soft_wrap=True
+            f"{out}/best is another model, with a scale of its own", highlight=False, soft_wrap=True
         )
     return card
 
 
-def store(folder: str | Path, card: ModelCard) -> None:
+def own_copy(model: str, out: str | None) -> Path:
+    """The folder to write to: the model's own, or a copy in `out`. InputError where that has a model."""
+    if out is None:
+        return model_folder(model)
+    folder = Path(out).expanduser()
+    if (folder / "config.json").exists():
+        raise InputError(f"--out {out}: holds a model already; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("model.safetensors", "config.json"):
+        shutil.copyfile(model_folder(model) / name, folder / name)
+    return folder
+
+
+def store(folder: Path, card: ModelCard) -> None:
     """Write the card's scale into config.json; all else there stays, the weights are not touched."""
-    path = Path(folder).expanduser() / "config.json"
+    path = folder / "config.json"
     names = ("scale", "factor", "factor_spread", "factor_from")
     raw = json.loads(path.read_text()) | {name: getattr(card, name) for name in names}
     write_atomically(path, lambda temporary: temporary.write_text(json.dumps(raw, indent=2) + "\n"))

@@ -7,8 +7,9 @@ never holds half a model; reading never executes anything.
 import errno
 import io
 import json
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,6 +23,7 @@ from torch import nn
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.models.pose import NO_POSE, NoPose
+from mono2many.models.starter import model_folder, remedy
 from mono2many.models.student import ManyArchitecture
 from mono2many.types import InputError, Scale
 
@@ -37,7 +39,7 @@ class ModelCard:
     architecture: MonoArchitecture
     """A ManyArchitecture where the model is a ManyDepth."""
     height: int
-    """Size of the pictures it was trained on: inputs are resized to it."""
+    """Size of the pictures it was trained on: inputs are resized to it, unless there are `sizes`."""
     width: int
     crop_bottom: float = 0.0
     """Share of the height below that was cut off in training: the camera carrier's own bonnet."""
@@ -55,6 +57,18 @@ class ModelCard:
     """Frames that training used: names of splits, or packed lines."""
     has_pose: bool = True
     """False: it tells depth only (imported so, or trained with --stereo only)."""
+    sizes: tuple[tuple[int, int], ...] = ()
+    """Heights and widths, where it was trained at several: see `input_size`. Written only then: a program
+    that does not know them refuses the folder, rather than predict at a size that it was not made for."""
+
+
+def input_size(card: ModelCard, size: Sequence[int]) -> tuple[int, int]:
+    """Height and width that the networks see of a picture of this size (height, width): of `card.sizes` the
+    one whose shape is nearest, by the ratio of the aspect ratios; the first of equals."""
+    height, width = size
+    aspect = math.log(width / (height * (1 - card.crop_bottom)))
+    own = card.sizes or ((card.height, card.width),)
+    return min(own, key=lambda known: round(abs(math.log(known[1] / known[0]) - aspect), 9))
 
 
 def save_model(folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard) -> None:
@@ -64,20 +78,19 @@ def save_model(folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     kind = "many" if isinstance(card.architecture, ManyArchitecture) else "mono"
-    text = json.dumps(
-        {"format": FORMAT, "format_version": FORMAT_VERSION, "model": kind, **asdict(card)}, indent=2
-    )
+    told = {name: value for name, value in asdict(card).items() if name != "sizes" or value}
+    text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, "model": kind, **told}, indent=2)
     data = save(weights, {"format": "pt"})  # through our own file: its permissions are the usual ones
     write_atomically(folder / "model.safetensors", lambda path: path.write_bytes(data))
     write_atomically(folder / "config.json", lambda path: path.write_text(text + "\n"))
 
 
 def load_model(folder: str | Path) -> tuple[MonoDepth | ManyDepth, ModelCard]:
-    """The networks with their weights, on the CPU, in evaluation mode.
+    """The networks with their weights, on the CPU, in evaluation mode and float32, whatever the file holds.
 
-    Raises InputError for a folder that is absent, cut short, or of another version.
+    folder: or `starter`. Raises InputError for a folder that is absent, cut short, or of another version.
     """
-    folder = Path(folder).expanduser()
+    folder = model_folder(folder)
     card = read_card(folder)
     a = card.architecture
     model: MonoDepth | ManyDepth
@@ -107,16 +120,16 @@ def from_mono(many: ManyDepth, folder: str | Path, student: bool = True) -> None
 def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str, ...] = ()) -> None:
     """Fill `model` with a folder's weights, every key accounted for but those that begin with `without`,
     which stay as they are."""
-    path = Path(folder).expanduser() / "model.safetensors"
+    folder = model_folder(folder)
+    path = folder / "model.safetensors"
     try:
         weights = load_file(path)
     except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: no such file; a model folder holds model.safetensors and config.json"
-        ) from error
+        holds = "a model folder holds model.safetensors and config.json"
+        raise InputError(f"{path}: no such file; {remedy(folder, holds)}") from error
     except (SafetensorError, OSError) as error:
         raise InputError(
-            f"{path}: damaged or cut short ({error}); copy it again or use a checkpoint"
+            f"{path}: damaged or cut short ({error}); " + remedy(folder, "copy it again or use a checkpoint")
         ) from error
     wanted = model.state_dict()
     if without:
@@ -130,22 +143,24 @@ def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str,
         first = sorted([*missing, *extra, *misfits])[0]
         raise InputError(
             f"{path}: not the weights of these networks ({len(missing)} missing, {len(extra)} unknown, "
-            f"{len(misfits)} of another shape; first: {first}); are the flags those it was trained with?"
+            f"{len(misfits)} of another shape; first: {first}); "
+            + remedy(folder, "are the flags those it was trained with?")
         )
     model.load_state_dict(weights)
 
 
 def read_card(folder: str | Path) -> ModelCard:
     """What config.json says. Raises InputError naming file and key."""
-    path = Path(folder).expanduser() / "config.json"
+    folder = model_folder(folder)
+    path = folder / "config.json"
     try:
         raw = json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: no such file; --model and --start-from want a folder that `mono2many train` wrote"
-        ) from error
+        wanted = "--model and --start-from want a folder that `mono2many train` wrote, or starter"
+        raise InputError(f"{path}: no such file; {remedy(folder, wanted)}") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: unreadable or cut short ({error})") from error
+        again = remedy(folder, "copy the folder again")
+        raise InputError(f"{path}: unreadable or cut short ({error}); {again}") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise InputError(f'{path}: not a mono2many model (no "format": "{FORMAT}")')
     if raw.get("format_version") != FORMAT_VERSION:
@@ -163,14 +178,14 @@ def read_card(folder: str | Path) -> ModelCard:
         known = _known(ModelCard, raw, without="architecture")
         if known.get("resize", "bilinear") not in ("bilinear", "lanczos"):
             raise ValueError(f"resize must be bilinear or lanczos, got {known['resize']}")
-        card = ModelCard(architecture, **known)
-        sizes = (card.height, card.width)
-        if not all(type(size) is int and size > 0 and size % 32 == 0 for size in sizes):
-            raise ValueError(f"height and width must be multiples of 32, got {sizes}")
+        card = ModelCard(architecture, **known | {"sizes": tuple(map(tuple, known.get("sizes", ())))})
+        for height, width in ((card.height, card.width), *card.sizes):
+            if not all(type(side) is int and side > 0 and side % 32 == 0 for side in (height, width)):
+                raise ValueError(f"height and width must be multiples of 32, got {(height, width)}")
         return card
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: a setting is missing or unknown ({error}); copy the folder again"
+            f"{path}: a setting is missing or unknown ({error}); {remedy(folder, 'copy the folder again')}"
         ) from error
 
 

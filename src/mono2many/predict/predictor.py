@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mono2many.geometry.camera import mirror_intrinsics, resize_intrinsics
 from mono2many.io.images import resize_image
-from mono2many.models.checkpoint import ModelCard, load_model
+from mono2many.models.checkpoint import ModelCard, input_size, load_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.stream import Memory
@@ -69,10 +69,15 @@ class Predictor:
         result = self.from_inputs(self.inputs(images.unbind()), flip)
         return (self.at_size(result, images.shape[-2:]) if own_size else result).cpu()
 
-    def inputs(self, images: Sequence[UInt8[Tensor, "3 _ _"]]) -> Float[Tensor, "B 3 h w"]:
+    def inputs(
+        self, images: Sequence[UInt8[Tensor, "3 _ _"]], size: tuple[int, int] | None = None
+    ) -> Float[Tensor, "B 3 h w"]:
         """Pictures, each of its own size, as the networks want them: in [0, 1], at the model's size, on its
-        device, without what training cut off below."""
-        size = (self.card.height, self.card.width)
+        device, without what training cut off below.
+
+        size: of a model with several; by default the one that fits the first picture (see input_size).
+        """
+        size = size or input_size(self.card, images[0].shape[-2:])
         ready = []
         for image in images:
             picture = image[:, : self._rows(image.shape[-2])]
@@ -96,8 +101,8 @@ class Predictor:
 
     def camera(self, intrinsics: Float[Tensor, "*B 3 3"], size: Sequence[int]) -> Float[Tensor, "*B 3 3"]:
         """K of pictures of this size (height, width) in pixels of what `inputs` makes of them."""
-        kept, wanted = (self._rows(size[0]), size[1]), (self.card.height, self.card.width)
-        return resize_intrinsics(intrinsics, kept, wanted).to(self.device)
+        kept = (self._rows(size[0]), size[1])
+        return resize_intrinsics(intrinsics, kept, input_size(self.card, size)).to(self.device)
 
     def at_size(
         self, disparity: Float[Tensor, "B h w"], size: Sequence[int]
@@ -176,7 +181,9 @@ def blend_mirrored(
 
 
 def load(folder: str | Path, device: str = "auto") -> Predictor:
-    """A Predictor from a model folder. Raises InputError for a folder that is absent, damaged or too new."""
+    """A Predictor from a model folder, or of `starter`, which comes with the package.
+
+    Raises InputError for a folder that is absent, damaged or too new."""
     model, card = load_model(folder)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

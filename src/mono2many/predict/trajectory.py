@@ -15,6 +15,7 @@ from mono2many.io.images import read_image
 from mono2many.io.trajectories import ENDINGS, PoseKind, draw_trajectories, write_poses
 from mono2many.io.videos import probe_video, timed_frames
 from mono2many.models.cameras import motion_in_pixels
+from mono2many.models.checkpoint import input_size
 from mono2many.models.mono import MonoDepth, head_motion
 from mono2many.predict.files import Camera, sorted_inputs
 from mono2many.predict.predictor import Predictor
@@ -39,6 +40,7 @@ def trajectory(
         raise InputError("--refine-motion wants to know the camera: add --camera FILE.json or --fov 65")
     model = predictor.model if isinstance(predictor.model, MonoDepth) else predictor.model.as_mono()
     poses, held, k = [torch.eye(4, dtype=torch.float64)], list[Tensor](), torch.eye(3)[None]
+    inner: tuple[int, int] | None = None
 
     def add() -> None:
         for step in _steps(model, torch.cat(held), k, refine):
@@ -46,7 +48,8 @@ def trajectory(
             poses.append(poses[-1] @ step)
 
     for frame in frames:
-        image = predictor.inputs([frame])
+        inner = inner or input_size(predictor.card, frame.shape[-2:])  # one for all of them
+        image = predictor.inputs([frame], inner)
         if not held:
             held.append(torch.zeros_like(image))  # before the first there is none
             if intrinsics_of is not None and (refine or model.cameras is not None):

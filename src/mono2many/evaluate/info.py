@@ -1,0 +1,76 @@
+"""The command `info`: what a model folder says of its model."""
+
+import re
+
+from rich.console import Console
+from rich.table import Table
+from safetensors import safe_open
+from torch import nn
+
+from mono2many.models.checkpoint import ModelCard, load_model
+from mono2many.models.starter import model_folder
+from mono2many.models.student import ManyArchitecture
+
+
+def info(name: str, console: Console | None = None) -> None:
+    """Print a model's card, and README.md where its folder has one. The weights are loaded: InputError for
+    those that are damaged."""
+    console = console or Console(highlight=False)
+    folder = model_folder(name)
+    model, card = load_model(folder)
+    readme = folder / "README.md"
+    front, text = _parts(readme.read_text() if readme.exists() else "")
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in {
+        "folder": str(folder),
+        "networks": _networks(card),
+        "parameters": ", ".join(f"{part} {_millions(net)}" for part, net in model.named_children()),
+        "on disk": _on_disk(str(folder / "model.safetensors")),
+        "sizes": ", ".join(f"{w}x{h}" for h, w in card.sizes or ((card.height, card.width),)),
+        "depth": _depth(card),
+        "trained on": card.trained_on,
+        "has seen": ", ".join(card.seen) if len(card.seen) < 9 else f"{len(card.seen)} lines of frames",
+        "licence": front.get("license", ""),
+    }.items():
+        if row[1]:
+            table.add_row(*row)
+    console.print(table)
+    if text:
+        console.print(f"\n{text}", markup=False, soft_wrap=True)
+
+
+def _networks(card: ModelCard) -> str:
+    a = card.architecture
+    kind = f"ManyDepth by {a.match_by}" if isinstance(a, ManyArchitecture) else "MonoDepth"
+    pose = f"pose {a.pose_type}" if card.has_pose else "no pose"
+    return f"{kind}: encoder {a.encoder}, decoder {a.decoder}, {pose}"
+
+
+def _millions(net: nn.Module) -> str:
+    return f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M"
+
+
+def _on_disk(weights: str) -> str:
+    with safe_open(weights, "pt") as file:
+        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+        count = sum(file.get_tensor(name).nbytes for name in file.keys())  # noqa: SIM118
+    return f"{count / 1e6:.1f} MB, {'float16' if 'F16' in kinds else 'float32'}"
+
+
+def _depth(card: ModelCard) -> str:
+    a = card.architecture
+    if card.scale != "metres":
+        return f"{card.scale}, {a.min_depth:g} to {a.max_depth:g} of its unit"
+    spread = "" if card.factor_spread is None else f" ± {100 * card.factor_spread:.1f} %"
+    return f"in metres: {card.factor:.4g} of its unit{spread}, from {card.factor_from}"
+
+
+def _parts(text: str) -> tuple[dict[str, str], str]:
+    """A model card's front matter (`key: value` between two lines of ---), and what comes after it."""
+    found = re.match(r"---\n(.*?)\n---\n+", text, re.DOTALL)
+    if found is None:
+        return {}, text.strip()
+    lines = re.findall(r"^([\w-]+): *(.+?) *$", found[1], re.MULTILINE)
+    return dict(lines), text[found.end() :].strip()

@@ -1,0 +1,17 @@
+"""The starter: a model that comes with the package. `starter` names it wherever a model folder is named."""
+
+from pathlib import Path
+
+STARTER = "starter"
+FOLDER = Path(__file__).parents[1] / "weights" / STARTER
+
+
+def model_folder(name: str | Path) -> Path:
+    """Where a model lies. The bare word `starter` is the package's own; `./starter` is a folder of yours."""
+    return FOLDER if name == STARTER else Path(name).expanduser()
+
+
+def remedy(folder: Path, otherwise: str) -> str:
+    """What to do where a file of `folder` is missing or damaged."""
+    damaged = "the installation is damaged: pip install --force-reinstall mono2many"
+    return damaged if folder == FOLDER else otherwise
