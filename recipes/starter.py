@@ -294,13 +294,14 @@ def train(s: Settings) -> None:
 
 
 def save(model: MonoDepth, s: Settings, steps: int) -> None:
-    large = LARGE_SHAPES if s.large else SHAPES
+    sizes = tuple(size for _, size, _ in (LARGE_SHAPES if s.large else SHAPES))
     card = ModelCard(
         model.architecture,
-        *large[0][1],
+        *sizes[0],
+        sizes=sizes,
         trained_on=f"the embedded street ({s.variety}), exact depth, {steps} steps, seed {s.seed}",
     )
-    save_model(s.out, model, card)
+    save_model(s.out, model, card, half=True)
 
 
 if __name__ == "__main__":

@@ -71,12 +71,16 @@ def input_size(card: ModelCard, size: Sequence[int]) -> tuple[int, int]:
     return min(own, key=lambda known: round(abs(math.log(known[1] / known[0]) - aspect), 9))
 
 
-def save_model(folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard) -> None:
+def save_model(
+    folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard, half: bool = False
+) -> None:
     """Write config.json and model.safetensors (`depth.*`, `pose.*`, ManyDepth's `teacher.*`), each whole or
-    not at all."""
+    not at all. half: convolutions in float16, half the size; what is as wide as channels stays float32."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    if half:
+        weights = {name: value.half() if value.dim() > 1 else value for name, value in weights.items()}
     kind = "many" if isinstance(card.architecture, ManyArchitecture) else "mono"
     told = {name: value for name, value in asdict(card).items() if name != "sizes" or value}
     text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, "model": kind, **told}, indent=2)
