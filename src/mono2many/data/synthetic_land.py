@@ -29,22 +29,26 @@ WALLS: Palette = ((0.62, 0.6, 0.56), (0.52, 0.5, 0.5), (0.6, 0.5, 0.42), (0.7, 0
 
 
 def strip(
-    b: Builder, places: Array, inner: tuple[Real, Real], outer: tuple[Real, Real], towards: float = 0.0
+    b: Builder, places: Array, inner: tuple[Real, Real], outer: tuple[Real, Real], towards: Real = 0.0
 ) -> tuple[Array, Array]:
     """World corners N 4 3 along the road between `places` (s), from (u, up) `inner` to `outer`; and points behind.
 
     The sheet faces u = `towards`.
     """
-
-    def line(s: Array, u: Real, up: Real) -> Array:
-        (x, z), _ = b.road.place(s, u)
-        return np.stack([x, np.full(len(s), -up), z], -1)
-
     near, far = places[:-1], places[1:]
-    corners = np.stack([line(near, *inner), line(far, *inner), line(far, *outer), line(near, *outer)], 1)
+    corners = np.stack(
+        [_line(b, near, *inner), _line(b, far, *inner), _line(b, far, *outer), _line(b, near, *outer)], 1
+    )
     side = np.sign((inner[0] + outer[0]) / 2 - towards)
-    behind = line((near + far) / 2, (inner[0] + outer[0]) / 2 + side * 30, min(inner[1], outer[1]) - 15)
+    behind = _line(b, (near + far) / 2, (inner[0] + outer[0]) / 2 + side * 30, min(inner[1], outer[1]) - 15)
     return corners, behind
+
+
+def _line(b: Builder, s: Array, u: Real, up: Real) -> Array:
+    """World places N 3 at distances `s` (N) along the road."""
+    angle, k = b.road.curvature * s, b.road.curvature
+    x, z = (1 - np.cos(angle)) / k + u * np.cos(angle), np.sin(angle) / k - u * np.sin(angle)
+    return np.stack([x, np.full(len(s), -up), z], -1)
 
 
 def along(b: Builder, start: Real, end: Real, step: Real) -> Array:
@@ -94,7 +98,7 @@ def backdrop(b: Builder, at: Real, distance: Real, high: Real, kind: str, style:
     top[:, [0, 2]] = np.array([x, z]) + (top[:, [0, 2]] - np.array([x, z])) * lean
     corners = np.stack([foot[:-1], foot[1:], top[1:], top[:-1]], 1)
     middle = corners.mean(1) + 2 * (corners.mean(1) - np.array([x, 0, z])) + np.array([0, 3 * high, 0])
-    width = np.linalg.norm(foot[1] - foot[0])
+    width = float(np.linalg.norm(foot[1] - foot[0]))
     offset = b.rng.uniform(0, 60)
     params = [[style, size, offset + i * width / size] for i in range(7)]
     if kind == "skyline":

@@ -18,7 +18,7 @@ from mono2many.data.synthetic_furniture import (
 from mono2many.data.synthetic_land import GRASS, TREES, hill_side, slope, wood
 from mono2many.data.synthetic_noise import Array
 from mono2many.data.synthetic_roads import WHITE, YELLOW, WideRoad
-from mono2many.data.synthetic_scene import Builder, house, pole
+from mono2many.data.synthetic_scene import Builder, Real, house, pole
 from mono2many.data.synthetic_wide_paint import POINTED, ROUND, ROW
 
 PLACES = {"town": 0.2, "avenue": 0.16, "suburb": 0.14, "country": 0.18, "motorway": 0.32}
@@ -30,7 +30,7 @@ CROPS = (
 )  # fmt: skip
 
 
-def draw_road(rng: Generator, place: str, wet: float, sheen: Array) -> WideRoad:
+def draw_road(rng: Generator, place: str, wet: Real, sheen: Array) -> WideRoad:
     """Its plan: lanes, markings, surfaces, curvature."""
     # what differs from place to place: least radius, lanes, their width, the middle, the paved edge
     radius, lanes, lane, inner, shoulder = {
@@ -114,7 +114,7 @@ def draw_road(rng: Generator, place: str, wet: float, sheen: Array) -> WideRoad:
     )
 
 
-def line_road(b: Builder, rngs: list[Generator], place: str, side: int, end: float, sun_shift: Array) -> None:
+def line_road(b: Builder, rngs: list[Generator], place: str, side: int, end: Real, sun_shift: Array) -> None:
     """Everything beside the road on one side. One generator for each kind of thing."""
     if place in ("town", "avenue"):
         _town(b, rngs, place, side, end, sun_shift)
@@ -130,12 +130,12 @@ def trees(
     b: Builder,
     rng: Generator,
     side: int,
-    u: float,
-    end: float,
-    gap: float,
+    u: Real,
+    end: Real,
+    gap: Real,
     sun_shift: Array,
     kinds: list[str],
-    spread: float = 0.3,
+    spread: Real = 0.3,
 ) -> None:
     """Single trees of a few kinds about |u| metres out."""
     b.rng = rng
@@ -152,11 +152,11 @@ def _houses(
     b: Builder,
     rng: Generator,
     side: int,
-    front: float,
-    end: float,
-    closed: float,
+    front: Real,
+    end: Real,
+    closed: Real,
     sun_shift: Array,
-    limit: float,
+    limit: Real,
 ) -> None:
     """A row of houses; `closed`: how often one stands against the next."""
     b.rng = rng
@@ -175,7 +175,7 @@ def _road(b: Builder) -> WideRoad:
     return b.road
 
 
-def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: float, sun_shift: Array) -> None:
+def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: Real, sun_shift: Array) -> None:
     road, rng = _road(b), rngs[0]
     kerb = road.edge + road.shoulder
     front = max(kerb + road.pavement + rng.choice([0.0, rng.uniform(0, 12)]), 4.6)
@@ -197,7 +197,7 @@ def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: float, 
         trees(b, rng, 1, 0.0, min(end, 120), rng.uniform(8, 18), sun_shift, ["round", "bare", "poplar"], 0.0)
 
 
-def _suburb(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift: Array) -> None:
+def _suburb(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: Array) -> None:
     road, rng = _road(b), rngs[0]
     kerb = road.edge + road.shoulder + road.pavement
     front = kerb + rng.uniform(3, 14)
@@ -223,7 +223,7 @@ def _suburb(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift:
         pole(b, s, side * (kerb - road.pavement + 0.4), side, sun_shift)
 
 
-def _country(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift: Array) -> None:
+def _country(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: Array) -> None:
     road, rng = _road(b), rngs[0]
     kerb = road.edge + road.shoulder
     b.rng = rng
@@ -304,7 +304,7 @@ def _country(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift
             pole(b, s, side * (top + 1.2), side, sun_shift)
 
 
-def _motorway(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift: Array) -> None:
+def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: Array) -> None:
     road, rng = _road(b), rngs[0]
     rim = road.edge + road.shoulder + 0.5
     b.rng = rng
@@ -367,7 +367,7 @@ def _motorway(b: Builder, rngs: list[Generator], side: int, end: float, sun_shif
         lamp_posts(b, -BEHIND, min(end, 150), side * (rim + 0.6), -side * 2.5, rng.uniform(28, 45))
 
 
-def over_and_between(b: Builder, rng: Generator, place: str, end: float, sun_shift: Array) -> None:
+def over_and_between(b: Builder, rng: Generator, place: str, end: Real, sun_shift: Array) -> None:
     """Barriers between the directions, gantries, bridges."""
     road = _road(b)
     b.rng = rng

@@ -115,7 +115,7 @@ def _carriageway(
     lane = np.floor(v / road.lane)
     inside = v - (lane + 0.5) * road.lane
     tracks = between(np.abs(inside), 0.45, 1.0, fu + 0.35)
-    own = luck(lane, np.float32(road.seed)) * 0.14 - 0.07
+    own = luck(lane, road.seed) * 0.14 - 0.07
     oil = between(inside, -0.3, 0.3, fu + 0.4)
     tone = 1 + 0.5 * stone + 0.2 * broad - road.tracks * tracks - 0.06 * oil + own
     if road.cracks:
@@ -191,7 +191,7 @@ def _fields(
     """Plots of crop, earth and meadow, side by side."""
     from_edge = out - road.fields_from
     plot = np.floor((s + 40 * np.sign(u)) / 110) * 3 + np.floor(from_edge / 70) + 50 * (u > 0)
-    chance = luck(plot, np.float32(road.seed))
+    chance = luck(plot, road.seed)
     colours = np.array(road.fields, np.float32).T
     which = np.minimum((chance * len(road.fields)).astype(int), len(road.fields) - 1)
     rows = np.where(luck(plot + 7) > 0.5, stripes(u, 0.9, 0.4, fu), stripes(s, 0.9, 0.4, fs)) - 0.45

@@ -78,8 +78,9 @@ def draw_light(rng: Generator) -> tuple[WideLight, Array]:
     lift = rng.uniform(0, 0.05)
     curve = np.round(255 * (lift + (1 - lift) * tone)).astype(np.uint8)
     single = np.float32
-    parts = (part.astype(single) for part in (to_sun, sun, sky, zenith, horizon))
-    return WideLight(*parts, clouds, haze, mood == "dusk", wet, curve), shift
+    to_sun, sun, sky = to_sun.astype(single), sun.astype(single), sky.astype(single)
+    ends = zenith.astype(single), horizon.astype(single)
+    return WideLight(to_sun, sun, sky, *ends, clouds, haze, mood == "dusk", wet, curve), shift
 
 
 MOODS = (0.24, 0.16, 0.2, 0.2, 0.1, 0.1)

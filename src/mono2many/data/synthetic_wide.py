@@ -7,7 +7,7 @@ from mono2many.data.synthetic_land import far_land
 from mono2many.data.synthetic_noise import Array
 from mono2many.data.synthetic_places import BEHIND, PLACES, draw_road, line_road, over_and_between
 from mono2many.data.synthetic_roads import WideRoad
-from mono2many.data.synthetic_scene import Builder, Street, join
+from mono2many.data.synthetic_scene import Builder, Real, Street, join
 from mono2many.data.synthetic_sky import draw_light
 from mono2many.data.synthetic_traffic import crossing, parked, people, traffic
 
@@ -19,14 +19,14 @@ PACE = {"town": 0.8, "avenue": 1.0, "suburb": 0.7, "country": 1.3, "motorway": 1
 """How fast one drives, as a multiple of the settings' step."""
 
 
-def build_wide(entropy: list[int], frames: int, step: float, moving: bool) -> Street:
+def build_wide(entropy: list[int], frames: int, step: Real, moving: bool) -> Street:
     """The scene that follows from `entropy`; its clips are `frames` long, driven at about `step` m per frame."""
     seeds = np.random.SeedSequence([*entropy, 0x51DE])
     # a generator for every kind of thing: a longer clip gets more road, not another road
     base, plan, wear, cars, land, over, walk, *sides = (np.random.default_rng(s) for s in seeds.spawn(15))
     place = str(base.choice(list(PLACES), p=list(PLACES.values())))
     light, sun_shift = draw_light(base)
-    sun_shift = sun_shift * min(1.0, 3.5 / np.linalg.norm(sun_shift))
+    sun_shift = sun_shift * min(1.0, 3.5 / float(np.linalg.norm(sun_shift)))
     road = draw_road(plan, place, light.wet, np.minimum(light.horizon * 1.0, 1))
     lane = int(base.integers(road.count))
     speed = step * PACE[place] * (base.uniform(0.5, 1.3) if base.random() < 0.85 else base.uniform(0.0, 0.15))
@@ -74,7 +74,7 @@ def _camera(rng: Generator, road: WideRoad, lane: int) -> tuple[float, float, Ar
     return float(u), float(height), sway, float(0.5 / np.tan(np.radians(fov) / 2))
 
 
-def _wear(b: Builder, end: float) -> None:
+def _wear(b: Builder, end: Real) -> None:
     """Patches, covers and skid marks on the carriageways."""
     rng, road = b.rng, b.road
     assert isinstance(road, WideRoad)

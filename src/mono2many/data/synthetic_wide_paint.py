@@ -9,7 +9,7 @@ ROUND, POINTED, RIDGE, STEPS, ROW = range(5)
 """Outlines: crowns side by side, conifers, hills, roofs, trees with gaps between."""
 
 
-def luck(cell: Array, seed: Array | float = 0.0) -> Array:
+def luck(cell: Array, seed: Array | float | int = 0.0) -> Array:
     """A number in 0 .. 1 of every whole number `cell`."""
     wave = np.sin(cell * np.float32(12.9898) + seed * np.float32(7.13)) * np.float32(437.585)
     return wave - np.floor(wave)
