@@ -80,6 +80,8 @@ def wood(
     """A row of trees or the edge of a wood along the road."""
     places = along(b, start, end, 40)
     corners, behind = strip(b, places, (u, lift), (u, lift + high))
+    if style == POINTED:
+        size = max(size, 0.42 * high)
     colour = b.pick(NEEDLES if style == POINTED else LEAVES, 0.12)
     # the outline goes on from one piece to the next
     params = [[style, size, (s / size) % 97] for s in places[:-1]]
@@ -157,11 +159,11 @@ def poplar(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
     rotation, position = b.frame(s, u)
     trunk: Span = (-0.14, 0.14, -0.14, 0.14)
     b.put([block(trunk, trunk, 0, 2.5, "plain", np.array([0.34, 0.28, 0.22]), params=[plain(rng)] * 5)], s, u)
-    count = 6
+    count = 8
     for i in range(count):
         share = i / (count - 1)
         r = wide * (0.75 + 0.5 * np.sin(np.pi * share)) * (1 - 0.35 * share)
-        own = np.array([rng.normal(0, 0.15), 2.2 + r * 0.5 + i * wide * 1.45, rng.normal(0, 0.15)])
+        own = np.array([rng.normal(0, 0.15), 2.0 + r * 0.5 + i * wide * 0.95, rng.normal(0, 0.15)])
         b.balls.append((rotation @ own + position, r, colour * (0.75 + 0.35 * share)))
     _tree_shadow(b, s, u, wide, 5.0, sun_shift)
 

@@ -99,6 +99,7 @@ def draw_road(rng: Generator, place: str, wet: Real, sheen: Array) -> WideRoad:
         paint=WHITE,
         middle_paint=YELLOW if yellow else WHITE,
         wear=float(rng.choice([0.1, 0.35, 0.75])),
+        rough=rng.uniform(0.08, 0.4),
         cracks=float(rng.choice([0.0, 0.5, 1.0])),
         tracks=rng.uniform(0.02, 0.22),
         shoulder_tone=rng.uniform(0.8, 1.15),

@@ -63,7 +63,7 @@ def draw_light(rng: Generator) -> tuple[WideLight, Array]:
         sky *= rng.uniform(0.75, 1.0)
     if mood == "dusk":
         tint = np.array([0.62, 0.74, 1.0]) if rng.random() < 0.7 else np.array([0.85, 0.72, 0.75])
-        dim = rng.uniform(0.24, 0.5)
+        dim = rng.uniform(0.4, 0.75)
         sky, sun = sky * tint * dim, sun * 0
         zenith = tint * dim * rng.uniform(0.6, 0.95)
         horizon = np.array([0.95, rng.uniform(0.6, 0.8), 0.62]) * dim * rng.uniform(1.1, 1.6)

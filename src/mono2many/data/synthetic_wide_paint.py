@@ -1,6 +1,7 @@
 """Painters of what the wide variety adds: lorries and buses, boards, turf, and far scenery with an outline."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mono2many.data.synthetic_noise import Array, after, between, blend, noise, stripes
 from mono2many.data.synthetic_paint import Rays, Road
@@ -20,7 +21,7 @@ def outline(a: Array, params: Array) -> Array:
 
     params: -, -, style, metres of one tree, roof or hill, seed.
     """
-    style, seed = int(params[2]), params[4]
+    style, seed = int(params[2]), float(params[4])
     place = a / params[3] + seed
     cell = np.floor(place)
     x = place - cell - np.float32(0.5)
@@ -94,7 +95,7 @@ def paint_box(rays: Rays, road: Road) -> Array:
     a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
     width, height, side, style, foot, offset = rays.params[:6]
 
-    def where(condition: Array) -> Array:
+    def where(condition: NDArray[np.bool_]) -> Array:
         return condition.astype(np.float32)
 
     dirt = noise(a * 0.8 + offset, b * 0.8 + offset, fa * 0.8, fb * 0.8)
