@@ -220,5 +220,5 @@ def hill_side(b: Builder, at: Real, u: Real, high: Real) -> None:
     )
     world = corners @ own.T + position
     behind = np.array([side * 50, -20.0, 0]) @ own.T + position
-    params: list[list[Real]] = [[RIDGE, b.rng.uniform(25, 60), b.rng.uniform(0, 60)]]
+    params: list[list[Real]] = [[RIDGE, b.rng.uniform(25, 60), b.rng.uniform(0, 60), 1]]
     b.parts.append(sheet(world[None], "hill", b.pick(LEAVES, 0.1), b.pick(GRASS, 0.1), params, behind))

@@ -69,10 +69,10 @@ def draw_light(rng: Generator) -> tuple[WideLight, Array]:
         horizon = np.array([0.95, rng.uniform(0.6, 0.8), 0.62]) * dim * rng.uniform(1.1, 1.6)
     wet = float(rng.uniform(0.4, 1.0)) if mood not in ("sun", "low sun") and rng.random() < 0.4 else 0.0
     haze = float(rng.choice([2e-4, 8e-4, 2.5e-3, 9e-3], p=[0.35, 0.35, 0.22, 0.08]) * rng.uniform(0.6, 1.6))
-    exposure = rng.uniform(0.8, 1.2)
+    exposure = rng.uniform(0.88, 1.25)
     tinted = np.exp(rng.normal(0, 0.035) * np.array([1, 0, -1.0])) * exposure
     x = np.arange(256) / 255
-    gamma, contrast = np.exp(rng.normal(0, 0.15)), rng.uniform(-0.25, 0.5)
+    gamma, contrast = np.exp(rng.normal(-0.03, 0.12)), rng.uniform(-0.25, 0.35)
     tone = np.clip(x[None] * tinted[:, None], 0, 1) ** gamma
     tone = np.clip(tone + contrast * (tone - 0.45) * tone * (1 - tone) * 4 * 0.6, 0, 1)
     lift = rng.uniform(0, 0.05)

@@ -5,7 +5,8 @@ from numpy.random import Generator
 
 from mono2many.data.synthetic_land import far_land
 from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_places import BEHIND, PLACES, draw_road, line_road, over_and_between
+from mono2many.data.synthetic_places import BEHIND, PLACES, line_road, over_and_between
+from mono2many.data.synthetic_plans import draw_road
 from mono2many.data.synthetic_roads import WideRoad
 from mono2many.data.synthetic_scene import Builder, Real, Street, join
 from mono2many.data.synthetic_sky import draw_light

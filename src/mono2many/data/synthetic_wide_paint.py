@@ -19,15 +19,17 @@ def luck(cell: Array, seed: Array | float | int = 0.0) -> Array:
 def outline(a: Array, params: Array) -> Array:
     """How high a quad's scenery reaches at `a` metres along it, as a share of the quad's height.
 
-    params: -, -, style, metres of one tree, roof or hill, seed.
+    params: length, -, style, metres of one tree, roof or hill, seed, and whether it is a hill of its own.
     """
     style, seed = int(params[2]), float(params[4])
     place = a / params[3] + seed
     cell = np.floor(place)
     x = place - cell - np.float32(0.5)
     if style == RIDGE:
-        wave = 0.24 * np.sin(place * 1.3 + seed) + 0.13 * np.sin(place * 2.9) + 0.05 * np.sin(place * 7.1)
-        return 0.58 + wave
+        wave = 0.24 * np.sin(place * 1.3) + 0.13 * np.sin(place * 2.9) + 0.05 * np.sin(place * 7.1)
+        # a hill of its own falls off towards both ends; a range goes on
+        ends = np.sqrt(np.clip(np.sin(np.pi * a / params[0]), 0, 1)) if params[5] else np.float32(1)
+        return (0.58 + wave) * ends
     high = luck(cell, seed)
     if style == ROUND:
         return (0.62 + 0.38 * high) * np.sqrt(np.maximum(1 - 2.4 * x * x, 0.3))
