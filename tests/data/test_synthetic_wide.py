@@ -105,7 +105,7 @@ def test_road_depth_is_height_times_focal_over_rows_below_the_horizon() -> None:
 
 
 @pytest.mark.parametrize("make", [car, lorry])
-def test_a_vehicle_that_keeps_pace_keeps_its_depth(make) -> None:  # noqa: ANN001
+def test_a_vehicle_that_keeps_pace_keeps_its_depth(make) -> None:
     street = replace(flat(1), speed=1.2, focal=0.8)
     road = replace(street.road, curvature=1e-6)
     ahead, length = 20.0, make(np.random.default_rng(0))[1]

@@ -22,7 +22,8 @@ from mono2many.data.synthetic_wide_paint import (
 SKY = -1
 KIND = {
     "ground": 0, "ball": 1, "wheel": 2, "plain": 3, "facade": 4, "body": 5, "cabin": 6,
-    "box": 7, "board": 8, "turf": 9, "wood": 10, "hill": 11, "skyline": 12, "clean body": 13, "clean cabin": 14,
+    "box": 7, "board": 8, "turf": 9, "wood": 10, "hill": 11, "skyline": 12,
+    "clean body": 13, "clean cabin": 14,
 }  # fmt: skip
 PAINTERS = {
     KIND["ground"]: paint_ground,

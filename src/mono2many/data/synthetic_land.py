@@ -1,4 +1,4 @@
-"""The land around the wide variety's roads: woods, hills, skylines, slopes, hedges, trees of several kinds."""
+"""The land around the wide variety's roads: woods, hills, skylines, slopes, trees of several kinds."""
 
 import numpy as np
 
@@ -23,7 +23,8 @@ LEAVES: Palette = (
 )  # fmt: skip
 NEEDLES: Palette = ((0.11, 0.2, 0.12), (0.14, 0.24, 0.15), (0.16, 0.24, 0.2))
 GRASS: Palette = (
-    (0.33, 0.42, 0.17), (0.38, 0.41, 0.2), (0.28, 0.38, 0.16), (0.5, 0.47, 0.28), (0.44, 0.4, 0.24), (0.25, 0.33, 0.15),
+    (0.33, 0.42, 0.17), (0.38, 0.41, 0.2), (0.28, 0.38, 0.16), (0.5, 0.47, 0.28), (0.44, 0.4, 0.24),
+    (0.25, 0.33, 0.15),
 )  # fmt: skip
 WALLS: Palette = ((0.62, 0.6, 0.56), (0.52, 0.5, 0.5), (0.6, 0.5, 0.42), (0.7, 0.68, 0.64), (0.42, 0.4, 0.4))
 
@@ -31,9 +32,9 @@ WALLS: Palette = ((0.62, 0.6, 0.56), (0.52, 0.5, 0.5), (0.6, 0.5, 0.42), (0.7, 0
 def strip(
     b: Builder, places: Array, inner: tuple[Real, Real], outer: tuple[Real, Real], towards: Real = 0.0
 ) -> tuple[Array, Array]:
-    """World corners N 4 3 along the road between `places` (s), from (u, up) `inner` to `outer`; and points behind.
+    """World corners N 4 3 between `places` (s) along the road, from (u, up) `inner` to `outer`.
 
-    The sheet faces u = `towards`.
+    And points N 3 behind: the sheet faces u = `towards`.
     """
     near, far = places[:-1], places[1:]
     corners = np.stack(

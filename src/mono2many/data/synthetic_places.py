@@ -21,7 +21,7 @@ from mono2many.data.synthetic_roads import WideRoad
 from mono2many.data.synthetic_scene import Builder, Real, house, pole
 from mono2many.data.synthetic_wide_paint import POINTED, ROUND, ROW
 
-PLACES = {"town": 0.2, "avenue": 0.16, "suburb": 0.14, "country": 0.18, "motorway": 0.32}
+PLACES = {"town": 0.16, "avenue": 0.14, "suburb": 0.13, "country": 0.22, "motorway": 0.35}
 """How often each comes."""
 BEHIND = 14.0
 

@@ -1,4 +1,4 @@
-"""Light of the wide variety: sun high and low, overcast, dusk, haze and fog, and what the camera makes of it."""
+"""Light of the wide variety: sun, overcast, dusk, haze, fog, and what the camera makes of it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Scenes of the wide variety: all kinds of road, land, traffic, light and camera. See StreetSettings.variety."""
+"""Scenes of the wide variety: all kinds of road, land, traffic, light and camera."""
 
 import numpy as np
 from numpy.random import Generator
@@ -21,7 +21,7 @@ PACE = {"town": 0.8, "avenue": 1.0, "suburb": 0.7, "country": 1.3, "motorway": 1
 
 
 def build_wide(entropy: list[int], frames: int, step: Real, moving: bool) -> Street:
-    """The scene that follows from `entropy`; its clips are `frames` long, driven at about `step` m per frame."""
+    """The scene that follows from `entropy`: clips of `frames`, driven at about `step` metres per frame."""
     seeds = np.random.SeedSequence([*entropy, 0x51DE])
     # a generator for every kind of thing: a longer clip gets more road, not another road
     base, plan, wear, cars, land, over, walk, *sides = (np.random.default_rng(s) for s in seeds.spawn(15))
@@ -67,10 +67,12 @@ def _camera(rng: Generator, road: WideRoad, lane: int) -> tuple[float, float, Ar
     period = rng.uniform(25, 60)
     yaw = min(rng.uniform(0.005, 0.05), 0.25 * 2 * np.pi / period)
     phases = rng.uniform(0, 2 * np.pi, 3)
+    tilt = np.clip(rng.normal(0, 0.035), -0.105, 0.105)
+    lean = np.clip(rng.normal(0, 0.015), -0.052, 0.052)
     sway = np.array([
         [yaw, period, phases[0], rng.normal(0, 0.02)],
-        [rng.uniform(0.001, 0.008), rng.uniform(4, 9), phases[1], np.clip(rng.normal(0, 0.035), -0.105, 0.105)],
-        [rng.uniform(0.001, 0.01), rng.uniform(7, 15), phases[2], np.clip(rng.normal(0, 0.015), -0.052, 0.052)],
+        [rng.uniform(0.001, 0.008), rng.uniform(4, 9), phases[1], tilt],
+        [rng.uniform(0.001, 0.01), rng.uniform(7, 15), phases[2], lean],
     ])  # fmt: skip
     return float(u), float(height), sway, float(0.5 / np.tan(np.radians(fov) / 2))
 

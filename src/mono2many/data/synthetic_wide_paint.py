@@ -1,4 +1,4 @@
-"""Painters of what the wide variety adds: lorries and buses, boards, turf, and far scenery with an outline."""
+"""Painters of what the wide variety adds: lorries, boards, turf, and far scenery with an outline."""
 
 import numpy as np
 from numpy.typing import NDArray
