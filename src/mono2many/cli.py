@@ -362,7 +362,9 @@ def _street(arguments: list[str]) -> None:
     from mono2many.data.film import write_film
     from mono2many.data.synthetic import StreetSettings
 
-    settings = StreetSettings(frames=config.frames, height=config.height, width=config.width)
+    settings = StreetSettings(
+        frames=config.frames, height=config.height, width=config.width, variety=config.variety
+    )
     film, camera = write_film(config.film, settings, scene=config.scene)
     print(f"{film} and its camera {camera}")
 

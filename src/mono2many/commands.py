@@ -138,6 +138,8 @@ class StreetConfig:
     """Of its pictures, in pixels."""
     scene: int = 0
     """Which street; neither training nor validation sees any of these."""
+    variety: Literal["town", "wide"] = "town"
+    """town: a town street by day. wide: any kind of road, traffic, light and camera."""
 
     def __post_init__(self) -> None:
         at_least("--frames", self.frames, 3)

@@ -67,6 +67,9 @@ class SourceConfig:
     scene_step: float = 0.75
     """How far the camera drives from frame to frame, metres; each street a quarter more or less (datatype
     synthetic)."""
+    variety: Literal["town", "wide"] = "town"
+    """town: town streets by day, one lens. wide: all kinds of road, traffic, light and camera (datatype
+    synthetic)."""
 
     def __post_init__(self) -> None:
         if self.listed and len(self.data) > 1:
@@ -150,6 +153,7 @@ class SourceConfig:
             "scenes": scenes,
             "scene_frames": self.scene_frames,
             "scene_step": self.scene_step,
+            "variety": self.variety,
             "split_files": self.split_files,
             "intrinsics": self.intrinsics,
             "allow_missing": self.allow_missing,

@@ -38,6 +38,7 @@ class SourceSettings:
     scenes: int = 320
     scene_frames: int = 4
     scene_step: float = 0.75
+    variety: Literal["town", "wide"] = "town"
     seed: int = 0
     split_files: tuple[str, ...] = ()
     intrinsics: Literal["calibrated", "reference"] = "calibrated"
@@ -57,7 +58,9 @@ def open_reader(settings: SourceSettings, split: Split) -> Reader:
 
 
 def _synthetic(s: SourceSettings, split: Split) -> Reader:
-    street = StreetSettings(s.scenes, s.scene_frames, s.height, s.width, s.seed, step=s.scene_step)
+    street = StreetSettings(
+        s.scenes, s.scene_frames, s.height, s.width, s.seed, s.scene_step, variety=s.variety
+    )
     return SyntheticReader(street, split)
 
 

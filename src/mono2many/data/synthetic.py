@@ -56,7 +56,7 @@ class StreetSettings:
     moving: bool = True
     """Other cars drive."""
     variety: Variety = "town"
-    """town: town streets in daylight, f = 0.58 x width. wide: all kinds of road, traffic, light and camera."""
+    """town: town streets by day, f = 0.58 x width. wide: all kinds of road, traffic, light and camera."""
 
     def __post_init__(self) -> None:
         for name, least in (("scenes", 1), ("frames", 1), ("height", 16), ("width", 16), ("seed", 0)):

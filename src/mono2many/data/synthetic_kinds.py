@@ -1,5 +1,7 @@
 """The kinds of surface: their numbers, and who paints each."""
 
+from functools import partial
+
 from mono2many.data.synthetic_paint import (
     paint_body,
     paint_cabin,
@@ -21,6 +23,7 @@ SKY = -1
 KIND = {
     "ground": 0, "ball": 1, "wheel": 2, "plain": 3, "facade": 4, "body": 5, "cabin": 6,
     "box": 7, "board": 8, "turf": 9, "wood": 10, "hill": 11, "skyline": 12,
+    "clean body": 13, "clean cabin": 14,
 }  # fmt: skip
 PAINTERS = {
     KIND["ground"]: paint_ground,
@@ -35,6 +38,8 @@ PAINTERS = {
     KIND["wood"]: paint_wood,
     KIND["hill"]: paint_hill,
     KIND["skyline"]: paint_skyline,
+    KIND["clean body"]: partial(paint_body, grime=0.07),
+    KIND["clean cabin"]: partial(paint_cabin, grime=0.07),
 }
 OUTLINED = {KIND["wood"], KIND["hill"], KIND["skyline"]}
 """Quads whose upper edge is an outline; see synthetic_wide_paint.outline."""

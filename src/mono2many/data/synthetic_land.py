@@ -1,4 +1,4 @@
-"""The land around the wide variety's roads: woods, hills, skylines, slopes, hedges, trees of several kinds."""
+"""The land around the wide variety's roads: woods, hills, skylines, slopes, trees of several kinds."""
 
 import numpy as np
 
@@ -23,28 +23,33 @@ LEAVES: Palette = (
 )  # fmt: skip
 NEEDLES: Palette = ((0.11, 0.2, 0.12), (0.14, 0.24, 0.15), (0.16, 0.24, 0.2))
 GRASS: Palette = (
-    (0.33, 0.42, 0.17), (0.38, 0.41, 0.2), (0.28, 0.38, 0.16), (0.5, 0.47, 0.28), (0.44, 0.4, 0.24), (0.25, 0.33, 0.15),
+    (0.33, 0.42, 0.17), (0.38, 0.41, 0.2), (0.28, 0.38, 0.16), (0.5, 0.47, 0.28), (0.44, 0.4, 0.24),
+    (0.25, 0.33, 0.15),
 )  # fmt: skip
 WALLS: Palette = ((0.62, 0.6, 0.56), (0.52, 0.5, 0.5), (0.6, 0.5, 0.42), (0.7, 0.68, 0.64), (0.42, 0.4, 0.4))
 
 
 def strip(
-    b: Builder, places: Array, inner: tuple[Real, Real], outer: tuple[Real, Real], towards: float = 0.0
+    b: Builder, places: Array, inner: tuple[Real, Real], outer: tuple[Real, Real], towards: Real = 0.0
 ) -> tuple[Array, Array]:
-    """World corners N 4 3 along the road between `places` (s), from (u, up) `inner` to `outer`; and points behind.
+    """World corners N 4 3 between `places` (s) along the road, from (u, up) `inner` to `outer`.
 
-    The sheet faces u = `towards`.
+    And points N 3 behind: the sheet faces u = `towards`.
     """
-
-    def line(s: Array, u: Real, up: Real) -> Array:
-        (x, z), _ = b.road.place(s, u)
-        return np.stack([x, np.full(len(s), -up), z], -1)
-
     near, far = places[:-1], places[1:]
-    corners = np.stack([line(near, *inner), line(far, *inner), line(far, *outer), line(near, *outer)], 1)
+    corners = np.stack(
+        [_line(b, near, *inner), _line(b, far, *inner), _line(b, far, *outer), _line(b, near, *outer)], 1
+    )
     side = np.sign((inner[0] + outer[0]) / 2 - towards)
-    behind = line((near + far) / 2, (inner[0] + outer[0]) / 2 + side * 30, min(inner[1], outer[1]) - 15)
+    behind = _line(b, (near + far) / 2, (inner[0] + outer[0]) / 2 + side * 30, min(inner[1], outer[1]) - 15)
     return corners, behind
+
+
+def _line(b: Builder, s: Array, u: Real, up: Real) -> Array:
+    """World places N 3 at distances `s` (N) along the road."""
+    angle, k = b.road.curvature * s, b.road.curvature
+    x, z = (1 - np.cos(angle)) / k + u * np.cos(angle), np.sin(angle) / k - u * np.sin(angle)
+    return np.stack([x, np.full(len(s), -up), z], -1)
 
 
 def along(b: Builder, start: Real, end: Real, step: Real) -> Array:
@@ -76,6 +81,8 @@ def wood(
     """A row of trees or the edge of a wood along the road."""
     places = along(b, start, end, 40)
     corners, behind = strip(b, places, (u, lift), (u, lift + high))
+    if style == POINTED:
+        size = max(size, 0.42 * high)
     colour = b.pick(NEEDLES if style == POINTED else LEAVES, 0.12)
     # the outline goes on from one piece to the next
     params = [[style, size, (s / size) % 97] for s in places[:-1]]
@@ -94,7 +101,7 @@ def backdrop(b: Builder, at: Real, distance: Real, high: Real, kind: str, style:
     top[:, [0, 2]] = np.array([x, z]) + (top[:, [0, 2]] - np.array([x, z])) * lean
     corners = np.stack([foot[:-1], foot[1:], top[1:], top[:-1]], 1)
     middle = corners.mean(1) + 2 * (corners.mean(1) - np.array([x, 0, z])) + np.array([0, 3 * high, 0])
-    width = np.linalg.norm(foot[1] - foot[0])
+    width = float(np.linalg.norm(foot[1] - foot[0]))
     offset = b.rng.uniform(0, 60)
     params = [[style, size, offset + i * width / size] for i in range(7)]
     if kind == "skyline":
@@ -153,11 +160,11 @@ def poplar(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
     rotation, position = b.frame(s, u)
     trunk: Span = (-0.14, 0.14, -0.14, 0.14)
     b.put([block(trunk, trunk, 0, 2.5, "plain", np.array([0.34, 0.28, 0.22]), params=[plain(rng)] * 5)], s, u)
-    count = 6
+    count = 8
     for i in range(count):
         share = i / (count - 1)
         r = wide * (0.75 + 0.5 * np.sin(np.pi * share)) * (1 - 0.35 * share)
-        own = np.array([rng.normal(0, 0.15), 2.2 + r * 0.5 + i * wide * 1.45, rng.normal(0, 0.15)])
+        own = np.array([rng.normal(0, 0.15), 2.0 + r * 0.5 + i * wide * 0.95, rng.normal(0, 0.15)])
         b.balls.append((rotation @ own + position, r, colour * (0.75 + 0.35 * share)))
     _tree_shadow(b, s, u, wide, 5.0, sun_shift)
 
@@ -214,5 +221,5 @@ def hill_side(b: Builder, at: Real, u: Real, high: Real) -> None:
     )
     world = corners @ own.T + position
     behind = np.array([side * 50, -20.0, 0]) @ own.T + position
-    params: list[list[Real]] = [[RIDGE, b.rng.uniform(25, 60), b.rng.uniform(0, 60)]]
+    params: list[list[Real]] = [[RIDGE, b.rng.uniform(25, 60), b.rng.uniform(0, 60), 1]]
     b.parts.append(sheet(world[None], "hill", b.pick(LEAVES, 0.1), b.pick(GRASS, 0.1), params, behind))

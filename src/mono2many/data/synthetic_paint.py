@@ -298,12 +298,12 @@ def _ground_floor(
     blend(colour, 0.7 * wall, between(b, base - 0.2, base - 0.04, fb))
 
 
-def paint_body(rays: Rays, road: Road) -> Array:
+def paint_body(rays: Rays, road: Road, grime: float = 0.26) -> Array:
     """A car's lower half. Params 2..: side (0 rear, 1 flank, 2 front, 3 top), two axles, offset."""
     a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
     width, _, side, axle_1, axle_2, offset = rays.params[:6]
     dirt = noise(a * 2 + offset, b * 2 + offset, fa * 2, fb * 2)
-    colour = rays.colour * (1 + 0.26 * dirt)
+    colour = rays.colour * (1 + grime * dirt)
     flank, near, far = ((side == k).astype(np.float32) for k in (1, 0, 2))
     ends = near + far
     size = np.maximum(fa, fb)
@@ -331,12 +331,12 @@ def paint_body(rays: Rays, road: Road) -> Array:
     return colour
 
 
-def paint_cabin(rays: Rays, road: Road) -> Array:
+def paint_cabin(rays: Rays, road: Road, grime: float = 0.26) -> Array:
     """A car's windows. Params 2..: side (as the body), lean of the two ends, offset."""
     a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
     width, height, side, lean_near, lean_far, offset = rays.params[:6]
     dirt = noise(a * 2 + offset, b * 2 + offset, fa * 2, fb * 2)
-    colour = rays.colour * (1 + 0.26 * dirt)
+    colour = rays.colour * (1 + grime * dirt)
     left, right = lean_near * b / height, width - lean_far * b / height
     pane = between(a, left + 0.09, right - 0.09, fa) * between(b, 0.05, height - 0.08, fb)
     pillar = between(a, width * 0.52 - 0.05, width * 0.52 + 0.05, fa) * (side == 1).astype(np.float32)

@@ -15,106 +15,18 @@ from mono2many.data.synthetic_furniture import (
     road_sign,
     steel_barrier,
 )
-from mono2many.data.synthetic_land import GRASS, TREES, hill_side, slope, wood
+from mono2many.data.synthetic_land import TREES, hill_side, slope, wood
 from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_roads import WHITE, YELLOW, WideRoad
-from mono2many.data.synthetic_scene import Builder, house, pole
+from mono2many.data.synthetic_roads import WideRoad
+from mono2many.data.synthetic_scene import Builder, Real, house, pole
 from mono2many.data.synthetic_wide_paint import POINTED, ROUND, ROW
 
-PLACES = {"town": 0.2, "avenue": 0.16, "suburb": 0.14, "country": 0.18, "motorway": 0.32}
+PLACES = {"town": 0.16, "avenue": 0.14, "suburb": 0.13, "country": 0.22, "motorway": 0.35}
 """How often each comes."""
 BEHIND = 14.0
-CROPS = (
-    (0.3, 0.42, 0.16), (0.55, 0.5, 0.26), (0.4, 0.33, 0.24), (0.36, 0.44, 0.2), (0.62, 0.56, 0.32),
-    (0.48, 0.46, 0.14), (0.26, 0.34, 0.15),
-)  # fmt: skip
 
 
-def draw_road(rng: Generator, place: str, wet: float, sheen: Array) -> WideRoad:
-    """Its plan: lanes, markings, surfaces, curvature."""
-    # what differs from place to place: least radius, lanes, their width, the middle, the paved edge
-    radius, lanes, lane, inner, shoulder = {
-        "town": (110, (1, 2), (2.9, 3.5), 0.0, rng.choice([0.3, 2.2, 2.2, 5.2])),
-        "avenue": (
-            220,
-            (2, 4),
-            (3.0, 3.6),
-            rng.choice([0.0, rng.uniform(1, 5)]),
-            rng.choice([0.3, 2.3, 5.2]),
-        ),
-        "suburb": (90, (1, 2), (2.7, 3.4), 0.0, rng.choice([0.2, 0.3, 2.2])),
-        "country": (90, (1, 2), (2.7, 3.75), 0.0, rng.uniform(0.1, 1.5)),
-        "motorway": (420, (2, 5), (3.4, 3.8), rng.uniform(1.0, 5.5), rng.uniform(0.8, 3.2)),
-    }[place]
-    two_way = not (place in ("town", "avenue") and rng.random() < 0.25)
-    count = int(rng.integers(*lanes))
-    if not two_way:
-        count = int(rng.integers(1, 5 if place == "town" else 7))
-        inner = 0.0
-    elif place == "country" and rng.random() < 0.12:
-        count = 2
-    width = rng.uniform(*lane)
-    edge = inner + count * width if two_way else count * width / 2
-    kerbed = place in ("town", "avenue") or (place == "suburb" and rng.random() < 0.7)
-    footway = rng.uniform(1.4, 5.0) if kerbed else rng.uniform(0.3, 1.6)
-    # most bends are gentle, a third of the roads nearly straight
-    bend = rng.choice([rng.uniform(0, 0.06), rng.uniform(0, 0.5), rng.uniform(0.2, 1)]) / radius
-    grey, tint = rng.uniform(0.2, 0.44), rng.uniform(-0.02, 0.03)
-    pale = rng.uniform(0.42, 0.66)
-    green = np.array(GRASS[rng.integers(len(GRASS))]) * rng.uniform(0.85, 1.15)
-    yellow = rng.random() < 0.3
-    period = float(rng.choice([4, 6, 9, 12, 18]))
-    paved = kerbed and place != "suburb" and rng.random() < 0.6
-    middles = [
-        "dashed",
-        "dashed",
-        "solid",
-        "double",
-        "mixed",
-        *(["none"] if place in ("suburb", "country", "town") else []),
-    ]
-    reach = {"motorway": 0.0, "country": 0.0}.get(place, 0.35)
-    return WideRoad(
-        curvature=float(max(bend, 2e-5) * rng.choice([-1, 1])),
-        half=edge + shoulder,
-        lanes=edge,
-        pavement=footway,
-        asphalt=(grey * (1 + tint), grey, grey * (1.03 - tint)),
-        slabs=(pale * 1.03, pale, pale * rng.uniform(0.86, 0.98)),
-        verge=(pale * 0.95, pale * 0.86, pale * 0.74) if paved else tuple(green.tolist()),
-        grass=not paved,
-        dash=0.0,
-        edge_line=bool(rng.random() < {"motorway": 1.0, "country": 0.6}.get(place, 0.35)),
-        zebra=float(rng.uniform(6, 60)) if rng.random() < reach else -500.0,
-        hand=1 if rng.random() < 0.72 else -1,
-        two_way=two_way,
-        inner=inner,
-        count=count,
-        lane=width,
-        shoulder=float(shoulder),
-        kerbed=kerbed,
-        dashes=(period, period * float(rng.choice([0.33, 0.45, 0.6]))),
-        middle=str(rng.choice(middles)),
-        line=rng.uniform(0.05, 0.1),
-        paint=WHITE,
-        middle_paint=YELLOW if yellow else WHITE,
-        wear=float(rng.choice([0.1, 0.35, 0.75])),
-        cracks=float(rng.choice([0.0, 0.5, 1.0])),
-        tracks=rng.uniform(0.02, 0.22),
-        shoulder_tone=rng.uniform(0.8, 1.15),
-        median=tuple((green if rng.random() < 0.5 else np.full(3, pale * 0.8)).tolist()),
-        median_hard=bool(rng.random() < 0.5),
-        fields=tuple(CROPS[i] for i in rng.integers(0, len(CROPS), 4))
-        if place in ("country", "motorway", "suburb")
-        else (),
-        fields_from=rng.uniform(4, 22),
-        wet=wet,
-        sheen=tuple(sheen.tolist()),
-        seed=rng.uniform(0, 9),
-    )
-
-
-def line_road(b: Builder, rngs: list[Generator], place: str, side: int, end: float, sun_shift: Array) -> None:
+def line_road(b: Builder, rngs: list[Generator], place: str, side: int, end: Real, sun_shift: Array) -> None:
     """Everything beside the road on one side. One generator for each kind of thing."""
     if place in ("town", "avenue"):
         _town(b, rngs, place, side, end, sun_shift)
@@ -130,12 +42,12 @@ def trees(
     b: Builder,
     rng: Generator,
     side: int,
-    u: float,
-    end: float,
-    gap: float,
+    u: Real,
+    end: Real,
+    gap: Real,
     sun_shift: Array,
     kinds: list[str],
-    spread: float = 0.3,
+    spread: Real = 0.3,
 ) -> None:
     """Single trees of a few kinds about |u| metres out."""
     b.rng = rng
@@ -152,11 +64,11 @@ def _houses(
     b: Builder,
     rng: Generator,
     side: int,
-    front: float,
-    end: float,
-    closed: float,
+    front: Real,
+    end: Real,
+    closed: Real,
     sun_shift: Array,
-    limit: float,
+    limit: Real,
 ) -> None:
     """A row of houses; `closed`: how often one stands against the next."""
     b.rng = rng
@@ -175,7 +87,7 @@ def _road(b: Builder) -> WideRoad:
     return b.road
 
 
-def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: float, sun_shift: Array) -> None:
+def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: Real, sun_shift: Array) -> None:
     road, rng = _road(b), rngs[0]
     kerb = road.edge + road.shoulder
     front = max(kerb + road.pavement + rng.choice([0.0, rng.uniform(0, 12)]), 4.6)
@@ -197,7 +109,7 @@ def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: float, 
         trees(b, rng, 1, 0.0, min(end, 120), rng.uniform(8, 18), sun_shift, ["round", "bare", "poplar"], 0.0)
 
 
-def _suburb(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift: Array) -> None:
+def _suburb(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: Array) -> None:
     road, rng = _road(b), rngs[0]
     kerb = road.edge + road.shoulder + road.pavement
     front = kerb + rng.uniform(3, 14)
@@ -223,7 +135,7 @@ def _suburb(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift:
         pole(b, s, side * (kerb - road.pavement + 0.4), side, sun_shift)
 
 
-def _country(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift: Array) -> None:
+def _country(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: Array) -> None:
     road, rng = _road(b), rngs[0]
     kerb = road.edge + road.shoulder
     b.rng = rng
@@ -304,7 +216,7 @@ def _country(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift
             pole(b, s, side * (top + 1.2), side, sun_shift)
 
 
-def _motorway(b: Builder, rngs: list[Generator], side: int, end: float, sun_shift: Array) -> None:
+def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: Array) -> None:
     road, rng = _road(b), rngs[0]
     rim = road.edge + road.shoulder + 0.5
     b.rng = rng
@@ -367,7 +279,7 @@ def _motorway(b: Builder, rngs: list[Generator], side: int, end: float, sun_shif
         lamp_posts(b, -BEHIND, min(end, 150), side * (rim + 0.6), -side * 2.5, rng.uniform(28, 45))
 
 
-def over_and_between(b: Builder, rng: Generator, place: str, end: float, sun_shift: Array) -> None:
+def over_and_between(b: Builder, rng: Generator, place: str, end: Real, sun_shift: Array) -> None:
     """Barriers between the directions, gantries, bridges."""
     road = _road(b)
     b.rng = rng

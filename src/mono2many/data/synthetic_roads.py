@@ -38,6 +38,8 @@ class WideRoad(Road):
     middle_paint: Colour = WHITE
     wear: float = 0.15
     """0: new markings, 1: gone."""
+    rough: float = 0.3
+    """Contrast of the asphalt."""
     cracks: float = 0.0
     tracks: float = 0.1
     shoulder_tone: float = 0.95
@@ -81,7 +83,7 @@ def paint_road(rays: Rays, road: WideRoad) -> Array:
         _between_directions(colour, away, s, fu, fs, stone, road)
     past = road.shoulder
     if past:
-        side = _tone(road.asphalt) * road.shoulder_tone * (1 + 0.4 * stone + 0.15 * broad)
+        side = _tone(road.asphalt) * road.shoulder_tone * (1 + road.rough * (stone + 0.45 * broad))
         blend(colour, side, after(out, 0.25, fu))
         _wet(colour, fu, fs, broad, road, after(out, 0.25, fu))
     pale = np.clip(0.55 + 0.35 * stone, 0, 1)
@@ -115,9 +117,9 @@ def _carriageway(
     lane = np.floor(v / road.lane)
     inside = v - (lane + 0.5) * road.lane
     tracks = between(np.abs(inside), 0.45, 1.0, fu + 0.35)
-    own = luck(lane, np.float32(road.seed)) * 0.14 - 0.07
+    own = luck(lane, road.seed) * 0.14 - 0.07
     oil = between(inside, -0.3, 0.3, fu + 0.4)
-    tone = 1 + 0.5 * stone + 0.2 * broad - road.tracks * tracks - 0.06 * oil + own
+    tone = 1 + road.rough * (stone + 0.45 * broad) - road.tracks * tracks - 0.06 * oil + own
     if road.cracks:
         tone *= _cracks(u, s, fu, fs, road)
     colour = _tone(road.asphalt) * tone
@@ -191,7 +193,7 @@ def _fields(
     """Plots of crop, earth and meadow, side by side."""
     from_edge = out - road.fields_from
     plot = np.floor((s + 40 * np.sign(u)) / 110) * 3 + np.floor(from_edge / 70) + 50 * (u > 0)
-    chance = luck(plot, np.float32(road.seed))
+    chance = luck(plot, road.seed)
     colours = np.array(road.fields, np.float32).T
     which = np.minimum((chance * len(road.fields)).astype(int), len(road.fields) - 1)
     rows = np.where(luck(plot + 7) > 0.5, stripes(u, 0.9, 0.4, fu), stripes(s, 0.9, 0.4, fs)) - 0.45

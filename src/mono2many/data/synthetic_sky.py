@@ -1,4 +1,4 @@
-"""Light of the wide variety: sun high and low, overcast, dusk, haze and fog, and what the camera makes of it."""
+"""Light of the wide variety: sun, overcast, dusk, haze, fog, and what the camera makes of it."""
 
 from dataclasses import dataclass
 
@@ -63,23 +63,24 @@ def draw_light(rng: Generator) -> tuple[WideLight, Array]:
         sky *= rng.uniform(0.75, 1.0)
     if mood == "dusk":
         tint = np.array([0.62, 0.74, 1.0]) if rng.random() < 0.7 else np.array([0.85, 0.72, 0.75])
-        dim = rng.uniform(0.24, 0.5)
+        dim = rng.uniform(0.4, 0.75)
         sky, sun = sky * tint * dim, sun * 0
         zenith = tint * dim * rng.uniform(0.6, 0.95)
         horizon = np.array([0.95, rng.uniform(0.6, 0.8), 0.62]) * dim * rng.uniform(1.1, 1.6)
     wet = float(rng.uniform(0.4, 1.0)) if mood not in ("sun", "low sun") and rng.random() < 0.4 else 0.0
     haze = float(rng.choice([2e-4, 8e-4, 2.5e-3, 9e-3], p=[0.35, 0.35, 0.22, 0.08]) * rng.uniform(0.6, 1.6))
-    exposure = rng.uniform(0.8, 1.2)
+    exposure = rng.uniform(0.88, 1.25)
     tinted = np.exp(rng.normal(0, 0.035) * np.array([1, 0, -1.0])) * exposure
     x = np.arange(256) / 255
-    gamma, contrast = np.exp(rng.normal(0, 0.15)), rng.uniform(-0.25, 0.5)
+    gamma, contrast = np.exp(rng.normal(-0.03, 0.12)), rng.uniform(-0.25, 0.35)
     tone = np.clip(x[None] * tinted[:, None], 0, 1) ** gamma
     tone = np.clip(tone + contrast * (tone - 0.45) * tone * (1 - tone) * 4 * 0.6, 0, 1)
     lift = rng.uniform(0, 0.05)
     curve = np.round(255 * (lift + (1 - lift) * tone)).astype(np.uint8)
     single = np.float32
-    parts = (part.astype(single) for part in (to_sun, sun, sky, zenith, horizon))
-    return WideLight(*parts, clouds, haze, mood == "dusk", wet, curve), shift
+    to_sun, sun, sky = to_sun.astype(single), sun.astype(single), sky.astype(single)
+    ends = zenith.astype(single), horizon.astype(single)
+    return WideLight(to_sun, sun, sky, *ends, clouds, haze, mood == "dusk", wet, curve), shift
 
 
 MOODS = (0.24, 0.16, 0.2, 0.2, 0.1, 0.1)

@@ -42,8 +42,8 @@ def traffic(
     road: WideRoad,
     place: str,
     frames: int,
-    speed: float,
-    step: float,
+    speed: Real,
+    step: Real,
     lane: int,
     lit: bool,
     sun_shift: Array,
@@ -134,7 +134,7 @@ def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bo
             s += shape[1] + rng.uniform(0.6, 1.6)
 
 
-def people(b: Builder, start: Real, end: Real, side: int, many: float, sun_shift: Array) -> None:
+def people(b: Builder, start: Real, end: Real, side: int, many: Real, sun_shift: Array) -> None:
     """People on the footway, alone and in pairs; now and then a bicycle."""
     rng, road = b.rng, b.road
     assert isinstance(road, WideRoad)

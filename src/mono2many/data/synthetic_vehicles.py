@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
+from mono2many.data.synthetic_kinds import KIND
 from mono2many.data.synthetic_noise import Array
 from mono2many.data.synthetic_render import Quads
 from mono2many.data.synthetic_scene import Palette, Real, Span, block, car_shape, pick, plain, sheet
@@ -183,9 +184,13 @@ def two_wheeler(rng: Generator) -> Shape:
 def car(rng: Generator) -> Shape:
     quads, length, width = car_shape(rng, pick(rng, PAINT, 0.08), bool(rng.random() < 0.18))
     tall = max(float(q.corners[..., 1].max()) for q in quads)
+    if rng.random() < 0.75:
+        for q in quads:
+            q.kind[:] = [CLEAN.get(int(kind), int(kind)) for kind in q.kind]
     return quads, length, width, tall
 
 
+CLEAN = {KIND["body"]: KIND["clean body"], KIND["cabin"]: KIND["clean cabin"]}
 SHAPES: dict[str, Callable[[Generator], Shape]] = {
     "car": car,
     "lorry": lorry,

@@ -1,13 +1,14 @@
-"""Scenes of the wide variety: all kinds of road, land, traffic, light and camera. See StreetSettings.variety."""
+"""Scenes of the wide variety: all kinds of road, land, traffic, light and camera."""
 
 import numpy as np
 from numpy.random import Generator
 
 from mono2many.data.synthetic_land import far_land
 from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_places import BEHIND, PLACES, draw_road, line_road, over_and_between
+from mono2many.data.synthetic_places import BEHIND, PLACES, line_road, over_and_between
+from mono2many.data.synthetic_plans import draw_road
 from mono2many.data.synthetic_roads import WideRoad
-from mono2many.data.synthetic_scene import Builder, Street, join
+from mono2many.data.synthetic_scene import Builder, Real, Street, join
 from mono2many.data.synthetic_sky import draw_light
 from mono2many.data.synthetic_traffic import crossing, parked, people, traffic
 
@@ -19,14 +20,14 @@ PACE = {"town": 0.8, "avenue": 1.0, "suburb": 0.7, "country": 1.3, "motorway": 1
 """How fast one drives, as a multiple of the settings' step."""
 
 
-def build_wide(entropy: list[int], frames: int, step: float, moving: bool) -> Street:
-    """The scene that follows from `entropy`; its clips are `frames` long, driven at about `step` m per frame."""
+def build_wide(entropy: list[int], frames: int, step: Real, moving: bool) -> Street:
+    """The scene that follows from `entropy`: clips of `frames`, driven at about `step` metres per frame."""
     seeds = np.random.SeedSequence([*entropy, 0x51DE])
     # a generator for every kind of thing: a longer clip gets more road, not another road
     base, plan, wear, cars, land, over, walk, *sides = (np.random.default_rng(s) for s in seeds.spawn(15))
     place = str(base.choice(list(PLACES), p=list(PLACES.values())))
     light, sun_shift = draw_light(base)
-    sun_shift = sun_shift * min(1.0, 3.5 / np.linalg.norm(sun_shift))
+    sun_shift = sun_shift * min(1.0, 3.5 / float(np.linalg.norm(sun_shift)))
     road = draw_road(plan, place, light.wet, np.minimum(light.horizon * 1.0, 1))
     lane = int(base.integers(road.count))
     speed = step * PACE[place] * (base.uniform(0.5, 1.3) if base.random() < 0.85 else base.uniform(0.0, 0.15))
@@ -66,15 +67,17 @@ def _camera(rng: Generator, road: WideRoad, lane: int) -> tuple[float, float, Ar
     period = rng.uniform(25, 60)
     yaw = min(rng.uniform(0.005, 0.05), 0.25 * 2 * np.pi / period)
     phases = rng.uniform(0, 2 * np.pi, 3)
+    tilt = np.clip(rng.normal(0, 0.035), -0.105, 0.105)
+    lean = np.clip(rng.normal(0, 0.015), -0.052, 0.052)
     sway = np.array([
         [yaw, period, phases[0], rng.normal(0, 0.02)],
-        [rng.uniform(0.001, 0.008), rng.uniform(4, 9), phases[1], np.clip(rng.normal(0, 0.035), -0.105, 0.105)],
-        [rng.uniform(0.001, 0.01), rng.uniform(7, 15), phases[2], np.clip(rng.normal(0, 0.015), -0.052, 0.052)],
+        [rng.uniform(0.001, 0.008), rng.uniform(4, 9), phases[1], tilt],
+        [rng.uniform(0.001, 0.01), rng.uniform(7, 15), phases[2], lean],
     ])  # fmt: skip
     return float(u), float(height), sway, float(0.5 / np.tan(np.radians(fov) / 2))
 
 
-def _wear(b: Builder, end: float) -> None:
+def _wear(b: Builder, end: Real) -> None:
     """Patches, covers and skid marks on the carriageways."""
     rng, road = b.rng, b.road
     assert isinstance(road, WideRoad)

@@ -1,6 +1,7 @@
-"""Painters of what the wide variety adds: lorries and buses, boards, turf, and far scenery with an outline."""
+"""Painters of what the wide variety adds: lorries, boards, turf, and far scenery with an outline."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mono2many.data.synthetic_noise import Array, after, between, blend, noise, stripes
 from mono2many.data.synthetic_paint import Rays, Road
@@ -9,7 +10,7 @@ ROUND, POINTED, RIDGE, STEPS, ROW = range(5)
 """Outlines: crowns side by side, conifers, hills, roofs, trees with gaps between."""
 
 
-def luck(cell: Array, seed: Array | float = 0.0) -> Array:
+def luck(cell: Array, seed: Array | float | int = 0.0) -> Array:
     """A number in 0 .. 1 of every whole number `cell`."""
     wave = np.sin(cell * np.float32(12.9898) + seed * np.float32(7.13)) * np.float32(437.585)
     return wave - np.floor(wave)
@@ -18,15 +19,17 @@ def luck(cell: Array, seed: Array | float = 0.0) -> Array:
 def outline(a: Array, params: Array) -> Array:
     """How high a quad's scenery reaches at `a` metres along it, as a share of the quad's height.
 
-    params: -, -, style, metres of one tree, roof or hill, seed.
+    params: length, -, style, metres of one tree, roof or hill, seed, and whether it is a hill of its own.
     """
-    style, seed = int(params[2]), params[4]
+    style, seed = int(params[2]), float(params[4])
     place = a / params[3] + seed
     cell = np.floor(place)
     x = place - cell - np.float32(0.5)
     if style == RIDGE:
-        wave = 0.24 * np.sin(place * 1.3 + seed) + 0.13 * np.sin(place * 2.9) + 0.05 * np.sin(place * 7.1)
-        return 0.58 + wave
+        wave = 0.24 * np.sin(place * 1.3) + 0.13 * np.sin(place * 2.9) + 0.05 * np.sin(place * 7.1)
+        # a hill of its own falls off towards both ends; a range goes on
+        ends = np.sqrt(np.clip(np.sin(np.pi * a / params[0]), 0, 1)) if params[5] else np.float32(1)
+        return (0.58 + wave) * ends
     high = luck(cell, seed)
     if style == ROUND:
         return (0.62 + 0.38 * high) * np.sqrt(np.maximum(1 - 2.4 * x * x, 0.3))
@@ -94,7 +97,7 @@ def paint_box(rays: Rays, road: Road) -> Array:
     a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
     width, height, side, style, foot, offset = rays.params[:6]
 
-    def where(condition: Array) -> Array:
+    def where(condition: NDArray[np.bool_]) -> Array:
         return condition.astype(np.float32)
 
     dirt = noise(a * 0.8 + offset, b * 0.8 + offset, fa * 0.8, fb * 0.8)
