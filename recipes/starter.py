@@ -59,19 +59,19 @@ class Settings:
 
     out: Path = Path("outputs/starter")
     """Model folder to write."""
-    steps: int = 3000
+    steps: int = 2200
     """Length of the training."""
     variety: Literal["town", "wide"] = "wide"
     """Which streets: those of the demo, or all kinds."""
     encoder_weights: str = "imagenet"
     """imagenet (from the extra `weights`), none, or a file."""
-    new_pairs: float = 1.5
+    new_pairs: float = 1.0
     """Pairs of frames drawn anew for each step."""
     workers: int = 1
     """Processes that draw."""
     seed: int = 0
     """Of first weights, streets and augmentation."""
-    report_every: int = 250
+    report_every: int = 550
     """Steps between scores on unseen streets."""
     large: bool = True
     """End at large sizes; else all steps are at small ones."""
@@ -269,7 +269,7 @@ def train(s: Settings) -> None:
             if step == large_from:
                 ready = pools(s, LARGE_SHAPES, 10**9)
             for group in optimiser.param_groups:
-                group["lr"] = group["speed"] * learning_rate(step, s.steps, 1.5e-3, "cosine", 0.04)
+                group["lr"] = group["speed"] * learning_rate(step, s.steps, 1.5e-3, "cosine", 0.02)
             batch = ready[step % len(ready)].batch(s.new_pairs, generator)
             loss, parts = step_loss(model, batch)
             optimiser.zero_grad(set_to_none=True)
