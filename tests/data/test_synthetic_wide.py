@@ -65,7 +65,7 @@ def test_a_frame_follows_from_the_seed_in_any_order(reader: SyntheticReader) -> 
 
 
 def test_every_place_every_lens_and_every_lane_count_occurs() -> None:
-    streets = [build_street(WIDE, "train", scene) for scene in range(30)]
+    streets = [build_street(WIDE, "train", scene) for scene in range(36)]
     assert set(Counter(street.place for street in streets)) == set(PLACES)
     views = np.degrees([2 * np.arctan(0.5 / street.focal) for street in streets])
     assert (views >= 35 - 1e-6).all()

@@ -1,8 +1,12 @@
 """The kinds of surface: their numbers, and who paints each."""
 
+from collections.abc import Callable
 from functools import partial
 
+from mono2many.data.synthetic_noise import Array
 from mono2many.data.synthetic_paint import (
+    Rays,
+    Road,
     paint_body,
     paint_cabin,
     paint_facade,
@@ -26,7 +30,7 @@ KIND = {
     "box": 7, "board": 8, "turf": 9, "wood": 10, "hill": 11, "skyline": 12,
     "clean body": 13, "clean cabin": 14, "ramp": 15,
 }  # fmt: skip
-PAINTERS = {
+PAINTERS: dict[int, Callable[[Rays, Road], Array]] = {
     KIND["ground"]: paint_ground,
     KIND["wheel"]: paint_wheel,
     KIND["plain"]: paint_plain,
