@@ -15,7 +15,7 @@ from numpy.random import Generator
 
 from mono2many.data.cache import code_hash
 from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_paint import Light, Road
+from mono2many.data.synthetic_paint import Road
 from mono2many.data.synthetic_render import Decals, Picture, Quads, View, join, render
 from mono2many.data.synthetic_scene import (
     CARS,
@@ -24,7 +24,6 @@ from mono2many.data.synthetic_scene import (
     Builder,
     Car,
     Street,
-    car_shape,
     cast,
     house,
     own_axes,
@@ -32,6 +31,8 @@ from mono2many.data.synthetic_scene import (
     pole,
     tree,
 )
+from mono2many.data.synthetic_sky import Light
+from mono2many.data.synthetic_vehicles import car_shape
 from mono2many.data.synthetic_wide import build_wide
 from mono2many.types import Clip, Frame, InputError, Split
 
@@ -154,7 +155,7 @@ def drive(road: Road, car: Car, index: int) -> tuple[Quads, Array]:
     """A moving car's quads at a frame, and the dark beneath it."""
     (x, z), angle = road.place(car.s + car.speed * index, car.u)
     rotation = own_axes(angle + (np.pi if car.speed < 0 else 0))
-    position = np.array([x, 0, z])
+    position = np.array([x, 0.0 - road.lift(x, z), z])
     quads = car.quads.moved(rotation.astype(np.float32), position.astype(np.float32))
     w, h = car.width / 2 + 0.15, car.length / 2 + 0.15
     spot = np.array([[-w, 0, -h], [w, 0, -h], [w, 0, h], [-w, 0, h]]) @ rotation.T + position

@@ -1,8 +1,12 @@
 """The kinds of surface: their numbers, and who paints each."""
 
+from collections.abc import Callable
 from functools import partial
 
+from mono2many.data.synthetic_noise import Array
 from mono2many.data.synthetic_paint import (
+    Rays,
+    Road,
     paint_body,
     paint_cabin,
     paint_facade,
@@ -10,6 +14,7 @@ from mono2many.data.synthetic_paint import (
     paint_plain,
     paint_wheel,
 )
+from mono2many.data.synthetic_roads import paint_ramp
 from mono2many.data.synthetic_wide_paint import (
     paint_board,
     paint_box,
@@ -23,9 +28,9 @@ SKY = -1
 KIND = {
     "ground": 0, "ball": 1, "wheel": 2, "plain": 3, "facade": 4, "body": 5, "cabin": 6,
     "box": 7, "board": 8, "turf": 9, "wood": 10, "hill": 11, "skyline": 12,
-    "clean body": 13, "clean cabin": 14,
+    "clean body": 13, "clean cabin": 14, "ramp": 15,
 }  # fmt: skip
-PAINTERS = {
+PAINTERS: dict[int, Callable[[Rays, Road], Array]] = {
     KIND["ground"]: paint_ground,
     KIND["wheel"]: paint_wheel,
     KIND["plain"]: paint_plain,
@@ -37,6 +42,7 @@ PAINTERS = {
     KIND["turf"]: paint_turf,
     KIND["wood"]: paint_wood,
     KIND["hill"]: paint_hill,
+    KIND["ramp"]: paint_ramp,
     KIND["skyline"]: paint_skyline,
     KIND["clean body"]: partial(paint_body, grime=0.07),
     KIND["clean cabin"]: partial(paint_cabin, grime=0.07),

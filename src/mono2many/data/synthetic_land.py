@@ -3,6 +3,8 @@
 import numpy as np
 
 from mono2many.data.synthetic_noise import Array
+from mono2many.data.synthetic_render import Quads
+from mono2many.data.synthetic_roads import WideRoad
 from mono2many.data.synthetic_scene import (
     Builder,
     Palette,
@@ -49,7 +51,7 @@ def _line(b: Builder, s: Array, u: Real, up: Real) -> Array:
     """World places N 3 at distances `s` (N) along the road."""
     angle, k = b.road.curvature * s, b.road.curvature
     x, z = (1 - np.cos(angle)) / k + u * np.cos(angle), np.sin(angle) / k - u * np.sin(angle)
-    return np.stack([x, np.full(len(s), -up), z], -1)
+    return np.stack([x, -up - b.road.lift(x, z) * np.ones(len(s)), z], -1)
 
 
 def along(b: Builder, start: Real, end: Real, step: Real) -> Array:
@@ -95,6 +97,7 @@ def backdrop(b: Builder, at: Real, distance: Real, high: Real, kind: str, style:
     angles = heading + np.linspace(-1.5, 1.5, 8)
     r = distance / np.cos(1.5 / 7)
     foot = np.stack([x + r * np.sin(angles), np.zeros(8), z + r * np.cos(angles)], -1)
+    foot[:, 1] -= b.road.lift(foot[:, 0], foot[:, 2])
     top = foot.copy()
     top[:, 1] -= high
     lean = 1.0 if kind != "hill" else 1 + 1.6 * high / distance
@@ -207,6 +210,21 @@ def _tree_shadow(b: Builder, s: Real, u: Real, wide: Real, up: Real, sun_shift: 
 
 
 TREES = {"round": tree, "conifer": conifer, "poplar": poplar, "bush": bush, "bare": bare}
+
+
+def ramp(road: WideRoad) -> Quads:
+    """The land that rises ahead: one sheet, 1200 m across, that the road's own painter paints."""
+    assert road.ramp is not None
+    x, z, heading, grade, long = road.ramp
+    right, forward = own_axes(heading)[:, 0], own_axes(heading)[:, 2]
+    foot = np.array([x, 0, z]) + np.outer([-600, 600], right)
+    top = foot + long * forward - np.array([0, grade * long, 0])
+    corners = np.stack([foot[0], foot[1], top[1], top[0]])
+    level = 1 / np.sqrt(1 + grade * grade)
+    params = [[foot[0, 0], foot[0, 2], right[0], right[2], forward[0] * level, forward[2] * level]]
+    rows: list[list[Real]] = [[float(p) for p in params[0]]]
+    below = np.array([x, 100.0, z])
+    return sheet(corners[None], "ramp", np.ones(3), params=rows, middle=below)
 
 
 def hill_side(b: Builder, at: Real, u: Real, high: Real) -> None:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mono2many.data.synthetic_noise import Array, after, between, blend, leaf_place, length, noise, stripes
+from mono2many.data.synthetic_noise import Array, after, between, blend, length, noise, stripes
 
 BLUR = 0.7
 """Footprint of a ray, in pixels."""
@@ -68,68 +67,13 @@ class Road:
         x, z = (1 - np.cos(angle)) / k, np.sin(angle) / k
         return np.array([x + u * np.cos(angle), z - u * np.sin(angle)]), angle
 
+    def lift(self, x: Array | float, z: Array | float) -> Array | float:
+        """Height of the land at world (x, z), metres."""
+        return 0.0
+
     def ground(self, rays: Rays) -> Array:
         """Colour of the ground plane, 3 n."""
         return paint_ground(rays, self)
-
-
-@dataclass(frozen=True)
-class Light:
-    """The sun and the sky."""
-
-    to_sun: Array
-    sun: Array
-    sky: Array
-    """Colour of the light from the sky and the surroundings."""
-    zenith: Array
-    horizon: Array
-    clouds: float
-
-    @property
-    def share_of_sun(self) -> float:
-        """Of the light that falls on the ground."""
-        sun, sky = self.on(np.array([[0.0, -1.0, 0.0]])).mean(), self.sky.mean()
-        return float(1 - sky / sun)
-
-    def on(self, outward: Array) -> Array:
-        """Light on surfaces with these unit normals, n 3."""
-        facing = np.maximum(outward @ self.to_sun, 0)[:, None]
-        above = 0.85 + 0.15 * -outward[:, 1:2] + 0.06 * outward[:, :1]
-        return (facing * self.sun + above * self.sky).astype(np.float32)
-
-    def leaves(self, point: Array, radius: Array, colour: Array, footprint: Array, which: Array) -> Array:
-        """Foliage at `point` (3 n, from its ball's centre)."""
-        normal = point / radius
-        size = footprint * np.float32(BLUR * 1.2)
-        a, b = leaf_place(point[0], point[1], point[2], which)
-        rough = noise(a, b, size, size, 1)
-        fine = noise((a - b) * 1.6, (b + 0.6 * a) * 1.6, size * 2, size * 2, 1)
-        facing = np.clip(self.to_sun @ normal + 0.6 * rough + 0.2, 0, None)
-        shade = facing[None] * self.sun[:, None] + (0.75 - 0.3 * normal[1:2]) * self.sky[:, None]
-        return colour * (1.05 + 0.6 * rough + 0.8 * fine) * shade
-
-    def heaven(self, direction: Array) -> Array:
-        """Colour of the sky, 3 n, along rays of `direction` (3 n, z = 1)."""
-        return paint_sky(direction, self)
-
-    def through_air(self, colour: Array, inverse: Array) -> None:
-        """What the air between does to colours (3 n) at these inverse depths (n), in place."""
-
-    def develop(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What the camera makes of the light that reaches it, 3 H W."""
-        return image
-
-
-def paint_sky(direction: Array, light: Light) -> Array:
-    """A gradient and soft clouds, from the direction alone (3 n, z = 1)."""
-    up = np.maximum(-direction[1] / np.sqrt((direction * direction).sum(0)), 0)
-    colour = light.horizon[:, None] + (light.zenith - light.horizon)[:, None] * np.minimum(up * 2.2, 1) ** 0.7
-    far = 6 / (up + 0.12)
-    size = far * 0.02 + 0.05
-    soft = noise(direction[0] * far * 0.5, far * 0.55, size, size)
-    share = np.clip((soft + light.clouds) * 1.3, 0, 1) * np.minimum(up * 8, 1) * 0.85
-    blend(colour, np.array([[0.97], [0.97], [0.98]], np.float32), share)
-    return colour
 
 
 def along_road(rays: Rays, curvature: float) -> tuple[Array, Array, Array, Array]:

@@ -301,7 +301,7 @@ def over_and_between(b: Builder, rng: Generator, place: str, end: Real, sun_shif
             if rng.random() < 0.5:
                 left, right = (0.3, rim + 1.2) if road.hand > 0 else (-rim - 1.2, -0.3)
             gantry(b, rng.uniform(18, 110), left, right)
-    if rng.random() < {"motorway": 0.4, "avenue": 0.12, "country": 0.1}.get(place, 0.03):
+    if rng.random() < {"motorway": 0.4, "avenue": 0.05, "country": 0.1}.get(place, 0.03):
         s, clear = rng.uniform(20, 130), rng.uniform(4.8, 6.5)
         bridge(b, s, clear, rim + rng.uniform(1.5, 5))
         if road.inner > 0.8:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from mono2many.data.synthetic_kinds import KIND, OUTLINED, PAINTERS, SKY
 from mono2many.data.synthetic_noise import leafy
-from mono2many.data.synthetic_paint import Light, Rays, Road
+from mono2many.data.synthetic_paint import Rays, Road
+from mono2many.data.synthetic_sky import Light
 from mono2many.data.synthetic_wide_paint import outline
 
 Array = NDArray[np.floating]

@@ -54,6 +54,9 @@ class WideRoad(Road):
     sheen: Colour = (0.8, 0.85, 0.9)
     """What a wet road mirrors."""
     seed: float = 0.0
+    ramp: tuple[float, float, float, float, float] | None = None
+    """Where the land begins to rise: x and z of the road's middle there, its heading; slope, and for how many
+    metres. A plane that meets the level one in a line across the road."""
 
     @property
     def edge(self) -> float:
@@ -66,8 +69,28 @@ class WideRoad(Road):
             return (lane + 0.5) * self.lane - self.edge
         return (self.inner + (lane + 0.5) * self.lane) * self.hand * (1 if own else -1)
 
+    def lift(self, x: Array | float, z: Array | float) -> Array | float:
+        if self.ramp is None:
+            return 0.0
+        x0, z0, heading, slope, long = self.ramp
+        past = (x - x0) * np.sin(heading) + (z - z0) * np.cos(heading)
+        return slope * np.clip(past, 0, long)
+
     def ground(self, rays: Rays) -> Array:
         return paint_road(rays, self)
+
+
+def paint_ramp(rays: Rays, road: Road) -> Array:
+    """Ground that is not level. Params 2..: x, z of the first corner, x and z per metre of a, of b."""
+    x0, z0, ax, az, bx, bz = rays.params[2:8]
+
+    def plan(a: Array, b: Array) -> tuple[Array, Array]:
+        return ax * a + bx * b, az * a + bz * b
+
+    (x, z), (x_x, z_x), (x_y, z_y) = (
+        plan(*pair) for pair in ((rays.a, rays.b), (rays.a_x, rays.b_x), (rays.a_y, rays.b_y))
+    )
+    return road.ground(Rays(x0 + x, z0 + z, x_x, x_y, z_x, z_y, rays.params, rays.colour, rays.accent))
 
 
 def paint_road(rays: Rays, road: WideRoad) -> Array:

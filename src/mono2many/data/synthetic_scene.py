@@ -11,8 +11,9 @@ from numpy.random import Generator
 
 from mono2many.data.synthetic_kinds import KIND
 from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_paint import Light, Road
+from mono2many.data.synthetic_paint import Road
 from mono2many.data.synthetic_render import Balls, Decals, Quads, join
+from mono2many.data.synthetic_sky import Light
 
 PARAMS = 10
 CONTACT = (0.75, 0.45)
@@ -100,7 +101,7 @@ class Builder:
     def frame(self, s: Real, u: Real, turn: Real = 0.0) -> tuple[Array, Array]:
         """world_from_own of an object at (s, u): rotation of (right, up, forward) columns, position."""
         (x, z), angle = self.road.place(s, u)
-        return own_axes(angle + turn), np.array([x, 0, z])
+        return own_axes(angle + turn), np.array([x, 0.0 - self.road.lift(x, z), z])
 
     def put(self, quads: list[Quads], s: Real, u: Real, turn: Real = 0.0) -> None:
         rotation, position = self.frame(s, u, turn)
@@ -199,45 +200,6 @@ def plain(
 ) -> list[Real]:
     """Params of one face of plain material; joints 3 cm wide."""
     return [along, up, 0.03, tone, rough, rng.uniform(0, 17)]
-
-
-def car_shape(rng: Generator, colour: Array, van: bool) -> tuple[list[Quads], float, float]:
-    """A car that looks along +forward, its middle at the origin. Returns quads, length, width."""
-    length, width = (rng.uniform(4.6, 5.4), 1.95) if van else (rng.uniform(3.7, 4.6), rng.uniform(1.68, 1.82))
-    half, rear, front = width / 2, -length / 2, length / 2
-    belt, roof = (1.05, rng.uniform(1.9, 2.3)) if van else (rng.uniform(0.82, 0.92), rng.uniform(1.4, 1.55))
-    wheel = 0.66 if van else 0.61
-    offset = rng.uniform(0, 17)
-    axles = (rear + length * 0.19, front - length * 0.18)
-    sides = [0.0, 1.0, 2.0, 1.0, 3.0]
-    params = [[side, axles[0] - rear, axles[1] - rear, offset] for side in sides]
-    params[3][1:3] = [front - axles[1], front - axles[0]]
-    parts = []
-    hood = 0.66 if not van else 0.85
-    span: Span = (-half, half, rear, front)
-    waist: Span = (-half + 0.02, half - 0.02, rear + 0.03, front - 0.06)
-    parts.append(block(span, waist, 0.2, hood, "body", colour, params=params).only([0, 1, 2, 3]))
-    shoulder: Span = (-half + 0.06, half - 0.06, rear + 0.06, front - (0.75 if van else 1.05))
-    kinds = ["body"] * 5
-    top_params = [[3.0, 0, 0, offset]] * 5
-    parts.append(block(waist, shoulder, hood, belt, kinds, colour, params=top_params))
-    estate = van or rng.random() < 0.5
-    back = rear + (0.08 if estate else 0.55)
-    lean = (0.08 if van else 0.25 if estate else 0.55, 0.55 if van else 0.7)
-    cabin: Span = (-half + 0.06, half - 0.06, back, shoulder[3])
-    top: Span = (-half + 0.2, half - 0.2, back + lean[0], shoulder[3] - lean[1])
-    leans = [(0.14, 0.14), lean, (0.14, 0.14), lean[::-1], (0.0, 0.0)]
-    params = [[side, low, high, offset] for side, (low, high) in zip(sides, leans, strict=True)]
-    parts.append(block(cabin, top, belt, roof, "cabin", colour, params=params))
-    for axle in axles:
-        for side in (-1, 1):
-            r, f0, f1 = side * (half + 0.015), axle - wheel / 2, axle + wheel / 2
-            corners = np.array([[[r, 0, f0], [r, 0, f1], [r, wheel, f1], [r, wheel, f0]]])
-            parts.append(sheet(corners, "wheel", colour, middle=np.zeros(3)))
-        box: Span = (-half + 0.02, half - 0.02, axle - wheel * 0.35, axle + wheel * 0.35)
-        ends = block(box, box, 0.0, 0.25, "plain", np.full(3, 0.05), params=[plain(rng)] * 5)
-        parts.append(ends.only([0, 2]))
-    return parts, length, width
 
 
 def house(b: Builder, s: Real, side: int, front: Real, width: Real, sun_shift: Array) -> None:

@@ -64,7 +64,7 @@ def traffic(
         relative = step * (rng.normal(0, 0.06) if rng.random() < 0.6 else rng.normal(0, 0.3))
         if slow and not own:
             relative -= step * rng.uniform(0, 0.15)
-        v = max(speed + relative, 0.0)
+        v = max(speed + relative, 0.03 * step)
         low, high = GAPS[density]
         s = rng.uniform(-8, 6) if not own else rng.uniform(4, 7) + rng.uniform(0, 0.8) * high
         if own and rng.random() < 0.3:

@@ -8,7 +8,7 @@ from numpy.random import Generator
 from mono2many.data.synthetic_kinds import KIND
 from mono2many.data.synthetic_noise import Array
 from mono2many.data.synthetic_render import Quads
-from mono2many.data.synthetic_scene import Palette, Real, Span, block, car_shape, pick, plain, sheet
+from mono2many.data.synthetic_scene import Palette, Real, Span, block, pick, plain, sheet
 
 Shape = tuple[list[Quads], float, float, float]
 """Quads that look along +forward with their middle at the origin; length, width, height, metres."""
@@ -32,6 +32,45 @@ SKIN: Palette = ((0.78, 0.58, 0.46), (0.6, 0.42, 0.3), (0.36, 0.24, 0.17))
 SIDES = (0.0, 1.0, 2.0, 1.0, 3.0)
 LAMP = 3.2
 """How much brighter than its surroundings a lamp that is on shines."""
+
+
+def car_shape(rng: Generator, colour: Array, van: bool) -> tuple[list[Quads], float, float]:
+    """A car that looks along +forward, its middle at the origin. Returns quads, length, width."""
+    length, width = (rng.uniform(4.6, 5.4), 1.95) if van else (rng.uniform(3.7, 4.6), rng.uniform(1.68, 1.82))
+    half, rear, front = width / 2, -length / 2, length / 2
+    belt, roof = (1.05, rng.uniform(1.9, 2.3)) if van else (rng.uniform(0.82, 0.92), rng.uniform(1.4, 1.55))
+    wheel = 0.66 if van else 0.61
+    offset = rng.uniform(0, 17)
+    axles = (rear + length * 0.19, front - length * 0.18)
+    sides = [0.0, 1.0, 2.0, 1.0, 3.0]
+    params = [[side, axles[0] - rear, axles[1] - rear, offset] for side in sides]
+    params[3][1:3] = [front - axles[1], front - axles[0]]
+    parts = []
+    hood = 0.66 if not van else 0.85
+    span: Span = (-half, half, rear, front)
+    waist: Span = (-half + 0.02, half - 0.02, rear + 0.03, front - 0.06)
+    parts.append(block(span, waist, 0.2, hood, "body", colour, params=params).only([0, 1, 2, 3]))
+    shoulder: Span = (-half + 0.06, half - 0.06, rear + 0.06, front - (0.75 if van else 1.05))
+    kinds = ["body"] * 5
+    top_params = [[3.0, 0, 0, offset]] * 5
+    parts.append(block(waist, shoulder, hood, belt, kinds, colour, params=top_params))
+    estate = van or rng.random() < 0.5
+    back = rear + (0.08 if estate else 0.55)
+    lean = (0.08 if van else 0.25 if estate else 0.55, 0.55 if van else 0.7)
+    cabin: Span = (-half + 0.06, half - 0.06, back, shoulder[3])
+    top: Span = (-half + 0.2, half - 0.2, back + lean[0], shoulder[3] - lean[1])
+    leans = [(0.14, 0.14), lean, (0.14, 0.14), lean[::-1], (0.0, 0.0)]
+    params = [[side, low, high, offset] for side, (low, high) in zip(sides, leans, strict=True)]
+    parts.append(block(cabin, top, belt, roof, "cabin", colour, params=params))
+    for axle in axles:
+        for side in (-1, 1):
+            r, f0, f1 = side * (half + 0.015), axle - wheel / 2, axle + wheel / 2
+            corners = np.array([[[r, 0, f0], [r, 0, f1], [r, wheel, f1], [r, wheel, f0]]])
+            parts.append(sheet(corners, "wheel", colour, middle=np.zeros(3)))
+        box: Span = (-half + 0.02, half - 0.02, axle - wheel * 0.35, axle + wheel * 0.35)
+        ends = block(box, box, 0.0, 0.25, "plain", np.full(3, 0.05), params=[plain(rng)] * 5)
+        parts.append(ends.only([0, 2]))
+    return parts, length, width
 
 
 def wheels(half: Real, axles: list[float], size: Real, colour: Array) -> list[Quads]:

@@ -1,9 +1,11 @@
 """Scenes of the wide variety: all kinds of road, land, traffic, light and camera."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.random import Generator
 
-from mono2many.data.synthetic_land import far_land
+from mono2many.data.synthetic_land import far_land, ramp
 from mono2many.data.synthetic_noise import Array
 from mono2many.data.synthetic_places import BEHIND, PLACES, line_road, over_and_between
 from mono2many.data.synthetic_plans import draw_road
@@ -32,7 +34,13 @@ def build_wide(entropy: list[int], frames: int, step: Real, moving: bool) -> Str
     lane = int(base.integers(road.count))
     speed = step * PACE[place] * (base.uniform(0.5, 1.3) if base.random() < 0.85 else base.uniform(0.0, 0.15))
     end = step * 1.3 * PACE[place] * frames + AHEAD
+    if base.random() < 0.35:
+        (x, z), heading = road.place(speed * frames + base.uniform(20, 110), 0)
+        rise = float(x), float(z), float(heading), base.uniform(0.01, 0.075), base.uniform(60, 500)
+        road = replace(road, ramp=rise)
     b = Builder(road, wear)
+    if road.ramp is not None:
+        b.parts.append(ramp(road))
     _wear(b, end)
     for side in (-1, 1):
         line_road(b, sides[:4] if side < 0 else sides[4:], place, side, end, sun_shift)
