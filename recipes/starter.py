@@ -59,7 +59,7 @@ class Settings:
 
     out: Path = Path("outputs/starter")
     """Model folder to write."""
-    steps: int = 2200
+    steps: int = 1900
     """Length of the training."""
     variety: Literal["town", "wide"] = "wide"
     """Which streets: those of the demo, or all kinds."""
@@ -71,7 +71,7 @@ class Settings:
     """Processes that draw."""
     seed: int = 0
     """Of first weights, streets and augmentation."""
-    report_every: int = 550
+    report_every: int = 475
     """Steps between scores on unseen streets."""
     large: bool = True
     """End at large sizes; else all steps are at small ones."""
