@@ -18,14 +18,16 @@ from mono2many.models.checkpoint import load_model, save_model
 from mono2many.models.pose import NoPose
 from mono2many.recipes import recipe
 from mono2many.train.loop import anchor_at, train
+from mono2many.train.setup import open_dataset
+from mono2many.train.start import open_start, typical_depth
 
 
 def tiny(out: Path, name: str, start: Path | None = None, **run: object) -> TrainConfig:
     base = recipe("scratch")
     return replace(
         base,
-        data=replace(base.data, scenes=4, val_scenes=2, scene_frames=3, height=64, width=96, workers=0),
-        optim=replace(base.optim, steps=6, batch_size=4),
+        data=replace(base.data, scenes=2, val_scenes=1, scene_frames=3, height=64, width=96, workers=0),
+        optim=replace(base.optim, steps=4, batch_size=2),
         run=replace(
             base.run,
             name=name,
@@ -33,7 +35,7 @@ def tiny(out: Path, name: str, start: Path | None = None, **run: object) -> Trai
             start_from=None if start is None else str(start),
             log_every=1,
             picture_every=9,
-            val_every=3,
+            val_every=2,
             precision="fp32",
             **run,  # type: ignore[arg-type]
         ),
@@ -72,7 +74,7 @@ def test_a_resumed_run_holds_to_the_same_anchor_where_its_start_has_gone(model: 
     folder = train(config, quiet())
     whole = load_file(folder / "model.safetensors")
     shutil.rmtree(start)
-    (folder / "checkpoints" / "step-00000006.pt").unlink()
+    (folder / "checkpoints" / "step-00000004.pt").unlink()
     train(replace(config, run=replace(config.run, resume=True)), quiet())
     again = load_file(folder / "model.safetensors")
     assert all(torch.equal(v, again[name]) for name, v in whole.items())
@@ -89,14 +91,14 @@ def test_an_anchor_of_weight_0_is_none_at_all(model: Path, tmp_path: Path) -> No
     assert "anchor" not in logged(folder)[0]
 
 
-@pytest.mark.parametrize("freeze", ["auto", "off"])
+@pytest.mark.parametrize("freeze", [True, False])
 def test_statistics_stay_those_of_the_start_unless_told_otherwise(
-    model: Path, tmp_path: Path, freeze: str
+    model: Path, tmp_path: Path, freeze: bool
 ) -> None:
     folder = train(tiny(tmp_path, "tuned", model, freeze_batchnorm=freeze), quiet())
     begun, tuned = load_file(model / "model.safetensors"), load_file(folder / "model.safetensors")
     names = [n for n in begun if n.startswith("depth.") and n.endswith("running_mean")]
-    assert [torch.equal(begun[n], tuned[n]) for n in names] == [freeze == "auto"] * len(names)
+    assert [torch.equal(begun[n], tuned[n]) for n in names] == [freeze] * len(names)
     moved = [n for n in begun if n.startswith("pose.") and n.endswith("running_mean")]
     assert not any(torch.equal(begun[n], tuned[n]) for n in moved)
 
@@ -104,15 +106,15 @@ def test_statistics_stay_those_of_the_start_unless_told_otherwise(
 def test_depth_is_held_while_pose_learns_first_and_a_resumed_run_knows_it(
     model: Path, tmp_path: Path
 ) -> None:
-    config = tiny(tmp_path, "tuned", model, pose_first=4)
+    config = tiny(tmp_path, "tuned", model, pose_first=3)
     folder = train(config, quiet())
     whole, begun = load_file(folder / "model.safetensors"), load_file(model / "model.safetensors")
-    third = torch.load(folder / "checkpoints" / "step-00000003.pt", weights_only=True)["model"]
+    second = torch.load(folder / "checkpoints" / "step-00000002.pt", weights_only=True)["model"]
     depth = {n for n in begun if n.startswith("depth.")}
-    assert all(torch.equal(begun[n], third[n]) for n in depth)
-    assert not torch.equal(begun["pose.trunk.out.weight"], third["pose.trunk.out.weight"])
+    assert all(torch.equal(begun[n], second[n]) for n in depth)
+    assert not torch.equal(begun["pose.trunk.out.weight"], second["pose.trunk.out.weight"])
     assert not torch.equal(begun["depth.decoder.heads.0.weight"], whole["depth.decoder.heads.0.weight"])
-    (folder / "checkpoints" / "step-00000006.pt").unlink()
+    (folder / "checkpoints" / "step-00000004.pt").unlink()
     train(replace(config, run=replace(config.run, resume=True)), quiet())
     again = load_file(folder / "model.safetensors")
     assert all(torch.equal(v, again[name]) for name, v in whole.items())
@@ -129,8 +131,13 @@ def test_a_start_without_a_pose_network_gets_that_of_the_flags(model: Path, tmp_
     assert "has no pose network: one of type posecnn" in console.file.getvalue()  # type: ignore[attr-defined]
     assert load(folder).card.has_pose
     assert load(folder).card.architecture.pose_type == "posecnn"
+    # its unit is the typical depth, so that the new network's short steps fit
+    depth = typical_depth(open_start(folder / "start"), open_dataset(config, "train", quiet()))
+    a = load(folder).card.architecture
+    assert (a.min_depth * depth, a.max_depth * depth) == pytest.approx((0.1, 100.0))
     whole = load_file(folder / "model.safetensors")
-    (folder / "checkpoints" / "step-00000006.pt").unlink()
+    assert float(whole["depth.max_depth"]) == pytest.approx(a.max_depth)
+    (folder / "checkpoints" / "step-00000004.pt").unlink()
     train(replace(config, run=replace(config.run, resume=True)), quiet())
     again = load_file(folder / "model.safetensors")
     assert all(torch.equal(v, again[name]) for name, v in whole.items())

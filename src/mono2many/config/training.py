@@ -160,6 +160,8 @@ class LossConfig:
             raise InputError(f"--smoothness must not be negative, got {self.smoothness}")
         if self.anchor is not None and not self.anchor >= 0:
             raise InputError(f"--anchor is a weight, 0 (off) or more, got {self.anchor}; try {ANCHOR}")
+        if not 0 < self.anchor_until <= 1:
+            raise InputError(f"--anchor-until is a share of the training above 0, got {self.anchor_until}")
 
 
 @dataclass(frozen=True)
@@ -222,9 +224,8 @@ class RunConfig:
     start_from: str | None = None
     """Model folder to start from (fine-tuning): its networks and weights. Its depth is held by --anchor;
     where it has no pose network, that of the flags is made."""
-    freeze_batchnorm: Literal["auto", "on", "off"] = "auto"
-    """Normalise the depth network by its stored statistics instead of each batch's. auto: with
-    --start-from."""
+    freeze_batchnorm: bool = True
+    """With --start-from: normalise depth's features by the statistics of the start, not of each batch."""
     pose_first: int = 0
     """Steps in which the pose network learns alone and depth is held."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -329,9 +330,8 @@ class TrainConfig:
 
     @property
     def freezes_batchnorm(self) -> bool:
-        if self.run.freeze_batchnorm == "auto":
-            return self.model.model == "mono" and self.run.start_from is not None
-        return self.run.freeze_batchnorm == "on"
+        started = self.model.model == "mono" and self.run.start_from is not None
+        return started and self.run.freeze_batchnorm
 
     @property
     def matching(self) -> tuple[int, ...]:

@@ -138,8 +138,8 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
         combine=loss.combine,
         mask_unseen=loss.mask_unseen,
         smoothness=loss.smoothness,
-        # the other eye fixes the scale, which is then not the floor's to choose
-        disparity_floor=0.0 if architecture.stereo else loss.disparity_floor,
+        # the other eye fixes the scale, which is then not the floor's to choose; an anchor holds depth itself
+        disparity_floor=0.0 if architecture.stereo or config.anchor > 0 else loss.disparity_floor,
         min_depth=architecture.min_depth,
         max_depth=architecture.max_depth,
     )

@@ -36,7 +36,7 @@ from mono2many.models.many import ManyDepth
 from mono2many.models.mono import DepthNet, MonoArchitecture, MonoDepth
 from mono2many.models.student import ManyArchitecture
 from mono2many.train.optim import make_optimiser
-from mono2many.train.start import open_start, reopen_start
+from mono2many.train.start import open_start, reopen_start, typical_depth
 from mono2many.train.stereo import NOMINAL, START, refuse_other_unit, start_at, unit_of
 from mono2many.types import InputError, Split
 
@@ -163,13 +163,18 @@ def build_run(
     teacher = config.many.teacher if known is None else None
     architecture = as_configured(config) if known is None else read_card(known).architecture
     fresh_pose = start is not None and bool(config.data.offsets) and not read_card(start).has_pose
-    if fresh_pose:
-        m = config.model
-        architecture = replace(
-            architecture, pose_type=m.pose_type, pose_input=m.pose_input, pose_encoder=m.pose_encoder
-        )
     if isinstance(architecture, ManyArchitecture) != (config.model.model == "many"):
         raise InputError(f"{known}: --model {config.model.model} cannot begin with this model; see --teacher")
+    if fresh_pose:  # it begins with short steps: the unit, which is free, becomes the typical depth
+        m, unit_depth = config.model, typical_depth(open_start(str(start)), dataset)
+        architecture = replace(
+            architecture,
+            pose_type=m.pose_type,
+            pose_input=m.pose_input,
+            pose_encoder=m.pose_encoder,
+            min_depth=architecture.min_depth / unit_depth,
+            max_depth=architecture.max_depth / unit_depth,
+        )
     sizes = dict(sorted((clip.camera, clip.size) for clip in dataset.reader.clips))
     own_size = (config.data.height, config.data.width)
     film_sizes = tuple(size or own_size for size in sizes.values()) if config.data.learns_camera else ()
@@ -190,8 +195,9 @@ def build_run(
     if network.cameras is not None:
         network.cameras.start_from(starting_cameras(config.data, dataset), *own_size)
     if start is not None:
-        with_pose = architecture.sources and not fresh_pose
-        load_weights(network, start, ("cameras.",) if with_pose else ("cameras.", "pose."))
+        own = ["cameras."] + ([] if architecture.sources else ["pose."])
+        own += ["pose.", "depth.min_depth", "depth.max_depth"] if fresh_pose else []
+        load_weights(network, start, tuple(own))
     anchor = None
     if config.anchor > 0:
         anchor = reopen_start(folder) if resumes else open_start(str(start))

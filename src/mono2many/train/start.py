@@ -3,9 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mono2many.data.dataset import ClipDataset, spread_out
 from mono2many.models.checkpoint import load_model, save_model
 from mono2many.models.mono import DepthNet, MonoDepth
 from mono2many.models.pose import NoPose
@@ -36,6 +38,14 @@ def keep_start(run: Path, start: str | Path) -> None:
     assert isinstance(model, MonoDepth)
     model.pose = NoPose()
     save_model(run / FOLDER, model, replace(card, has_pose=False))
+
+
+@torch.no_grad()
+def typical_depth(start: DepthNet, dataset: ClipDataset) -> float:
+    """Median depth of 8 training frames, in the start's unit."""
+    frames = [i for batch in spread_out(len(dataset), 8, 8) for i in batch]
+    targets = torch.stack([dataset[i].frames[0] for i in frames]).float() / 255
+    return float(1 / start(targets).median())
 
 
 def batch_norms(network: nn.Module) -> list[_BatchNorm]:
