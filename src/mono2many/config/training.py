@@ -317,6 +317,11 @@ class TrainConfig:
                 f"--anchor {self.loss.anchor:g} is for --model mono; --model many holds to what it begins "
                 "from by its teacher: --teacher FOLDER --freeze-from 0"
             )
+        if self.run.pose_first and (self.model.model == "many" or not self.data.offsets):
+            raise InputError(
+                "--pose-first holds a MonoDepth's depth while its pose network learns: leave it out with "
+                "--model many and --stereo only"
+            )
         if self.loss.anchor and self.control == "supervised":
             raise InputError("--control supervised is held by exact depth: leave --anchor out")
 
