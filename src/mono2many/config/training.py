@@ -6,6 +6,9 @@ from typing import Literal
 from mono2many.config.source import DataConfig, at_least
 from mono2many.errors import InputError
 
+ANCHOR = 0.1
+"""Weight of the anchor where a training begins from a model."""
+
 Recipe = Literal["default", "reference", "scratch"]
 
 
@@ -139,6 +142,11 @@ class LossConfig:
     disparity_floor: float = 0.0
     """Mean sigmoid below which it is pulled back, so that depth does not run away to infinity before motion
     is found; 0: never, as in the papers."""
+    anchor: float | None = None
+    """Weight of the anchor: how much log depth may not drift from that of the model which the training begins
+    from (--start-from), after one factor per image. Default: 0.1 with --start-from, else 0; 0: off."""
+    anchor_until: float = 1.0
+    """Share of the training at which the anchor has faded (linearly) to nothing; 1: it holds to the end."""
     pyramid: Literal["mean", "lanczos"] = "mean"
     """How pictures are halved: mean of 2x2, or Lanczos as in the reference."""
     camera_scaling: Literal["half-pixel", "plain"] = "half-pixel"
@@ -151,6 +159,10 @@ class LossConfig:
             raise InputError(f"--disparity-floor must be 0 to 0.5, got {self.disparity_floor}; try 0.1")
         if self.smoothness < 0:
             raise InputError(f"--smoothness must not be negative, got {self.smoothness}")
+        if self.anchor is not None and not self.anchor >= 0:
+            raise InputError(f"--anchor is a weight, 0 (off) or more, got {self.anchor}; try {ANCHOR}")
+        if not 0 < self.anchor_until <= 1:
+            raise InputError(f"--anchor-until is a share of the training above 0, got {self.anchor_until}")
 
 
 @dataclass(frozen=True)
@@ -211,7 +223,12 @@ class RunConfig:
     """Go on with the run in OUT/NAME from its last checkpoint, with its own settings; begin where there is
     none."""
     start_from: str | None = None
-    """Model folder to start from (fine-tuning), or `starter`: its networks and weights."""
+    """Model folder to start from (fine-tuning), or `starter`: its networks and weights. Its depth is held by
+    --anchor; where it has no pose network, that of the flags is made."""
+    freeze_batchnorm: bool = True
+    """With --start-from: normalise depth's features by the statistics of the start, not of each batch."""
+    pose_first: int = 0
+    """Steps in which the pose network learns alone and depth is held."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto: a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -252,6 +269,7 @@ class RunConfig:
         at_least("--devices", self.devices, 1)
         at_least("--nodes", self.nodes, 1)
         at_least("--not-finite-limit", self.not_finite_limit, 1)
+        at_least("--pose-first", self.pose_first, 0)
         if not self.name or "/" in self.name or self.name.startswith("."):
             raise InputError(
                 f"--name must be the name of a folder, got {self.name!r}; --out says where it is"
@@ -290,6 +308,36 @@ class TrainConfig:
             raise InputError("--control no-matching is for ManyDepth: add --model many")
         if self.control == "supervised" and self.data.datatype != "synthetic":
             raise InputError("--control supervised needs exact depth: use --datatype synthetic")
+        if self.loss.anchor and self.run.start_from is None:
+            raise InputError(
+                f"--anchor {self.loss.anchor:g} holds depth to the model that a training begins from: add "
+                "--start-from FOLDER"
+            )
+        if self.loss.anchor and self.model.model == "many":
+            raise InputError(
+                f"--anchor {self.loss.anchor:g} is for --model mono; --model many holds to what it begins "
+                "from by its teacher: --teacher FOLDER --freeze-from 0"
+            )
+        if self.run.pose_first and (self.model.model == "many" or not self.data.offsets):
+            raise InputError(
+                "--pose-first holds a MonoDepth's depth while its pose network learns: leave it out with "
+                "--model many and --stereo only"
+            )
+        if self.loss.anchor and self.control == "supervised":
+            raise InputError("--control supervised is held by exact depth: leave --anchor out")
+
+    @property
+    def anchor(self) -> float:
+        """Weight of the anchor; 0: there is none."""
+        if self.loss.anchor is not None:
+            return self.loss.anchor
+        held = self.model.model == "mono" and self.control != "supervised"
+        return ANCHOR if held and self.run.start_from is not None else 0.0
+
+    @property
+    def freezes_batchnorm(self) -> bool:
+        started = self.model.model == "mono" and self.run.start_from is not None
+        return started and self.run.freeze_batchnorm
 
     @property
     def matching(self) -> tuple[int, ...]:

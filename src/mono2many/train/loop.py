@@ -39,6 +39,7 @@ from mono2many.train.setup import (
     progress_bar,
 )
 from mono2many.train.signals import stop_requested
+from mono2many.train.start import batch_norms, hold_statistics, keep_start
 from mono2many.train.steps import StepPlan, StepResult, many_step, mono_step, supervised_step
 from mono2many.train.validate import validate
 from mono2many.types import Batch, InputError
@@ -83,6 +84,8 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
     order = BatchOrder(len(dataset), size, seed, trackers.step, steps, fabric.global_rank, fabric.world_size)
     if fabric.is_global_zero:
         begin_folder(folder, config, trackers.step)
+        if state.start is not None and checkpoint is None:
+            keep_start(folder, str(config.run.start_from))
     with RunLog(folder, console, fabric.is_global_zero, trackers.step) as log:
         resumed = f"resumed from step {trackers.step}; " if checkpoint is not None else ""
         log.say(
@@ -99,6 +102,12 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
         if state.card.architecture.stereo:
             unit, spread = state.card.factor, state.card.factor_spread or 0
             log.say(f"the model's unit is {unit:.4g} m ± {100 * spread:.1f} %: {state.card.factor_from}")
+        if state.fresh_pose:
+            log.say(
+                f"{config.run.start_from} has no pose network: one of type "
+                f"{state.card.architecture.pose_type} begins from nothing",
+                "yellow",
+            )
         if state.was_metric:
             log.say(
                 "its scale in metres is forgotten, since the weights change: mono2many scale again", "yellow"
@@ -129,13 +138,27 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
         combine=loss.combine,
         mask_unseen=loss.mask_unseen,
         smoothness=loss.smoothness,
-        # the other eye fixes the scale, which is then not the floor's to choose
-        disparity_floor=0.0 if architecture.stereo else loss.disparity_floor,
+        # the other eye fixes the scale, which is then not the floor's to choose; an anchor holds depth itself
+        disparity_floor=0.0 if architecture.stereo or config.anchor > 0 else loss.disparity_floor,
         min_depth=architecture.min_depth,
         max_depth=architecture.max_depth,
     )
-    rest = (loss.pyramid, loss.camera_scaling, loss.tie_noise, config.control != "no-matching")
-    return StepPlan(architecture, terms, heads, *rest)
+    return StepPlan(
+        architecture,
+        terms,
+        heads,
+        loss.pyramid,
+        loss.camera_scaling,
+        loss.tie_noise,
+        anchor_at(config, progress),
+        matched=config.control != "no-matching",
+    )
+
+
+def anchor_at(config: TrainConfig, progress: float) -> float:
+    """Weight of the anchor at this share of the training."""
+    until = config.loss.anchor_until
+    return config.anchor if until == 1 else config.anchor * max(0.0, 1 - progress / until)
 
 
 def _run(
@@ -165,6 +188,7 @@ def _run(
     guard = FiniteGuard(state.network, fabric, trackers.skipped)
     val_every = run.val_every or max(1, steps // 10)
     save_every = run.save_every or val_every
+    norms = batch_norms(state.network) if config.freezes_batchnorm else []
     clock = Clock(order.start)
     warned, unsaved = "", False
     with progress_bar(log.console, log.enabled) as bar:
@@ -182,6 +206,9 @@ def _run(
                     rate = optim.learning_rate
                     if step == freeze_at:
                         state.optimiser.state.clear()
+            elif run.pose_first:
+                state.network.depth.requires_grad_(step >= run.pose_first)
+            hold_statistics(norms)
             for group in state.optimiser.param_groups:
                 held = "speed" in group and progress < optim.camera_from
                 group["lr"] = 0.0 if held else rate * group.get("speed", 1.0)
@@ -315,4 +342,8 @@ def _step(
             momentum = min(momentum, step / (step + 1))
         near, far = sweep.nearest, sweep.farthest
         return many_step(state.model, batch, plan, near, far, frozen, momentum, seed, step, pictures)
-    return mono_step(state.model, batch, plan, seed, step, pictures)
+    start_disparity = None
+    if state.start is not None and plan.anchor > 0:
+        with torch.no_grad(), state.fabric.autocast():
+            start_disparity = state.start(batch.target).float()
+    return mono_step(state.model, batch, plan, seed, step, pictures, start_disparity)

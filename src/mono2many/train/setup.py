@@ -33,9 +33,10 @@ from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.io.camera_file import FOV_GUESS
 from mono2many.models.checkpoint import ModelCard, from_mono, load_weights, read_card
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.mono import DepthNet, MonoArchitecture, MonoDepth
 from mono2many.models.student import ManyArchitecture
 from mono2many.train.optim import make_optimiser
+from mono2many.train.start import open_start, reopen_start, typical_depth
 from mono2many.train.stereo import NOMINAL, START, refuse_other_unit, start_at, unit_of
 from mono2many.types import InputError, Split
 
@@ -57,6 +58,11 @@ class RunState:
     """Height and width of each learnt camera's own pictures."""
     was_metric: bool = False
     """The folder's model had a scale in metres, which no longer holds once its weights change."""
+    start: DepthNet | None = None
+    """The depth network that the run began from, for the anchor. No part of `network`: neither optimiser nor
+    checkpoint nor the other processes see it."""
+    fresh_pose: bool = False
+    """The model that the run begins from had no pose network."""
 
 
 def make_fabric(config: TrainConfig) -> Fabric:
@@ -95,7 +101,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
         raise InputError(
             "--camera learn in several processes wants --scales 1 with --multi-scale coarse-to-fine"
         )
-    unused = coarse or config.control == "supervised" or config.model.model == "many"
+    unused = coarse or config.control == "supervised" or config.model.model == "many" or run.pose_first > 0
     kind = "cuda" if wants_cuda else "mps" if device == "mps" else "cpu"
     fabric = Fabric(
         accelerator=device,
@@ -156,8 +162,19 @@ def build_run(
     known = folder if resumes and (folder / "config.json").exists() else start
     teacher = config.many.teacher if known is None else None
     architecture = as_configured(config) if known is None else read_card(known).architecture
+    fresh_pose = start is not None and bool(config.data.offsets) and not read_card(start).has_pose
     if isinstance(architecture, ManyArchitecture) != (config.model.model == "many"):
         raise InputError(f"{known}: --model {config.model.model} cannot begin with this model; see --teacher")
+    if fresh_pose:  # it begins with short steps: the unit, which is free, becomes the typical depth
+        m, unit_depth = config.model, typical_depth(open_start(str(start)), dataset)
+        architecture = replace(
+            architecture,
+            pose_type=m.pose_type,
+            pose_input=m.pose_input,
+            pose_encoder=m.pose_encoder,
+            min_depth=architecture.min_depth / unit_depth,
+            max_depth=architecture.max_depth / unit_depth,
+        )
     sizes = dict(sorted((clip.camera, clip.size) for clip in dataset.reader.clips))
     own_size = (config.data.height, config.data.width)
     film_sizes = tuple(size or own_size for size in sizes.values()) if config.data.learns_camera else ()
@@ -178,7 +195,13 @@ def build_run(
     if network.cameras is not None:
         network.cameras.start_from(starting_cameras(config.data, dataset), *own_size)
     if start is not None:
-        load_weights(network, start, ("cameras.",) if architecture.sources else ("cameras.", "pose."))
+        own = ["cameras."] + ([] if architecture.sources else ["pose."])
+        own += ["pose.", "depth.min_depth", "depth.max_depth"] if fresh_pose else []
+        load_weights(network, start, tuple(own))
+    anchor = None
+    if config.anchor > 0:
+        anchor = reopen_start(folder) if resumes else open_start(str(start))
+        anchor = anchor.to(fabric.device).to(memory_format=torch.channels_last)
     network = network.to(memory_format=torch.channels_last)
     if config.run.sync_batchnorm:
         network = convert_sync_batchnorm(network)
@@ -200,7 +223,9 @@ def build_run(
         **unit,
     )
     was_metric = not unit and known == folder and read_card(folder).scale == "metres"
-    return RunState(fabric, network, model, optimiser, folder, card, film_sizes, was_metric)
+    return RunState(
+        fabric, network, model, optimiser, folder, card, film_sizes, was_metric, anchor, fresh_pose
+    )
 
 
 def _trained_on(data: DataConfig) -> str:

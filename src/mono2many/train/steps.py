@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mono2many.data.draws import gaussian, uniform
 from mono2many.geometry.depth import depth_from_sigmoid, disparity_from_sigmoid
 from mono2many.geometry.pyramid import image_pyramid, level_intrinsics, shrink_mask
+from mono2many.losses.anchor import log_depth_drift
 from mono2many.losses.consistency import running_range, volume_augmentation
 from mono2many.losses.objective import (
     Head,
@@ -18,6 +19,7 @@ from mono2many.losses.objective import (
     MonoTerms,
     Synthesis,
     many_objective,
+    mean_over_kept,
     mono_objective,
     pyramid_level,
     resize_map,
@@ -48,22 +50,38 @@ class StepPlan:
     pyramid: Literal["mean", "lanczos"] = "mean"
     camera_scaling: Literal["half-pixel", "plain"] = "half-pixel"
     tie_noise: bool = True
+    anchor: float = 0.0
+    """Weight of the drift from the depth that the training began with."""
     matched: bool = True
     """False: a ManyDepth's student sees empty cost volumes only, and every pixel teaches by its views."""
 
 
 def mono_step(
-    model: nn.Module, batch: Batch, plan: StepPlan, seed: int = 0, step: int = 0, pictures: bool = False
+    model: nn.Module,
+    batch: Batch,
+    plan: StepPlan,
+    seed: int = 0,
+    step: int = 0,
+    pictures: bool = False,
+    start_disparity: Float[Tensor, "B H W"] | None = None,
 ) -> StepResult:
     """MonoDepth's loss on one batch; networks in whatever precision surrounds them, the loss in float32.
 
-    (seed, step) decide the tie noise together with each sample's index.
+    (seed, step) decide the tie noise together with each sample's index. `start_disparity`: of the target, by
+    the model that the training began with; the finest map is anchored to it. The report's `anchor` is the
+    mean drift, not weighted.
     """
     sigmoids, motion, masks = model(*batch.for_networks())
     motion = motion_in_pixels(model, motion, batch.intrinsics, batch.target.shape[-1])
     levels, targets = _levels(batch, plan, seed, step)
     heads = _heads(sigmoids, motion, targets, batch, plan, masks)
     loss, parts, made = mono_objective(heads, levels, batch.source_exists, plan.terms)
+    if start_disparity is not None:
+        a = plan.architecture
+        disparity = disparity_from_sigmoid(sigmoids[0].squeeze(1), a.min_depth, a.max_depth)
+        drift = log_depth_drift(disparity, start_disparity, batch.judged)
+        parts["anchor"] = drift.mean() if batch.judged is None else mean_over_kept(drift, batch.judged)
+        loss = loss + plan.anchor * parts["anchor"]
     scalars = {
         **parts,
         **shape_of(sigmoids[0].squeeze(1), plan.architecture),
