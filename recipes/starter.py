@@ -51,6 +51,10 @@ LARGE_FROM = 0.5
 """Share of the training's steps after which it is at large sizes."""
 POOL = 300
 """Pairs kept of each shape; every step draws from them and replaces the oldest."""
+FEWEST = 8
+"""Pairs of each shape before the first step."""
+TESTED = 20
+"""Unseen streets of each kind that a score looks at."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +122,14 @@ class Pool:
     """The newest pairs of one shape, from which samples are drawn."""
 
     def __init__(self, source: Iterator[Pair], size: Size, samples: int) -> None:
-        self.source, self.size, self.samples, self.pairs, self.owed = source, size, samples, [], 0.0
-        self.size_drawn: Size | None = None
+        self.source, self.size, self.samples = source, size, samples
+        self.pairs: list[Pair] = []
+        self.owed = 0.0
 
     def batch(self, new_pairs: float, generator: torch.Generator) -> "Sample":
+        """Samples of random pairs, after `new_pairs` (on average) were drawn anew."""
         self.owed += new_pairs
-        while self.owed >= 1 or len(self.pairs) < 8:
+        while self.owed >= 1 or len(self.pairs) < FEWEST:
             self.pairs = [*self.pairs[-POOL + 1 :], next(self.source)]
             self.owed -= 1
         chosen = torch.randint(len(self.pairs), (self.samples,), generator=generator)
@@ -149,28 +155,43 @@ def collate(samples: list[Sample]) -> Sample:
 JITTER = v2.ColorJitter(0.5, 0.5, 0.7, 0.12)
 
 
+class Box(NamedTuple):
+    """What is cut out of an image, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
 def augment(pair: Pair, size: Size) -> Sample:
     """Crop, zoom and mirror with the camera; colour, gamma, blur, noise and JPEG on the images alone."""
-    images, depth, motion, focal = pair.images, pair.depth, pair.second_from_first, pair.focal
-    height, width = images.shape[-2:]
+    height, width = pair.images.shape[-2:]
     zoom = chance(1.0, 1.6) if torch.rand(()) < 0.7 else 1.0
     narrow = chance(0.8, 1.0) if torch.rand(()) < 0.7 else 1.0
     h = min(height, width * size[0] / size[1]) / zoom
     w = h * size[1] / size[0] * narrow
-    top, left = chance(0, height - h), chance(0, width - w)
-    box = [round(top), round(left), round(h), round(w)]
-    images = v2.functional.resized_crop(images, *box, list(size), antialias=True)
-    depth = v2.functional.resized_crop(depth, *box, list(size), interpolation=v2.InterpolationMode.NEAREST)
-    if torch.rand(()) < 0.5:
+    box = Box(round(chance(0, height - h)), round(chance(0, width - w)), round(h), round(w))
+    if torch.rand(()) < 0.05:  # a camera that stands
+        images, depth = pair.images[:1].repeat(2, 1, 1, 1), pair.depth[:1].repeat(2, 1, 1)
+        pair = Pair(images, depth, pair.focal, torch.eye(4))
+    sample = cut_out(pair, size, box, bool(torch.rand(()) < 0.5), bool(torch.rand(()) < 0.5))
+    return sample._replace(images=photograph((sample.images * 255).byte()))
+
+
+def cut_out(pair: Pair, size: Size, box: Box, mirrored: bool, second: bool) -> Sample:
+    """A box of both frames at another size; depth of one of them and the motion, in the model's unit."""
+    images = v2.functional.resized_crop(pair.images, *box, list(size), antialias=True)
+    nearest = v2.InterpolationMode.NEAREST
+    depth = v2.functional.resized_crop(pair.depth[int(second)][None], *box, list(size), nearest)[0]
+    unit = FOCAL * box.width / pair.focal
+    motion = pair.second_from_first.clone()
+    motion[:3, 3] *= unit
+    if mirrored:
         flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0, 1.0]))
         images, depth, motion = images.flip(-1), depth.flip(-1), flip @ motion @ flip
-    if torch.rand(()) < 0.05:  # a camera that stands
-        images, depth, motion = images[:1].repeat(2, 1, 1, 1), depth[:1].repeat(2, 1, 1), torch.eye(4)
-    unit = FOCAL * w / focal
-    motion = motion.clone()
-    motion[:3, 3] *= unit
-    second = torch.rand(()) < 0.5
-    return Sample(photograph(images), depth[int(second)] * unit, second, torch.tensor(REACH * unit), motion)
+    flags = torch.tensor(second), torch.tensor(REACH * unit)
+    return Sample(images.float() / 255, depth * unit, *flags, motion)
 
 
 def photograph(images: UInt8[Tensor, "2 3 h w"]) -> Float[Tensor, "2 3 h w"]:
@@ -210,11 +231,11 @@ def step_loss(model: MonoDepth, batch: Sample) -> tuple[Tensor, dict[str, Tensor
 
 @torch.no_grad()
 def scores(model: MonoDepth, seed: int) -> dict[str, float]:
-    """Abs Rel with median scaling on unseen streets of both kinds, quick: 20 frames each."""
+    """Abs Rel with median scaling on unseen streets of both kinds, quick."""
     found = {}
     model.eval()
     for variety, size in (("town", (96, 320)), ("wide", (160, 288))):
-        settings = StreetSettings(20, 2, *size, seed=seed, variety=variety)  # type: ignore[arg-type]
+        settings = StreetSettings(TESTED, 2, *size, seed=seed, variety=variety)  # type: ignore[arg-type]
         reader, errors = SyntheticReader(settings, "test"), []
         for scene in range(settings.scenes):
             frame = reader.frame(scene, 0)
