@@ -103,23 +103,6 @@ def test_statistics_stay_those_of_the_start_unless_told_otherwise(
     assert not any(torch.equal(begun[n], tuned[n]) for n in moved)
 
 
-def test_depth_is_held_while_pose_learns_first_and_a_resumed_run_knows_it(
-    model: Path, tmp_path: Path
-) -> None:
-    config = tiny(tmp_path, "tuned", model, pose_first=3)
-    folder = train(config, quiet())
-    whole, begun = load_file(folder / "model.safetensors"), load_file(model / "model.safetensors")
-    second = torch.load(folder / "checkpoints" / "step-00000002.pt", weights_only=True)["model"]
-    depth = {n for n in begun if n.startswith("depth.")}
-    assert all(torch.equal(begun[n], second[n]) for n in depth)
-    assert not torch.equal(begun["pose.trunk.out.weight"], second["pose.trunk.out.weight"])
-    assert not torch.equal(begun["depth.decoder.heads.0.weight"], whole["depth.decoder.heads.0.weight"])
-    (folder / "checkpoints" / "step-00000004.pt").unlink()
-    train(replace(config, run=replace(config.run, resume=True)), quiet())
-    again = load_file(folder / "model.safetensors")
-    assert all(torch.equal(v, again[name]) for name, v in whole.items())
-
-
 def test_a_start_without_a_pose_network_gets_that_of_the_flags(model: Path, tmp_path: Path) -> None:
     network, card = load_model(model)
     network.pose = NoPose()

@@ -227,8 +227,6 @@ class RunConfig:
     --anchor; where it has no pose network, that of the flags is made."""
     freeze_batchnorm: bool = True
     """With --start-from: normalise depth's features by the statistics of the start, not of each batch."""
-    pose_first: int = 0
-    """Steps in which the pose network learns alone and depth is held."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto: a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -269,7 +267,6 @@ class RunConfig:
         at_least("--devices", self.devices, 1)
         at_least("--nodes", self.nodes, 1)
         at_least("--not-finite-limit", self.not_finite_limit, 1)
-        at_least("--pose-first", self.pose_first, 0)
         if not self.name or "/" in self.name or self.name.startswith("."):
             raise InputError(
                 f"--name must be the name of a folder, got {self.name!r}; --out says where it is"
@@ -317,11 +314,6 @@ class TrainConfig:
             raise InputError(
                 f"--anchor {self.loss.anchor:g} is for --model mono; --model many holds to what it begins "
                 "from by its teacher: --teacher FOLDER --freeze-from 0"
-            )
-        if self.run.pose_first and (self.model.model == "many" or not self.data.offsets):
-            raise InputError(
-                "--pose-first holds a MonoDepth's depth while its pose network learns: leave it out with "
-                "--model many and --stereo only"
             )
         if self.loss.anchor and self.control == "supervised":
             raise InputError("--control supervised is held by exact depth: leave --anchor out")

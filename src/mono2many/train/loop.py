@@ -206,8 +206,6 @@ def _run(
                     rate = optim.learning_rate
                     if step == freeze_at:
                         state.optimiser.state.clear()
-            elif run.pose_first:
-                state.network.depth.requires_grad_(step >= run.pose_first)
             hold_statistics(norms)
             for group in state.optimiser.param_groups:
                 held = "speed" in group and progress < optim.camera_from

@@ -101,7 +101,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
         raise InputError(
             "--camera learn in several processes wants --scales 1 with --multi-scale coarse-to-fine"
         )
-    unused = coarse or config.control == "supervised" or config.model.model == "many" or run.pose_first > 0
+    unused = coarse or config.control == "supervised" or config.model.model == "many"
     kind = "cuda" if wants_cuda else "mps" if device == "mps" else "cpu"
     fabric = Fabric(
         accelerator=device,
