@@ -165,8 +165,10 @@ def build_run(
     fresh_pose = start is not None and bool(config.data.offsets) and not read_card(start).has_pose
     if isinstance(architecture, ManyArchitecture) != (config.model.model == "many"):
         raise InputError(f"{known}: --model {config.model.model} cannot begin with this model; see --teacher")
-    if fresh_pose:  # it begins with short steps: the unit, which is free, becomes the typical depth
-        m, unit_depth = config.model, typical_depth(open_start(str(start)), dataset)
+    unit = unit_of(dataset)
+    if fresh_pose:  # it begins with short steps: the unit, where it is free, becomes the typical depth
+        m = config.model
+        unit_depth = 1.0 if unit else typical_depth(open_start(str(start)), dataset)
         architecture = replace(
             architecture,
             pose_type=m.pose_type,
@@ -178,7 +180,6 @@ def build_run(
     sizes = dict(sorted((clip.camera, clip.size) for clip in dataset.reader.clips))
     own_size = (config.data.height, config.data.width)
     film_sizes = tuple(size or own_size for size in sizes.values()) if config.data.learns_camera else ()
-    unit = unit_of(dataset)
     rig = {"sources": len(config.data.offsets), "stereo": bool(unit)}
     architecture = replace(architecture, cameras=len(film_sizes), **rig)  # type: ignore[arg-type]
     weights = "none" if resumes or start or teacher else config.model.encoder_weights
