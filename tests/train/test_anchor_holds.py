@@ -16,5 +16,5 @@ def test_in_stop_and_go_traffic_a_good_start_stays_good_with_the_anchor_and_is_l
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["start"] < 0.35  # sees depth
-    assert found["anchored"] <= 1.1 * found["start"]
+    assert found["anchored"] <= 1.2 * found["start"]
     assert found["free"] >= 1.5 * found["start"]
