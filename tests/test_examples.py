@@ -73,3 +73,36 @@ def test_the_standing_experiment_finds_that_a_repeated_frame_keeps_its_depth(tmp
     said = run(REPOSITORY / "examples" / "standing.py", *words, cwd=tmp_path).splitlines()
     assert re.fullmatch(r"median depth of the first frame / of the next ten: \d\.\d{3}", said[0])
     assert said[-1] == "from the fifth on by 0.00% at most, anywhere"
+
+
+def test_the_hole_score_is_a_tenth_where_the_farthest_twentieth_is_all_below(tmp_path: Path) -> None:
+    code = f"""
+import sys, torch
+sys.path.insert(0, {str(REPOSITORY / "examples")!r})
+from holes import hole_share
+disparity = torch.arange(1.0, 401.0).view(20, 20)
+print(hole_share(disparity), hole_share(disparity.flip(0)))
+"""
+    shares = [float(word) for word in run("-c", code, cwd=tmp_path).split()]
+    assert shares == [
+        0.0,
+        19 / 200,
+    ]  # strictly beyond the percentile: one of the twentieth is the limit itself
+
+
+def test_holes_and_speed_of_the_starter_are_measured_on_a_video(tmp_path: Path) -> None:
+    write_film(tmp_path / "street.mp4", StreetSettings(frames=20, height=64, width=192))
+    folder = tmp_path / "holes"
+    run(
+        REPOSITORY / "examples" / "holes.py",
+        *("--models", "starter", "--video", "street.mp4", "--start", "0.5", "--shown", "2", "--out", folder),
+        cwd=tmp_path,
+    )
+    figures = json.loads((folder / "holes.json").read_text())["starter"]
+    assert figures["frames"] == 2
+    assert 0 <= figures["mean"] <= figures["worst"] <= 0.1
+    assert (folder / "holes.png").exists()
+    speed = REPOSITORY / "examples" / "prediction_speed.py"
+    said = run(speed, "--height", "64", "--width", "64", "--repeats", "2", cwd=tmp_path)
+    assert "ResNet18" in said
+    assert re.search(r"starter: \d+ ms, \d+\.\d+ of it", said)
