@@ -1,6 +1,7 @@
 """Train the starter model that ships with mono2many, again from the beginning.
 
-    python recipes/starter.py --out outputs/starter
+    python recipes/starter.py --out outputs/first
+    python recipes/starter.py --out outputs/starter --start-from outputs/first --steps 1500
 
 A depth network with ImageNet weights learns from exact depth of the embedded street, drawn anew all the time
 by worker processes, and a pose network learns from its exact camera motion. Nothing else is seen. What the
@@ -25,7 +26,7 @@ from torchvision.transforms import v2
 from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.pose import transform_from_pose
 from mono2many.losses.supervised import supervised_objective
-from mono2many.models.checkpoint import ModelCard, save_model
+from mono2many.models.checkpoint import ModelCard, load_weights, read_card, save_model
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.train.optim import learning_rate
 from mono2many.types import Frame
@@ -35,18 +36,39 @@ FOCAL = 0.58
 REACH = 80.0
 """Metres beyond which depth must only be far."""
 Size = tuple[int, int]
-SHAPES: tuple[tuple[Size, Size, int], ...] = (
-    ((128, 416), (96, 320), 8),
-    ((224, 384), (160, 288), 5),
-    ((240, 320), (192, 256), 5),
+
+
+class Shape(NamedTuple):
+    """One kind of batch."""
+
+    drawn: Size
+    """Height and width of the frames that are drawn."""
+    size: Size
+    """Of the samples cut out of them."""
+    samples: int
+    """In a batch."""
+    variety: Literal["town", "wide"] = "wide"
+
+
+SMALL = (
+    Shape((128, 416), (96, 320), 8),
+    Shape((224, 384), (160, 288), 5),
+    Shape((240, 320), (192, 256), 5),
 )
-"""(size drawn, size trained at, samples per step) of the first part of the training, in turn."""
-LARGE_SHAPES: tuple[tuple[Size, Size, int], ...] = (
-    ((192, 640), (192, 640), 2),
-    ((288, 512), (288, 512), 2),
-    ((288, 384), (288, 384), 3),
+"""Of the first stage's steps, in turn."""
+LARGE = (
+    Shape((192, 640), (192, 640), 2),
+    Shape((288, 512), (288, 512), 2),
+    Shape((288, 384), (288, 384), 3),
 )
-"""The same of its last part; the model predicts at these sizes."""
+"""Of its last part; the model predicts at these sizes."""
+MEDIUM = (
+    Shape((160, 512), (128, 416), 6),
+    Shape((224, 384), (192, 352), 4),
+    Shape((160, 512), (128, 416), 6, "town"),
+    Shape((240, 320), (192, 256), 6),
+)
+"""Of the second stage."""
 LARGE_FROM = 0.5
 """Share of the training's steps after which it is at large sizes."""
 POOL = 300
@@ -65,8 +87,10 @@ class Settings:
     """Model folder to write."""
     steps: int = 1900
     """Length of the training."""
-    variety: Literal["town", "wide"] = "wide"
-    """Which streets: those of the demo, or all kinds."""
+    variety: Literal["town", "wide"] | None = None
+    """Streets of one kind only, to compare: those of the demo, or all kinds."""
+    start_from: Path | None = None
+    """Folder of a first stage: go on with its weights, at medium sizes."""
     encoder_weights: str = "imagenet"
     """imagenet (from the extra `weights`), none, or a file."""
     new_pairs: float = 1.0
@@ -78,7 +102,7 @@ class Settings:
     report_every: int = 475
     """Steps between scores on unseen streets."""
     large: bool = True
-    """End at large sizes; else all steps are at small ones."""
+    """End the first stage at large sizes; else all its steps are at small ones."""
 
 
 class Pair(NamedTuple):
@@ -255,8 +279,10 @@ def make_model(s: Settings) -> MonoDepth:
         encoder="tf_efficientnet_lite0", decoder="medium", padding="zeros", scales=1, pose_type="light",
         max_depth=200.0,
     )  # fmt: skip
-    model = MonoDepth(architecture, s.encoder_weights)
+    model = MonoDepth(architecture, s.encoder_weights if s.start_from is None else "none")
     torch.nn.init.constant_(model.depth.decoder.heads[0].bias, -4.5)  # about 10 m
+    if s.start_from is not None:
+        load_weights(model, s.start_from)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -267,13 +293,13 @@ def make_optimiser(model: MonoDepth) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=1.5e-3, weight_decay=1e-2, fused=True)
 
 
-def pools(s: Settings, shapes: tuple[tuple[Size, Size, int], ...], first: int) -> list[Pool]:
+def pools(s: Settings, shapes: tuple[Shape, ...], first: int) -> list[Pool]:
     """One pool a shape, each with its own processes' streets."""
     found = []
-    for number, (drawn, trained, samples) in enumerate(shapes):
-        streets = Streets(drawn, s.variety, s.seed, first + 10**8 * number)
+    for number, shape in enumerate(shapes):
+        streets = Streets(shape.drawn, s.variety or shape.variety, s.seed, first + 10**8 * number)
         loader = DataLoader(streets, batch_size=None, num_workers=s.workers, prefetch_factor=4)
-        found.append(Pool(iter(loader), trained, samples))
+        found.append(Pool(iter(loader), shape.size, shape.samples))
     return found
 
 
@@ -283,12 +309,13 @@ def train(s: Settings) -> None:
     model = make_model(s).train()
     optimiser = make_optimiser(model)
     s.out.mkdir(parents=True, exist_ok=True)
-    large_from = round(LARGE_FROM * s.steps) if s.large else s.steps
-    ready, began = pools(s, SHAPES, 0), time.monotonic()
+    large_from = round(LARGE_FROM * s.steps) if s.large and s.start_from is None else s.steps
+    ready = pools(s, SMALL, 0) if s.start_from is None else pools(s, MEDIUM, 15 * 10**8)
+    began = time.monotonic()
     with open(s.out / "log.jsonl", "w") as log:
         for step in range(s.steps):
             if step == large_from:
-                ready = pools(s, LARGE_SHAPES, 10**9)
+                ready = pools(s, LARGE, 10**9)
             for group in optimiser.param_groups:
                 group["lr"] = group["speed"] * learning_rate(step, s.steps, 1.5e-3, "cosine", 0.02)
             batch = ready[step % len(ready)].batch(s.new_pairs, generator)
@@ -315,12 +342,13 @@ def train(s: Settings) -> None:
 
 
 def save(model: MonoDepth, s: Settings, steps: int) -> None:
-    sizes = tuple(size for _, size, _ in (LARGE_SHAPES if s.large else SHAPES))
+    sizes = tuple(shape.size for shape in (LARGE if s.large else SMALL))
+    before = "" if s.start_from is None else f"{read_card(s.start_from).trained_on}; then "
     card = ModelCard(
         model.architecture,
         *sizes[0],
         sizes=sizes,
-        trained_on=f"the embedded street ({s.variety}), exact depth, {steps} steps, seed {s.seed}",
+        trained_on=f"{before}the embedded street's exact depth, {steps} steps, seed {s.seed}",
     )
     save_model(s.out, model, card, half=True)
 

@@ -59,9 +59,9 @@ def test_half_the_angle_of_view_halves_depth_and_motion(starter: ModuleType) -> 
 def test_the_recipe_writes_a_model_in_half_precision_that_loads(
     starter: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = (((64, 96), (64, 96), 2),)
-    monkeypatch.setattr(starter, "SHAPES", small)
-    monkeypatch.setattr(starter, "LARGE_SHAPES", small)
+    small = (starter.Shape((64, 96), (64, 96), 2),)
+    for stage in ("SMALL", "LARGE", "MEDIUM"):
+        monkeypatch.setattr(starter, stage, small)
     monkeypatch.setattr(starter, "FEWEST", 2)
     monkeypatch.setattr(starter, "TESTED", 1)
     starter.train(starter.Settings(tmp_path, steps=2, encoder_weights="none", report_every=1))
