@@ -73,7 +73,7 @@ LARGE_FROM = 0.5
 """Share of the training's steps after which it is at large sizes."""
 POOL = 300
 """Pairs kept of each shape; every step draws from them and replaces the oldest."""
-FEWEST = 8
+FEWEST = 6
 """Pairs of each shape before the first step."""
 TESTED = 20
 """Unseen streets of each kind that a score looks at."""

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from mono2many.data.film import write_film
 from mono2many.data.synthetic import StreetSettings
 from mono2many.models.checkpoint import ModelCard, save_model
@@ -30,7 +32,7 @@ def run(*words: str | Path, cwd: Path) -> str:
 def test_the_guides_snippets_print_what_stands_beside_them(tmp_path: Path) -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL))
     promised = re.findall(r"^(?:print\(.*\)  )?# (.+)$", code, flags=re.MULTILINE)
-    assert len(promised) == 15
+    assert len(promised) == 17
     assert run("-c", code, cwd=tmp_path).splitlines() == promised
 
 
