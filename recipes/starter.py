@@ -1,7 +1,7 @@
 """Train the starter model that ships with mono2many, again from the beginning.
 
     python recipes/starter.py --out outputs/first
-    python recipes/starter.py --out outputs/starter --start-from outputs/first --steps 1500
+    python recipes/starter.py --out outputs/starter --start-from outputs/first --steps 900 --new-pairs 0.75
 
 A depth network with ImageNet weights learns from exact depth of the embedded street, drawn anew all the time
 by worker processes, and a pose network learns from its exact camera motion. Nothing else is seen. What the
