@@ -71,9 +71,7 @@ def input_size(card: ModelCard, size: Sequence[int]) -> tuple[int, int]:
     return min(own, key=lambda known: round(abs(math.log(known[1] / known[0]) - aspect), 9))
 
 
-def save_model(
-    folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard, half: bool = False
-) -> None:
+def save_model(folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard, half: bool = False) -> None:
     """Write config.json and model.safetensors (`depth.*`, `pose.*`, ManyDepth's `teacher.*`), each whole or
     not at all. half: convolutions in float16, half the size; what is as wide as channels stays float32."""
     folder = Path(folder)
