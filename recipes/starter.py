@@ -61,7 +61,7 @@ LARGE = (
     Shape((288, 512), (288, 512), 2),
     Shape((288, 384), (288, 384), 3),
 )
-"""Of its last part; the model predicts at these sizes."""
+"""Of its last part."""
 MEDIUM = (
     Shape((160, 512), (128, 416), 6),
     Shape((224, 384), (192, 352), 4),
@@ -69,6 +69,8 @@ MEDIUM = (
     Shape((240, 320), (192, 256), 6),
 )
 """Of the second stage."""
+SIZES = ((160, 512), (224, 384), (224, 288))
+"""At which the model predicts: on unseen streets, better than larger ones."""
 LARGE_FROM = 0.5
 """Share of the training's steps after which it is at large sizes."""
 POOL = 300
@@ -342,12 +344,11 @@ def train(s: Settings) -> None:
 
 
 def save(model: MonoDepth, s: Settings, steps: int) -> None:
-    sizes = tuple(shape.size for shape in (LARGE if s.large else SMALL))
     before = "" if s.start_from is None else f"{read_card(s.start_from).trained_on}; then "
     card = ModelCard(
         model.architecture,
-        *sizes[0],
-        sizes=sizes,
+        *SIZES[0],
+        sizes=SIZES,
         trained_on=f"{before}the embedded street's exact depth, {steps} steps, seed {s.seed}",
     )
     save_model(s.out, model, card, half=True)
