@@ -329,18 +329,13 @@ def train(s: Settings) -> None:
             done = step + 1
             if done % 25 == 0 or done == s.steps:
                 values = {name: round(v.item(), 4) for name, v in parts.items()}
-                event = {
-                    "step": done,
-                    "seconds": round(time.monotonic() - began),
-                    "loss": round(loss.item(), 4),
-                    **values,
-                }
+                seconds = round(time.monotonic() - began)
+                event = {"step": done, "seconds": seconds, "loss": round(loss.item(), 4), **values}
                 if done % s.report_every == 0 or done == s.steps:
                     event |= scores(model, s.seed)
                     save(model, s, done)
                 print(json.dumps(event), file=log, flush=True)
                 print(event, flush=True)
-    save(model, s, s.steps)
 
 
 def save(model: MonoDepth, s: Settings, steps: int) -> None:
