@@ -136,69 +136,20 @@ def _suburb(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: 
 
 
 def _country(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: Array) -> None:
-    road, rng = _road(b), rngs[0]
+    road = _road(b)
     kerb = road.edge + road.shoulder
-    b.rng = rng
-    bank = rng.random()
-    top = kerb + 1.5
-    if bank < 0.3:
-        high = rng.uniform(0.8, 6)
-        foot = kerb + road.pavement + rng.uniform(0.8, 3)
-        top = foot + high * rng.uniform(1.0, 2.5)
-        slope(b, -BEHIND, end + 40, (side * foot, 0), (side * top, high))
-        if rng.random() < 0.6:
-            wood(
-                b,
-                -BEHIND,
-                end + 40,
-                side * (top + 0.3),
-                rng.uniform(4, 12),
-                int(rng.choice([ROUND, POINTED])),
-                rng.uniform(3, 6),
-                high * 0.9,
-            )
-        top += 1.0
-    near = rng.random()
-    if near < 0.25:
-        wood(
-            b,
-            -BEHIND,
-            end,
-            side * (top + rng.uniform(0.5, 4)),
-            rng.uniform(0.8, 2.2),
-            ROUND,
-            rng.uniform(1.0, 2.2),
-        )
-    elif near < 0.55:
-        fence(b, -BEHIND, min(end, 120), side * (top + rng.uniform(0.3, 3)))
+    top = _bank_and_hedge(b, rngs[0], side, kerb, end)
     b.rng = rng = rngs[1]
     kinds = [str(k) for k in rng.choice(list(TREES), 3)]
     if rng.random() < 0.75:
-        trees(
-            b,
-            rng,
-            side,
-            top + rng.uniform(0.8, 6),
-            min(end, 150),
-            rng.uniform(6, 35),
-            sun_shift,
-            kinds,
-            float(rng.choice([0.1, 4.0])),
-        )
+        out, gap, spread = top + rng.uniform(0.8, 6), rng.uniform(6, 35), float(rng.choice([0.1, 4.0]))
+        trees(b, rng, side, out, min(end, 150), gap, sun_shift, kinds, spread)
     b.rng = rng = rngs[2]
     if rng.random() < 0.6:
         begin = rng.uniform(-60, 90)
         for _ in range(int(rng.integers(1, 4))):
             long = rng.uniform(40, 160)
-            wood(
-                b,
-                begin,
-                begin + long,
-                side * (top + rng.uniform(6, 90)),
-                rng.uniform(7, 20),
-                int(rng.choice([ROUND, POINTED, ROW])),
-                rng.uniform(3.5, 8),
-            )
+            _wood_beyond(b, begin, begin + long, side, top, (6, 90), (7, 20), (3.5, 8))
             begin += long + rng.uniform(0, 60)
     if rng.random() < 0.4:
         house(b, rng.uniform(10, 100), side, top + rng.uniform(5, 30), rng.uniform(8, 18), sun_shift)
@@ -216,6 +167,44 @@ def _country(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift:
             pole(b, s, side * (top + 1.2), side, sun_shift)
 
 
+def _bank_and_hedge(b: Builder, rng: Generator, side: int, kerb: Real, end: Real) -> Real:
+    """What rises beside a country road; where the flat land behind it begins."""
+    b.rng = rng
+    top = kerb + 1.5
+    if rng.random() < 0.3:
+        high = rng.uniform(0.8, 6)
+        foot = kerb + _road(b).pavement + rng.uniform(0.8, 3)
+        top = foot + high * rng.uniform(1.0, 2.5)
+        slope(b, -BEHIND, end + 40, (side * foot, 0), (side * top, high))
+        if rng.random() < 0.6:
+            _wood_on_slope(b, end + 40, side * (top + 0.3), (4, 12), (3, 6), high)
+        top += 1.0
+    near = rng.random()
+    if near < 0.25:
+        out, high, deep = top + rng.uniform(0.5, 4), rng.uniform(0.8, 2.2), rng.uniform(1.0, 2.2)
+        wood(b, -BEHIND, end, side * out, high, ROUND, deep)
+    elif near < 0.55:
+        fence(b, -BEHIND, min(end, 120), side * (top + rng.uniform(0.3, 3)))
+    return top
+
+
+Limits = tuple[float, float]
+
+
+def _wood_on_slope(b: Builder, end: Real, u: Real, tall: Limits, wide: Limits, ground: Real) -> None:
+    """`ground`: height of the slope. Trees of `tall` metres, `wide` apart."""
+    height, shape = b.rng.uniform(*tall), int(b.rng.choice([ROUND, POINTED]))
+    wood(b, -BEHIND, end, u, height, shape, b.rng.uniform(*wide), ground * 0.9)
+
+
+def _wood_beyond(
+    b: Builder, begin: Real, end: Real, side: int, u: Real, away: Limits, tall: Limits, wide: Limits
+) -> None:
+    """On flat land, `away` metres beyond |u|."""
+    out, height = u + b.rng.uniform(*away), b.rng.uniform(*tall)
+    wood(b, begin, end, side * out, height, int(b.rng.choice([ROUND, POINTED, ROW])), b.rng.uniform(*wide))
+
+
 def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: Array) -> None:
     road, rng = _road(b), rngs[0]
     rim = road.edge + road.shoulder + 0.5
@@ -226,43 +215,7 @@ def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift
         steel_barrier(b, -BEHIND, reach, side * rim)
     elif border < 0.6:
         concrete_barrier(b, -BEHIND, reach, side * rim)
-    b.rng = rng = rngs[1]
-    beyond = rng.random()
-    out = rim + rng.uniform(1.0, 6)
-    if beyond < 0.3:
-        noise_wall(b, -BEHIND, reach, side * out, rng.uniform(2.0, 5.5))
-        out += 3
-    elif beyond < 0.6:
-        high = rng.uniform(1.5, 9)
-        top = out + high * rng.uniform(1.2, 2.5)
-        slope(b, -BEHIND, reach, (side * out, 0), (side * top, high))
-        if rng.random() < 0.7:
-            wood(
-                b,
-                -BEHIND,
-                reach,
-                side * (top + 0.2),
-                rng.uniform(4, 13),
-                int(rng.choice([ROUND, POINTED])),
-                rng.uniform(3, 7),
-                high * 0.9,
-            )
-        out = top + 2
-    elif beyond < 0.85:
-        begin = -BEHIND
-        while begin < reach:
-            long = rng.uniform(40, 150)
-            if rng.random() < 0.75:
-                wood(
-                    b,
-                    begin,
-                    begin + long,
-                    side * (out + rng.uniform(1, 60)),
-                    rng.uniform(5, 18),
-                    int(rng.choice([ROUND, POINTED, ROW])),
-                    rng.uniform(3, 8),
-                )
-            begin += long
+    out = _motorway_border(b, rngs[1], side, rim, reach)
     b.rng = rng = rngs[2]
     if rng.random() < 0.5:
         kinds = [str(k) for k in rng.choice(list(TREES), 3)]
@@ -277,6 +230,31 @@ def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift
         road_sign(b, rng.uniform(15, 110), side * (rim + 2.2), bool(rng.random() < 0.6))
     if rng.random() < 0.3:
         lamp_posts(b, -BEHIND, min(end, 150), side * (rim + 0.6), -side * 2.5, rng.uniform(28, 45))
+
+
+def _motorway_border(b: Builder, rng: Generator, side: int, rim: Real, reach: Real) -> Real:
+    """A noise wall, an embankment or woods along a motorway; where the land behind begins."""
+    b.rng = rng
+    beyond = rng.random()
+    out = rim + rng.uniform(1.0, 6)
+    if beyond < 0.3:
+        noise_wall(b, -BEHIND, reach, side * out, rng.uniform(2.0, 5.5))
+        return out + 3
+    if beyond < 0.6:
+        high = rng.uniform(1.5, 9)
+        top = out + high * rng.uniform(1.2, 2.5)
+        slope(b, -BEHIND, reach, (side * out, 0), (side * top, high))
+        if rng.random() < 0.7:
+            _wood_on_slope(b, reach, side * (top + 0.2), (4, 13), (3, 7), high)
+        return top + 2
+    if beyond < 0.85:
+        begin = -BEHIND
+        while begin < reach:
+            long = rng.uniform(40, 150)
+            if rng.random() < 0.75:
+                _wood_beyond(b, begin, begin + long, side, out, (1, 60), (5, 18), (3, 8))
+            begin += long
+    return out
 
 
 def over_and_between(b: Builder, rng: Generator, place: str, end: Real, sun_shift: Array) -> None:

@@ -1,5 +1,7 @@
 """Which road each place of the wide variety has: lanes, markings, surfaces, curvature."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.random import Generator
 
@@ -14,8 +16,24 @@ CROPS = (
 )  # fmt: skip
 
 
-def draw_road(rng: Generator, place: str, wet: Real, sheen: Array) -> WideRoad:
-    """Its plan: lanes, markings, surfaces, curvature."""
+class Lanes(NamedTuple):
+    """Metres, from the middle outwards."""
+
+    two_way: bool
+    inner: float
+    """Half of what lies between the directions."""
+    count: int
+    width: float
+    edge: float
+    """Where the outermost lane ends."""
+    shoulder: float
+    kerbed: bool
+    footway: float
+    curvature: float
+
+
+def draw_lanes(rng: Generator, place: str) -> Lanes:
+    """How many, how wide, and how they bend."""
     # what differs from place to place: least radius, lanes, their width, the middle, the paved edge
     radius, lanes, lane, inner, shoulder = {
         "town": (110, (1, 2), (2.9, 3.5), 0.0, rng.choice([0.3, 2.2, 2.2, 5.2])),
@@ -43,26 +61,26 @@ def draw_road(rng: Generator, place: str, wet: Real, sheen: Array) -> WideRoad:
     footway = rng.uniform(1.4, 5.0) if kerbed else rng.uniform(0.3, 1.6)
     # most bends are gentle, a third of the roads nearly straight
     bend = rng.choice([rng.uniform(0, 0.06), rng.uniform(0, 0.5), rng.uniform(0.2, 1)]) / radius
+    return Lanes(two_way, inner, count, width, edge, shoulder, kerbed, footway, bend)
+
+
+def draw_road(rng: Generator, place: str, wet: Real, sheen: Array) -> WideRoad:
+    """Its plan: lanes, markings, surfaces, curvature."""
+    plan = draw_lanes(rng, place)
     grey, tint = rng.uniform(0.2, 0.44), rng.uniform(-0.02, 0.03)
     pale = rng.uniform(0.42, 0.66)
     green = np.array(GRASS[rng.integers(len(GRASS))]) * rng.uniform(0.85, 1.15)
     yellow = rng.random() < 0.3
     period = float(rng.choice([4, 6, 9, 12, 18]))
-    paved = kerbed and place != "suburb" and rng.random() < 0.6
-    middles = [
-        "dashed",
-        "dashed",
-        "solid",
-        "double",
-        "mixed",
-        *(["none"] if place in ("suburb", "country", "town") else []),
-    ]
+    paved = plan.kerbed and place != "suburb" and rng.random() < 0.6
+    unmarked = ["none"] if place in ("suburb", "country", "town") else []
+    middles = ["dashed", "dashed", "solid", "double", "mixed", *unmarked]
     reach = {"motorway": 0.0, "country": 0.0}.get(place, 0.35)
     return WideRoad(
-        curvature=float(max(bend, 2e-5) * rng.choice([-1, 1])),
-        half=edge + shoulder,
-        lanes=edge,
-        pavement=footway,
+        curvature=float(max(plan.curvature, 2e-5) * rng.choice([-1, 1])),
+        half=plan.edge + plan.shoulder,
+        lanes=plan.edge,
+        pavement=plan.footway,
         asphalt=(grey * (1 + tint), grey, grey * (1.03 - tint)),
         slabs=(pale * 1.03, pale, pale * rng.uniform(0.86, 0.98)),
         verge=(pale * 0.95, pale * 0.86, pale * 0.74) if paved else tuple(green.tolist()),
@@ -71,12 +89,12 @@ def draw_road(rng: Generator, place: str, wet: Real, sheen: Array) -> WideRoad:
         edge_line=bool(rng.random() < {"motorway": 1.0, "country": 0.6}.get(place, 0.35)),
         zebra=float(rng.uniform(6, 60)) if rng.random() < reach else -500.0,
         hand=1 if rng.random() < 0.72 else -1,
-        two_way=two_way,
-        inner=inner,
-        count=count,
-        lane=width,
-        shoulder=float(shoulder),
-        kerbed=kerbed,
+        two_way=plan.two_way,
+        inner=plan.inner,
+        count=plan.count,
+        lane=plan.width,
+        shoulder=float(plan.shoulder),
+        kerbed=plan.kerbed,
         dashes=(period, period * float(rng.choice([0.33, 0.45, 0.6]))),
         middle=str(rng.choice(middles)),
         line=rng.uniform(0.05, 0.1),
