@@ -16,7 +16,6 @@ import tyro
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert, rotation_angle
 from mono2many.geometry.sweep import (
@@ -29,6 +28,7 @@ from mono2many.geometry.sweep import (
 from mono2many.models.checkpoint import load_model
 from mono2many.models.many import ManyDepth, chained_motion
 from mono2many.models.mono import MonoDepth
+from mono2many.street.reader import StreetSettings, SyntheticReader
 
 
 @dataclass(frozen=True)

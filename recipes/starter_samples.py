@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 from torchvision.transforms import v2
 
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.types import Frame
 
 FOCAL = 0.58

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from mono2many.data.film import write_film
-from mono2many.data.synthetic import StreetSettings
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.student import ManyArchitecture
+from mono2many.street.film import write_film
+from mono2many.street.reader import StreetSettings
 
 REPOSITORY = Path(__file__).parents[1]
 GUIDE = REPOSITORY / "docs" / "guide.md"

@@ -36,7 +36,7 @@ def test_the_wheel_works_outside_the_repository(tmp_path: Path) -> None:
         "from importlib.resources import files\n"
         "assert files('mono2many.evaluate').joinpath('report.css').read_text()\n"
         f"assert mono2many.__file__.startswith({str(unpacked)!r}), mono2many.__file__\n"
-        "from mono2many.data.synthetic import StreetSettings, SyntheticReader\n"
+        "from mono2many.street.reader import StreetSettings, SyntheticReader\n"
         "street = SyntheticReader(StreetSettings(scenes=1, height=64, width=96), 'test')\n"
         "print(street.frame(0, 0).image.shape)\n"
         "assert mono2many.load('starter', 'cpu').card.has_pose\n"

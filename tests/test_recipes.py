@@ -8,9 +8,9 @@ import starter
 import starter_samples
 import torch
 
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.warp import warp
 from mono2many.models.checkpoint import load_model
+from mono2many.street.reader import StreetSettings, SyntheticReader
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -359,8 +359,8 @@ def _bench(arguments: list[str]) -> None:
 
 def _street(arguments: list[str]) -> None:
     config = parse(StreetConfig, "mono2many street", arguments)
-    from mono2many.data.film import write_film
-    from mono2many.data.synthetic import StreetSettings
+    from mono2many.street.film import write_film
+    from mono2many.street.reader import StreetSettings
 
     settings = StreetSettings(
         frames=config.frames, height=config.height, width=config.width, variety=config.variety

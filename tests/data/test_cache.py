@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from mono2many.data.cache import CachedReader, cached
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.data.video import VideoReader, VideoSettings
 from mono2many.io.images import write_image
+from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.types import Clip, Frame, InputError
 
 FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera")

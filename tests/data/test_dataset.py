@@ -7,8 +7,8 @@ import torch
 
 from mono2many.data.cache import cached
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, collate, spread_out
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.errors import InputError
+from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.types import Clip, Clips, Frame
 
 

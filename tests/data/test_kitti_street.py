@@ -23,9 +23,9 @@ from mono2many.data.kitti_files import (
 )
 from mono2many.data.kitti_splits import KittiFrame, split_frames
 from mono2many.data.kitti_street import DRIVES, see, write_frame, write_kitti_street
-from mono2many.data.synthetic import StreetSettings, build_street, camera
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.io.images import read_image
+from mono2many.street.reader import StreetSettings, build_street, camera
 from mono2many.types import InputError
 
 SIZE = (2, 12, 64, 160, 3)

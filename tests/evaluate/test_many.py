@@ -13,7 +13,6 @@ from torch import nn
 from mono2many.commands import EvaluateConfig
 from mono2many.config import SourceConfig
 from mono2many.data.kitti_splits import split_frames
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.evaluate.depth import METRIC, MODEL, SINGLE, STATIC, TEACHER
 from mono2many.evaluate.many import look, predictions, views
 from mono2many.evaluate.run import evaluate
@@ -22,6 +21,7 @@ from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.student import ManyArchitecture
 from mono2many.predict.predictor import blend_mirrored, load
+from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.types import InputError
 
 MANY = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)

@@ -3,9 +3,9 @@ import torch
 
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, collate
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.evaluate.photometric import Prediction, evaluate_photometric
 from mono2many.geometry.pose import invert
+from mono2many.street.reader import StreetSettings, SyntheticReader
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.align import FINE, ROBUST, SPREAD, _change, _compared, _step, refine_motion
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import invert, rotation_angle, transform_from_pose
 from mono2many.geometry.warp import warp
+from mono2many.street.reader import StreetSettings, SyntheticReader
 
 CAMERA = intrinsics_matrix(60.0, 60.0, 47.5, 31.5)
 

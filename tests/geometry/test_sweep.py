@@ -6,7 +6,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import rigid, transform, transform_from_pose
 from mono2many.geometry.sweep import (
@@ -18,6 +17,7 @@ from mono2many.geometry.sweep import (
     plane_sweep,
 )
 from mono2many.geometry.warp import backproject, project, sample
+from mono2many.street.reader import StreetSettings, SyntheticReader
 
 CAMERA = intrinsics_matrix(20.0, 20.0, 15.0, 6.0)[None]
 ONE = torch.ones(1, 1, dtype=torch.bool)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.errors import InputError
 from mono2many.geometry.align import refine_motion
 from mono2many.geometry.pose import invert
@@ -23,6 +22,7 @@ from mono2many.models.student import ManyArchitecture
 from mono2many.predict.files import predict_files
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.stream import SAME_SCENE, STANDING, agreement, shift, small_grey
+from mono2many.street.reader import StreetSettings, SyntheticReader
 
 MANY = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)
 STREET = SyntheticReader(StreetSettings(2, 5, 64, 96), "test")

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.diagnose import collapse, not_finite, standing
 
 HEALTHY = {"sigmoid": 0.1, "disparity_variation": 0.6, "translation": 0.02, "seen": 0.9, "kept": 0.5}

@@ -11,11 +11,11 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from mono2many.config import ManyConfig, TrainConfig
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.errors import InputError
 from mono2many.models.checkpoint import load_model
 from mono2many.models.many import ManyDepth
 from mono2many.recipes import recipe
+from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.loop import train
 from mono2many.train.steps import _in_unit_of
 

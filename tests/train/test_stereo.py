@@ -18,12 +18,12 @@ from mono2many.commands import EvaluateConfig
 from mono2many.config import DataConfig, ManyConfig, SourceConfig, TrainConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.errors import InputError
 from mono2many.evaluate.photometric import predict_batches
 from mono2many.evaluate.run import evaluate
 from mono2many.predict.trajectory import trajectory
 from mono2many.recipes import from_json, recipe
+from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.loop import train
 
 S = {"datatype": "kitti_eigen_full", "stereo": "only"}

@@ -29,10 +29,10 @@ from mono2many.commands import BenchConfig
 from mono2many.config import DataConfig, ModelConfig, RunConfig, TrainConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.models.checkpoint import write_atomically
 from mono2many.models.many import ManyDepth
+from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.loop import plan_at
 from mono2many.train.setup import RunState, build_run, cpu_has_bf16, make_fabric

@@ -15,10 +15,10 @@ from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
 from mono2many.data.draws import uniform
 from mono2many.data.footage import VideoSettings
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.data.video import VideoReader
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
+from mono2many.street.reader import StreetSettings, SyntheticReader
 
 SAMPLES = 6
 """What one repetition loads: frames with both neighbours, mirrored and jittered by chance."""

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from mono2many.bench.yardstick import Step
 from mono2many.commands import BenchConfig
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.geometry.align import refine_motions
 from mono2many.models.many import ManyDepth, chained_motion
 from mono2many.models.pose import Motion, PoseNet
 from mono2many.models.student import ManyArchitecture, StudentNet
 from mono2many.predict.stream import Memory
+from mono2many.street.reader import StreetSettings, SyntheticReader
 
 
 class _Known(PoseNet):

@@ -10,10 +10,10 @@ import torch
 
 from mono2many.data.cityscapes import AFTER, BEFORE, HOOD, CityCamera, Snippet
 from mono2many.data.street_tree import Jobs, made, see_through, write_tree
-from mono2many.data.synthetic import StreetSettings, build_street, camera
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.io.depth_files import write_depth_png16
 from mono2many.io.images import write_image
+from mono2many.street.reader import StreetSettings, build_street, camera
 from mono2many.types import InputError, Split
 
 BASELINE = 0.22

@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.data.street_tree import VIEW_FROM_BODY, Jobs, cast, made, see_through, write_tree
-from mono2many.data.synthetic import StreetSettings, build_street, camera
-from mono2many.data.synthetic_scene import Street
 from mono2many.geometry.pose import invert, quaternion_from_rotation, transform, transform_from_pose
 from mono2many.io.images import write_image
+from mono2many.street.reader import StreetSettings, build_street, camera
+from mono2many.street.scene import Street
 from mono2many.types import InputError
 
 SECONDS = 0.1

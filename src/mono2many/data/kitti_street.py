@@ -18,12 +18,12 @@ from mono2many.data import kitti_files
 from mono2many.data.kitti_files import CAMERAS, EARTH, Calibration, drive_folder
 from mono2many.data.kitti_splits import KittiFrame, split_frames
 from mono2many.data.street_tree import REACH, VIEW_FROM_BODY, Jobs, cast, made, see_through, write_tree
-from mono2many.data.synthetic import StreetSettings, build_street, camera
-from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_scene import Street
 from mono2many.geometry.pose import rotation_from_axis_angle
 from mono2many.io.depth_files import write_depth_png16
 from mono2many.io.images import write_image
+from mono2many.street.noise import Array
+from mono2many.street.reader import StreetSettings, build_street, camera
+from mono2many.street.scene import Street
 from mono2many.types import InputError, Split
 
 DRIVES: dict[str, Split] = {

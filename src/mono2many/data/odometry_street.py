@@ -13,10 +13,10 @@ from torch import Tensor
 
 from mono2many.data.kitti_street import FEWEST, PLACES, SECONDS
 from mono2many.data.street_tree import Jobs, made, write_tree
-from mono2many.data.synthetic import StreetSettings, build_street, camera, draw
 from mono2many.geometry.pose import invert
 from mono2many.io.images import write_image
 from mono2many.io.trajectories import write_poses
+from mono2many.street.reader import StreetSettings, build_street, camera, draw
 from mono2many.types import InputError, Split
 
 SHOWS: dict[str, Split] = {

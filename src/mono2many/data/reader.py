@@ -17,8 +17,8 @@ from mono2many.data.kitti_splits import (
     read_split_file,
     split_frames,
 )
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.data.video import VideoReader, VideoSettings
+from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.types import Reader, Split
 
 

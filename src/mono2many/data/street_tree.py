@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mono2many.data.kitti_files import MARKER
-from mono2many.data.synthetic import draw
-from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_render import View
-from mono2many.data.synthetic_scene import Street
+from mono2many.street.noise import Array
+from mono2many.street.reader import draw
+from mono2many.street.render import View
+from mono2many.street.scene import Street
 from mono2many.types import InputError
 
 Item = TypeVar("Item")

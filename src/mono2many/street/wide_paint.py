@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mono2many.data.synthetic_noise import Array, after, between, blend, noise, stripes
-from mono2many.data.synthetic_paint import Rays, Road
+from mono2many.street.noise import Array, after, between, blend, noise, stripes
+from mono2many.street.paint import Rays, Road
 
 ROUND, POINTED, RIDGE, STEPS, ROW = range(5)
 """Outlines: crowns side by side, conifers, hills, roofs, trees with gaps between."""

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.io.videos import VideoWriter
+from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.types import InputError, Split
 
 FRAMES_PER_SECOND = 12.0

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from mono2many.data.synthetic_land import along, strip
-from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_render import Quads
-from mono2many.data.synthetic_scene import Builder, Palette, Real, Span, block, plain, sheet
+from mono2many.street.land import along, strip
+from mono2many.street.noise import Array
+from mono2many.street.scene import Builder, Palette, Real, Span, block, plain, sheet
+from mono2many.street.shapes import Quads
 
 CONCRETE: Palette = ((0.55, 0.54, 0.51), (0.62, 0.6, 0.57), (0.48, 0.48, 0.47), (0.66, 0.65, 0.63))
 STEEL: Palette = ((0.55, 0.57, 0.58), (0.46, 0.48, 0.5), (0.64, 0.65, 0.66))

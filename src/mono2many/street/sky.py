@@ -6,8 +6,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from mono2many.data.synthetic_noise import Array, blend, leaf_place, noise
-from mono2many.data.synthetic_paint import BLUR
+from mono2many.street.noise import Array, blend, leaf_place, noise
+from mono2many.street.paint import BLUR
 
 
 @dataclass(frozen=True)

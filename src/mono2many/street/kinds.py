@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
-from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_paint import (
+from mono2many.street.noise import Array
+from mono2many.street.paint import (
     Rays,
     Road,
     paint_body,
@@ -14,8 +14,8 @@ from mono2many.data.synthetic_paint import (
     paint_plain,
     paint_wheel,
 )
-from mono2many.data.synthetic_roads import paint_ramp
-from mono2many.data.synthetic_wide_paint import (
+from mono2many.street.roads import paint_ramp
+from mono2many.street.wide_paint import (
     paint_board,
     paint_box,
     paint_hill,
@@ -48,4 +48,4 @@ PAINTERS: dict[int, Callable[[Rays, Road], Array]] = {
     KIND["clean cabin"]: partial(paint_cabin, grime=0.07),
 }
 OUTLINED = {KIND["wood"], KIND["hill"], KIND["skyline"]}
-"""Quads whose upper edge is an outline; see synthetic_wide_paint.outline."""
+"""Quads whose upper edge is an outline; see wide_paint.outline."""

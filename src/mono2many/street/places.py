@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
-from mono2many.data.synthetic_furniture import (
+from mono2many.street.furniture import (
     bridge,
     concrete_barrier,
     delineators,
@@ -15,11 +15,12 @@ from mono2many.data.synthetic_furniture import (
     road_sign,
     steel_barrier,
 )
-from mono2many.data.synthetic_land import TREES, hill_side, slope, wood
-from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_roads import WideRoad
-from mono2many.data.synthetic_scene import Builder, Real, house, pole
-from mono2many.data.synthetic_wide_paint import POINTED, ROUND, ROW
+from mono2many.street.land import TREES, hill_side, slope, wood
+from mono2many.street.noise import Array
+from mono2many.street.objects import house, pole
+from mono2many.street.roads import WideRoad
+from mono2many.street.scene import Builder, Real
+from mono2many.street.wide_paint import POINTED, ROUND, ROW
 
 PLACES = {"town": 0.16, "avenue": 0.14, "suburb": 0.13, "country": 0.22, "motorway": 0.35}
 """How often each comes."""

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from mono2many.data.synthetic_land import GRASS
-from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_roads import WHITE, YELLOW, WideRoad
-from mono2many.data.synthetic_scene import Real
+from mono2many.street.land import GRASS
+from mono2many.street.noise import Array
+from mono2many.street.roads import WHITE, YELLOW, WideRoad
+from mono2many.street.scene import Real
 
 CROPS = (
     (0.3, 0.42, 0.16), (0.55, 0.5, 0.26), (0.4, 0.33, 0.24), (0.36, 0.44, 0.2), (0.62, 0.56, 0.32),

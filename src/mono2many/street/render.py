@@ -14,14 +14,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mono2many.data.synthetic_kinds import KIND, OUTLINED, PAINTERS, SKY
-from mono2many.data.synthetic_noise import leafy
-from mono2many.data.synthetic_paint import Rays, Road
-from mono2many.data.synthetic_sky import Light
-from mono2many.data.synthetic_wide_paint import outline
-
-Array = NDArray[np.floating]
-Ints = NDArray[np.integer]
+from mono2many.street.kinds import KIND, OUTLINED, PAINTERS, SKY
+from mono2many.street.noise import leafy
+from mono2many.street.paint import Rays, Road
+from mono2many.street.shapes import Array, Balls, Decals, Ints, Quads
+from mono2many.street.sky import Light
+from mono2many.street.wide_paint import outline
 
 NEAR = 0.05
 FAR = 1500.0
@@ -32,63 +30,6 @@ ALONE = 2000
 RAGGED = 7.0
 """A ball of more than this many pixels has gaps between its leaves."""
 GROUND, BALL, WHEEL = KIND["ground"], KIND["ball"], KIND["wheel"]
-
-
-@dataclass(frozen=True)
-class Quads:
-    """Q flat convex quadrilaterals. Paint lives in each quad's own metres: a along its first edge, b up."""
-
-    corners: Array
-    """Q 4 3, world metres, around the edge; the first two lie at the bottom."""
-    kind: NDArray[np.uint8]
-    """Q, index into PAINTERS."""
-    colour: Array
-    """Q 3"""
-    accent: Array
-    """Q 3, a second colour."""
-    params: Array
-    """Q P, what the painter wants to know."""
-    outward: Array
-    """Q 3, unit normal."""
-
-    def moved(self, rotation: Array, position: Array) -> "Quads":
-        """The same quads after the rigid motion p -> rotation p + position."""
-        corners = self.corners @ rotation.T + position
-        outward = self.outward @ rotation.T
-        return Quads(corners, self.kind, self.colour, self.accent, self.params, outward)
-
-    def only(self, which: list[int]) -> "Quads":
-        """Some of the quads."""
-        return Quads(*(getattr(self, name)[which] for name in Quads.__annotations__))
-
-
-def join(parts: list[Quads]) -> Quads:
-    """All the quads of `parts`, in order."""
-    return Quads(*(np.concatenate([getattr(p, name) for p in parts]) for name in Quads.__annotations__))
-
-
-@dataclass(frozen=True)
-class Balls:
-    """N balls (foliage)."""
-
-    centre: Array
-    radius: Array
-    colour: Array
-
-
-@dataclass(frozen=True)
-class Decals:
-    """D quads on the ground that darken it: shadows, patches, covers."""
-
-    corners: Array
-    strength: Array
-    """D, share of the light that is taken away."""
-    soft: Array
-    """D, metres over which the edge fades."""
-    round: NDArray[np.bool_]
-    """D, the ellipse inside the quad, not the whole quad."""
-    sun: NDArray[np.bool_]
-    """D, takes away the sun's share of the light only, and two of them no more than one."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mono2many.data.synthetic_noise import Array, after, between, blend, length, noise, stripes
+from mono2many.street.noise import Array, after, between, blend, length, noise, stripes
 
 BLUR = 0.7
 """Footprint of a ray, in pixels."""

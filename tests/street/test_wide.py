@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from mono2many.data.synthetic import StreetSettings, SyntheticReader, build_street, camera, draw
-from mono2many.data.synthetic_land import ramp
-from mono2many.data.synthetic_places import PLACES
-from mono2many.data.synthetic_scene import Street, join
-from mono2many.data.synthetic_traffic import moving
-from mono2many.data.synthetic_vehicles import car, lorry
 from mono2many.geometry.pose import invert, transform
 from mono2many.geometry.warp import backproject, project, sample, warp
+from mono2many.street.land import ramp
+from mono2many.street.places import PLACES
+from mono2many.street.reader import StreetSettings, SyntheticReader, build_street, camera, draw
+from mono2many.street.scene import Street
+from mono2many.street.shapes import join
+from mono2many.street.traffic import moving
+from mono2many.street.vehicles import car, lorry
 from mono2many.types import Frame, Split
 
 WIDE = StreetSettings(scenes=60, frames=3, height=64, width=128, seed=5, variety="wide")

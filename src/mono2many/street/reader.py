@@ -14,26 +14,15 @@ import torch
 from numpy.random import Generator
 
 from mono2many.data.cache import code_hash
-from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_paint import Road
-from mono2many.data.synthetic_render import Decals, Picture, Quads, View, join, render
-from mono2many.data.synthetic_scene import (
-    CARS,
-    CONTACT,
-    SHADOW,
-    Builder,
-    Car,
-    Street,
-    cast,
-    house,
-    own_axes,
-    pick,
-    pole,
-    tree,
-)
-from mono2many.data.synthetic_sky import Light
-from mono2many.data.synthetic_vehicles import car_shape
-from mono2many.data.synthetic_wide import build_wide
+from mono2many.street.noise import Array
+from mono2many.street.objects import house, pole, tree
+from mono2many.street.paint import Road
+from mono2many.street.render import Picture, View, render
+from mono2many.street.scene import CARS, CONTACT, SHADOW, Builder, Car, Street, cast, own_axes, pick
+from mono2many.street.shapes import Decals, Quads, join
+from mono2many.street.sky import Light
+from mono2many.street.vehicles import car_shape
+from mono2many.street.wide import build_wide
 from mono2many.types import Clip, Frame, InputError, Split
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -86,7 +75,7 @@ class SyntheticReader:
         ]
 
     def fingerprint(self) -> str:
-        code = code_hash(*Path(__file__).parent.glob("synthetic*.py"))
+        code = code_hash(*Path(__file__).parent.glob("*.py"))
         return f"street {self.settings} {self.split} {code}"
 
     def frame(self, clip: int, index: int) -> Frame:

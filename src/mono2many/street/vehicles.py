@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from mono2many.data.synthetic_kinds import KIND
-from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_render import Quads
-from mono2many.data.synthetic_scene import Palette, Real, Span, block, pick, plain, sheet
+from mono2many.street.kinds import KIND
+from mono2many.street.noise import Array
+from mono2many.street.scene import Palette, Real, Span, block, pick, plain, sheet
+from mono2many.street.shapes import Quads
 
 Shape = tuple[list[Quads], float, float, float]
 """Quads that look along +forward with their middle at the origin; length, width, height, metres."""

@@ -2,22 +2,12 @@
 
 import numpy as np
 
-from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_render import Quads
-from mono2many.data.synthetic_roads import WideRoad
-from mono2many.data.synthetic_scene import (
-    Builder,
-    Palette,
-    Real,
-    Span,
-    block,
-    footprint,
-    own_axes,
-    plain,
-    sheet,
-    tree,
-)
-from mono2many.data.synthetic_wide_paint import POINTED, RIDGE, ROUND, ROW, STEPS
+from mono2many.street.noise import Array
+from mono2many.street.objects import tree
+from mono2many.street.roads import WideRoad
+from mono2many.street.scene import Builder, Palette, Real, Span, block, footprint, own_axes, plain, sheet
+from mono2many.street.shapes import Quads
+from mono2many.street.wide_paint import POINTED, RIDGE, ROUND, ROW, STEPS
 
 LEAVES: Palette = (
     (0.2, 0.32, 0.12), (0.26, 0.36, 0.14), (0.17, 0.28, 0.14), (0.34, 0.38, 0.15), (0.42, 0.34, 0.12),

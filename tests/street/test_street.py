@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from mono2many.data.synthetic import StreetSettings, SyntheticReader, build_street, camera, draw
 from mono2many.geometry.pose import invert, transform
 from mono2many.geometry.warp import backproject, project, sample, warp
+from mono2many.street.reader import StreetSettings, SyntheticReader, build_street, camera, draw
 from mono2many.types import Frame, InputError
 
 SMALL = StreetSettings(scenes=8, frames=3, height=96, width=320, seed=5)
@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_frame_in_any_order_and_process(reader: Syn
     assert torch.equal(first.image, other.image)
     assert torch.equal(first.depth.nan_to_num(-1), other.depth.nan_to_num(-1))
     code = (
-        "from mono2many.data.synthetic import *; import hashlib;"
+        "from mono2many.street.reader import *; import hashlib;"
         "r = SyntheticReader(StreetSettings(scenes=8, frames=3, height=96, width=320, seed=5), 'train');"
         "print(hashlib.sha256(r.frame(2, 1).image.numpy().tobytes()).hexdigest())"
     )

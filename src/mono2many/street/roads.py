@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mono2many.data.synthetic_noise import Array, after, between, blend, noise, stripes
-from mono2many.data.synthetic_paint import Rays, Road, along_road
-from mono2many.data.synthetic_wide_paint import luck
+from mono2many.street.noise import Array, after, between, blend, noise, stripes
+from mono2many.street.paint import Rays, Road, along_road
+from mono2many.street.wide_paint import luck
 
 Colour = tuple[float, float, float]
 WHITE: Colour = (0.84, 0.84, 0.82)

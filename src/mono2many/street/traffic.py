@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.random import Generator
 
-from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_roads import WideRoad
-from mono2many.data.synthetic_scene import CONTACT, SHADOW, Builder, Car, Real, cast, footprint, join
-from mono2many.data.synthetic_vehicles import SHAPES, Shape, lamps, person, two_wheeler
+from mono2many.street.noise import Array
+from mono2many.street.roads import WideRoad
+from mono2many.street.scene import CONTACT, SHADOW, Builder, Car, Real, cast, footprint
+from mono2many.street.shapes import join
+from mono2many.street.vehicles import SHAPES, Shape, lamps, person, two_wheeler
 
 GAPS = {"jam": (1.5, 5.0), "dense": (5.0, 22.0), "some": (12.0, 60.0), "sparse": (40.0, 160.0)}
 """Metres between vehicles of a lane."""

@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.random import Generator
 
-from mono2many.data.synthetic_land import far_land, ramp
-from mono2many.data.synthetic_noise import Array
-from mono2many.data.synthetic_places import BEHIND, PLACES, line_road, over_and_between
-from mono2many.data.synthetic_plans import draw_road
-from mono2many.data.synthetic_roads import WideRoad
-from mono2many.data.synthetic_scene import Builder, Real, Street, join
-from mono2many.data.synthetic_sky import draw_light
-from mono2many.data.synthetic_traffic import crossing, parked, people, traffic
+from mono2many.street.land import far_land, ramp
+from mono2many.street.noise import Array
+from mono2many.street.places import BEHIND, PLACES, line_road, over_and_between
+from mono2many.street.plans import draw_road
+from mono2many.street.roads import WideRoad
+from mono2many.street.scene import Builder, Real, Street
+from mono2many.street.shapes import join
+from mono2many.street.sky import draw_light
+from mono2many.street.traffic import crossing, parked, people, traffic
 
 AHEAD = 150.0
 """Metres of road that are lined ahead of the last frame."""

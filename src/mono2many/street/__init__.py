@@ -1,0 +1,1 @@
+"""The procedural world: streets drawn with exact depth, motion and camera."""
