@@ -1,6 +1,6 @@
 """Which road each place of the wide variety has: lanes, markings, surfaces, curvature."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -16,7 +16,8 @@ CROPS = (
 )  # fmt: skip
 
 
-class Lanes(NamedTuple):
+@dataclass(frozen=True)
+class Lanes:
     """Metres, from the middle outwards."""
 
     two_way: bool
