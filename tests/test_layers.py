@@ -9,7 +9,17 @@ SOURCE = Path(__file__).parents[1] / "src" / "mono2many"
 GEOMETRY = {"geometry", "types", "errors"}
 IO = GEOMETRY | {"io"}
 PREDICT = IO | {"models", "predict"}
-ALL = PREDICT | {"losses", "metrics", "data", "train", "evaluate", "config", "commands", "mono2many"}
+ALL = PREDICT | {
+    "losses",
+    "metrics",
+    "data",
+    "street",
+    "train",
+    "evaluate",
+    "config",
+    "commands",
+    "mono2many",
+}
 MAY_SEE = {
     "errors": set(),
     "types": {"errors"},
@@ -18,7 +28,8 @@ MAY_SEE = {
     "metrics": GEOMETRY | {"metrics"},
     "models": GEOMETRY | {"models"},
     "io": IO,
-    "data": IO | {"data"},
+    "street": IO | {"street", "data"},
+    "data": IO | {"data", "street"},
     "predict": PREDICT,
     "evaluate": ALL - {"train"},
     "train": ALL,

@@ -104,7 +104,7 @@ def _gabled_roof(
 def _balconies(
     rng: Generator, width: Real, bays: int, base: Real, storey: Real, floors: int, trim: Array
 ) -> list[Quads]:
-    parts = []
+    parts, bay = [], width / bays
     for level in range(1, floors):
         for i in range(0, bays, 2):
             r, up = -width / 2 + (i + 0.5) * bay, base + level * storey + storey * 0.3 - 0.75

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mono2many.street.kinds import KIND, OUTLINED, PAINTERS, SKY
 from mono2many.street.noise import leafy
 from mono2many.street.paint import Rays, Road
-from mono2many.street.shapes import Array, Balls, Decals, Ints, Quads
+from mono2many.street.shapes import Array, Balls, Decals, Ints, Quads, join
 from mono2many.street.sky import Light
 from mono2many.street.wide_paint import outline
 
