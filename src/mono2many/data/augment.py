@@ -7,11 +7,12 @@ On the CPU a picture is worked on in bands of rows that stay in the processor's 
 that need the same change are worked on together.
 """
 
-import sys
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from threading import Lock
+from threading import RLock
+from weakref import finalize
 
 import numpy as np
 import torch
@@ -136,17 +137,25 @@ def _pictures_in_bands(
 def _memory(shape: tuple[int, ...]) -> Tensor:
     """Memory for floats: an earlier batch's, once no tensor holds it any more. Fresh pages take the operating
     system as long as we take to fill them."""
-    with _USED_LOCK:
-        for array in _USED:
-            if array.shape == shape and sys.getrefcount(array) <= 3:  # the list's, ours, the argument's
-                return torch.from_numpy(array)
-        array = np.empty(shape, np.float32)
-        _USED[:] = [*_USED[-3:], array]
-        return torch.from_numpy(array)
+    array = next((free for free in reversed([*_FREE]) if free.shape == shape and _take(free)), None)
+    array = np.empty(shape, np.float32) if array is None else array
+    lent = array.view()  # what the tensor and every view of it hold; the last one gives the memory back
+    finalize(lent, _FREE.append, array).atexit = False
+    return torch.from_numpy(lent)
 
 
-_USED: list[np.ndarray] = []
-_USED_LOCK = Lock()
+def _take(array: np.ndarray) -> bool:
+    """True for one thread only."""
+    with _LOCK:
+        for i, free in enumerate(_FREE):
+            if free is array:
+                del _FREE[i]
+                return True
+    return False
+
+
+_FREE: deque[np.ndarray] = deque(maxlen=4)
+_LOCK = RLock()  # a finalizer may run while we hold it
 
 
 def _pictures_at_once(

@@ -86,29 +86,31 @@ class _Warp(torch.autograd.Function):
         ctx: Any, source: Tensor, depth: Tensor, turn: Tensor, shift: Tensor
     ) -> tuple[Tensor, Tensor]:
         view = source.new_empty(*source.shape[:2], *depth.shape[1:])
-        seen = torch.empty_like(depth, dtype=torch.bool)
+        usable = depth.isfinite()  # else one pixel's NaN would reach the gradient of the whole motion
+        depth = torch.where(usable, depth, 0)
+        seen = torch.empty_like(usable)
         looked_at = []
         for at in _pieces(depth):
             points = _turned_rays(turn[at], depth).mul_(depth[at].unsqueeze(1)).add_(shift[at].unsqueeze(-1))
             z = points[:, 2]
-            pixels = points[:, :2].div_(z.unsqueeze(1) + 1e-7)
+            pixels = points[:, :2].div_(_divisor(z).unsqueeze(1))
             view[at], inside = sample(source[at], pixels.permute(0, 2, 3, 1))
-            seen[at] = inside & (z > MIN_Z)
+            seen[at] = inside & (z > MIN_Z) & usable[at]
             looked_at.append(points)
-        ctx.save_for_backward(source, depth, turn, *looked_at)
+        ctx.save_for_backward(source, depth, usable, turn, *looked_at)
         ctx.mark_non_differentiable(seen)
         return view, seen
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
-        source, depth, turn, *looked_at = ctx.saved_tensors
+        source, depth, usable, turn, *looked_at = ctx.saved_tensors
         height, width = source.shape[-2:]
         x, y = _ramps(depth)
         trained = ctx.needs_input_grad[0]
         by_source = torch.empty_like(source) if trained else None
         by_depth, by_turn, by_shift = torch.empty_like(depth), torch.empty_like(turn), turn[:, :, :1].clone()
         for at, points in zip(_pieces(depth), looked_at, strict=True):
-            pixels, z = points[:, :2], points[:, 2:] + 1e-7
+            pixels, z = points[:, :2], _divisor(points[:, 2])
             grid = _grid(pixels.permute(0, 2, 3, 1), height, width)
             by_image, by_grid = torch.ops.aten.grid_sampler_2d_backward(
                 gradients[0][at], source[at], grid, 0, 1, True, [trained, True]
@@ -118,7 +120,7 @@ class _Warp(torch.autograd.Function):
             by_points = torch.empty_like(points)
             torch.mul(by_grid[..., 0], 2 / (width - 1), out=by_points[:, 0])
             torch.mul(by_grid[..., 1], 2 / (height - 1), out=by_points[:, 1])
-            by_points[:, :2].div_(z)
+            by_points[:, :2].div_(torch.where(usable[at], z, torch.inf).unsqueeze(1))
             torch.sum(by_points[:, :2] * pixels, 1, out=by_points[:, 2]).neg_()
             by_shift[at] = by_points.sum((2, 3)).unsqueeze(-1)
             torch.sum(_turned_rays(turn[at], depth).mul_(by_points), 1, out=by_depth[at])
@@ -126,6 +128,12 @@ class _Warp(torch.autograd.Function):
             rows = by_points.sum(3)
             by_turn[at] = torch.stack([by_points.sum(2) @ x, rows @ y, rows.sum(2)], 2)
         return by_source, by_depth, by_turn, by_shift
+
+
+def _divisor(z: Tensor) -> Tensor:
+    """z + 1e-7, never zero."""
+    shifted = z + 1e-7
+    return torch.where(shifted == 0, 1e-7, shifted)
 
 
 def _pieces(depth: Tensor) -> list[slice]:

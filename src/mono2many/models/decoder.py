@@ -68,8 +68,10 @@ class DepthDecoder(nn.Module):
         return stages
 
     def maps(self, stages: Sequence[Float[Tensor, "B _ _ _"]]) -> list[Float[Tensor, "B N _ _"]]:
-        """`forward`'s result."""
-        return [head(stages[-1 - s]).float().sigmoid() for s, head in enumerate(self.heads)]
+        """`forward`'s result. The last convolution is in float32: a logit rounded to bfloat16 would move the
+        disparity by up to 1.6 %."""
+        with torch.autocast(stages[-1].device.type, enabled=False):
+            return [head(stages[-1 - s].float()).sigmoid() for s, head in enumerate(self.heads)]
 
 
 class Conv3x3(nn.Conv2d):

@@ -5,6 +5,7 @@ An encoder can be split after stride 4 (`shallow`, then `deep`): ManyDepth build
 
 import hashlib
 import logging
+import re
 from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -127,12 +128,18 @@ class LightEncoder(Encoder):
         return [stride8, stride16, self.stages[4](stride16)]
 
 
+NAME = re.compile(r"[a-z0-9_.]+")
+"""Of an encoder: timm takes `hf-hub:` and `local-dir:` for places to fetch a model from."""
+
+
 def make_encoder(name: str, weights: str = "none", images: int = 1) -> Encoder:
     """`light`, or a timm model by its name. See TimmEncoder for `weights`, `images` and errors."""
     if name == "light":
         if weights not in ("none", "imagenet"):
             raise InputError("--encoder light has no pretrained weights: use --encoder-weights none")
         return LightEncoder(images)
+    if not NAME.fullmatch(name):
+        raise InputError(f"--encoder {name!r} is no name of a timm model: wanted letters, digits, _ and .")
     return TimmEncoder(name, weights, images)
 
 
