@@ -10,6 +10,8 @@ import pytest
 
 from mono2many import __version__
 from mono2many.cli import main
+from mono2many.errors import InputError
+from mono2many.recipes import from_json
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -222,3 +224,26 @@ def test_a_model_is_evaluated_on_what_its_own_run_held_out(
     main(["evaluate", "--model", str(tmp_path), "--datatype", "synthetic"])
     assert (seen[0].data.data, seen[0].data.hold_out, seen[0].data.frame_step) == (("film.mp4",), 0.25, 2)
     assert (seen[1].data.datatype, seen[1].data.frame_step) == ("synthetic", 2)
+
+
+def test_a_reader_that_has_enough_is_no_mistake() -> None:
+    command = [sys.executable, "-m", "mono2many", "prepare", "kitti", "--list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_debug_shows_where_an_error_comes_from() -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        main(["predict", "gone.png", "--debug"])
+
+
+def test_a_run_of_another_version_can_still_be_scored(tmp_path: Path) -> None:
+    settings = {"data": {"scene_step": 0.5, "gone": 1}, "gone": {}}
+    (tmp_path / "run.json").write_text(json.dumps({"settings": settings}))
+    with pytest.raises(InputError, match="unknown setting 'gone'"):
+        from_json(tmp_path / "run.json")
+    assert from_json(tmp_path / "run.json", lenient=True).data.scene_step == 0.5

@@ -8,7 +8,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "mono2many"
 GEOMETRY = {"geometry", "types", "errors"}
 IO = GEOMETRY | {"io"}
-PREDICT = IO | {"models", "predict"}
+PREDICT = IO | {"models", "predict", "devices"}
 ALL = PREDICT | {
     "losses",
     "metrics",
@@ -28,6 +28,7 @@ MAY_SEE = {
     "metrics": GEOMETRY | {"metrics"},
     "models": GEOMETRY | {"models"},
     "io": IO,
+    "devices": {"errors"},
     "street": IO | {"street", "data"},
     "data": IO | {"data", "street"},
     "predict": PREDICT,

@@ -1,5 +1,6 @@
 """The command `mono2many`. Nothing heavy is imported until a command really runs."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -30,7 +31,8 @@ from mono2many.recipes import from_json, recipe
 
 HELP = """mono2many {version}: depth and camera motion from ordinary video
 
-usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help  lists the options
+usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help   lists the options
+                                            mono2many COMMAND --debug  shows where an error comes from
 
   train      learn depth from videos, folders of images, or the embedded street
   evaluate   score a model: depth metrics, or how well it explains unseen frames
@@ -70,10 +72,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(command: Callable[[list[str]], None], program: str, arguments: list[str]) -> None:
-    """A command, whose user's mistakes end it with one line on stderr and status 2."""
+    """A command, whose user's mistakes end it with one line on stderr and status 2; with --debug they, and
+    what the operating system refuses, come with their traceback."""
+    debug = "--debug" in arguments
     try:
-        command(arguments)
+        command([word for word in arguments if word != "--debug"])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python writes there at its end
+        sys.exit(1)
     except (InputError, OSError) as error:
+        if debug:
+            raise
         # a loader's process wraps the message in its own traceback
         if isinstance(error, OSError) and error.strerror:
             error = InputError(
@@ -82,9 +92,6 @@ def run(command: Callable[[list[str]], None], program: str, arguments: list[str]
         said = str(error).strip().splitlines()[-1].removeprefix("mono2many.errors.InputError: ")
         print(f"{program}: {said}", file=sys.stderr)
         sys.exit(2)
-    except BrokenPipeError:  # who reads our output has enough
-        sys.stderr.close()
-        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -160,7 +167,7 @@ def _trained_on(arguments: list[str], kind: type[Config]) -> Config | None:
         if imported and not value_of(arguments, "--datatype"):
             return kind(model=name, data=SourceConfig("kitti_eigen"))  # type: ignore[call-arg]
         return None
-    trained = from_json(folder / "run.json").data
+    trained = from_json(folder / "run.json", lenient=True).data
     kept: dict[str, Any] = {n: getattr(trained, n) for n in ("allow_missing", "intrinsics", "grey")}
     if trained.kitti and kind is EvaluateConfig and not value_of(arguments, "--datatype"):
         # its own frames are no test

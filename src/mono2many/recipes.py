@@ -54,8 +54,9 @@ def recipe(name: Recipe) -> TrainConfig:
     )
 
 
-def from_json(path: str | Path) -> TrainConfig:
-    """The settings of a run, from its config.json. Raises InputError that names file and key."""
+def from_json(path: str | Path, lenient: bool = False) -> TrainConfig:
+    """The settings of a run, from its run.json. Raises InputError that names file and key. lenient: settings
+    that are unknown today (of an older or newer version) are left out."""
     try:
         raw = json.loads(Path(path).read_text())
     except OSError as error:
@@ -65,28 +66,30 @@ def from_json(path: str | Path) -> TrainConfig:
     settings = raw.get("settings", raw) if isinstance(raw, dict) else raw
     if not isinstance(settings, dict):
         raise InputError(f"--config {path}: wanted an object of settings, found {type(settings).__name__}")
-    made = _build(TrainConfig, settings, str(path))
+    made = _build(TrainConfig, settings, str(path), lenient)
     assert isinstance(made, TrainConfig)
     return made
 
 
-def _build(kind: type, raw: Mapping[str, Any], where: str) -> Any:
+def _build(kind: type, raw: Mapping[str, Any], where: str, lenient: bool) -> Any:
     hints = typing.get_type_hints(kind)
     known = {f.name for f in fields(kind)}
     values = {}
     for key, value in raw.items():
+        if key not in known and lenient:
+            continue
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise InputError(f"--config {where}: unknown setting {key!r}{hint}")
-        values[key] = _checked(hints[key], value, f"--config {where}: {key}")
+        values[key] = _checked(hints[key], value, f"--config {where}: {key}", lenient)
     return kind(**values)
 
 
-def _checked(hint: Any, value: Any, where: str) -> Any:
+def _checked(hint: Any, value: Any, where: str, lenient: bool) -> Any:
     """`value` as the annotated type, or a InputError."""
     if is_dataclass(hint) and isinstance(value, dict):
-        return _build(hint, value, where.removeprefix("--config "))  # type: ignore[arg-type]
+        return _build(hint, value, where.removeprefix("--config "), lenient)  # type: ignore[arg-type]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal and value in arguments:
         return value
@@ -94,7 +97,7 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
     if either and value is None:
         return None
     if either:
-        return _checked(arguments[0], value, where)
+        return _checked(arguments[0], value, where, lenient)
     if origin is tuple and isinstance(value, list) and all(type(v) is arguments[0] for v in value):
         return tuple(value)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):

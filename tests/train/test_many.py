@@ -4,6 +4,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,8 +17,10 @@ from mono2many.models.checkpoint import load_model
 from mono2many.models.many import ManyDepth
 from mono2many.recipes import recipe
 from mono2many.street.reader import StreetSettings, SyntheticReader
+from mono2many.train import loop
 from mono2many.train.loop import train
-from mono2many.train.steps import _in_unit_of
+from mono2many.train.setup import RunState
+from mono2many.train.steps import StepResult, _in_unit_of
 
 
 def tiny(out: Path, name: str, steps: int = 6, kind: str = "many", **many: object) -> TrainConfig:
@@ -61,6 +64,20 @@ def test_one_file_holds_the_three_networks_and_the_log_what_happened(whole: Path
     assert far[0] != far[1] != far[2] == far[3] == far[5]  # fixed with the teacher
     # 0.99 of 10 and 0.01 of 1.1 times a depth between 0.1 and 100
     assert 9.9 + 0.0011 <= far[0] <= 9.9 + 1.1
+
+
+def test_a_skipped_step_leaves_the_range_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, take = [], loop._step
+
+    def step(config: TrainConfig, state: RunState, *rest: Any) -> StepResult:
+        assert isinstance(state.network, ManyDepth)
+        before.append(float(state.network.depth.farthest))
+        loss, report = take(config, state, *rest)
+        return loss * torch.nan if len(before) == 3 else loss, report
+
+    monkeypatch.setattr(loop, "_step", step)
+    run(tiny(tmp_path, "skipped", 4))
+    assert before[0] != before[1] != before[2] == before[3]
 
 
 def test_the_freeze_holds_the_teacher_and_a_run_resumes_through_it_bit_for_bit(

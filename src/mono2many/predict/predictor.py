@@ -9,6 +9,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.devices import pick_device
 from mono2many.geometry.camera import mirror_intrinsics, resize_intrinsics
 from mono2many.io.images import resize_image
 from mono2many.models.checkpoint import ModelCard, input_size, load_model
@@ -185,8 +186,4 @@ def load(folder: str | Path, device: str = "auto") -> Predictor:
 
     Raises InputError for a folder that is absent, damaged or too new."""
     model, card = load_model(folder)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
-    return Predictor(model, card, device)
+    return Predictor(model, card, pick_device(device))

@@ -219,9 +219,9 @@ def _run(
             loss = loss if cameras is None else loss + cameras.unlikely()
             state.optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
-            guard.apply(state.optimiser, [loss, *report.scalars.values()])
-            if isinstance(state.network, ManyDepth):
+            if isinstance(state.network, ManyDepth):  # a buffer: a skipped step takes it back
                 state.network.depth.set_range(report.scalars["nearest"], report.scalars["farthest"])
+            guard.apply(state.optimiser, [loss, *report.scalars.values()])
             stopping = _agreed(fabric, stop, done)
             if logs_now or vals_now or saves_now or stopping or device.type == "cpu":
                 # the only waits for the device; while steps are skipped nothing is saved over the last good

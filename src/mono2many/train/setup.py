@@ -29,6 +29,7 @@ from mono2many.data.kitti_files import marked_synthetic
 from mono2many.data.kitti_splits import OWN_LISTS, pack, read_split_file
 from mono2many.data.reader import DATASET, SourceSettings, open_reader
 from mono2many.data.video import VideoReader
+from mono2many.devices import pick_device
 from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.io.camera_file import FOV_GUESS
 from mono2many.models.checkpoint import ModelCard, from_mono, load_weights, read_card
@@ -69,10 +70,8 @@ def make_fabric(config: TrainConfig) -> Fabric:
     """Device, precision and processes. bf16 `auto`: where the machine computes in it."""
     rank_zero.log.setLevel(logging.WARNING)  # our first line says device and precision
     run = config.run
-    device = run.device
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
-    wants_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    device = pick_device(run.device)
+    wants_cuda = device == "cuda"
     if wants_cuda and run.devices > torch.cuda.device_count():
         raise InputError(f"--devices {run.devices}: torch sees {torch.cuda.device_count()} CUDA devices here")
     if run.sync_batchnorm and not wants_cuda:
@@ -80,7 +79,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
     fast = (
         torch.cuda.is_bf16_supported(including_emulation=False)
         if wants_cuda
-        else device in ("cpu", "auto") and cpu_has_bf16()
+        else device == "cpu" and cpu_has_bf16()
     )
     bf16 = run.precision == "bf16" or (run.precision == "auto" and fast)
     world = run.devices * run.nodes
@@ -102,13 +101,12 @@ def make_fabric(config: TrainConfig) -> Fabric:
             "--camera learn in several processes wants --scales 1 with --multi-scale coarse-to-fine"
         )
     unused = coarse or config.control == "supervised" or config.model.model == "many"
-    kind = "cuda" if wants_cuda else "mps" if device == "mps" else "cpu"
     fabric = Fabric(
         accelerator=device,
         devices=run.devices,
         num_nodes=run.nodes,
         strategy=DDPStrategy(find_unused_parameters=unused) if world > 1 else "auto",
-        **({"plugins": _Bf16(kind)} if bf16 else {"precision": "32-true"}),
+        **({"plugins": _Bf16(device)} if bf16 else {"precision": "32-true"}),
     )
     fabric.launch()
     return fabric
