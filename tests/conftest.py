@@ -31,10 +31,8 @@ def _reproducible() -> None:
 @pytest.fixture(scope="session")
 def parity() -> dict[str, Tensor]:
     """What the reference programs compute on given tensors (float32)."""
-    path = SHARED / "facts" / "parity.npz"
-    if not path.exists():
-        pytest.skip("the reference programs' numbers are not on this machine")
-    return {name: torch.from_numpy(value) for name, value in np.load(path).items()}
+    with np.load(REPOSITORY / "tests" / "parity.npz") as file:
+        return {name: torch.from_numpy(value) for name, value in file.items()}
 
 
 def real(name: str) -> Path:

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from mono2many import __version__
 from mono2many.commands import (
     BenchConfig,
+    CacheConfig,
     CheckConfig,
     EvaluateConfig,
     ImportWeightsConfig,
@@ -43,6 +44,7 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help   lists the
              cityscapes: in small. synthetic: the embedded street in their layouts
   check      look at data before training on it
   import-weights  published MonoDepth and ManyDepth weights as a model folder
+  cache      list, check and prune the cache of decoded frames
   bench      how fast this machine trains and predicts
   street     the embedded street as a film with its camera file, to try things on
 """
@@ -341,6 +343,14 @@ def _info(arguments: list[str]) -> None:
     info(config.model)
 
 
+def _cache(arguments: list[str]) -> None:
+    config = parse(CacheConfig, "mono2many cache", arguments)
+    from mono2many.data.cache_entries import show_cache
+
+    if not show_cache(config.cache_dir, config.check, config.remove_unused):
+        sys.exit(1)
+
+
 def _import_weights(arguments: list[str]) -> None:
     config = parse(ImportWeightsConfig, "mono2many import-weights", arguments)
     from mono2many.models.published import import_weights
@@ -381,6 +391,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "evaluate": _evaluate,
     "predict": _predict,
     "info": _info,
+    "cache": _cache,
     "scale": _scale,
     "prepare": _prepare,
     "check": _check,

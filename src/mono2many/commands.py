@@ -338,6 +338,22 @@ class InfoConfig:
 
 
 @dataclass(frozen=True)
+class CacheConfig:
+    """List the cache of decoded frames, check it, or remove what was not used for long."""
+
+    check: bool = False
+    """Read every entry and compare its checksums."""
+    remove_unused: float | None = None
+    """Remove entries that were not used for this many days; 0: all."""
+    cache_dir: str | None = None
+    """The cache's folder; default: $MONO2MANY_CACHE, else ~/.cache/mono2many."""
+
+    def __post_init__(self) -> None:
+        if self.remove_unused is not None and not self.remove_unused >= 0:
+            raise InputError(f"--remove-unused is a number of days, 0 or more, got {self.remove_unused:g}")
+
+
+@dataclass(frozen=True)
 class ImportWeightsConfig:
     """Make a model folder of published MonoDepth or ManyDepth weights."""
 

@@ -1,3 +1,4 @@
+import io
 import json
 import multiprocessing
 import os
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
-from mono2many.data.cache import CachedReader, cached
+from mono2many.data.cache import CachedReader, cached, damage
+from mono2many.data.cache_entries import entries, show_cache
 from mono2many.data.video import VideoReader, VideoSettings
 from mono2many.io.images import write_image
 from mono2many.street.reader import StreetSettings, SyntheticReader
@@ -116,10 +119,12 @@ def cut(folder):
     os.truncate(folder / "image.npy", (folder / "image.npy").stat().st_size - 1)
 
 
-DAMAGES = {
+SILENT_DAMAGES = {
     "a bit of a picture": flip("image.npy", 1000),
     "a bit of a header": flip("image.npy", 70),
     "a bit of a camera": flip("intrinsics.npy", -1),
+}
+DAMAGES = {
     "a bit of the fingerprint": flip("index.json", after=b'"numb'),
     "a bit of a checksum": flip("index.json", after=b'"checksums": {"image": ['),
     "the end of a file": cut,
@@ -139,6 +144,29 @@ def test_what_is_damaged_or_missing_is_noticed_said_in_one_line_and_built_again(
     assert "building it again" in said[0]
     assert "\n" not in said[0]
     cached(Numbers(3, 4), tmp_path, say=pytest.fail)
+
+
+@pytest.mark.parametrize("harm", (SILENT_DAMAGES | DAMAGES).values(), ids=SILENT_DAMAGES | DAMAGES)
+def test_a_check_finds_every_changed_byte(harm, tmp_path):
+    folder = cached(Numbers(3, 4), tmp_path).folder
+    assert damage(folder) is None
+    harm(folder)
+    assert damage(folder)
+
+
+def test_the_cache_is_listed_checked_and_what_is_old_is_removed(tmp_path):
+    old, new = (cached(Numbers(3, 4, name=name), tmp_path).folder for name in ("old", "new"))
+    os.utime(old, (0, 0))
+    flip("image.npy", 1000)(old)
+    console = Console(file=io.StringIO(), width=200)
+    assert show_cache(str(tmp_path), False, None, console)
+    assert not show_cache(str(tmp_path), True, None, console)
+    said = console.file.getvalue()
+    assert "1970" in said
+    assert "damaged: image.npy: not as written" in said
+    assert [entry.folder for entry in entries(tmp_path)] == [new, old]
+    assert show_cache(str(tmp_path), True, 10.0, console)
+    assert [entry.folder for entry in entries(tmp_path)] == [new]
 
 
 def build(pipe, root, workers, pause):

@@ -1,7 +1,8 @@
 """Frames decoded once into files that every later run maps into memory.
 
 An entry is a folder named after all that decides its frames. It holds one .npy file per quantity, a row per
-frame, and `index.json` with the checksums of these files. It is built under another name and renamed when
+frame, and `index.json` with sizes and checksums of these files: an opening compares the sizes,
+`mono2many cache --check` the checksums. It is built under another name and renamed when
 it is whole and on the disk: who is killed half way leaves nothing that looks finished.
 """
 
@@ -74,6 +75,11 @@ class CachedReader:
         return CachedReader, (self.folder,)
 
 
+def cache_root(folder: str | Path | None = None) -> Path:
+    """`folder`, by default $MONO2MANY_CACHE, else ~/.cache/mono2many."""
+    return Path(folder or os.environ.get("MONO2MANY_CACHE") or "~/.cache/mono2many").expanduser()
+
+
 def cached(
     reader: Reader,
     cache_dir: str | Path | None = None,
@@ -89,17 +95,19 @@ def cached(
     InputError where a frame cannot be read or the disk is too small.
     """
     say = say or (lambda line: None)
-    root = Path(cache_dir or os.environ.get("MONO2MANY_CACHE") or "~/.cache/mono2many").expanduser()
+    root = cache_root(cache_dir)
     clips = [asdict(clip) for clip in reader.clips]
     about = {"version": VERSION, "fingerprint": reader.fingerprint(), "clips": clips}
     folder = root / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:20]
-    if folder.exists() and _is_sound(folder, say):
+    if folder.exists() and _is_whole(folder, say):
+        with suppress(OSError):  # when it was last used
+            os.utime(folder)
         return CachedReader(folder)
     part = root / f"{folder.name}.{uuid.uuid4().hex[:8]}.part"
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / f"{folder.name}.lock", say) as alone:
-            if folder.exists() and _is_sound(folder):  # another process built it meanwhile
+            if folder.exists() and _is_whole(folder):  # another process built it meanwhile
                 return CachedReader(folder)
             for left_over in root.glob(f"{folder.name}.*.part") if alone else ():
                 shutil.rmtree(left_over, ignore_errors=True)
@@ -111,7 +119,7 @@ def cached(
             try:
                 part.rename(folder)
             except OSError:  # where files cannot be locked, another process may have been faster
-                if not _is_sound(folder):
+                if not _is_whole(folder):
                     raise
             _to_disk(root)
     except OSError as error:
@@ -122,11 +130,6 @@ def cached(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return CachedReader(folder)
-
-
-def code_hash(*files: Path) -> str:
-    """Of the text of source files: frames that other code has made are other frames."""
-    return hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:16]
 
 
 def _build(
@@ -202,24 +205,47 @@ def _in_order(reader: Reader, places: Sequence[Place]) -> Iterable[Frame]:
     return stream(places) if stream is not None else (reader.frame(*place) for place in places)
 
 
-def _is_sound(folder: Path, say: Say = lambda line: None) -> bool:
-    """Whether every byte is as it was written."""
+def _is_whole(folder: Path, say: Say = lambda line: None) -> bool:
+    """Whether every file is there and as long as it was written. Its bytes are looked at by `damage` only:
+    that reads the whole entry."""
     try:
-        stored = json.loads((folder / "index.json").read_text())
-        index = stored["index"]
-        if stored["crc32"] != _index_crc(index):
-            raise ValueError("index.json was changed")
-        found = _checksums(folder, index["fields"])
-        wrong = [_file(folder, name).name for name in found if found[name] != index["checksums"][name]]
+        index = _index(folder)
+        sizes = {name: _file(folder, name).stat().st_size for name in index["fields"]}
+        wrong = [name for name in sizes if sizes[name] != index["checksums"][name][-1]]
         if wrong:
-            raise ValueError(f"{', '.join(wrong)}: not as written")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = (
-            f"{error.strerror}: {Path(error.filename).name}" if isinstance(error, OSError) else str(error)
-        )
-        say(f"cache {folder} is damaged ({reason}): building it again")
+            raise ValueError(
+                f"{', '.join(_file(folder, name).name for name in wrong)}: not as long as written"
+            )
+    except UNREADABLE as error:
+        say(f"cache {folder} is damaged ({_reason(error)}): building it again")
         return False
     return True
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with an entry of the cache, byte for byte; None: nothing."""
+    try:
+        index = _index(folder)
+        found = _checksums(folder, index["fields"])
+        wrong = [_file(folder, name).name for name in found if found[name] != index["checksums"][name]]
+    except UNREADABLE as error:
+        return _reason(error)
+    return f"{', '.join(wrong)}: not as written" if wrong else None
+
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError)
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    stored = json.loads((folder / "index.json").read_text())
+    index: dict[str, Any] = stored["index"]
+    if stored["crc32"] != _index_crc(index):
+        raise ValueError("index.json was changed")
+    return index
+
+
+def _reason(error: Exception) -> str:
+    return f"{error.strerror}: {Path(error.filename).name}" if isinstance(error, OSError) else str(error)
 
 
 def _checksums(folder: Path, fields: Iterable[str]) -> dict[str, list[int]]:
