@@ -127,8 +127,8 @@ class _Bf16(MixedPrecision):
 
 def cpu_has_bf16() -> bool:
     """True where the processor multiplies bfloat16 itself (AVX512-BF16 or AMX); emulation is slower."""
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+    found = getattr(torch.cpu, "get_capabilities", dict)()  # not in every version of torch that we support
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDataset:
@@ -293,7 +293,8 @@ def as_configured(config: TrainConfig) -> MonoArchitecture:
 def in_words(state: RunState) -> str:
     """Size, device and precision, for the first line of a run."""
     count = sum(p.numel() for p in state.network.parameters()) / 1e6
-    precision = "bf16" if "bf16" in str(state.fabric._precision.precision) else "fp32"
+    with state.fabric.autocast():
+        precision = "bf16" if torch.is_autocast_enabled(state.fabric.device.type) else "fp32"
     world = state.fabric.world_size
     shared = f", {world} processes" if world > 1 else ""
     return f"{count:.1f} M parameters, {state.fabric.device}, {precision}{shared}"
