@@ -127,7 +127,9 @@ class _Bf16(MixedPrecision):
 
 def cpu_has_bf16() -> bool:
     """True where the processor multiplies bfloat16 itself (AVX512-BF16 or AMX); emulation is slower."""
-    found = getattr(torch.cpu, "get_capabilities", dict)()  # not in every version of torch that we support
+    found: dict[str, bool] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # not in every version of torch that we support
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
