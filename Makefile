@@ -6,9 +6,10 @@ BIN := $(VENV)/bin
 DEMO := outputs/demo
 SCRATCH := outputs/demo-scratch
 # The demo's video is the first unseen street: this is the same street again, with its exact depth.
-ITS_DEPTH := --datatype synthetic --test-scenes 1 --scene-frames 60 --guess-scenes 16
-# About two minutes on two slow cores.
-ADAPT := --height 192 --width 640 --batch-size 4 --steps 50
+FILM := --variety wide --height 160 --width 512 --frames 40
+ITS_DEPTH := --datatype synthetic --variety wide --test-scenes 1 --scene-frames 40 --guess-scenes 4
+# One to two minutes on two slow cores.
+ADAPT := --height 160 --width 512 --batch-size 4 --steps 50
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # uv unpacks the 5 GB of PyTorch in a third of pip's time; where it cannot reach the index, pip does it.
@@ -33,7 +34,7 @@ $(VENV)/ready-dev: $(VENV)/ready
 # looking at any depth, predict it again; score both against the exact depth of its frames.
 demo: setup
 	rm -rf $(DEMO)
-	$(BIN)/mono2many street $(DEMO)/street.mp4
+	$(BIN)/mono2many street $(DEMO)/street.mp4 $(FILM)
 	$(BIN)/mono2many predict $(DEMO)/street.mp4 --out $(DEMO)/before
 	$(BIN)/mono2many train --start-from starter --datatype video --data $(DEMO)/street.mp4 --camera $(DEMO)/street.json $(ADAPT) --out $(DEMO) --name adapted
 	$(BIN)/mono2many predict $(DEMO)/street.mp4 --model $(DEMO)/adapted --out $(DEMO)/after
@@ -51,7 +52,7 @@ demo-scratch: setup
 	@echo $(SCRATCH)/report.html
 
 test: setup-dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: setup-dev
 	$(BIN)/ruff format --check

@@ -107,3 +107,26 @@ def test_holes_and_speed_of_the_starter_are_measured_on_a_video(tmp_path: Path) 
     said = run(speed, "--height", "64", "--width", "64", "--repeats", "2", cwd=tmp_path)
     assert "ResNet18" in said
     assert re.search(r"starter: \d+ ms, \d+\.\d+ of it", said)
+
+
+def test_the_schedules_of_the_anchor_are_compared_on_two_films(tmp_path: Path) -> None:
+    small = [
+        "--steps",
+        "2",
+        "--frames",
+        "12",
+        "--height",
+        "64",
+        "--width",
+        "96",
+        "--schedules",
+        "none",
+        "0.1",
+    ]
+    run(REPOSITORY / "examples" / "anchor_schedules.py", *small, "--out", tmp_path / "out", cwd=tmp_path)
+    found = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert list(found) == ["even drive", "stop-and-go"]
+    for rows in found.values():
+        assert list(rows) == ["start", "none", "0.1"]
+        assert all(0 < row["abs_rel"] < 2 for row in rows.values())
+        assert rows["none"]["photometric_ratio"] > 0

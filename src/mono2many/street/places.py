@@ -189,7 +189,7 @@ def _bank_and_hedge(b: Builder, rng: Generator, side: int, kerb: Real, end: Real
     return top
 
 
-Limits = tuple[float, float]
+Limits = tuple[Real, Real]
 
 
 def _wood_on_slope(b: Builder, end: Real, u: Real, tall: Limits, wide: Limits, ground: Real) -> None:
