@@ -11,10 +11,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mono2many.evaluate.charts import bars, curve, histogram
 from mono2many.evaluate.depth import Evaluation, RangeScore, evaluate_each, guesses
-from mono2many.evaluate.gallery import best_and_worst, chosen_ranks, gallery, picture, rank_label, thicken
-from mono2many.evaluate.report import data_uri, write_report
+from mono2many.evaluate.report.charts import bars, curve, histogram
+from mono2many.evaluate.report.gallery import (
+    best_and_worst,
+    best_median_worst,
+    enlarge_points,
+    gallery,
+    gallery_item,
+)
+from mono2many.evaluate.report.page import data_uri, write_report
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.metrics.published import PublishedResult
 from mono2many.types import Clip, Frame, InputError
@@ -54,7 +60,7 @@ def evaluations() -> dict[str, Evaluation]:
 
 
 class Outline(HTMLParser):
-    """Checks that tags close in order, and keeps what the page would load."""
+    """Checks that tags close in order, and stores what the page would load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,12 +84,12 @@ class Outline(HTMLParser):
 def test_the_report_is_one_file_that_fetches_and_runs_nothing(
     tmp_path: Path, evaluations: dict[str, Evaluation]
 ) -> None:
-    pictures = gallery(worse_with_every_image, Slopes(), PROTOCOL, evaluations["model"])
+    images = gallery(worse_with_every_image, Slopes(), PROTOCOL, evaluations["model"])
     path = write_report(
         tmp_path / "new folder" / "report.html",
         "Slopes & <script>alert(1)</script>",
         evaluations,
-        pictures,
+        images,
         {"Model": "runs/<i>1</i>"},
         curve=[(0, 0.5), (100, 0.25)],
     )
@@ -96,7 +102,7 @@ def test_the_report_is_one_file_that_fetches_and_runs_nothing(
     assert outline.seen.count("img") == 12
     assert outline.seen.count("svg") == 3
     assert all(load.startswith("data:") for load in outline.loads)
-    assert "url(" not in text.replace("url(#", "")  # a drawing may name its own parts
+    assert "url(" not in text.replace("url(#", "")  # a chart may name its own parts
     assert "@import" not in text
     for words in (
         "Slopes &amp; &lt;script&gt;",
@@ -108,24 +114,24 @@ def test_the_report_is_one_file_that_fetches_and_runs_nothing(
 
 
 def test_the_report_shows_the_best_the_median_and_the_worst_image(evaluations: dict[str, Evaluation]) -> None:
-    pictures = gallery(worse_with_every_image, Slopes(), PROTOCOL, evaluations["model"])
-    assert [picture.label for picture in pictures] == ["Best", "Median", "Worst"]
-    assert [picture.caption[-7:] for picture in pictures] == ["frame 1", "frame 0", "frame 2"]
-    assert pictures[0].abs_rel == pytest.approx(0, abs=1e-6)
-    assert pictures[0].prediction.equal(pictures[0].truth)
-    assert all(picture.error.shape == picture.image.shape == (3, 8, 16) for picture in pictures)
+    images = gallery(worse_with_every_image, Slopes(), PROTOCOL, evaluations["model"])
+    assert [item.label for item in images] == ["Best", "Median", "Worst"]
+    assert [item.caption[-7:] for item in images] == ["frame 1", "frame 0", "frame 2"]
+    assert images[0].abs_rel == pytest.approx(0, abs=1e-6)
+    assert images[0].prediction.equal(images[0].truth)
+    assert all(item.error.shape == item.image.shape == (3, 8, 16) for item in images)
 
 
-def test_the_headline_is_the_models_error_over_the_better_guess(
+def test_the_headline_is_the_models_error_over_the_better_baseline(
     tmp_path: Path, evaluations: dict[str, Evaluation]
 ) -> None:
     rows = {"model": evaluations["constant"], "constant": evaluations["constant"]}
     text = write_report(tmp_path / "report.html", "Slopes", rows).read_text()
     assert re.search(r'class="figure">1\.00<small>×', text)
-    assert "no better than not looking" in text
+    assert "no better than a baseline that ignores the image" in text
 
 
-def test_a_report_without_guesses_pictures_or_curve_says_the_error_alone(
+def test_a_report_without_baselines_images_or_curve_shows_the_error_alone(
     tmp_path: Path, evaluations: dict[str, Evaluation]
 ) -> None:
     text = write_report(tmp_path / "report.html", "Slopes", {"model": evaluations["constant"]}).read_text()
@@ -154,7 +160,7 @@ def test_marks_stand_above_every_number(tmp_path: Path, evaluations: dict[str, E
     assert places == sorted(places)
 
 
-def test_errors_near_and_far_are_a_table_and_a_drawing(
+def test_errors_near_and_far_are_a_table_and_a_chart(
     tmp_path: Path, evaluations: dict[str, Evaluation]
 ) -> None:
     near, far = evaluations["constant"].metrics, evaluations["model"].metrics
@@ -166,13 +172,13 @@ def test_errors_near_and_far_are_a_table_and_a_drawing(
     assert ">0–10</text>" in text
 
 
-def test_the_first_picture_of_a_group_is_shown_and_the_others_on_demand(
+def test_the_first_image_of_a_group_is_shown_and_the_others_on_demand(
     tmp_path: Path, evaluations: dict[str, Evaluation]
 ) -> None:
     shown = gallery(worse_with_every_image, Slopes(), PROTOCOL, evaluations["model"])
     labels = ("Best 1", "Best 2", "Best 3", "Worst 1", "Worst 2")
-    pictures = [replace(shown[0], label=label) for label in labels]
-    text = write_report(tmp_path / "report.html", "Slopes", evaluations, pictures).read_text()
+    images = [replace(shown[0], label=label) for label in labels]
+    text = write_report(tmp_path / "report.html", "Slopes", evaluations, images).read_text()
     order = re.findall(r"<b>(\w+ \d)</b>|<summary>([\w ]+) <span>|(</details>)", text)
     best = ["Best 1", "Best 2 to Best 3", "Best 2", "Best 3", "</details>"]
     worst = ["Worst 1", "Worst 2", "Worst 2", "</details>"]
@@ -189,12 +195,12 @@ def test_a_right_prediction_of_another_size_and_unit_is_pale_where_lidar_measure
     truth = torch.full((20, 1280), NAN)
     truth[10, ::40] = 8.0
     image = torch.zeros(3, 4, 8, dtype=torch.uint8)
-    painted = picture("Best 1", "sparse", 0.0, image, torch.full((2, 4), 5.0), truth, PROTOCOL)
-    assert painted.image.shape == painted.error.shape == (3, 10, 640)
-    coloured = painted.error.bool().any(0)
+    item = gallery_item("Best 1", "sparse", 0.0, image, torch.full((2, 4), 5.0), truth, PROTOCOL)
+    assert item.image.shape == item.error.shape == (3, 10, 640)
+    coloured = item.error.bool().any(0)
     assert coloured.float().mean() == pytest.approx(3 * (2 + 31 * 3) / 6400)  # 3 x 3 each, the first cut off
-    assert painted.error[:, coloured].float().std(1).max() == 0
-    assert painted.error[:, coloured].float().mean() == pytest.approx(221, abs=2)
+    assert item.error[:, coloured].float().std(1).max() == 0
+    assert item.error[:, coloured].float().mean() == pytest.approx(221, abs=2)
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, evaluations: dict[str, Evaluation]) -> None:
@@ -203,41 +209,42 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, evaluations: di
         write_report(tmp_path / "file" / "report.html", "Slopes", evaluations)
 
 
-def test_a_png_in_the_page_is_the_picture() -> None:
-    picture = torch.arange(3 * 4 * 5, dtype=torch.uint8).reshape(3, 4, 5)
-    head, data = data_uri(picture, "PNG").split(",")
+def test_a_png_in_the_page_is_the_image() -> None:
+    image = torch.arange(3 * 4 * 5, dtype=torch.uint8).reshape(3, 4, 5)
+    head, data = data_uri(image, "PNG").split(",")
     assert head == "data:image/png;base64"
     pixel = Image.open(io.BytesIO(base64.b64decode(data))).getpixel((2, 1))
-    assert pixel == tuple(picture[:, 1, 2].tolist())
+    assert pixel == tuple(image[:, 1, 2].tolist())
 
 
-def test_of_seven_images_three_are_the_first_the_fourth_and_the_last() -> None:
-    assert chosen_ranks(7, 3) == [0, 3, 6]
-    assert chosen_ranks(7, 1) == [3]
-    assert chosen_ranks(2, 5) == [0, 1]
-    assert chosen_ranks(1, 3) == [0]
-    assert [rank_label(rank, 7) for rank in (0, 1, 3, 6)] == ["Best", "Rank 2 of 7", "Median", "Worst"]
-    assert rank_label(0, 1) == "The only image"
+def test_of_seven_images_the_first_the_fourth_and_the_last_are_shown(
+    evaluations: dict[str, Evaluation],
+) -> None:
+    three = evaluations["model"].per_image  # image 1 is the best, then 0, then 2
+    seven = [three[i] for i in (2, 2, 0, 1, 2, 0, 1)]
+    assert best_median_worst(seven) == [("Best", 3), ("Median", 5), ("Worst", 4)]
+    assert best_median_worst(three[:2]) == [("Best", 1), ("Worst", 0)]
+    assert best_median_worst(three[:1]) == [("The only image", 0)]
 
 
 def test_a_lonely_lidar_point_is_drawn_three_pixels_wide_with_its_own_prediction() -> None:
     truth, depth = torch.full((18, 18), NAN), torch.full((18, 18), 7.0)
     truth[8, 8], depth[8, 8] = 10.0, 20.0
-    truth[9, 9], depth[9, 9] = 11.0, 30.0  # behind it, in the same pixel of the drawing
-    thick_depth, thick_truth = thicken(depth, truth, (9, 9))
-    assert int(thick_truth.isfinite().sum()) == 9
-    assert (thick_truth[3:6, 3:6] == 10).all()
-    assert (thick_depth[3:6, 3:6] == 20).all()
+    truth[9, 9], depth[9, 9] = 11.0, 30.0  # behind it, in the same pixel when drawn
+    large_depth, large_truth = enlarge_points(depth, truth, (9, 9))
+    assert int(large_truth.isfinite().sum()) == 9
+    assert (large_truth[3:6, 3:6] == 10).all()
+    assert (large_depth[3:6, 3:6] == 20).all()
 
 
-def test_the_drawings_say_their_figures_and_are_well_formed() -> None:
+def test_the_charts_show_their_numbers_and_are_well_formed() -> None:
     spread = histogram([0.05, 0.35, 0.36, 0.39], "Abs <Rel>", bins=4)
-    pairs = bars(["0–5", "5–80"], {"us": [0.1, 0.2], "guess": [0.3, 0.4]}, "m", "Abs <Rel>")
-    line = curve([(100, 0.125), (0, 0.5)], "Abs <Rel>", ("guess", 0.3))
+    pairs = bars(["0–5", "5–80"], {"us": [0.1, 0.2], "baseline": [0.3, 0.4]}, "m", "Abs <Rel>")
+    line = curve([(100, 0.125), (0, 0.5)], "Abs <Rel>", ("baseline", 0.3))
     for drawing, words in (
         (spread, ("median 0.355", "Abs &lt;Rel&gt;", "images")),
-        (pairs, ("5–80", "us", "guess", "Abs &lt;Rel&gt;")),
-        (line, ("0.125", "guess, 0.300")),
+        (pairs, ("5–80", "us", "baseline", "Abs &lt;Rel&gt;")),
+        (line, ("0.125", "baseline, 0.300")),
     ):
         assert ElementTree.fromstring(drawing).tag.endswith("svg")
         assert all(word in drawing for word in words)

@@ -1,4 +1,4 @@
-"""Figures of runs and evaluations in files."""
+"""Files of figures: an evaluation's JSON, and the validations in a run's log."""
 
 import json
 from contextlib import suppress
@@ -9,7 +9,7 @@ from mono2many.models.checkpoint import write_atomically
 
 
 def write_json(name: str | None, figures: dict[str, Any]) -> None:
-    """To the file that --json named, if it did."""
+    """Write to the file that --json named, if it did."""
     if name is not None:
         path = Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -19,10 +19,12 @@ def write_json(name: str | None, figures: dict[str, Any]) -> None:
 def training_curve(folder: Path) -> list[tuple[int, float]]:
     """(step, Abs Rel) of the validations in a run's log; empty where there is none."""
     log = folder / "log.jsonl"
-    found = {}
-    for text in log.read_text().splitlines() if log.exists() else []:
-        with suppress(ValueError):  # a run that was killed may end in half a line
-            line = json.loads(text)
-            if line["event"] == "val" and "abs_rel" in line:
-                found[line["step"]] = line["abs_rel"]
-    return sorted(found.items())
+    if not log.exists():
+        return []
+    abs_rel = {}
+    for line in log.read_text().splitlines():
+        with suppress(ValueError):  # the last line of a killed run may be incomplete
+            entry = json.loads(line)
+            if entry["event"] == "val" and "abs_rel" in entry:
+                abs_rel[entry["step"]] = entry["abs_rel"]
+    return sorted(abs_rel.items())

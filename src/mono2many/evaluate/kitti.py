@@ -32,7 +32,6 @@ from mono2many.evaluate.depth import (
     ratio_text,
 )
 from mono2many.evaluate.figures import training_curve, write_json
-from mono2many.evaluate.gallery import Picture, best_and_worst, picture
 from mono2many.evaluate.kitti_lists import (
     PAPERS,
     Disparities,
@@ -43,7 +42,8 @@ from mono2many.evaluate.kitti_lists import (
     look_up,
     without_neighbour,
 )
-from mono2many.evaluate.report import write_report
+from mono2many.evaluate.report.gallery import GalleryItem, best_and_worst, gallery_item
+from mono2many.evaluate.report.page import write_report
 from mono2many.evaluate.truth import open_truths
 from mono2many.metrics.depth import mean_metrics
 from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
@@ -296,7 +296,7 @@ def _summary(
     return gather(protocol, results, {}, tuple(ranges))
 
 
-def _pictures(outcome: Outcome) -> Iterator[Picture]:
+def _pictures(outcome: Outcome) -> Iterator[GalleryItem]:
     """The best and the worst images, as far as they are there, predicted again."""
     listing, counted = outcome.listing, [i for i, score in enumerate(outcome.scores) if score is not None]
     (main, *_) = outcome.rows.values()
@@ -307,7 +307,7 @@ def _pictures(outcome: Outcome) -> Iterator[Picture]:
     for (label, n, place), disparity in zip(chosen, maps, strict=True):
         frame, error = listing.frames[place], main.per_image[n].metrics.abs_rel
         image, truth = frame.open(frame.image), outcome.truths([counted[n]])[0].dense()
-        yield picture(label, frame.name, error, image, disparity, truth, outcome.protocol)
+        yield gallery_item(label, frame.name, error, image, disparity, truth, outcome.protocol)
 
 
 def _report(path: str | None, outcome: Outcome, source: str, predictor: Predictor | None) -> None:

@@ -25,7 +25,6 @@ from mono2many.evaluate.depth import (
     print_table,
 )
 from mono2many.evaluate.figures import training_curve, write_json
-from mono2many.evaluate.gallery import gallery
 from mono2many.evaluate.kitti import evaluate_list
 from mono2many.evaluate.many import predictions
 from mono2many.evaluate.odometry import evaluate_odometry
@@ -35,7 +34,8 @@ from mono2many.evaluate.photometric import (
     evaluate_photometric,
     predict_batches,
 )
-from mono2many.evaluate.report import write_report
+from mono2many.evaluate.report.gallery import gallery
+from mono2many.evaluate.report.page import write_report
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.checkpoint import ModelCard, input_size
 from mono2many.models.many import ManyDepth, matching_of
