@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "mono2many"
-GEOMETRY = {"geometry", "types", "errors"}
+GEOMETRY = {"geometry", "types", "errors", "files"}
 IO = GEOMETRY | {"io"}
 PREDICT = IO | {"models", "predict", "devices"}
 ALL = PREDICT | {
@@ -23,6 +23,7 @@ ALL = PREDICT | {
 MAY_SEE = {
     "errors": set(),
     "types": {"errors"},
+    "files": {"errors"},
     "geometry": {"geometry"},
     "losses": GEOMETRY | {"losses"},
     "metrics": GEOMETRY | {"metrics"},

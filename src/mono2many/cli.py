@@ -272,27 +272,20 @@ def _prepare_kitti(arguments: list[str]) -> None:
     from rich.console import Console
 
     from mono2many.data.kitti_check import check_kitti
-    from mono2many.data.kitti_prepare import BUCKET, archives, needs_of, prepare_kitti
+    from mono2many.data.kitti_prepare import BUCKET, PrepareSettings, archives, needs_of, prepare_kitti
 
-    console, base, root = Console(), config.url or BUCKET, Path(config.data)
+    console, base, root = Console(highlight=False), config.url or BUCKET, Path(config.data)
     needs = needs_of(() if config.split_files else config.splits, config.split_files)
     if config.list:
-        print("\n".join(archive.url for archive in archives(needs, base)))
+        print("\n".join(archives(needs, base).values()))
     elif config.check:
         if not check_kitti(root, needs, console, config.workers):
             sys.exit(1)
     else:
-        prepare_kitti(
-            root,
-            needs,
-            base,
-            jpeg=not config.png,
-            workers=config.workers,
-            keep_archives=config.keep_archives,
-            whole=config.whole,
-            convert_own=config.convert_own,
-            console=console,
+        settings = PrepareSettings(
+            config.workers, base, config.png, config.whole, config.keep_archives, config.convert_own
         )
+        prepare_kitti(root, needs, settings, console)
 
 
 def _prepare_cityscapes(arguments: list[str]) -> None:

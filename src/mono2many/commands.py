@@ -257,7 +257,7 @@ class PrepareKittiConfig:
     png: bool = False
     """Keep the PNGs; else they become JPEGs (quality 92, 4:2:0), a quarter of the size, as in the papers."""
     convert_own: bool = False
-    """Make JPEGs also of the PNGs of drives that you unpacked yourself."""
+    """Make JPEGs also of PNGs that are there: you unpacked them yourself, or fetched them with --png."""
     whole: bool = False
     """Unpack everything; else only what is read: no grey images."""
     keep_archives: bool = False
@@ -265,7 +265,7 @@ class PrepareKittiConfig:
     url: str | None = None
     """Where to fetch from instead of KITTI's public bucket (a mirror with the same paths)."""
     workers: int = 2
-    """Processes that make JPEGs or look through images."""
+    """Threads that make JPEGs or look through images."""
 
     def __post_init__(self) -> None:
         at_least("--workers", self.workers, 1)

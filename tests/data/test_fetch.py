@@ -76,6 +76,15 @@ def test_what_was_begun_of_another_file_is_not_gone_on_with(
     assert path.read_bytes() == DATA
 
 
+def test_a_note_that_was_cut_short_costs_what_had_come_and_nothing_else(files: Any, tmp_path: Path) -> None:
+    url, path = serve(files), tmp_path / "a.zip"
+    begin(path, b"x" * 1_000)
+    path.with_name("a.zip.json").write_text('{"size": 30')
+    fetch(url, path)
+    assert path.read_bytes() == DATA
+    assert files.asked == ["/a.zip"]
+
+
 def test_it_gives_up_with_one_line_and_keeps_what_has_come(files: Any, tmp_path: Path) -> None:
     url, path = serve(files), tmp_path / "a.zip"
     begin(path, DATA[:1_000])

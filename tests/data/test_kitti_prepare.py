@@ -21,7 +21,7 @@ from rich.console import Console
 from mono2many.data.kitti import KittiReader, KittiSettings
 from mono2many.data.kitti_check import check_kitti
 from mono2many.data.kitti_files import MARKER
-from mono2many.data.kitti_prepare import Needs, archives, needs_of, prepare_kitti
+from mono2many.data.kitti_prepare import Needs, PrepareSettings, archives, needs_of, prepare_kitti
 from mono2many.data.kitti_splits import KittiFrame
 from mono2many.types import InputError
 
@@ -86,11 +86,11 @@ def bucket(files: Any) -> Any:
     return files
 
 
-def prepare(root: Path, files: Any, **more: Any) -> str:
+def prepare(root: Path, files: Any, terminal: bool | None = None, **flags: Any) -> str:
     """What it says."""
     said = io.StringIO()
-    words = {"workers": 2, "console": Console(file=said, width=200), **more}
-    prepare_kitti(root, words.pop("needs", NEEDS), files.url, **words)
+    console = Console(file=said, width=200, force_terminal=terminal, highlight=False)
+    prepare_kitti(root, NEEDS, PrepareSettings(2, files.url, **flags), console)
     return said.getvalue()
 
 
@@ -117,15 +117,17 @@ def test_the_list_for_wget_is_what_the_splits_need() -> None:
         "kitti_eigen",
         "kitti_eigen_benchmark",
     )
-    urls = [archive.url for archive in archives(needs_of(every))]
+    urls = list(archives(needs_of(every)).values())
     base = "https://s3.eu-central-1.amazonaws.com/avg-kitti"
     assert f"{base}/raw_data/2011_09_26_drive_0002/2011_09_26_drive_0002_sync.zip" in urls
     assert f"{base}/raw_data/2011_10_03_calib.zip" in urls
     assert urls[-1] == f"{base}/data_depth_annotated.zip"
     assert LIST.read_text() == "".join(f"{url}\n" for url in urls)
     tested = archives(needs_of(["kitti_eigen"]), "http://mirror")
-    assert len([a for a in tested if a.drive]) == 28  # Eigen et al. 2014: 697 images of 28 drives
-    assert all(a.url.startswith("http://mirror/raw_data/") for a in tested)
+    assert (
+        len([n for n in tested if n.endswith("_sync.zip")]) == 28
+    )  # Eigen et al. 2014: 697 images, 28 drives
+    assert all(url.startswith("http://mirror/raw_data/") for url in tested.values())
 
 
 def test_training_needs_the_listed_images_and_tests_need_scans() -> None:
@@ -198,7 +200,7 @@ def test_killed_at_any_moment_and_run_again_it_ends_the_same_and_no_image_is_eve
 
 
 def test_all_of_it_and_as_png_if_asked_and_jpeg_later(bucket: Any, tmp_path: Path) -> None:
-    prepare(tmp_path, bucket, jpeg=False, keep_archives=True)
+    prepare(tmp_path, bucket, png=True, keep_archives=True)
     members = drive_members(FIRST)
     found = tree(tmp_path)
     assert all(
@@ -207,10 +209,12 @@ def test_all_of_it_and_as_png_if_asked_and_jpeg_later(bucket: Any, tmp_path: Pat
         if isinstance(data, bytes)
     )
     bucket.asked.clear()
-    prepare(tmp_path, bucket, jpeg=False, keep_archives=True, whole=True)
+    prepare(tmp_path, bucket, png=True, keep_archives=True, whole=True)
     assert bucket.asked == []  # the archives were kept
     assert all(tree(tmp_path)[n] == data for n, data in members.items() if isinstance(data, bytes))
-    prepare(tmp_path, bucket, whole=True)
+    said = prepare(tmp_path, bucket, whole=True, keep_archives=True)
+    assert "2 drives had PNG images, which stay; to make JPEGs of them: --convert-own" in said
+    prepare(tmp_path, bucket, whole=True, convert_own=True)
     assert bucket.asked == []
     assert not list(tmp_path.glob(f"{DATE}/*/image_0?/data/*.png"))
     assert len(list(tmp_path.glob(f"{DATE}/*/image_0?/data/*.jpg"))) == 80
@@ -226,7 +230,7 @@ def test_what_someone_else_unpacked_or_fetched_is_used_and_stays(bucket: Any, tm
     before = tree(root)
     said = prepare(root, bucket)
     assert bucket.asked == ["/data_depth_annotated.zip"]
-    assert "1 drives were unpacked by someone else and their pictures are left as they are" in said
+    assert "1 drives had PNG images, which stay; to make JPEGs of them: --convert-own" in said
     after = tree(root)
     assert before.items() <= after.items()
     assert f"{DATE}/{SECOND}/image_02/data/0000000003.jpg" in after
@@ -265,7 +269,7 @@ def test_a_damaged_archive_is_named_and_removed_and_fetched_again(bucket: Any, t
     damaged[at] ^= 0xFF
     path.write_bytes(damaged)
     root = tmp_path / "dataset"
-    with pytest.raises(InputError, match=rf"{FIRST}.zip: damaged .*removed, then run again: mono2many prep"):
+    with pytest.raises(InputError, match=rf"{FIRST}.zip: damaged .*removed, then run the same again"):
         prepare(root, bucket)
     assert not (root / DATE / FIRST / "image_03/data/0000000005.png").exists()
     assert not list((root / ".archives").glob("*.zip"))
@@ -298,7 +302,7 @@ def test_two_cannot_prepare_one_tree_at_once(bucket: Any, tmp_path: Path) -> Non
 
 def test_check_tells_missing_damaged_and_odd_sized_files_by_drive(bucket: Any, tmp_path: Path) -> None:
     root = tmp_path / "dataset"
-    prepare(root, bucket, jpeg=False)
+    prepare(root, bucket, png=True)
     lefts = root / DATE / FIRST / "image_02/data"
     cut = (lefts / "0000000004.png").read_bytes()
     (lefts / "0000000004.png").write_bytes(cut[: len(cut) // 2])
@@ -322,7 +326,7 @@ def test_check_tells_missing_damaged_and_odd_sized_files_by_drive(bucket: Any, t
     assert removed[0] == "rm"
     for path in removed[1:]:
         Path(path).unlink()
-    prepare(root, bucket, jpeg=False)
+    prepare(root, bucket, png=True)
     assert check(root)[0]
     (root / DATE / "calib_cam_to_cam.txt").write_text("S_rect_02: nan 32\n")
     (root / DATE / "calib_imu_to_velo.txt").unlink()
@@ -332,13 +336,20 @@ def test_check_tells_missing_damaged_and_odd_sized_files_by_drive(bucket: Any, t
     assert f"rm {root / DATE / 'calib_cam_to_cam.txt'}" in said
 
 
+def test_check_asks_for_png_only_where_images_are_png(bucket: Any, tmp_path: Path) -> None:
+    prepare(tmp_path, bucket)  # the improved depth is PNG all the same
+    (tmp_path / DATE / FIRST / "image_02/data/0000000004.jpg").unlink()
+    well, said = check(tmp_path)
+    assert not well
+    assert said.endswith(f"mono2many prepare kitti --splits kitti_eigen --data {tmp_path}\n")
+
+
 def test_space_is_told_before_anything_is_fetched(bucket: Any, tmp_path: Path) -> None:
     size = sum(path.stat().st_size for path in bucket.folder.rglob("*.zip"))
-    said = io.StringIO()
-    prepare(tmp_path / "dataset", bucket, console=Console(file=said, width=200, force_terminal=True))
-    assert f"to fetch: 4 archives, {size / 1e9:.1f} GB; disk: about" in said.getvalue()
-    for work in ("", ": unpacking", ": JPEG"):  # how far each is, where someone looks
-        assert f"{FIRST}.zip{work} " in said.getvalue()
+    said = prepare(tmp_path / "dataset", bucket, terminal=True)
+    assert f"to fetch: 4 archives, {size / 1e9:.1f} GB; disk: about" in said
+    for work in ("", ": unpacking"):  # how far each is, where someone looks
+        assert f"{FIRST}.zip{work} " in said
 
 
 def test_an_archive_that_the_server_lacks_does_not_keep_the_others_away(bucket: Any, tmp_path: Path) -> None:

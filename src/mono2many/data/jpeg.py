@@ -1,27 +1,26 @@
-"""PNG pictures to JPEG, as `convert -quality 92 -sampling-factor 2x2,1x1,1x1` of ImageMagick makes them."""
+"""PNG images to JPEG, as ImageMagick's `convert -quality 92 -sampling-factor 2x2,1x1,1x1` makes them."""
 
 import io
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import parent_process
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import simplejpeg
 from PIL import Image
+from rich.console import Console
+from rich.progress import track
 
-from mono2many.types import InputError
+from mono2many.errors import InputError
+from mono2many.files import atomic_write, remove_partial
 
 QUALITY = 92
 TOLERANCE = 8
 """Grey levels by which a channel's mean over a block of 8 x 8 pixels may change. JPEG keeps means exactly but
 for rounding: street scenes and noise alike have 4 at most."""
+
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -31,69 +30,60 @@ Result = TypeVar("Result")
 class Converted:
     """What a conversion did."""
 
-    count: int = 0
-    bytes_before: int = 0
-    bytes_after: int = 0
+    count: int
+    bytes_before: int
+    bytes_after: int
 
 
-def convert_pngs(
-    paths: Iterable[Path], workers: int, progress: Callable[[int, int | None], None] | None = None
-) -> Converted:
-    """Put a JPEG in the place of every PNG among `paths` or directly in the folders among them. A PNG goes
-    when its JPEG has its final name, was read back and shows the same. Grey pictures stay grey.
+def png_to_jpeg(png: bytes) -> bytes:
+    """The same image as JPEG; grey images stay grey. It is decoded again and compared. ValueError where that
+    fails or the PNG is damaged or not of 8 bits, RGB or grey."""
+    try:
+        with Image.open(io.BytesIO(png)) as image:
+            image.load()
+            if image.format != "PNG" or image.mode not in ("RGB", "L"):
+                raise ValueError(f"is {image.format}, {image.mode}; wanted PNG, RGB or grey with 8 bits")
+            jpeg = io.BytesIO()
+            image.save(jpeg, "JPEG", quality=QUALITY, subsampling="4:2:0")
+            if not shows(jpeg.getvalue(), image):
+                raise ValueError("its JPEG, read back, shows something else")
+            return jpeg.getvalue()
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
+        raise ValueError(str(error)) from error
+
+
+def convert_pngs(paths: Iterable[Path], workers: int, console: Console | None = None) -> Converted:
+    """Replace every PNG among `paths`, or directly in folders among them, by a JPEG. A PNG is removed when
+    its JPEG was compared with it and is on the disk.
 
     InputError, naming them, where some could not be converted; the others are.
     """
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            for stale in path.glob(".*.jpg.*.part"):  # of a process that was killed
-                stale.unlink(missing_ok=True)
+            remove_partial(path)
         files += sorted(path.glob("[!.]*.png")) if path.is_dir() else [path]
-    before = after = 0
-    failed: list[str] = []
-    for done, result in enumerate(in_processes(_convert, files, workers), 1):
-        if isinstance(result, str):
-            failed.append(result)
-        else:
-            before, after = before + result[0], after + result[1]
-        if progress is not None:
-            progress(done, len(files))
-    if failed:
+    results = in_threads(_replace_png, files, workers, console, "PNG to JPEG")
+    if failed := [result for result in results if isinstance(result, str)]:
         raise InputError(
             f"{len(failed)} of {len(files)} PNGs were not converted and stay: {', '.join(failed[:5])}"
             f"{' ...' if len(failed) > 5 else ''}; remove or replace them and run the same again"
         )
-    return Converted(len(files), before, after)
+    sizes = [result for result in results if not isinstance(result, str)]
+    return Converted(len(files), sum(before for before, _ in sizes), sum(after for _, after in sizes))
 
 
-def in_processes(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
-    """work(item) of each, in order, by that many processes, which end with this one however it ends."""
-    if not items:
-        return
-    with ProcessPoolExecutor(min(workers, len(items)), initializer=_follow) as pool:
-        try:
-            yield from pool.map(work, items, chunksize=4)
-        except BrokenProcessPool as error:
-            raise InputError(
-                "a process that reads pictures was ended from outside (too little memory?); give fewer "
-                "--workers and run the same again"
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _follow() -> None:
-    """Leave Ctrl-C to the parent, and end with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def wait() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+def in_threads(
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int, console: Console | None, title: str
+) -> list[Result]:
+    """work(item) of each, in order, with a progress bar if the console is a terminal. Threads are enough:
+    Pillow and simplejpeg release Python's lock while they decode."""
+    hidden = console is None or not console.is_terminal
+    with ThreadPoolExecutor(workers) as pool:
+        results = track(
+            pool.map(work, items), title, len(items), console=console, transient=True, disable=hidden
+        )
+        return list(results)
 
 
 def shows(jpeg: bytes, image: Image.Image) -> bool:
@@ -105,35 +95,18 @@ def shows(jpeg: bytes, image: Image.Image) -> bool:
         return False
     found = simplejpeg.decode_jpeg(jpeg, space, min_height=1, min_width=1, min_factor=1 / 8, strict=True)
     wanted = np.asarray(image.reduce(8), np.int16).reshape(found.shape)
-    difference = np.abs(wanted - found)[
-        : height // 8, : width // 8
-    ]  # a JPEG fills the blocks at the edges up
-    return int(difference.max(initial=0)) <= TOLERANCE
+    whole = np.s_[: height // 8, : width // 8]  # a JPEG pads the blocks at the edges
+    return int(np.abs(wanted - found)[whole].max(initial=0)) <= TOLERANCE
 
 
-def _convert(path: Path) -> tuple[int, int] | str:
-    """Bytes before and after, or what is wrong. No torch: its threads do not survive in a forked process."""
-    target = path.with_suffix(".jpg")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+def _replace_png(path: Path) -> tuple[int, int] | str:
+    """Bytes before and after, or what is wrong."""
     try:
-        before, jpeg = path.stat().st_size, io.BytesIO()
-        with Image.open(path) as image:
-            if image.format != "PNG" or image.mode not in ("RGB", "L"):
-                raise ValueError(f"is {image.format}, {image.mode}; wanted PNG, RGB or grey with 8 bits")
-            image.load()  # else `save` copies it
-            image.save(jpeg, "JPEG", quality=QUALITY, subsampling="4:2:0")
-            with temporary.open("wb") as file:
-                file.write(jpeg.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())  # the PNG goes: its JPEG must outlive a power cut
-            written = temporary.read_bytes()
-            if written != jpeg.getbuffer() or not shows(written, image):
-                raise ValueError("its JPEG, read back, shows something else")
-        temporary.replace(target)
-        path.unlink(missing_ok=True)
-        return before, len(written)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        temporary.unlink(missing_ok=True)
-        if target.exists() and not path.exists():  # the last act of a process whose parent was killed
-            return 0, 0
+        png = path.read_bytes()
+        jpeg = png_to_jpeg(png)
+        with atomic_write(path.with_suffix(".jpg")) as temporary:
+            temporary.write_bytes(jpeg)
+        path.unlink()
+        return len(png), len(jpeg)
+    except (OSError, ValueError) as error:
         return f"{path} ({getattr(error, 'strerror', None) or str(error)[:80]})"

@@ -11,70 +11,68 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from mono2many.data.jpeg import in_processes
+from mono2many.data.jpeg import in_threads
 from mono2many.data.kitti_files import read_calibration
-from mono2many.data.kitti_prepare import (
-    CALIBRATION,
-    Needs,
-    needed_files,
-    plainly,
-    progress_bar,
-    refuse_street,
-)
-from mono2many.types import InputError
+from mono2many.data.kitti_prepare import IMPROVED, NeededFile, Needs, needed_files, refuse_street
+from mono2many.errors import InputError
 
 SHOWN = 20
 """Files that are named with what is wrong."""
 
 
 def check_kitti(root: Path, needs: Needs, console: Console, workers: int) -> bool:
-    """Whether every file that is needed is there and whole: pictures are decoded and have the size that their
+    """Whether every file that is needed is there and whole: images are decoded and have the size that their
     calibration says. Shows what is wrong by drive, and what to run."""
-    say = plainly(console)
     refuse_street(root)
     files = needed_files(root, needs)
+    flaws: list[tuple[NeededFile, str]] = []
     sizes: dict[tuple[str, str], tuple[int, int]] = {}
-    wrong: Counter[tuple[str, str]] = Counter()
-    bad: list[Path] = []
     for date in needs.dates:
         try:
-            calibration = read_calibration(root, date)
-            sizes |= {(date, eye): size for eye, size in calibration.sizes.items()}
+            sizes |= {(date, eye): size for eye, size in read_calibration(root, date).sizes.items()}
         except InputError as error:
-            say(str(error))
-            bad += (here := [path for name in CALIBRATION if (path := root / date / name).exists()])
-            wrong[f"{date}_calib.zip", "damaged"] = len(here)
-    there = [(name, path, sizes.get((f.date, f.eye))) for name, f, path in files if path and f]
-    with progress_bar(console, "looking through") as show:
-        for done, flaw in enumerate(in_processes(_flaw, [item[1:] for item in there], workers), 1):
-            if flaw:
-                bad.append(there[done - 1][1])
-                if len(bad) <= SHOWN:
-                    say(f"{bad[-1]}: {flaw}")
-                wrong[there[done - 1][0], flaw] += 1
-            show(done, len(there))
-    wrong.update((name, "missing") for name, _, path in files if path is None)
-    wrong = +wrong
-    if not wrong:
-        say(f"{root}: all {len(files)} files of {len(needs.drives)} drives are there and whole")
-        return True
-    kinds, needed = ("missing", "damaged", "odd-sized"), Counter(name for name, _, _ in files)
+            console.out(str(error))
+            flaws += [
+                (file, "damaged") for file in files if file.archive == f"{date}_calib.zip" and file.path
+            ]
+    there = [
+        (file, file.path, sizes.get((file.frame.date, file.frame.eye)))
+        for file in files
+        if file.path and file.frame
+    ]
+    found = in_threads(_flaw, [item[1:] for item in there], workers, console, "looking through")
+    flawed = [(file, flaw) for (file, _, _), flaw in zip(there, found, strict=True) if flaw]
+    for file, flaw in flawed[:SHOWN]:
+        console.out(f"{file.path}: {flaw}")
+    flaws += flawed + [(file, "missing") for file in files if file.path is None]
+    if flaws:
+        _print_flaws(root, needs, files, flaws, console)
+    else:
+        console.out(f"{root}: all {len(files)} files of {len(needs.drives)} drives are there and whole")
+    return not flaws
+
+
+def _print_flaws(
+    root: Path, needs: Needs, files: list[NeededFile], flaws: list[tuple[NeededFile, str]], console: Console
+) -> None:
+    """A table of how many files of each archive are flawed, and the commands that mend it."""
+    kinds, needed = ("missing", "damaged", "odd-sized"), Counter(file.archive for file in files)
+    count = Counter((file.archive, flaw) for file, flaw in flaws)
     table = Table("archive", "needed", *kinds, title=f"{len(needs.drives)} drives, {len(files)} files")
-    for name in sorted({name for name, _ in wrong}):
-        table.add_row(
-            name.removesuffix(".zip"), str(needed[name]), *(str(wrong[name, k] or "") for k in kinds)
-        )
+    for name in sorted({file.archive for file, _ in flaws}):
+        cells = [str(count[name, kind] or "") for kind in kinds]
+        table.add_row(name.removesuffix(".zip"), str(needed[name]), *cells)
     console.print(table)
-    say(f"{len({n for n, _ in wrong})} of {len(needed)} archives lack something. What mends it:")
-    if bad:
-        say(f"  rm {shlex.join(map(str, bad))}")
-    keep = " --png" if any(path.suffix == ".png" for _, path, size in there if size) else ""
-    say(f"  {needs.command(root, keep)}")
-    return False
+    console.out(f"{table.row_count} of {len(needed)} archives lack something. What mends it:")
+    if bad := [str(file.path) for file, _ in flaws if file.path]:
+        console.out(f"  {shlex.join(['rm', *bad])}")
+    images = [file.path for file in files if file.path and file.archive != f"{IMPROVED}.zip"]
+    png = ["--png"] if any(path.suffix == ".png" for path in images) else []
+    console.out(f"  {needs.command(root, *png)}")
 
 
 def _flaw(item: tuple[Path, tuple[int, int] | None]) -> str:
-    """What is wrong with a picture or scan; of a picture the height and width it should have are given."""
+    """What is wrong with an image or scan; of an image the height and width it should have are given."""
     path, size = item
     try:
         if path.suffix == ".bin":

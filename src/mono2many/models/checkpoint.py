@@ -4,13 +4,10 @@ The layout that the Hugging Face hub knows. Files are written beside and then re
 never holds half a model; reading never executes anything.
 """
 
-import errno
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from mono2many.files import atomic_write
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.models.pose import NO_POSE, NoPose
@@ -223,26 +221,6 @@ def load_training_state(path: Path) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside `path`, flush to the disk, rename: a reader sees the old file or the whole new one.
-
-    InputError where the disk is full; `path` is then what it was before.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    """`files.atomic_write` of what `write` writes to the path it is given."""
+    with atomic_write(path) as temporary:
         write(temporary)
-        with open(temporary, "rb+") as handle:
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-        with suppress(OSError):
-            directory = os.open(path.parent, os.O_RDONLY)
-            os.fsync(directory)
-            os.close(directory)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise InputError(
-            f"{path}: the disk is full, it could not be saved; what was saved before is kept: free some "
-            "space (a run then goes on with --resume)"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
