@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from mono2many.data.ddad import DdadReader, DdadSettings, read_masks
-from mono2many.data.dgp import ALL, FRONT, Run, read_runs, scan_depth
-from mono2many.data.dgp_street import lens, place, write_dgp_street
-from mono2many.data.street_tree import see_through
+from mono2many.datasets.ddad.dgp import ALL, FRONT, Run, read_runs, scan_depth
+from mono2many.datasets.ddad.reader import DdadReader, DdadSettings, read_masks
+from mono2many.datasets.ddad.street import lens, place, write_dgp_street
 from mono2many.io.images import write_image
 from mono2many.street.reader import StreetSettings
+from mono2many.street.tree import see_through
 from mono2many.types import InputError
 
 GAP = 1.5

@@ -10,9 +10,8 @@ from PIL import Image
 
 from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.kitti import KittiReader, KittiSettings
-from mono2many.data.kitti_files import (
-    MARKER,
+from mono2many.data.marker import MARKER
+from mono2many.datasets.kitti.files import (
     first_from_later,
     image_path,
     read_calibration,
@@ -21,7 +20,8 @@ from mono2many.data.kitti_files import (
     velodyne_path,
     world_from_imu,
 )
-from mono2many.data.kitti_splits import KittiFrame, split_frames
+from mono2many.datasets.kitti.reader import KittiReader, KittiSettings
+from mono2many.datasets.kitti.splits import KittiFrame, split_frames
 from mono2many.geometry.lidar import depth_of_points
 from mono2many.geometry.pose import rigid, transform
 from mono2many.geometry.warp import warp

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from mono2many.commands import EvaluateConfig
 from mono2many.config import SourceConfig
-from mono2many.data.kitti_odometry import open_sequence
-from mono2many.data.kitti_splits import split_frames
-from mono2many.data.odometry_street import write_odometry_street
 from mono2many.data.reader import SourceSettings, open_reader
+from mono2many.datasets.kitti.splits import split_frames
+from mono2many.datasets.kitti_odometry.reader import open_sequence
+from mono2many.datasets.kitti_odometry.street import write_odometry_street
 from mono2many.evaluate.odometry import evaluate_odometry
 from mono2many.io.trajectories import read_kitti_poses, read_tum_poses
 from mono2many.models.checkpoint import ModelCard, save_model

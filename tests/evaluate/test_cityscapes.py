@@ -12,14 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mono2many.data.cityscapes_prepare import prepare_cityscapes
 from PIL import Image
 from rich.console import Console
 
 from mono2many.commands import EvaluateConfig
 from mono2many.config import DataConfig, ManyConfig, SourceConfig, TrainConfig
-from mono2many.data.cityscapes import CityReader, CitySettings, city_marks, read_camera, read_snippets
-from mono2many.data.cityscapes_prepare import prepare_cityscapes
 from mono2many.data.dataset import ClipDataset
+from mono2many.datasets.cityscapes.reader import (
+    CityReader,
+    CitySettings,
+    city_marks,
+    read_camera,
+    read_snippets,
+)
 from mono2many.errors import InputError
 from mono2many.evaluate.run import evaluate
 from mono2many.io.images import write_image

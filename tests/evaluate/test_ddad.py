@@ -13,7 +13,7 @@ from rich.console import Console
 
 from mono2many.commands import EvaluateConfig
 from mono2many.config import ManyConfig, SourceConfig, TrainConfig
-from mono2many.data.dgp import FRONT, read_runs, scan_depth
+from mono2many.datasets.ddad.dgp import FRONT, read_runs, scan_depth
 from mono2many.errors import InputError
 from mono2many.evaluate.run import evaluate
 from mono2many.io.images import write_image

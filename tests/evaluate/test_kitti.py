@@ -13,8 +13,9 @@ from rich.console import Console
 
 from mono2many.commands import EvaluateConfig, ModelTestConfig
 from mono2many.config import Datatype, SourceConfig
-from mono2many.data.kitti_files import MARKER, image_path
-from mono2many.data.kitti_splits import KittiFrame, pack, split_frames
+from mono2many.data.marker import MARKER
+from mono2many.datasets.kitti.files import image_path
+from mono2many.datasets.kitti.splits import KittiFrame, pack, split_frames
 from mono2many.errors import InputError
 from mono2many.evaluate.kitti import model_test, newest_model
 from mono2many.evaluate.run import evaluate

@@ -12,7 +12,7 @@ from torch import nn
 
 from mono2many.commands import EvaluateConfig
 from mono2many.config import SourceConfig
-from mono2many.data.kitti_splits import split_frames
+from mono2many.datasets.kitti.splits import split_frames
 from mono2many.evaluate.depth import METRIC, MODEL, SINGLE, STATIC, TEACHER
 from mono2many.evaluate.many import look, predictions, views
 from mono2many.evaluate.run import evaluate

@@ -25,8 +25,7 @@ from torch.nn import functional as F
 from mono2many.bench.loading import FRAMES, SAMPLES, ways_of_loading
 from mono2many.bench.streams import stream_steps
 from mono2many.bench.yardstick import Step, yardstick_step
-from mono2many.commands import BenchConfig
-from mono2many.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from mono2many.commands.bench import BenchConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
 from mono2many.geometry.camera import intrinsics_from_fov
@@ -35,6 +34,7 @@ from mono2many.models.many import ManyDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.loop import plan_at
+from mono2many.train.settings import ModelConfig, RunConfig, TrainConfig, TrainingData
 from mono2many.train.setup import RunState, build_run, cpu_has_bf16, make_fabric
 from mono2many.train.steps import many_step, mono_step
 from mono2many.types import Batch, Clips, Report
@@ -104,7 +104,7 @@ def _training(
 ) -> Run:
     """The default recipe's networks and optimiser, set up as training does it."""
     settings = TrainConfig(
-        DataConfig(height=config.height, width=config.width),
+        TrainingData(height=config.height, width=config.width),
         ModelConfig(model, encoder_weights="none"),
         run=RunConfig(device=config.device, precision=precision, compile=compiled),  # type: ignore[arg-type]
     )

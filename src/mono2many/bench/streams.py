@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mono2many.bench.yardstick import Step
-from mono2many.commands import BenchConfig
+from mono2many.commands.bench import BenchConfig
 from mono2many.geometry.align import refine_motions
 from mono2many.models.many import ManyDepth, chained_motion
 from mono2many.models.pose import Motion, PoseNet

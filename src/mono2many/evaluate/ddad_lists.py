@@ -9,10 +9,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mono2many.commands import EvaluateConfig
-from mono2many.data.ddad import read_masks, scene_mark
-from mono2many.data.dgp import FRONT, DgpFrame, Run, read_runs, scan_depth
-from mono2many.data.kitti_files import marked_synthetic
+from mono2many.data.marker import marked_synthetic
 from mono2many.data.reader import DATASET
+from mono2many.datasets.ddad.dgp import FRONT, DgpFrame, Run, read_runs, scan_depth
+from mono2many.datasets.ddad.reader import read_masks, scene_mark
 from mono2many.evaluate.kitti_lists import Listed, Listing
 from mono2many.evaluate.truth import VERSION, TruthSource
 from mono2many.metrics.protocol import Protocol

@@ -14,11 +14,11 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from mono2many.commands import EvaluateConfig
-from mono2many.data.kitti_files import MARKER, SYNTHETIC
-from mono2many.data.kitti_odometry import SOURCE, OdometrySequence, open_sequence
-from mono2many.data.kitti_splits import KittiFrame, as_raw, seen_frames
+from mono2many.commands.evaluate import EvaluateConfig
+from mono2many.data.marker import MARKER, SYNTHETIC
 from mono2many.data.reader import DATASET
+from mono2many.datasets.kitti.splits import KittiFrame, as_raw, seen_frames
+from mono2many.datasets.kitti_odometry.reader import SOURCE, OdometrySequence, open_sequence
 from mono2many.evaluate.kitti import CONTAMINATED
 from mono2many.io.trajectories import TRUE, draw_trajectories
 from mono2many.metrics.odometry import SNIPPET, Alignment, aligned, distances, path_errors, snippet_errors

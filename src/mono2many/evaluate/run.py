@@ -11,8 +11,8 @@ from rich.table import Table
 from mono2many.commands import EvaluateConfig, ScaleConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
-from mono2many.data.kitti_splits import ODOMETRY
 from mono2many.data.reader import SourceSettings, open_reader
+from mono2many.datasets.kitti.splits import ODOMETRY
 from mono2many.evaluate.depth import (
     METRIC,
     MODEL,

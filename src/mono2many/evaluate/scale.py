@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from mono2many.commands import ScaleConfig
+from mono2many.commands.scale import ScaleConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
 from mono2many.evaluate.photometric import predict_batches
@@ -77,11 +77,11 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     if way == "factor":
         estimate = Estimate(_positive("factor", values), None, "as given")
     else:
-        synthetic = config.data.datatype == "synthetic"
-        if way == "speed" and synthetic:
-            raise InputError("--scale-from speed wants footage: --datatype video --data FILM --camera FILE")
-        scenes = math.ceil(config.frames / (config.data.scene_frames - 2))
-        reader = open_as_trained(config, predictor.card, scenes, "val" if synthetic else "train")
+        drawn = not config.dataset.sources
+        if way == "speed" and drawn:
+            raise InputError("--scale-from speed wants footage: --datatype video --data VIDEO --camera FILE")
+        settings = config.dataset.at_most(config.frames)
+        reader = open_as_trained(config.data, settings, predictor.card, "val" if drawn else "train")
         looks = look(config, predictor, reader, console)
         if way == "camera-height":
             estimate = from_heights(_positive(way, values), heights(looks))
@@ -178,7 +178,7 @@ class Look:
 @torch.inference_mode()
 def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Console) -> list[Look]:
     """Up to `config.frames` evenly spread frames that have both neighbours."""
-    offsets = config.data.offsets_with(matching_of(predictor.card.architecture))
+    offsets = all_offsets(time_offsets(config.data.frame_step), matching_of(predictor.card.architecture))
     dataset, step = ClipDataset(reader, offsets), config.data.frame_step
     clips = reader.clips
     inner = [n for n, (c, i) in enumerate(dataset.places) if step <= i < clips[c].frames - step]
@@ -266,7 +266,7 @@ def path_steps(
     looks: Sequence[Look], config: ScaleConfig, clips: Sequence[Clip], names: Sequence[str]
 ) -> tuple[Float[ndarray, "N"], Float[ndarray, "N"]]:
     """(predicted, true) lengths of the steps that the files `names` cover, in order."""
-    films, step = len(config.data.data), config.data.frame_step
+    films, step = len(config.dataset.sources), config.data.frame_step
     if len(names) not in (1, len(clips)) or len(names) == 1 < films:
         raise InputError(
             f"--scale-from speed: {len(names)} files for {films} films with {len(clips)} clips; give one for "

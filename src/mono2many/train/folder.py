@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mono2many.config import TrainConfig
 from mono2many.models.checkpoint import (
     load_training_state,
     save_model,
@@ -16,6 +15,7 @@ from mono2many.models.checkpoint import (
 )
 from mono2many.train.cameras import write_cameras
 from mono2many.train.logs import provenance
+from mono2many.train.settings import TrainConfig
 from mono2many.train.setup import RunState
 from mono2many.types import InputError
 

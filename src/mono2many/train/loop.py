@@ -13,11 +13,10 @@ from lightning.fabric import Fabric
 from rich.console import Console
 from torch import Tensor
 
-from mono2many.config import TrainConfig
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, spread_out
 from mono2many.data.draws import step_seed
-from mono2many.data.kitti_files import SYNTHETIC
+from mono2many.data.marker import SYNTHETIC
 from mono2many.losses.objective import MonoTerms
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
@@ -29,11 +28,11 @@ from mono2many.train.folder import Trackers, begin_folder, claim_folder, restore
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.logs import RunLog
 from mono2many.train.optim import learning_rate
+from mono2many.train.settings import TrainConfig
 from mono2many.train.setup import (
     RunState,
     build_run,
     in_words,
-    is_street,
     make_fabric,
     open_dataset,
     progress_bar,
@@ -94,7 +93,7 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
         )
         if dataset.alone:
             log.say(f"left out: {dataset.alone} training frames without a neighbour to learn from", "yellow")
-        if is_street(config.data):
+        if config.data.dataset.synthetic(config.dataset):
             log.say(SYNTHETIC, "yellow")
         if (warning := standing(dataset)) is not None:
             log.say(warning, "yellow")
