@@ -6,12 +6,12 @@ import torch
 from rich.console import Console
 from torch.nn import functional as F
 
-from mono2many.commands import CheckConfig
-from mono2many.config import SourceConfig
+from mono2many.commands.check import CheckConfig
 from mono2many.data.measure import PairMeasures
 from mono2many.evaluate.check import brightness, camera, check, motion, pairs_to_see, samples, shape, standing
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.io.images import write_image
+from mono2many.train.settings import SourceConfig
 from mono2many.types import Clip
 
 FILM = Clip("a.mp4", 100, size=(720, 1280))

@@ -17,7 +17,6 @@ from PIL import Image
 from rich.console import Console
 
 from mono2many.commands import EvaluateConfig
-from mono2many.config import DataConfig, ManyConfig, SourceConfig, TrainConfig
 from mono2many.data.dataset import ClipDataset
 from mono2many.datasets.cityscapes.reader import (
     CityReader,
@@ -31,8 +30,9 @@ from mono2many.evaluate.run import evaluate
 from mono2many.io.images import write_image
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.checkpoint import read_card
-from mono2many.recipes import recipe
 from mono2many.train.loop import train
+from mono2many.train.recipes import recipe
+from mono2many.train.settings import DataConfig, ManyConfig, SourceConfig, TrainConfig
 
 QUIET = Console(file=io.StringIO(), width=200)
 TEST = "testville_000002_000019"

@@ -12,13 +12,13 @@ import torch
 from rich.console import Console
 
 from mono2many.commands import EvaluateConfig
-from mono2many.config import ManyConfig, SourceConfig, TrainConfig
 from mono2many.datasets.ddad.dgp import FRONT, read_runs, scan_depth
 from mono2many.errors import InputError
 from mono2many.evaluate.run import evaluate
 from mono2many.io.images import write_image
-from mono2many.recipes import recipe
 from mono2many.train.loop import train
+from mono2many.train.recipes import recipe
+from mono2many.train.settings import ManyConfig, SourceConfig, TrainConfig
 
 
 def tiny(root: Path, out: Path, kind: str, steps: int = 2, **data: Any) -> TrainConfig:

@@ -11,7 +11,6 @@ from rich.console import Console
 from torch import nn
 
 from mono2many.commands import EvaluateConfig
-from mono2many.config import SourceConfig
 from mono2many.datasets.kitti.splits import split_frames
 from mono2many.evaluate.depth import METRIC, MODEL, SINGLE, STATIC, TEACHER
 from mono2many.evaluate.many import look, predictions, views
@@ -22,6 +21,7 @@ from mono2many.models.many import ManyDepth
 from mono2many.models.student import ManyArchitecture
 from mono2many.predict.predictor import blend_mirrored, load
 from mono2many.street.reader import StreetSettings, SyntheticReader
+from mono2many.train.settings import SourceConfig
 from mono2many.types import InputError
 
 MANY = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)

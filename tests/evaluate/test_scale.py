@@ -13,7 +13,6 @@ from torch import Tensor
 from mono2many import load
 from mono2many.cli import main
 from mono2many.commands import EvaluateConfig
-from mono2many.config import SourceConfig
 from mono2many.errors import InputError
 from mono2many.evaluate.depth import CONSTANT, METRIC, MODEL, compare, evaluate_each
 from mono2many.evaluate.run import open_as_trained
@@ -33,6 +32,7 @@ from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.checkpoint import ModelCard, read_card, save_model
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
+from mono2many.train.settings import SourceConfig
 from mono2many.types import Clip, Frame
 
 LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")

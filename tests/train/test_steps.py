@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mono2many.config import LossConfig, ModelConfig, TrainConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, collate
 from mono2many.models.mono import MonoArchitecture, MonoDepth
-from mono2many.recipes import recipe
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.loop import plan_at
+from mono2many.train.recipes import recipe
+from mono2many.train.settings import LossConfig, ModelConfig, TrainConfig
 from mono2many.train.steps import mono_step, supervised_step
 from mono2many.types import Batch
 

@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar, cast
 
 from mono2many.commands.flags import parse, value_of
 from mono2many.datasets import IMPORTED
@@ -13,28 +13,18 @@ from mono2many.datasets.choice import DataConfig, Use, carried_over, find, owner
 from mono2many.errors import InputError
 from mono2many.models.starter import STARTER
 
-
-class ReadsData(Protocol):
-    """Settings of a command that reads a data set."""
-
-    @property
-    def data(self) -> DataConfig: ...
-    @property
-    def dataset(self) -> DatasetSettings: ...
-
-
-Config = TypeVar("Config", bound=ReadsData)
+Config = TypeVar("Config")
+"""Settings of a command that reads a data set: `data` says which, `dataset` are that one's own."""
 
 
 def parse_with_data(kind: type[Config], program: str, arguments: list[str], use: Use, base: Config) -> Config:
     """Flags into settings that begin with `base`, whose data set may be another's than --datatype's."""
-    name = value_of(arguments, "--datatype")
-    data: Any = base.data
-    settings = base.dataset
+    name, begin = value_of(arguments, "--datatype"), cast(Any, base)
+    data, settings = begin.data, begin.dataset
     if name is not None and name != data.datatype:
         data, settings = replace(data, datatype=name), settings_of(find(name), use)()
     try:
-        return parse(kind, program, arguments, replace(base, data=data, dataset=settings))  # type: ignore[type-var]
+        return parse(kind, program, arguments, replace(begin, data=data, dataset=settings))
     except InputError as error:
         unknown = re.match(r"unknown option --([a-z0-9_-]+)", str(error))
         others = owners(unknown[1].replace("-", "_")) if unknown else []

@@ -8,7 +8,7 @@ that `--help` answers at once.
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from mono2many.errors import InputError
 
@@ -64,11 +64,11 @@ class DatasetSettings:
         """Whether training estimates the intrinsics."""
         return False
 
-    def with_learnt_cameras(self, model: str) -> Self:
+    def with_learnt_cameras(self, model: str) -> "DatasetSettings":
         """These settings, with the cameras that the training of a model estimated."""
         return self
 
-    def at_most(self, frames: int) -> Self:
+    def at_most(self, frames: int) -> "DatasetSettings":
         """The same for a use that reads at most so many frames."""
         return self
 

@@ -9,6 +9,11 @@ from mono2many.datasets import DATASETS, DEFAULT
 from mono2many.datasets.base import Dataset, DatasetSettings, at_least, common
 from mono2many.errors import InputError
 
+Datatype = Annotated[
+    str,
+    tyro.conf.arg(metavar="NAME", help="; ".join(f"{d.name}: {d.summary}" for d in DATASETS.values()) + "."),
+]
+"""The name of a data set; its help is made of the registry."""
 Use = Literal["settings", "training", "scoring"]
 """Which of a data set's settings: of every command, of train and check, of evaluate."""
 
@@ -17,7 +22,7 @@ Use = Literal["settings", "training", "scoring"]
 class DataConfig:
     """Which data, and which of its frames are neighbours."""
 
-    datatype: Annotated[str, tyro.conf.arg(metavar="NAME")] = DEFAULT.name
+    datatype: Datatype = DEFAULT.name
     frame_step: int = 1
     """Neighbours are this many frames away: more for slow cameras or high frame rates."""
 
@@ -28,13 +33,6 @@ class DataConfig:
     @property
     def dataset(self) -> Dataset:
         return find(self.datatype)
-
-
-# tyro reads a field's help from its docstring; this one is made of the registry
-DataConfig.__annotations__["datatype"] = Annotated[
-    str,
-    tyro.conf.arg(metavar="NAME", help="; ".join(f"{d.name}: {d.summary}" for d in DATASETS.values()) + "."),
-]
 
 
 def find(name: str) -> Dataset:

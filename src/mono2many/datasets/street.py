@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal
 
 import tyro
 
@@ -41,7 +41,7 @@ class StreetData(DatasetSettings):
         """How many streets a split has."""
         return self.scenes
 
-    def at_most(self, frames: int) -> Self:
+    def at_most(self, frames: int) -> DatasetSettings:
         return replace(self, scenes=math.ceil(frames / (self.scene_frames - 2)))
 
 

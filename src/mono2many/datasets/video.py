@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 from mono2many.datasets.base import Dataset, DatasetSettings, Reader, ReadOptions, Split
 from mono2many.errors import InputError
@@ -40,7 +39,7 @@ class VideoData(DatasetSettings):
     def learns_camera(self) -> bool:
         return self.camera == ("learn",)
 
-    def with_learnt_cameras(self, model: str) -> Self:
+    def with_learnt_cameras(self, model: str) -> DatasetSettings:
         if not self.learns_camera:
             return self
         from mono2many.models.starter import model_folder

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mono2many.data import kitti_files
+from mono2many.datasets.kitti import files
 from mono2many.datasets.kitti.files import CAMERAS, EARTH, Calibration, drive_folder
 from mono2many.datasets.kitti.splits import KittiFrame, split_frames
 from mono2many.geometry.pose import rotation_from_axis_angle
@@ -91,7 +91,7 @@ def write_kitti_street(
             _write_calibration(part / date, height, width)
         for name in names:
             _write_times(drive_folder(part, KittiFrame(name, 0)), frames)
-        calibrations = {date: kitti_files.read_calibration(part, date) for date in dates}
+        calibrations = {date: files.read_calibration(part, date) for date in dates}
         every = [KittiFrame(name, number) for name in names for number in range(frames)]
         return Jobs(partial(write_frame, part, settings, calibrations), every)
 
@@ -116,11 +116,11 @@ def write_frame(
         path = drive_folder(root, frame) / name / "data" / f"{number:010d}.jpg"
         write_image(path, torch.from_numpy(image))
     points = scan(street, calibration, poses[0], number, rng)
-    made(kitti_files.velodyne_path(root, frame)).write_bytes(points.astype("<f4").tobytes())
+    made(files.velodyne_path(root, frame)).write_bytes(points.astype("<f4").tobytes())
     assert calibration.velodyne_from_imu is not None
     left_from_imu = calibration.eye_from_velodyne("l") @ calibration.velodyne_from_imu
     oxts = _oxts(*(VIEW_FROM_BODY.T @ pose @ left_from_imu for pose in poses))
-    made(kitti_files.oxts_path(root, frame)).write_text(oxts)
+    made(files.oxts_path(root, frame)).write_text(oxts)
     if frame in split_frames("kitti_eigen_benchmark", "test"):
         depth = depths["l"]
         low = np.arange(len(depth))[:, None] >= len(depth) / 3
