@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import torch
 import tyro
+from mono2many.data.film import write_film
+from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from rich.console import Console
 
 from mono2many import load
 from mono2many.config import TrainConfig
-from mono2many.data.film import write_film
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
 from mono2many.metrics.protocol import PROTOCOLS, score
 from mono2many.train.loop import train
 
