@@ -95,9 +95,9 @@ def test_a_reader_begins_each_clip_at_its_first_frame_and_masks_what_the_camera_
     first, front = reader.frame(0, 0), reader.runs[0][0]
     assert first.world_from_camera is not None
     torch.testing.assert_close(first.world_from_camera, torch.eye(4), rtol=0, atol=1e-5)
-    assert first.judged is not None
-    assert first.judged.all(1).tolist() == [True] * 29 + [False] * 3
-    other = reader.frame(1, 0).judged  # has no mask
+    assert first.valid_mask is not None
+    assert first.valid_mask.all(1).tolist() == [True] * 29 + [False] * 3
+    other = reader.frame(1, 0).valid_mask  # has no mask
     assert other is not None
     assert other.all()
     assert first.intrinsics[0, 0] == front.intrinsics[0, 0] / 2

@@ -128,7 +128,7 @@ def test_frames_come_without_the_hood_and_neighbours_are_two_away(tmp_path: Path
     assert [(clip.frames, clip.size) for clip in reader.clips] == [(1, (6, 16)), (5, (6, 16))]
     assert reader.frame(1, 2).image[0, :, 5].tolist() == [19, 29, 39, 49, 59, 69]
     dataset = ClipDataset(reader, (-2, 2))
-    assert dataset.alone == 1  # frame 10
+    assert dataset.without_neighbour == 1  # frame 10
     assert [dataset[i].exists.tolist() for i in (0, 2)] == [[True, False, True], [True, True, True]]
     assert dataset[2].frames[:, 0, 0, 0].tolist() == [19, 17, 21]
     # a list names targets; their neighbours are there too

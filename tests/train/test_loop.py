@@ -188,8 +188,8 @@ def test_a_single_loss_that_is_not_finite_is_skipped_and_counted(
     step = loop.mono_step
 
     def broken(*arguments: object, **more: object) -> object:
-        loss, report = step(*arguments, **more)  # type: ignore[arg-type]
-        return (loss * torch.nan if arguments[4] == 2 else loss), report
+        loss, output = step(*arguments, **more)  # type: ignore[arg-type]
+        return (loss * torch.nan if arguments[4] == 2 else loss), output
 
     monkeypatch.setattr(loop, "mono_step", broken)
     folder = train(tiny(tmp_path), quiet())
@@ -220,8 +220,8 @@ def test_bad_steps_save_nothing_over_the_last_good_checkpoint(
     step = loop.mono_step
 
     def broken(*arguments: object, **more: object) -> object:
-        loss, report = step(*arguments, **more)  # type: ignore[arg-type]
-        return (loss * torch.nan if arguments[4] >= 3 else loss), report  # type: ignore[operator]
+        loss, output = step(*arguments, **more)  # type: ignore[arg-type]
+        return (loss * torch.nan if arguments[4] >= 3 else loss), output  # type: ignore[operator]
 
     monkeypatch.setattr(loop, "mono_step", broken)
     with pytest.raises(InputError, match=r"2 steps in a row.*kept \(.*step-00000003\.pt\)"):

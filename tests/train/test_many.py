@@ -74,8 +74,8 @@ def test_a_skipped_step_leaves_the_range_as_it_was(tmp_path: Path, monkeypatch: 
     def step(config: TrainConfig, state: RunState, *rest: Any) -> StepResult:
         assert isinstance(state.network, ManyDepth)
         before.append(float(state.network.depth.farthest))
-        loss, report = take(config, state, *rest)
-        return loss * torch.nan if len(before) == 3 else loss, report
+        loss, output = take(config, state, *rest)
+        return loss * torch.nan if len(before) == 3 else loss, output
 
     monkeypatch.setattr(loop, "_step", step)
     run(tiny(tmp_path, "skipped", 4))

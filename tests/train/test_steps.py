@@ -57,7 +57,7 @@ def test_every_variant_has_a_finite_loss_that_moves_depth_and_pose(
         predictive_mask=m.predictive_mask,
     )
     model = MonoDepth(architecture)
-    loss, report = mono_step(model, batch, plan_at(VARIANTS[name], architecture, progress), pictures=True)
+    loss, output = mono_step(model, batch, plan_at(VARIANTS[name], architecture, progress), pictures=True)
     loss.backward()
     assert loss.isfinite()
     assert loss > 0
@@ -65,9 +65,9 @@ def test_every_variant_has_a_finite_loss_that_moves_depth_and_pose(
         grads = [p.grad for p in part.parameters() if p.grad is not None]
         assert all(g.isfinite().all() for g in grads)
         assert sum(g.abs().sum() for g in grads) > 0
-    assert set(report.pictures) == {"image", "disparity", "warped_first", "warped_last", "error", "mask"}
+    assert set(output.pictures) == {"image", "disparity", "warped_first", "warped_last", "error", "mask"}
     assert {"photometric", "smoothness", "still", "sigmoid", "disparity_variation", "translation"} <= set(
-        report.scalars
+        output.scalars
     )
 
 

@@ -23,7 +23,7 @@ from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.choice import time_offsets
 from mono2many.geometry.camera import PLAUSIBLE_FOV, horizontal_fov
 from mono2many.models.checkpoint import write_atomically
-from mono2many.types import Clip, Reader
+from mono2many.types import FrameSequence, Reader
 
 Verdict = Literal["ok", "look", "problem"]
 Place = tuple[int, int]
@@ -100,7 +100,7 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     return all(finding.verdict != "problem" for finding in findings)
 
 
-def pairs_to_see(clips: Sequence[Clip], step: int, most: int) -> list[tuple[Place, Place]]:
+def pairs_to_see(clips: Sequence[FrameSequence], step: int, most: int) -> list[tuple[Place, Place]]:
     """At most `most` pairs of frames that are `step` apart, in order: short runs, evenly spread, because
     pairs that follow each other share their frames."""
     pairs = [((c, i), (c, i + step)) for c, clip in enumerate(clips) for i in range(clip.frames - step)]
@@ -111,7 +111,7 @@ def pairs_to_see(clips: Sequence[Clip], step: int, most: int) -> list[tuple[Plac
     return [pairs[i] for start in starts for i in range(start, min(start + min(RUN, most), len(pairs)))]
 
 
-def shape(clip: Clip, config: CheckConfig) -> Finding:
+def shape(clip: FrameSequence, config: CheckConfig) -> Finding:
     """Whether the training size fits the film's."""
     height, width = _film_size(clip, config)
     squeeze = (width / height) / (config.width / config.height)
@@ -125,7 +125,9 @@ def shape(clip: Clip, config: CheckConfig) -> Finding:
     return Finding("size", figure, "ok")
 
 
-def camera(k: Float[Tensor, "3 3"], clip: Clip, config: CheckConfig, learnt: bool = False) -> Finding:
+def camera(
+    k: Float[Tensor, "3 3"], clip: FrameSequence, config: CheckConfig, learnt: bool = False
+) -> Finding:
     """Whether K, in pixels of the training size, can be a camera's that took pictures of the film's size."""
     height, width = _film_size(clip, config)
     whole = height if clip.size is None else clip.size[0]
@@ -247,11 +249,11 @@ def _measured(
     return PairMeasures(**{n: torch.cat([getattr(m, n) for m in found]) for n in names}), torch.cat(sharp)
 
 
-def _one_per_camera(clips: Sequence[Clip]) -> list[Clip]:
+def _one_per_camera(clips: Sequence[FrameSequence]) -> list[FrameSequence]:
     return list({clip.camera: clip for clip in reversed(clips)}.values())[::-1]
 
 
-def _film_size(clip: Clip, config: CheckConfig) -> tuple[int, int]:
+def _film_size(clip: FrameSequence, config: CheckConfig) -> tuple[int, int]:
     """Height, less what --crop-bottom takes, and width."""
     if clip.size is None:
         return config.height, config.width

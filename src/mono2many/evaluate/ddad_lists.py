@@ -34,7 +34,7 @@ def look_up_ddad(config: EvaluateConfig, protocol: Protocol) -> Listing:
     return Listing("ddad", frames, list(range(len(frames))), synthetic, "", frozenset, complete)
 
 
-def _listed(run: Run, at: int, judged: Bool[Tensor, "H W"] | None) -> Listed:
+def _listed(run: Run, at: int, valid_mask: Bool[Tensor, "H W"] | None) -> Listed:
     frame = run[at]
 
     def beside(offset: int) -> Path | None:
@@ -48,20 +48,20 @@ def _listed(run: Run, at: int, judged: Bool[Tensor, "H W"] | None) -> Listed:
         frame.image,
         lambda: (frame.size, frame.intrinsics),
         beside,
-        partial(_truth, frame, judged),
+        partial(_truth, frame, valid_mask),
         frame.camera,
     )
 
 
-def _truth(frame: DgpFrame, judged: Bool[Tensor, "H W"] | None) -> TruthSource:
+def _truth(frame: DgpFrame, valid_mask: Bool[Tensor, "H W"] | None) -> TruthSource:
     assert frame.scan is not None, "read_runs saw to it"
     poses = [frame.world_from_camera.tolist(), frame.scan.world_from_lidar.tolist()]
     about = frame.scan.path.stat()
-    hidden = None if judged is None else crc32(judged.numpy().tobytes())
+    hidden = None if valid_mask is None else crc32(valid_mask.numpy().tobytes())
     key = (VERSION, frame.size, frame.intrinsics.tolist(), poses, about.st_size, about.st_mtime_ns, hidden)
-    return TruthSource(str(frame).replace(" ", "_"), key, frame.size, partial(_depth, frame, judged))
+    return TruthSource(str(frame).replace(" ", "_"), key, frame.size, partial(_depth, frame, valid_mask))
 
 
-def _depth(frame: DgpFrame, judged: Bool[Tensor, "H W"] | None) -> Float[Tensor, "H W"]:
+def _depth(frame: DgpFrame, valid_mask: Bool[Tensor, "H W"] | None) -> Float[Tensor, "H W"]:
     depth = scan_depth(frame)
-    return depth if judged is None else torch.where(judged, depth, torch.nan)
+    return depth if valid_mask is None else torch.where(valid_mask, depth, torch.nan)

@@ -113,11 +113,11 @@ def _build(
             near = difflib.get_close_matches(key, known, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise InputError(f"--config {where}: unknown setting {key!r}{hint}")
-        hint = dataset if hints[key] is DatasetSettings else hints[key]
-        if is_dataclass(hint) and isinstance(value, dict):
-            values[key] = _build(hint, value, f"{where}: {key}", lenient, dataset)  # type: ignore[arg-type]
+        wanted: Any = dataset if hints[key] is DatasetSettings else hints[key]
+        if is_dataclass(wanted) and isinstance(value, dict):
+            values[key] = _build(wanted, value, f"{where}: {key}", lenient, dataset)  # type: ignore[arg-type]
         else:
-            values[key] = _checked(hint, value, f"--config {where}: {key}")
+            values[key] = _checked(wanted, value, f"--config {where}: {key}")
     return kind(**values)
 
 

@@ -49,7 +49,7 @@ class RunState:
     folder: Path
     card: ModelCard
     film_sizes: tuple[tuple[int, int], ...] = ()
-    """Height and width of each learnt camera's own pictures."""
+    """Height and width of each learnt camera's own images."""
     was_metric: bool = False
     """The folder's model had a scale in metres, which no longer holds once its weights change."""
     start: DepthNet | None = None
@@ -106,7 +106,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
 
 
 class _Bf16(MixedPrecision):
-    """Pictures enter in bf16, cameras keep their digits: rounded, K would be a pixel off."""
+    """Images enter in bf16, cameras keep their digits: rounded, K would be a pixel off."""
 
     def __init__(self, device: str) -> None:
         super().__init__("bf16-mixed", device)
@@ -184,7 +184,7 @@ def build_run(
     else:
         network = MonoDepth(architecture, weights)
     if unit and config.model.start_far and known is None and teacher is None:
-        start_at(network, START * abs(dataset.other_eye_x(0) or 0))
+        start_at(network, START * abs(dataset.stereo_x(0) or 0))
     if network.cameras is not None:
         network.cameras.start_from(starting_cameras(dataset), *own_size)
     if start is not None:

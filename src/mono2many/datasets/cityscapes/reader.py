@@ -24,7 +24,7 @@ from mono2many.data.lists import consecutive, read_list
 from mono2many.geometry.camera import Size, intrinsics_matrix, resize_intrinsics
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.io.images import read_image, resize_image
-from mono2many.types import Clip, Frame, InputError, Split
+from mono2many.types import Frame, FrameSequence, InputError, Split
 
 CITYSCAPES = "cityscapes"
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -217,9 +217,9 @@ class CityReader:
             )
 
     @cached_property
-    def clips(self) -> Sequence[Clip]:
+    def clips(self) -> Sequence[FrameSequence]:
         return [
-            Clip(f"{snippet} {a}-{b}", b - a + 1, size=snippet.camera.kept, targets=targets)
+            FrameSequence(f"{snippet} {a}-{b}", b - a + 1, size=snippet.camera.kept, targets=targets)
             for snippet, a, b, targets in self.runs
         ]
 

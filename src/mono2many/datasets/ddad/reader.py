@@ -16,7 +16,7 @@ from mono2many.geometry.camera import Size, resize_intrinsics
 from mono2many.geometry.pose import invert
 from mono2many.geometry.pyramid import shrink_mask
 from mono2many.io.images import read_image, resize_image
-from mono2many.types import Clip, Frame, InputError, Split
+from mono2many.types import Frame, FrameSequence, InputError, Split
 
 MOST_HIDDEN = 0.6
 """Share of a picture beyond which a mask is probably the wrong way round."""
@@ -47,13 +47,13 @@ class DdadReader:
         frames = [run[0] for run in self.runs]
         self.masks = read_masks(s.masks, frames)
         size = (s.height, s.width)
-        self._judged = {name: shrink_mask(mask, size) for name, mask in self.masks.items()}
+        self._valid_masks = {name: shrink_mask(mask, size) for name, mask in self.masks.items()}
 
     @cached_property
-    def clips(self) -> Sequence[Clip]:
+    def clips(self) -> Sequence[FrameSequence]:
         cameras = sorted({run[0].camera for run in self.runs})
         return [
-            Clip(
+            FrameSequence(
                 f"{run[0]} to {run[-1].image.stem}",
                 len(run),
                 tuple(frame.seconds - run[0].seconds for frame in run),
@@ -66,16 +66,16 @@ class DdadReader:
     def frame(self, clip: int, index: int) -> Frame:
         frame, s = self.runs[clip][index], self.settings
         size = (s.height, s.width)
-        judged = self._judged.get(frame.camera)
-        if self.masks and judged is None:
-            judged = torch.ones(size, dtype=torch.bool)
+        valid_mask = self._valid_masks.get(frame.camera)
+        if self.masks and valid_mask is None:
+            valid_mask = torch.ones(size, dtype=torch.bool)
         return Frame(
             resize_image(read_picture(frame), size, filter=s.resize),
             resize_intrinsics(frame.intrinsics, frame.size, size),
             world_from_camera=(
                 invert(self.runs[clip][0].world_from_camera) @ frame.world_from_camera
             ).float(),
-            judged=judged,
+            valid_mask=valid_mask,
         )
 
     def fingerprint(self) -> str:
@@ -86,7 +86,7 @@ class DdadReader:
                 about = f.image.stat()
                 told = (f.intrinsics.tolist(), f.world_from_camera.tolist(), about.st_size, about.st_mtime_ns)
                 text.update(f"{f.image.resolve()} {told}".encode())
-        for name, mask in self._judged.items():
+        for name, mask in self._valid_masks.items():
             text.update(name.encode() + mask.numpy().tobytes())
         return f"ddad {FRAMES} {text.hexdigest()}"
 

@@ -24,7 +24,7 @@ from mono2many.datasets.kitti.files import (
 from mono2many.datasets.kitti.splits import OWN_LISTS, Eye, KittiFrame
 from mono2many.geometry.camera import Size, intrinsics_matrix, resize_intrinsics
 from mono2many.io.images import read_image, resize_image
-from mono2many.types import Clip, Frame, InputError
+from mono2many.types import Frame, FrameSequence, InputError
 
 REFERENCE = (0.58, 1.92, 0.5, 0.5)
 """The papers' camera for every drive: fx, cx as shares of the width, fy, cy of the height."""
@@ -101,15 +101,15 @@ class KittiReader:
         }
 
     @cached_property
-    def clips(self) -> Sequence[Clip]:
+    def clips(self) -> Sequence[FrameSequence]:
         return [
-            Clip(
+            FrameSequence(
                 f"{first.drive} {first.eye} {first.number}-{first.number + len(names) - 1}",
                 len(names),
                 camera=2 * list(self._calibrations).index(first.date) + (first.eye == "r"),
                 size=self._calibrations[first.date].sizes[first.eye],
                 targets=targets,
-                other_eye=(place ^ 1, self._right_of_left[first.date] * (1 if first.eye == "r" else -1))
+                stereo_partner=(place ^ 1, self._right_of_left[first.date] * (1 if first.eye == "r" else -1))
                 if self.stereo
                 else None,
             )

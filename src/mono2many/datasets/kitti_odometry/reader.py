@@ -24,7 +24,7 @@ from mono2many.datasets.kitti.splits import ODOMETRY, Eye
 from mono2many.geometry.camera import Size, resize_intrinsics
 from mono2many.io.images import image_size, read_image, resize_image
 from mono2many.io.trajectories import read_kitti_poses
-from mono2many.types import Clip, Frame, InputError
+from mono2many.types import Frame, FrameSequence, InputError
 
 CAMERAS: dict[tuple[Eye, bool], int] = {("l", False): 2, ("r", False): 3, ("l", True): 0, ("r", True): 1}
 """Of an eye, in colour or grey."""
@@ -135,9 +135,9 @@ class OdometryReader:
                 self.runs.append((place, first, last, inside))
 
     @cached_property
-    def clips(self) -> Sequence[Clip]:
+    def clips(self) -> Sequence[FrameSequence]:
         return [
-            Clip(f"{x.name} {x.eye} {a}-{b}", b - a + 1, camera=place, size=x.size, targets=targets)
+            FrameSequence(f"{x.name} {x.eye} {a}-{b}", b - a + 1, camera=place, size=x.size, targets=targets)
             for place, a, b, targets in self.runs
             for x in (self.sequences[place],)
         ]

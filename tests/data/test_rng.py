@@ -1,6 +1,6 @@
 import torch
 
-from mono2many.data.draws import gaussian, shuffled, uniform
+from mono2many.data.rng import gaussian, shuffled, uniform
 
 
 def test_a_draw_depends_on_seed_step_and_sample_and_on_nothing_else() -> None:
