@@ -52,7 +52,7 @@ def test_the_real_cameras_frames_are_found_with_size_calibration_and_a_gap_of_a_
 
 
 def test_the_real_scans_fall_into_all_nine_views_on_the_ground_below_the_horizon(dgp_scenes: Path) -> None:
-    for run in read_runs(dgp_scenes, "train", [ALL], GAP, largest_lag=0.25):
+    for run in read_runs(dgp_scenes, "train", [ALL], GAP, max_lag=0.25):
         depth = scan_depth(run[0])
         v, u = depth.isfinite().nonzero().unbind(1)
         assert len(v) > 4000
@@ -64,7 +64,7 @@ def test_the_real_scans_fall_into_all_nine_views_on_the_ground_below_the_horizon
 
 
 def test_the_streets_scan_is_the_depth_that_each_camera_sees_at_the_scans_time(dgp_street: Path) -> None:
-    for run in read_runs(dgp_street, "val", [ALL], 0.15, largest_lag=0.06):
+    for run in read_runs(dgp_street, "val", [ALL], 0.15, max_lag=0.06):
         assert len(run) == 5
         assert steps(run) == pytest.approx([0.75] * 4, rel=0.3)  # two steps of the street
         scan, name = scan_depth(run[2]), run[2].camera
@@ -138,11 +138,11 @@ def test_what_is_wrong_in_a_data_set_is_told_in_one_line_with_its_file(
         "scene": (lambda root: (root / SCENE).unlink(), r"scene_street1.json: cannot be read \(No such file"),
         "calibration": (
             lambda root: drop(root, CALIBRATION, without_camera),
-            r"street.json: CAMERA_01 has no calibration; leave it out of --cameras-used",
+            r"street.json: CAMERA_01 has no calibration; leave it out of --cameras",
         ),
         "time": (
             lambda root: drop(root, SCENE, late),
-            r"CAMERA_01 \(000000.jpg\) and its sample's scan are 1.000 s apart, more than --largest-lag 0.25",
+            r"CAMERA_01 \(000000.jpg\) and its sample's scan are 1.000 s apart, more than --max-lag 0.25",
         ),
         "pose": (
             lambda root: drop(root, SCENE, lambda scene: scene["data"][0]["datum"]["image"].pop("pose")),
@@ -164,7 +164,7 @@ def test_what_is_wrong_in_a_data_set_is_told_in_one_line_with_its_file(
         with pytest.raises(InputError, match=words) as told:
             read_runs(root, "val", [FRONT], 0.15, 0.25)
         assert "\n" not in str(told.value)
-    with pytest.raises(InputError, match=r"--cameras-used CAMERA_99: no scene .* there are CAMERA_01, "):
+    with pytest.raises(InputError, match=r"--cameras CAMERA_99: no scene .* there are CAMERA_01, "):
         read_runs(dgp_street, "val", ["CAMERA_99"], 0.15)
 
 

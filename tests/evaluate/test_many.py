@@ -81,7 +81,7 @@ def test_with_flip_the_neighbours_are_mirrored_too(folder: Path) -> None:
 
 def test_the_street_is_scored_in_four_rows_with_holes_where_cars_drive(folder: Path) -> None:
     console = Console(file=StringIO(), width=100)
-    config = EvaluateConfig(model=str(folder), test_scenes=2, guess_scenes=1)
+    config = EvaluateConfig(model=str(folder), test_scenes=2, baseline_scenes=1)
     figures = evaluate(config, console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert list(figures["rows"])[:4] == list(FOUR)
@@ -100,7 +100,7 @@ def test_a_street_too_short_for_what_a_model_matches_is_refused(tmp_path: Path) 
     save_model(tmp_path, ManyDepth(far), ModelCard(far, 64, 96))
     config = EvaluateConfig(model=str(tmp_path), data=SourceConfig(scene_frames=3), test_scenes=1)
     with pytest.raises(InputError, match=r"--scene-frames 3: .*\(-1 -2 -3\); ask for at least 4"):
-        evaluate(replace(config, guess_scenes=1), Console(file=StringIO()))
+        evaluate(replace(config, baseline_scenes=1), Console(file=StringIO()))
 
 
 def test_a_list_of_kitti_is_scored_in_four_rows_with_the_frames_beside_it(

@@ -258,7 +258,7 @@ def test_evaluation_says_metres_and_adds_the_row(folder: Path, tmp_path: Path) -
 
     store(folder, ModelCard(LIGHT, 64, 96, 0.0, "metres", 2.0, None, "factor 2"))
     page = tmp_path / "report.html"
-    config = EvaluateConfig(str(folder), test_scenes=1, guess_scenes=1, report=str(page), device="cpu")
+    config = EvaluateConfig(str(folder), test_scenes=1, baseline_scenes=1, report=str(page), device="cpu")
     console = Console(record=True, width=100, file=StringIO())
     figures = evaluate(config, console)
     assert figures["scale"] == "metres"

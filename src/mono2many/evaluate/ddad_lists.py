@@ -25,7 +25,7 @@ def look_up_ddad(config: EvaluateConfig, protocol: Protocol) -> Listing:
     """The frames of the cameras in question, checked against the files. Raises InputError."""
     data = config.data
     root = Path(data.data[0] if data.data else DATASET)
-    runs = read_runs(root, "val", data.cameras_used, data.largest_gap, data.largest_lag)
+    runs = read_runs(root, "val", data.cameras, data.largest_gap, data.largest_lag)
     masks = read_masks(data.masks, [run[0] for run in runs])
     frames = [_listed(run, i, masks.get(f.camera)) for run in runs for i, f in enumerate(run)]
     synthetic = marked_synthetic(root)

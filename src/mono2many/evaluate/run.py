@@ -85,10 +85,10 @@ def _against_depth(
 ) -> dict[str, Any]:
     assert config.model is not None
     protocol = PROTOCOLS["synthetic-80m"]
-    known = open_as_trained(config, predictor.card, config.guess_scenes, "train")
+    known = open_as_trained(config, predictor.card, config.baseline_scenes, "train")
     training = (known.frame(clip, 0) for clip in range(len(known.clips)))
     guessed = guesses(
-        track(training, "the no-learning guesses", config.guess_scenes, console=console, transient=True),
+        track(training, "the no-learning guesses", config.baseline_scenes, console=console, transient=True),
         protocol,
     )
     predict = predictions(predictor, reader, config.flip)

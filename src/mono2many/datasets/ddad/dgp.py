@@ -88,12 +88,12 @@ def scene_files(path: Path, split: Split) -> tuple[Path, list[str]]:
 
 
 def read_runs(
-    path: Path, split: Split, cameras: Sequence[str], largest_gap: float, largest_lag: float | None = None
+    path: Path, split: Split, cameras: Sequence[str], max_gap: float, max_lag: float | None = None
 ) -> list[Run]:
     """The runs of these cameras (ALL: of every one) in a split's scenes; a run ends where the next frame is
-    more than `largest_gap` seconds away.
+    more than `max_gap` seconds away.
 
-    largest_lag: every sample needs a scan, at most so many seconds from its picture; None: scans may be
+    max_lag: every sample needs a scan, at most so many seconds from its picture; None: scans may be
     missing. InputError for names of unknown cameras and whatever is missing, of files or in the JSON.
     """
     root, names = scene_files(path, split)
@@ -103,7 +103,7 @@ def read_runs(
     unknown = sorted(set(wanted) - set(known))
     if unknown:
         raise InputError(
-            f"--cameras-used {' '.join(unknown)}: no scene of {path} has it; there are {', '.join(known)}"
+            f"--cameras {' '.join(unknown)}: no scene of {path} has it; there are {', '.join(known)}"
         )
     runs: list[Run] = []
     for _, frames in scenes:
@@ -111,10 +111,10 @@ def read_runs(
             own = sorted((f for f in frames if f.camera == camera), key=lambda f: f.seconds)
             runs += [[f] for f in own[:1]]
             for before, frame in pairwise(own):
-                if frame.seconds - before.seconds > largest_gap:
+                if frame.seconds - before.seconds > max_gap:
                     runs.append([])
                 runs[-1].append(frame)
-    _check_files(root, (frame for run in runs for frame in run), largest_lag)
+    _check_files(root, (frame for run in runs for frame in run), max_lag)
     return runs
 
 
@@ -134,18 +134,18 @@ def scan_depth(frame: DgpFrame) -> Float[Tensor, "H W"]:
     return depth_of_points(points, frame.intrinsics, frame.size)
 
 
-def _check_files(root: Path, frames: Iterable[DgpFrame], largest_lag: float | None) -> None:
+def _check_files(root: Path, frames: Iterable[DgpFrame], max_lag: float | None) -> None:
     for frame in frames:
         needed = [frame.image]
-        if largest_lag is not None:
+        if max_lag is not None:
             if frame.scan is None:
                 raise InputError(f"{root / frame.scene}: a sample of {frame.camera} has no scan; {AGAIN}")
             needed.append(frame.scan.path)
             lag = abs(frame.scan.seconds - frame.seconds)
-            if lag > largest_lag:
+            if lag > max_lag:
                 raise InputError(
                     f"{root / frame.scene}: {frame.camera} ({frame.image.name}) and its sample's scan are "
-                    f"{lag:.3f} s apart, more than --largest-lag {largest_lag:g}: raise it, or {AGAIN}"
+                    f"{lag:.3f} s apart, more than --max-lag {max_lag:g}: raise it, or {AGAIN}"
                 )
         for file in needed:
             if not file.exists():
@@ -176,7 +176,7 @@ def _read_scene(root: Path, name: str, cameras: Sequence[str]) -> tuple[set[str]
                 if not min(k.get("fx", 0), k.get("fy", 0)) > 0:
                     raise InputError(
                         f"{path.parent / 'calibration' / key}.json: {camera} has no calibration; leave it "
-                        f"out of --cameras-used, or {AGAIN}"
+                        f"out of --cameras, or {AGAIN}"
                     )
                 frames.append(
                     DgpFrame(

@@ -29,7 +29,7 @@ class DdadSettings:
     path: Path
     """The data set's folder or JSON."""
     cameras: tuple[str, ...]
-    largest_gap: float
+    max_gap: float
     """Seconds between neighbours."""
     masks: str | None
     """Folder of the cameras' masks."""
@@ -43,7 +43,7 @@ class DdadReader:
 
     def __init__(self, settings: DdadSettings, split: Split) -> None:
         s = self.settings = settings
-        self.runs = read_runs(s.path, split, s.cameras, s.largest_gap)
+        self.runs = read_runs(s.path, split, s.cameras, s.max_gap)
         frames = [run[0] for run in self.runs]
         self.masks = read_masks(s.masks, frames)
         size = (s.height, s.width)
