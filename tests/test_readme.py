@@ -74,30 +74,3 @@ def test_the_tree_names_what_is_there_and_nothing_else() -> None:
     named = {line.split()[0].rstrip("/") for line in tree.splitlines()}
     there = {p.name for p in (REPOSITORY / "src" / "mono2many").iterdir() if not p.name.startswith("_")}
     assert named == there - {"errors.py", "py.typed"}
-
-
-def test_every_flag_that_the_readme_names_exists() -> None:
-    helps = [
-        subprocess.run(
-            [sys.executable, "-m", "mono2many", *c.split(), "--help"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        for c in (
-            "train",
-            "evaluate",
-            "predict",
-            "info",
-            "scale",
-            "prepare video",
-            "prepare kitti",
-            "prepare synthetic",
-            "import-weights",
-            "check",
-            "bench",
-            "street",
-        )
-    ]
-    known = set(re.findall(r"--[a-z][a-z-]+", " ".join(done.stdout for done in helps)))
-    assert set(re.findall(r"--[a-z][a-z-]+", README)) <= known | {"--help"}
