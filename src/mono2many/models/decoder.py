@@ -8,9 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mono2many.models.architecture import Padding
 from mono2many.models.encoder import Features
-
-Padding = Literal["reflect", "zeros", "replicate"]
 
 PAPER_WIDTHS = (256, 128, 64, 32, 16)
 MEDIUM_WIDTHS = (96, 64, 48, 32, 16)

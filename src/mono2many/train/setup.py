@@ -32,10 +32,10 @@ from mono2many.data.video import VideoReader
 from mono2many.devices import pick_device
 from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.io.camera_file import FOV_GUESS
+from mono2many.models.architecture import ManyArchitecture, MonoArchitecture, NetworkSettings
 from mono2many.models.checkpoint import ModelCard, from_mono, load_weights, read_card
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import DepthNet, MonoArchitecture, MonoDepth
-from mono2many.models.student import ManyArchitecture
+from mono2many.models.mono import DepthNet, MonoDepth
 from mono2many.train.optim import make_optimiser
 from mono2many.train.start import open_start, reopen_start, typical_depth
 from mono2many.train.stereo import NOMINAL, START, refuse_other_unit, start_at, unit_of
@@ -276,20 +276,8 @@ def as_configured(config: TrainConfig) -> MonoArchitecture:
             **{f.name: getattr(taught, f.name) for f in fields(MonoArchitecture)}, **further
         )
     kind = ManyArchitecture if m.model == "many" else MonoArchitecture
-    return kind(
-        **(further if m.model == "many" else {}),
-        encoder=m.encoder,
-        decoder=m.decoder,
-        padding=m.padding,
-        scales=m.scales,
-        pose_type=m.pose_type,
-        pose_input=m.pose_input,
-        pose_encoder=m.pose_encoder,
-        sources=len(config.data.offsets),
-        predictive_mask=m.predictive_mask,
-        min_depth=m.min_depth,
-        max_depth=m.max_depth,
-    )
+    chosen = {f.name: getattr(m, f.name) for f in fields(NetworkSettings)}
+    return kind(**chosen, sources=len(config.data.offsets), **(further if m.model == "many" else {}))
 
 
 def in_words(state: RunState) -> str:
