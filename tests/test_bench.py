@@ -11,7 +11,7 @@ from mono2many.bench.yardstick import YardstickDepth, YardstickPose
 from mono2many.commands import BenchConfig
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.mono import MonoDepth
-from mono2many.train.setup import cpu_has_bf16
+from mono2many.train.fabric import cpu_has_bf16
 
 
 def count(*models: torch.nn.Module) -> int:

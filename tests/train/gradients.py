@@ -16,8 +16,9 @@ from torch import nn
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, batches
 from mono2many.recipes import recipe
+from mono2many.train.fabric import make_fabric
 from mono2many.train.plan import plan_at
-from mono2many.train.setup import build_run, make_fabric, open_dataset
+from mono2many.train.setup import build_run, open_dataset
 from mono2many.train.steps import mono_step
 
 

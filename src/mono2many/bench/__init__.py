@@ -33,9 +33,10 @@ from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.models.checkpoint import write_atomically
 from mono2many.models.many import ManyDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
+from mono2many.train.fabric import cpu_has_bf16, make_fabric
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.plan import plan_at
-from mono2many.train.setup import RunState, build_run, cpu_has_bf16, make_fabric
+from mono2many.train.setup import RunState, build_run
 from mono2many.train.steps import Draw, many_step, mono_step
 from mono2many.types import Batch, RawBatch, StepOutput
 

@@ -24,20 +24,13 @@ from mono2many.models.checkpoint import save_model
 from mono2many.models.many import ManyDepth
 from mono2many.train.cameras import focal_lengths, widest_fov
 from mono2many.train.diagnose import collapse, not_finite, static_camera
+from mono2many.train.fabric import make_fabric
 from mono2many.train.folder import TrainState, begin_folder, claim_folder, restore_run, save_run
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.logs import Clock, RunLog
 from mono2many.train.optim import learning_rate
 from mono2many.train.plan import StepPlan, plan_at, range_momentum
-from mono2many.train.setup import (
-    RunState,
-    build_run,
-    in_words,
-    is_street,
-    make_fabric,
-    open_dataset,
-    progress_bar,
-)
+from mono2many.train.setup import RunState, build_run, in_words, is_street, open_dataset, progress_bar
 from mono2many.train.signals import stop_requested
 from mono2many.train.start import batch_norms, freeze_statistics, freeze_teacher, keep_start
 from mono2many.train.steps import Draw, StepResult, many_step, mono_step, supervised_step
