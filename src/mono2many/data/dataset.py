@@ -50,7 +50,7 @@ class ClipDataset(Dataset[Sample]):
         if not self.samples:
             raise InputError(
                 f"--data: no frame has a neighbour {' or '.join(map(str, offsets))} frames away; "
-                "give longer clips, a smaller --frame-step or, where the data set has that flag, a larger --max-gap"
+                "give longer clips, a smaller --frame-step or, where there is that flag, a larger --max-gap"
             )
 
     def __len__(self) -> int:
