@@ -272,10 +272,9 @@ def _print_summary(console: Console, path: Path, clips: dict[str, Any]) -> None:
     rate = "pictures" if clips["fps"] is None else f"{clips['fps']:.4g} frames/s"
     frames, number = clips["frames"], len(clips["clips"])
     kept = sum(len(clip["frames"]) for clip in clips["clips"])
+    plural = "" if number == 1 else "s"
     console.print(f"[bold]{path.name}[/]: {frames} frames, {clips['width']}x{clips['height']}, {rate}")
-    console.print(
-        f"  kept      {kept} ({kept / frames:.1%}) in {number} {'clip' if number == 1 else 'clips'}"
-    )
+    console.print(f"  kept      {kept} ({kept / frames:.1%}) in {number} clip{plural}")
     console.print(f"  left out  {_in_words(clips['left_out'], frames)}")
     for name in ("cuts", "blurred"):
         found = clips[name]

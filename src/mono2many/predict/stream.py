@@ -101,9 +101,8 @@ class Memory:
             at = self.offsets[place - 1] if place else 0
             later, earlier, gap = self.frames[at - 1], self.frames[offset - 1], at - offset
             if gap not in later.motions:
-                moved = quick_displacement(earlier.thumbnail, later.thumbnail)
-                static = moved < THRESHOLDS.static
-                pose = self.model.pose
-                later.motions[gap] = None if static else pose(earlier.image, later.image[:, None], (1,))
+                moved = quick_displacement(earlier.thumbnail, later.thumbnail) >= THRESHOLDS.static
+                pair = (earlier.image, later.image[:, None])
+                later.motions[gap] = self.model.pose(*pair, (1,)) if moved else None
             found.append(later.motions[gap])
         return found
