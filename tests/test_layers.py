@@ -9,7 +9,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "mono2many"
 GEOMETRY = {"geometry", "types", "errors", "files"}
 IO = GEOMETRY | {"io"}
 PREDICT = IO | {"models", "predict", "devices"}
+MEASURE = "data.measure"
+"""All of data that predict may see: a stream measures its frames."""
 ALL = PREDICT | {
+    MEASURE,
     "losses",
     "metrics",
     "data",
@@ -31,8 +34,8 @@ MAY_SEE = {
     "io": IO,
     "devices": {"errors"},
     "street": IO | {"street", "data"},
-    "data": IO | {"data", "street"},
-    "predict": PREDICT,
+    "data": IO | {"data", "street", MEASURE},
+    "predict": PREDICT | {MEASURE},
     "evaluate": ALL - {"train"},
     "train": ALL,
     "config": {"errors", "config"},
@@ -57,9 +60,14 @@ def imports(path: Path) -> set[str]:
             names = [f"{node.module}.{a.name}" for a in node.names] if node.module == "mono2many" else []
             names = names or [node.module or ""]
         ours = [name.split(".") for name in names if name.split(".")[0] == "mono2many"]
-        # `from mono2many import __version__` is the package itself
-        found |= {"mono2many" if len(p) == 1 or p[1].startswith("__") else p[1] for p in ours}
+        found |= {layer_of(parts) for parts in ours}
     return found
+
+
+def layer_of(parts: list[str]) -> str:
+    if len(parts) == 1 or parts[1].startswith("__"):  # `from mono2many import __version__`
+        return "mono2many"
+    return MEASURE if parts[1:3] == MEASURE.split(".") else parts[1]
 
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))

@@ -24,7 +24,7 @@ from mono2many.models.checkpoint import save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture
 from mono2many.train.cameras import focal_lengths, widest_fov
-from mono2many.train.diagnose import collapse, not_finite, standing
+from mono2many.train.diagnose import collapse, not_finite, static_camera
 from mono2many.train.folder import Trackers, begin_folder, claim_folder, restore_run, save_run
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.logs import RunLog
@@ -96,7 +96,7 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
             log.say(f"left out: {dataset.alone} training frames without a neighbour to learn from", "yellow")
         if is_street(config.data):
             log.say(SYNTHETIC, "yellow")
-        if (warning := standing(dataset)) is not None:
+        if (warning := static_camera(dataset)) is not None:
             log.say(warning, "yellow")
             log.event("warning", trackers.step, {"text": warning})
         if state.card.architecture.stereo:
