@@ -142,7 +142,7 @@ def _build(
     reader: Reader, about: dict[str, Any], workers: int, progress: Progress | None, folder: Path
 ) -> None:
     places = [(c, i) for c, clip in enumerate(reader.clips) for i in range(clip.frames)]
-    first = next(iter(_in_order(reader, places[:1])))
+    first = next(iter(in_order(reader, places[:1])))
     arrays = {name: value.numpy() for name in FIELDS if (value := getattr(first, name)) is not None}
     needed = len(places) * sum(array.nbytes for array in arrays.values())
     free = shutil.disk_usage(folder).free
@@ -188,7 +188,7 @@ class _Writer(IterableDataset[Exception | None]):
         try:
             with ExitStack() as stack:
                 files = {name: stack.enter_context(self._opened(name, start)) for name in self.arrays}
-                for frame in _in_order(self.reader, self.places[start:stop]):
+                for frame in in_order(self.reader, self.places[start:stop]):
                     for name, file in files.items():
                         array = getattr(frame, name).contiguous().numpy()
                         assert array.shape == self.arrays[name].shape, f"{name}: not all frames have one size"
@@ -204,7 +204,7 @@ class _Writer(IterableDataset[Exception | None]):
         return file
 
 
-def _in_order(reader: Reader, places: Sequence[Place]) -> Iterable[Frame]:
+def in_order(reader: Reader, places: Sequence[Place]) -> Iterable[Frame]:
     """The frames at these places; a reader of videos has a method of its own that decodes them once."""
     stream = getattr(reader, "stream", None)
     return stream(places) if stream is not None else (reader.frame(*place) for place in places)

@@ -1,11 +1,12 @@
 """Videos and folders of images as clips: which of their frames belong to a split, and the camera."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from mono2many.files import read_json
 from mono2many.geometry.camera import Size
 from mono2many.io.camera_file import FOV_GUESS, Camera, camera_from_fov, fit_camera, read_camera
 from mono2many.io.images import image_size, list_images
@@ -44,7 +45,7 @@ class VideoSettings:
 
     def __post_init__(self) -> None:
         if not self.paths:
-            raise InputError("no footage given; give at least one video file or folder of pictures")
+            raise InputError("no footage given; give at least one video file or folder of images")
         if self.cameras and self.fov is not None and LEARN not in self.cameras:
             raise InputError("--camera and --fov are both given; keep --camera, which knows more")
         if not self.cameras and self.fov is None:
@@ -128,8 +129,8 @@ def _listed(settings: VideoSettings, number: int, path: Path, split: Split) -> l
     """The clips of a list that `prepare` wrote. Those too short to be split are for training, where one is
     longer."""
     again = "write the list again with `mono2many prepare`"
+    values = read_json(path, f"check --data, or {again}")
     try:
-        values = json.loads(path.read_text())
         if (values["format"], values["version"]) != (FORMAT, VERSION):
             raise ValueError(f"format {values['format']!r}, version {values['version']!r}")
         video, size = path.parent / values["film"], (int(values["height"]), int(values["width"]))
@@ -140,21 +141,9 @@ def _listed(settings: VideoSettings, number: int, path: Path, split: Split) -> l
             raise ValueError("frames that are not in order")
         if any(times is not None and len(times) != len(frames) for frames, times in listed):
             raise ValueError("not as many times as frames")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check --data, or {again}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is not a list of clips as it should be ({error!r}); {again}") from error
-    images = tuple(list_images(video)) if video.is_dir() else ()
-    most = max(frames[-1] for frames, _ in listed)
-    if images and most >= len(images):
-        raise InputError(f"{path}: names picture {most + 1} of {video}, which has {len(images)}; {again}")
-    if not images and not video.is_file():
-        raise InputError(f"{path}: its film {video} is missing; bring it back, or {again}")
-    if not images and video.stat().st_size != values.get("bytes"):
-        raise InputError(
-            f"{path}: {video} has {video.stat().st_size} bytes, had {values.get('bytes')} when the list was "
-            f"written; {again}"
-        )
+    images = _listed_images(path, video, max(frames[-1] for frames, _ in listed), values.get("bytes"), again)
     camera = _camera(settings, number, size, video)
     found: list[Footage] = []
     too_short: list[InputError] = []
@@ -171,6 +160,22 @@ def _listed(settings: VideoSettings, number: int, path: Path, split: Split) -> l
     if len(too_short) == len(listed):
         raise too_short[-1]
     return found
+
+
+def _listed_images(path: Path, video: Path, last: int, size: Any, again: str) -> tuple[Path, ...]:
+    """Of the folder that a list names; none for a video. InputError where the list does not fit."""
+    if video.is_dir():
+        images = tuple(list_images(video))
+        if last >= len(images):
+            raise InputError(f"{path}: names image {last + 1} of {video}, which has {len(images)}; {again}")
+        return images
+    if not video.is_file():
+        raise InputError(f"{path}: its video {video} is missing; bring it back, or {again}")
+    if video.stat().st_size != size:
+        raise InputError(
+            f"{path}: {video} has {video.stat().st_size} bytes, had {size} when the list was written; {again}"
+        )
+    return ()
 
 
 def _camera(settings: VideoSettings, number: int, size: Size, path: Path) -> Camera:

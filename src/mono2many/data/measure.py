@@ -21,40 +21,38 @@ from mono2many.geometry.warp import sample
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Limits on the measures, with the values that footage has: a highway filmed from a car at 25 frames/s,
-    the embedded street, KITTI.
+    """Limits on the measures, with the values of a highway filmed from a car at 25 frames/s, of the embedded
+    street and of KITTI.
 
     Units: difference and brightness in grey values from 0 to 1; displacement (upper quartile) in shares of
     the frame's width; agreement is a correlation; sharpness a ratio to the median of other frames.
     """
 
     repeated: float = 0.3 / 255
-    """Difference: below it a frame repeats the other. Highway 1.3 / 255 and more; a repeated frame that was
-    compressed again 0.2 / 255 at most."""
+    """Difference below which a frame repeats the other. Highway 1.3 / 255, compressed copies 0.2 / 255."""
     static: float = 8e-4
-    """Displacement: below it the camera is static (half a pixel of 640). Highway 2.4e-3 and more. By
-    `quick_displacement`: highway 1.3e-3 and more, street 1.3e-2, a static car behind traffic 6.4e-4 at most,
-    a repeated frame with noise of 5 grey levels 6.9e-4."""
+    """Displacement below which the camera is static: half a pixel of 640. Highway 2.4e-3. By
+    `quick_displacement` highway 1.3e-3, street 1.3e-2, a static car behind traffic 6.4e-4, noise 6.9e-4."""
     little_motion: float = 0.008
-    """Displacement: below it neighbours should be further apart. Highway 0.005."""
+    """Displacement below which neighbours should be further apart. Highway 0.005."""
     good_motion: float = 0.015
     """Displacement to aim at. KITTI and street 0.02."""
     much_motion: float = 0.08
-    """Displacement: above it neighbours should be closer."""
+    """Displacement above which neighbours should be closer."""
     same_scene: float = 0.35
-    """Agreement: below it a cut is possible. Highway, street, KITTI 0.49 and more, cuts 0.31 and less."""
+    """Agreement below which a cut is possible. Highway, street, KITTI 0.49 and more, cuts 0.31 and less."""
     quick_same_scene: float = 0.4
-    """`quick_agreement`: below it there is a cut. Highway, street, KITTI 0.46 and more, cuts 0.31 at most."""
+    """`quick_agreement` below which there is a cut. Highway, street, KITTI 0.46 and more, cuts 0.31."""
     other_scene: float = 0.12
-    """Agreement: below it neighbours are useless, cut or not. KITTI 0.14 and more."""
+    """Agreement below which neighbours are useless, cut or not. KITTI 0.14 and more."""
     cut_jump: float = 1.5
     """Difference of a cut by the median of the pairs around, at least: fast motion lasts, a cut does not."""
     blurred: float = 0.5
-    """Sharpness by the median of the frames around: below it a frame is blurred."""
+    """Sharpness, by the median of the frames around, below which a frame is blurred."""
     soft: float = 0.4
-    """Sharpness by the median of all frames: below it a frame is much softer than usual."""
+    """Sharpness, by the median of all frames, below which a frame is much softer than usual."""
     brightness_jump: float = 0.06
-    """Absolute change of brightness: above it the exposure jumped (15 of 255)."""
+    """Absolute change of brightness above which the exposure jumped: 15 of 255."""
 
 
 THRESHOLDS = Thresholds()

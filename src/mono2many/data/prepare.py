@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import UInt8
 from rich.console import Console
@@ -26,19 +26,14 @@ from mono2many.data.measure import (
     measure_pairs,
     size_at_width,
 )
+from mono2many.files import read_json, write_text
 from mono2many.io.images import image_size, list_images, read_image, resize_image
 from mono2many.io.videos import frame_times, probe_video, timed_frames
 from mono2many.types import InputError
 
 PAUSE = 1.0
 """Seconds without a kept frame that end a clip."""
-Fate = Literal["kept", "duplicates", "still", "off_grid"]
-LEFT_OUT = {
-    "duplicates": "repeated",
-    "still": "standing",
-    "off_grid": "beyond the frame rate",
-    "short_clips": "in short clips",
-}
+LEFT_OUT = {"duplicates": "repeated", "still": "standing", "off_grid": "beyond the frame rate"}
 """Why frames are left out: the list's key and the summary's words."""
 
 
@@ -50,7 +45,8 @@ class FrameRecord(NamedTuple):
     difference: float
     agreement: float
     sharpness: float
-    fate: Fate
+    fate: str
+    """kept, duplicates, still or off_grid."""
 
 
 class Scan(NamedTuple):
@@ -78,20 +74,16 @@ def prepare_video(
     paths = [Path(path) for path in inputs]
     names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
     targets = [Path(out) / f"{name}{LIST}" for name in names]
-    for target, count in Counter(targets).items():
-        if count > 1:
+    for target in targets:
+        if targets.count(target) > 1:
             raise InputError(
                 f"{target.name}: two inputs have this name; prepare them apart, with another --out"
             )
-    for target in targets:
         if target.exists() and not _is_list(target):
             raise InputError(f"{target}: exists and is no list of clips; move it away, or give another --out")
     for path, target in zip(paths, targets, strict=True):
         clips = clip_list(path, scan(path, fps, console), target.parent, shortest)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-        temporary.write_text(json.dumps(clips) + "\n")
-        temporary.replace(target)
+        write_text(target, json.dumps(clips) + "\n")
         _print_summary(console, path, clips)
     lists = shlex.join(map(str, targets))
     console.print(
@@ -105,23 +97,20 @@ def prepare_video(
 def scan(path: Path, fps: float | None, console: Console) -> Scan:
     """Decode a video, or open a folder's images, once; measure each frame against the one before and against
     the last one that was kept."""
-    step: float | None = None
-    off_grid: set[float | None] = set()
+    step, times = None, list[float]()
     frames: Iterator[tuple[float | None, Tensor]]
     if path.is_dir():
         if fps is not None:
-            raise InputError(f"{path}: --fps {fps:g} needs times, which pictures do not have; leave it out")
+            raise InputError(f"{path}: --fps {fps:g} needs times, which images do not have; leave it out")
         images = list_images(path)
-        total = len(images)
-        height, width = image_size(images[0])
-        frames = _images(images, (height, width))
+        size, total = image_size(images[0]), len(images)
+        frames = _images(images, size)
     else:
         info, times = probe_video(path), frame_times(path)
-        height, width, total = info.height, info.width, info.frames
+        size, total = (info.height, info.width), info.frames
         step = 1 / fps if fps else usual_step(times)
-        if step:
-            off_grid.update(set(times).difference(times[i] for i in on_grid(times, step)))
         frames = timed_frames(path, SHARPNESS_WIDTH)
+    off_grid = set(times).difference(times[i] for i in on_grid(times, step)) if step else set()
     records: list[FrameRecord] = []
     before: Tensor | None = None
     kept: Tensor | None = None
@@ -129,14 +118,14 @@ def scan(path: Path, fps: float | None, console: Console) -> Scan:
         grey, sharp = grey_and_sharpness(image)
         pair = None if before is None else measure_pairs(before, grey)
         if time in off_grid:
-            fate: Fate = "off_grid"
+            fate = "off_grid"
         else:
             fate = _fate(pair if kept is None or kept is before else measure_pairs(kept, grey))
         difference = 0.0 if pair is None else pair.difference.item()
         agreement = 1.0 if pair is None else pair.agreement.item()
         records.append(FrameRecord(time, difference, agreement, sharp, fate))
         before, kept = grey, grey if fate == "kept" else kept
-    return Scan(height, width, step, records)
+    return Scan(*size, step, records)
 
 
 def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, Any]:
@@ -161,7 +150,7 @@ def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, 
         "width": seen.width,
         "height": seen.height,
         "fps": None if seen.step is None else 1 / seen.step,
-        "clips": [{"frames": clip, "times": _since(first, [frames[i].time for i in clip])} for clip in long],
+        "clips": [{"frames": clip, "times": _since(first, frames, clip)} for clip in long],
         "frames": len(frames),
         "left_out": left_out,
         "cuts": cuts,
@@ -218,7 +207,7 @@ def on_grid(times: Sequence[float], step: float) -> list[int]:
     return chosen
 
 
-def _fate(since_kept: PairMeasures | None) -> Fate:
+def _fate(since_kept: PairMeasures | None) -> str:
     """Of a frame, by its comparison with the last one that was kept; None: it is the first."""
     if since_kept is None:
         return "kept"
@@ -236,7 +225,7 @@ def _images(paths: Sequence[Path], size: tuple[int, int]) -> Iterator[tuple[None
         image = read_image(path)
         if tuple(image.shape[1:]) != size:
             raise InputError(
-                f"{path}: is {image.shape[2]}x{image.shape[1]}, but the folder's first picture is "
+                f"{path}: is {image.shape[2]}x{image.shape[1]}, but the folder's first image is "
                 f"{width}x{height}; keep one camera and size per folder"
             )
         yield None, resize_image(image, small)
@@ -250,26 +239,26 @@ def _relative(path: Path, folder: Path) -> str:
         return str(path.resolve())
 
 
-def _since(first: float, times: Sequence[float | None]) -> list[float] | None:
+def _since(first: float, frames: Sequence[FrameRecord], clip: Sequence[int]) -> list[float] | None:
     """Seconds since the first frame; None where one is not known."""
-    known = [round(time - first, 6) for time in times if time is not None]
-    return known if len(known) == len(times) else None
+    known = [round(time - first, 6) for i in clip if (time := frames[i].time) is not None]
+    return known if len(known) == len(clip) else None
 
 
 def _is_list(path: Path) -> bool:
     try:
-        return bool(json.loads(path.read_text())["format"] == FORMAT)
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(path, "").get("format") == FORMAT
+    except InputError:
         return False
 
 
 def _in_words(left_out: dict[str, int], frames: int) -> str:
-    parts = [f"{n} {LEFT_OUT[name]} ({n / frames:.1%})" for name, n in left_out.items() if n]
-    return ", ".join(parts) or "nothing"
+    words = LEFT_OUT | {"short_clips": "in short clips"}
+    return ", ".join(f"{n} {words[k]} ({n / frames:.1%})" for k, n in left_out.items() if n) or "nothing"
 
 
 def _print_summary(console: Console, path: Path, clips: dict[str, Any]) -> None:
-    rate = "pictures" if clips["fps"] is None else f"{clips['fps']:.4g} frames/s"
+    rate = "images" if clips["fps"] is None else f"{clips['fps']:.4g} frames/s"
     frames, number = clips["frames"], len(clips["clips"])
     kept = sum(len(clip["frames"]) for clip in clips["clips"])
     plural = "" if number == 1 else "s"

@@ -2,10 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -15,16 +14,16 @@ from rich.table import Table
 from torch import Tensor
 
 from mono2many.commands import CheckConfig
+from mono2many.data.cache import Place, in_order
 from mono2many.data.dataset import ClipDataset
 from mono2many.data.measure import THRESHOLDS, PairMeasures, grey_and_sharpness, measure_pairs
 from mono2many.data.reader import SourceSettings, open_reader
 from mono2many.data.video import kept_rows
+from mono2many.files import write_text
 from mono2many.geometry.camera import PLAUSIBLE_FOV, horizontal_fov
-from mono2many.models.checkpoint import write_atomically
-from mono2many.types import Clip, Frame, Reader
+from mono2many.types import Clip, Reader
 
 Verdict = Literal["ok", "look", "problem"]
-Place = tuple[int, int]
 
 SCENES = 32
 """Streets looked at (datatype synthetic)."""
@@ -60,13 +59,13 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     pairs = pairs_to_see(dataset.clips, data.frame_step, config.frames)
     measures, sharp, cameras = _measured(reader, pairs, console)
     learnt = data.learns_camera and data.datatype != "synthetic"
-    clips = _one_per_camera(dataset.clips)
-    findings = [shape(clip, config) for _, clip in clips]
-    for number, clip in clips:
+    clips = {clip.camera: (number, clip) for number, clip in reversed([*enumerate(dataset.clips)])}
+    for number, clip in clips.values():
         if clip.camera not in cameras:  # none of its frames was looked at
             cameras[clip.camera] = reader.frame(number, 0).intrinsics
-        findings.append(camera(cameras[clip.camera], clip, config, learnt))
-    findings += [
+    findings = [
+        *(shape(clip, config) for _, clip in reversed(clips.values())),
+        *(camera(cameras[clip.camera], clip, config, learnt) for _, clip in reversed(clips.values())),
         motion(measures, data.frame_step, config.width),
         *standing(measures),
         overlap(measures, data.frame_step),
@@ -79,11 +78,9 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     findings = list(dict.fromkeys(findings))  # clips of one shape and camera say it once
     _show(console, findings, len(pairs), data.frame_step)
     if config.json is not None:
-        figures = {"findings": [asdict(f) for f in findings], "pairs": len(pairs)}
-        text = json.dumps(figures | {"quantiles": _quantiles(measures)}, indent=2) + "\n"
-        path = Path(config.json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda temporary: temporary.write_text(text))
+        figures: dict[str, Any] = {"findings": [asdict(f) for f in findings], "pairs": len(pairs)}
+        figures["quantiles"] = _quantiles(measures)
+        write_text(config.json, json.dumps(figures, indent=2) + "\n")
     return all(finding.verdict != "problem" for finding in findings)
 
 
@@ -107,8 +104,8 @@ def shape(clip: Clip, config: CheckConfig) -> Finding:
     return _judge(
         "size",
         f"{width}x{height} to {config.width}x{config.height}",
-        (squeeze >= SQUEEZED, "look", f"pictures are squeezed by {squeeze:.1f}: try --height {fitting}"),
-        (width < config.width, "look", "pictures are enlarged: train smaller (--width, --height)"),
+        (squeeze >= SQUEEZED, "look", f"images are squeezed by {squeeze:.1f}: try --height {fitting}"),
+        (width < config.width, "look", "images are enlarged: train smaller (--width, --height)"),
     )
 
 
@@ -124,15 +121,14 @@ def camera(k: Float[Tensor, "3 3"], clip: Clip, config: CheckConfig, learnt: boo
     if learnt:
         return Finding("camera", f"learnt in training, from {degrees:.0f} degrees across on", "ok")
     aside = max(abs(cx / width - 0.5), abs(cy / whole - 0.5))
-    plausible = PLAUSIBLE_FOV[0] <= degrees <= PLAUSIBLE_FOV[1]
     units = "--camera: fx must be in pixels of the width and height in the file; or --camera learn"
     square = "--camera: fx and fy must be nearly equal (square pixels)"
-    middle = "--camera: cx and cy should be near the picture's middle: is the file for another picture?"
-    unusual = "unusual: phones and cars' cameras see 50 to 90 degrees; is --camera for this picture size?"
+    middle = "--camera: cx and cy should be near the image's middle: is the file for another image?"
+    unusual = "unusual: phones and cars' cameras see 50 to 90 degrees; is --camera for this image size?"
     return _judge(
         "camera",
         f"sees {degrees:.0f} degrees across, fx/fy {fx / fy:.2f}, centre {aside:.0%} off",
-        (not plausible, "problem", units),
+        (not PLAUSIBLE_FOV[0] <= degrees <= PLAUSIBLE_FOV[1], "problem", units),
         (not 1 / 1.2 < fx / fy < 1.2, "problem", square),
         (aside > 0.15, "problem", middle),
         (not 40 <= degrees <= 110, "look", unusual),
@@ -186,11 +182,12 @@ def blur(sharp: Float[Tensor, "N"]) -> Finding:
 
 def clip_ends(dataset: ClipDataset, step: int) -> Finding:
     """Targets that have one neighbour only, and frames that have none."""
-    alone = sum(None in dataset.neighbours(i) for i in range(len(dataset)))
-    unused = sum(clip.frames for clip in dataset.clips) - len(dataset)
-    figure = f"{alone / len(dataset):.1%} of {len(dataset)} samples lack a neighbour"
+    count = len(dataset)
+    alone = sum(None in dataset.neighbours(i) for i in range(count))
+    unused = sum(clip.frames for clip in dataset.clips) - count
+    figure = f"{alone / count:.1%} of {count} samples lack a neighbour"
     figure += f", {unused} frames lack both" if unused else ""
-    many = alone > 0.55 * len(dataset) or unused > 0.1 * len(dataset)
+    many = alone > 0.55 * count or unused > 0.1 * count
     shorter = f"a smaller --frame-step than {step}, or " if step > 1 else ""
     return _judge("clip ends", figure, (many, "look", f"{shorter}longer clips"))
 
@@ -222,15 +219,10 @@ def _measured(
     """The pairs' measures, the sharpness of their frames, and K by the number of the camera."""
     places = sorted({place for pair in pairs for place in pair})
     firsts = {second: first for first, second in pairs}
-    clips, stream = list(reader.clips), getattr(reader, "stream", None)
-    greys: dict[Place, Tensor] = {}
-    cameras: dict[int, Tensor] = {}
-    sharp: list[float] = []
-    found: list[PairMeasures] = []
-    frames: Iterator[Frame] = stream(places) if stream else (reader.frame(*place) for place in places)
-    for place, frame in track(
-        zip(places, frames, strict=True), "looking", len(places), console=console, transient=True
-    ):
+    clips, greys, cameras = list(reader.clips), dict[Place, Tensor](), dict[int, Tensor]()
+    sharp, found = list[float](), list[PairMeasures]()
+    frames = zip(places, in_order(reader, places), strict=True)
+    for place, frame in track(frames, "looking", len(places), console=console, transient=True):
         cameras.setdefault(clips[place[0]].camera, frame.intrinsics)
         greys[place], sharpness = grey_and_sharpness(frame.image)
         sharp.append(sharpness)
@@ -239,12 +231,6 @@ def _measured(
             found.append(measure_pairs(greys[first], greys[place]))
             greys = {other: grey for other, grey in greys.items() if other > first}
     return PairMeasures(*map(torch.cat, zip(*found, strict=True))), torch.tensor(sharp), cameras
-
-
-def _one_per_camera(clips: Sequence[Clip]) -> list[tuple[int, Clip]]:
-    """The first clip of each camera, and its number."""
-    last_to_first = reversed(list(enumerate(clips)))
-    return list({clip.camera: (number, clip) for number, clip in last_to_first}.values())[::-1]
 
 
 def _video_size(clip: Clip, config: CheckConfig) -> tuple[int, int]:
@@ -256,11 +242,9 @@ def _video_size(clip: Clip, config: CheckConfig) -> tuple[int, int]:
 
 def _quantiles(measures: PairMeasures) -> dict[str, dict[str, float]]:
     shares = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-    names = [f"{share:g}" for share in shares]
-    at = torch.tensor(shares)
     return {
-        measure: dict(zip(names, values.quantile(at).tolist(), strict=True))
-        for measure, values in measures._asdict().items()
+        name: {f"{share:g}": values.quantile(share).item() for share in shares}
+        for name, values in measures._asdict().items()
     }
 
 
