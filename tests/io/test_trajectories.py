@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mono2many.io.trajectories import draw_trajectories, read_kitti_poses, write_poses
+from mono2many.io.trajectories import draw_trajectories, read_kitti_poses, read_tum_poses, write_poses
 from mono2many.types import InputError
 
 
@@ -29,6 +29,9 @@ def test_tums_file_holds_seconds_place_and_quaternion(tmp_path: Path) -> None:
     write_poses(path, quarter_turn(), "tum", [0.0, 0.1])
     numbers = [float(word) for word in path.read_text().splitlines()[1].split()]
     assert numbers == pytest.approx([0.1, 1, 2, 3, 0, 0.5**0.5, 0, 0.5**0.5])  # x y z w of 90 degrees
+    times, poses = read_tum_poses(path)
+    assert times.tolist() == [0, 0.1]
+    torch.testing.assert_close(poses, quarter_turn())
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,10 @@ def test_a_file_of_something_else_is_refused_with_its_line(tmp_path: Path, text:
     assert "x.txt" in str(mistake.value)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_quaternion_of_nothing_and_a_file_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.tum").write_text("# a comment\n0 1 2 3 0 0 0 0\n")
+    with pytest.raises(InputError, match="quaternion of pose 0 is zero"):
+        read_tum_poses(tmp_path / "x.tum")
     with pytest.raises(InputError, match="No such file"):
         read_kitti_poses(tmp_path / "none.txt")
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from mono2many.files import explained, file_lock, read_json, reason, sync_to_disk
-from mono2many.types import Clip, Frame, InputError, Reader
+from mono2many.types import Frame, FrameSequence, InputError, Reader
 
 VERSION = 1
 BLOCK = 2**24
@@ -35,7 +35,7 @@ BLOCK = 2**24
 SPARE = 2**24
 """Bytes that stay free on the disk."""
 REMEDY = "give another folder with --cache-dir, or do without: --cache off"
-FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera", "judged")
+FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera", "valid_mask")
 """Of a Frame; each that the frames have is a file."""
 
 Place = tuple[int, int]
@@ -51,8 +51,8 @@ class CachedReader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         about = _index(folder)
-        self.clips: Sequence[Clip] = [
-            Clip(**{key: tuple(v) if isinstance(v, list) else v for key, v in clip.items()})  # type: ignore[arg-type]
+        self.clips: Sequence[FrameSequence] = [
+            FrameSequence(**{key: tuple(v) if isinstance(v, list) else v for key, v in clip.items()})  # type: ignore[arg-type]
             for clip in about["clips"]
         ]
         self.first_row: list[int] = np.cumsum([0, *(clip.frames for clip in self.clips)]).tolist()

@@ -18,6 +18,7 @@ FACTOR_KEY, SCALE_KEY = "mono2many:factor", "mono2many:scale"
 KITTI_FACTOR = 256.0
 KITTI_SIZE = (352, 1216)
 LARGEST = 65535
+UNREADABLE = "cannot be read as a depth map"
 
 
 def write_depth_npy(path: str | Path, depth: Float[Tensor, "H W"]) -> None:
@@ -68,15 +69,26 @@ def write_kitti_png(path: str | Path, disparity: Float[Tensor, "H W"]) -> None:
     write_depth_png16(path, (1 / disparity).clamp(1e-3, 80.0))
 
 
-def read_depth_png16(path: str | Path) -> Float[Tensor, "H W"]:
-    """Depth from a 16-bit PNG, divided by the factor in its text (256 where there is none, as KITTI's own);
-    NaN where unknown. InputError where the file is missing, broken or not 16-bit grey.
+def read_depth(path: Path, factor: float) -> Float[Tensor, "H W"]:
+    """A depth map in metres, NaN where unknown: of a .npy file as it is, of a 16-bit PNG divided by `factor`
+    (or by that in its text). Raises InputError as read_depth_png16, and where an array is no map."""
+    if path.suffix != ".npy":
+        return read_depth_png16(path, factor)
+    with explained(f"{path}: {UNREADABLE}", "write it again", (OSError, ValueError, EOFError)):
+        depth = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
+    if depth.dim() != 2:
+        raise InputError(f"{path}: is of shape {tuple(depth.shape)}, wanted H W; write it again")
+    return torch.where(depth.isfinite() & (depth > 0), depth, torch.nan)
+
+
+def read_depth_png16(path: str | Path, factor: float | None = None) -> Float[Tensor, "H W"]:
+    """Depth from a 16-bit PNG, divided by the factor in its text (else by `factor`; 256 where there is none,
+    as KITTI's own); NaN where unknown. InputError where the file is missing, broken or not 16-bit grey.
     """
-    errors = (OSError, ValueError, SyntaxError)
-    with explained(f"{path}: cannot be read as a depth map", "write it again", errors):
+    with explained(f"{path}: {UNREADABLE}", "write it again", (OSError, ValueError, SyntaxError)):
         with Image.open(path) as image:
             values = np.asarray(image).astype(np.float32)
-        factor = float(image.info.get(FACTOR_KEY, KITTI_FACTOR))
+        factor = float(image.info.get(FACTOR_KEY, factor or KITTI_FACTOR))
     if not image.mode.startswith("I"):
         raise InputError(
             f"{path}: its pixels are of mode {image.mode}, wanted 16-bit grey: an image of depth is no depth "

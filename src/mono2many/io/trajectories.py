@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.files import explained, writing
-from mono2many.geometry.pose import quaternion_from_rotation, rigid
+from mono2many.geometry.pose import quaternion_from_rotation, rigid, rotation_from_quaternion
 from mono2many.types import InputError
 
 PoseKind = Literal["kitti", "tum"]
@@ -25,8 +25,31 @@ NOT_ORTHONORMAL = 1e-3
 
 
 def read_kitti_poses(path: str | Path) -> Float[Tensor, "N 4 4"]:
-    """12 numbers a line, the first three rows of world_from_camera; lines that are empty or begin with # are
-    left out. InputError, naming file and line."""
+    """12 numbers a line, the first three rows of world_from_camera. InputError, naming file and line."""
+    rows = _numbers(path, 12, "the first three rows of world_from_camera").unflatten(1, (3, 4))
+    rotation = rows[:, :, :3]
+    error = (rotation @ rotation.mT - torch.eye(3).double()).abs().amax((1, 2))
+    if bool((error > NOT_ORTHONORMAL).any()):
+        number = int((error > NOT_ORTHONORMAL).nonzero()[0])
+        raise InputError(
+            f"{path}: the first three columns of pose {number} are no rotation; write the file again"
+        )
+    return rigid(rotation, rows[:, :, 3])
+
+
+def read_tum_poses(path: str | Path) -> tuple[Float[Tensor, "N"], Float[Tensor, "N 4 4"]]:
+    """(seconds, poses) of lines `timestamp tx ty tz qx qy qz qw`. InputError, naming file and line."""
+    rows = _numbers(path, 8, "timestamp tx ty tz qx qy qz qw")
+    zero = rows[:, 4:].norm(dim=1) == 0
+    if bool(zero.any()):
+        raise InputError(
+            f"{path}: the quaternion of pose {int(zero.nonzero()[0])} is zero; write the file again"
+        )
+    return rows[:, 0], rigid(rotation_from_quaternion(rows[:, 4:]), rows[:, 1:4])
+
+
+def _numbers(path: str | Path, count: int, wanted: str) -> Float[Tensor, "N {count}"]:
+    """A file's rows; lines that are empty or begin with # are left out."""
     with explained(f"{path}: the poses cannot be read", "check the path", (OSError, ValueError)):
         lines = Path(path).read_text(encoding="ascii").splitlines()
     rows = []
@@ -37,23 +60,15 @@ def read_kitti_poses(path: str | Path) -> Float[Tensor, "N 4 4"]:
             row = np.array(line.split(), dtype=np.float64)
         except ValueError:
             row = np.empty(0)
-        if len(row) != 12 or not np.isfinite(row).all():
+        if len(row) != count or not np.isfinite(row).all():
             raise InputError(
-                f"{path}, line {number}: found {line[:50]!r}, wanted 12 finite numbers: the first three rows "
-                "of world_from_camera; write or download the file again"
+                f"{path}, line {number}: found {line[:50]!r}, wanted {count} finite numbers: {wanted}; "
+                "write or download the file again"
             )
-        rows.append(row.reshape(3, 4))
+        rows.append(row)
     if not rows:
-        raise InputError(f"{path}: holds no poses; wanted lines of 12 numbers")
-    poses = torch.from_numpy(np.stack(rows))
-    rotation = poses[:, :, :3]
-    error = (rotation @ rotation.mT - torch.eye(3).double()).abs().amax((1, 2))
-    if bool((error > NOT_ORTHONORMAL).any()):
-        number = int((error > NOT_ORTHONORMAL).nonzero()[0])
-        raise InputError(
-            f"{path}: the first three columns of pose {number} are no rotation; write the file again"
-        )
-    return rigid(rotation, poses[:, :, 3])
+        raise InputError(f"{path}: holds no poses; wanted lines of {count} numbers: {wanted}")
+    return torch.from_numpy(np.stack(rows))
 
 
 def write_poses(path: Path, poses: Float[Tensor, "N 4 4"], kind: PoseKind, times: Sequence[float]) -> None:

@@ -16,24 +16,24 @@ from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert
 from mono2many.models.many import ManyDepth, chain, nearer
 from mono2many.models.pose import Motion
-from mono2many.models.student import Seen
+from mono2many.models.student import ImageFeatures
 
 
 @dataclass
-class Remembered:
+class FrameState:
     """A frame of the video."""
 
     image: Float[Tensor, "1 3 H W"]
     thumbnail: Float[Tensor, "1 1 h w"]
-    compared: Float[Tensor, "1 C _ _"]
+    matching_features: Float[Tensor, "1 C _ _"]
     disparity: Float[Tensor, "1 H W"] | None = None
     motions: dict[int, Motion | None] = field(default_factory=dict)
     """The motion that the pose network predicts from this frame to the one so many before; None: the camera
     was static."""
 
 
-class Memory:
-    """`memory(image)` is the student's disparity of a video's next frame, matched with those before it.
+class StreamState:
+    """`state(image)` is the student's disparity of a video's next frame, matched with those before it.
 
     Frames ahead cannot be matched and count as absent. Where the camera is static, and after a cut, which
     empties the memory, it is single-frame depth, which the student learnt in the same scale.
@@ -42,12 +42,12 @@ class Memory:
     def __init__(self, model: ManyDepth, intrinsics: Float[Tensor, "3 3"]) -> None:
         self.model, self.intrinsics = model, intrinsics.unsqueeze(0)
         self.offsets = model.architecture.matching
-        self.frames: deque[Remembered] = deque(maxlen=1 - min(0, *self.offsets))
+        self.frames: deque[FrameState] = deque(maxlen=1 - min(0, *self.offsets))
 
     @torch.inference_mode()
     def __call__(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 H W"]:
         features = self.model.depth.features(image)
-        now = Remembered(image, thumbnail(image), features.compared)
+        now = FrameState(image, thumbnail(image), features.matching_features)
         if self.frames:
             agreement = quick_agreement(self.frames[-1].thumbnail, now.thumbnail)
             if agreement < THRESHOLDS.quick_same_scene:
@@ -56,7 +56,7 @@ class Memory:
         now.disparity = self._disparity(features)
         return now.disparity
 
-    def _disparity(self, features: Seen) -> Float[Tensor, "1 H W"]:
+    def _disparity(self, features: ImageFeatures) -> Float[Tensor, "1 H W"]:
         """Of the latest frame."""
         net, image = self.model.depth, self.frames[-1].image
         motions = self._motions()
@@ -66,14 +66,17 @@ class Memory:
         if not any(moved):
             return net.disparity(net.sigmoids(features)[0])
         none = (image.new_zeros(1, 1, 3), image.new_zeros(1, 1, 3))
-        turn, step = (torch.cat(part, 1) for part in zip(*(m or none for m in motions), strict=True))
-        motion = chain((turn, step), self.offsets, self.model.units(image))
+        axis_angle, translation = (
+            torch.cat(part, 1) for part in zip(*(m or none for m in motions), strict=True)
+        )
+        motion = chain((axis_angle, translation), self.offsets, self.model.units(image))
         if self.model.architecture.refines_motion:
             motion = torch.stack(
                 [self._refined(m, o) for m, o in zip(motion[0], self.offsets, strict=True)], 1
             )
         matching = [
-            self.frames[o - 1].compared if self._there(o) else features.compared for o in self.offsets
+            self.frames[o - 1].matching_features if self._there(o) else features.matching_features
+            for o in self.offsets
         ]
         exists = torch.tensor([moved], device=image.device)
         student = net(features, torch.stack(matching, 1), motion, exists, self.intrinsics)

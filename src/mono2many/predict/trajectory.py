@@ -14,7 +14,7 @@ from mono2many.geometry.pose import invert
 from mono2many.io.images import read_image
 from mono2many.io.trajectories import ENDINGS, PoseKind, draw_trajectories, write_poses
 from mono2many.io.videos import probe_video, timed_frames
-from mono2many.models.cameras import motion_in_pixels
+from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.checkpoint import input_size
 from mono2many.models.mono import MonoDepth, head_motion
 from mono2many.predict.files import Input, IntrinsicsOf, check_distinct, list_inputs
@@ -83,8 +83,8 @@ def _steps(
     else:
         motion = model.pose(target, sources, offsets)
     k = k.expand(len(target), 3, 3)
-    turn, shift = motion_in_pixels(model, motion, k, images.shape[-1])
-    exact = (turn.cpu().double(), shift.cpu().double())
+    axis_angle, translation = scale_pose_by_focal(model, motion, k, images.shape[-1])
+    exact = (axis_angle.cpu().double(), translation.cpu().double())
     later_from_earlier = head_motion(a, exact, offsets, sigmoid.cpu())[:, -1]
     if refine:
         given = later_from_earlier.to(target)

@@ -77,7 +77,7 @@ def _symptom(scalars: Mapping[str, float], rate: float) -> tuple[str, str] | Non
 
 def static_camera(dataset: ClipDataset) -> str | None:
     """A warning where the camera is static in most pairs of neighbours; None where it moves."""
-    if not any(dataset.offsets):  # the other eye only
+    if not any(dataset.offsets):  # the stereo partner only
         return None
     displacements = []
     for (index,) in spread_out(len(dataset), LOOKED_AT, 1):
