@@ -1,4 +1,4 @@
-"""The guide's snippets print what stands beside them, and the padding experiment writes what it promises."""
+"""The examples write what they promise."""
 
 import json
 import math
@@ -17,7 +17,6 @@ from mono2many.street.film import write_film
 from mono2many.street.reader import StreetSettings
 
 REPOSITORY = Path(__file__).parents[1]
-GUIDE = REPOSITORY / "docs" / "guide.md"
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
@@ -27,21 +26,6 @@ def run(*words: str | Path, cwd: Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def test_the_guides_snippets_print_what_stands_beside_them(tmp_path: Path) -> None:
-    code = "\n".join(re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL))
-    promised = re.findall(r"^(?:print\(.*\)  )?# (.+)$", code, flags=re.MULTILINE)
-    assert len(promised) == 17
-    assert run("-c", code, cwd=tmp_path).splitlines() == promised
-
-
-def test_the_files_that_the_guide_names_exist() -> None:
-    text = GUIDE.read_text()
-    for name in re.findall(r"`(\w+/\w+\.py)`", text):
-        assert (REPOSITORY / "src" / "mono2many" / name).exists() or (REPOSITORY / name).exists(), name
-    for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
-        assert (GUIDE.parent / name).exists(), name
 
 
 def test_the_padding_experiment_writes_table_figures_and_picture(tmp_path: Path) -> None:

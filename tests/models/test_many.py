@@ -13,6 +13,7 @@ from mono2many.errors import InputError
 from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.geometry.sweep import Sweep, aggregate_cost, depth_hypotheses, grey_patches, plane_sweep
 from mono2many.models.many import ManyDepth, chained_motion
+from mono2many.models.mono import DecoderType
 from mono2many.models.pose import Motion, PoseNet, PoseType
 from mono2many.models.student import Gate, ManyArchitecture, MatchBy, Student
 
@@ -326,3 +327,12 @@ def test_pixels_are_compared_at_full_size_and_relative_to_their_contrast() -> No
     moved = model.match(**s, motion=motion), model.match(**dark, motion=motion)
     assert torch.equal(moved[0].lowest_cost_depth, moved[1].lowest_cost_depth)
     assert faint.sigmoids[0].isfinite().all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("decoder", ["light", "medium", "paper"])
+def test_the_gate_fits_every_decoder(decoder: DecoderType) -> None:
+    s = seen()
+    model = ManyDepth(replace(LIGHT, decoder=decoder, match_by="pixels")).eval()
+    found = model.disparity(s["image"], s["matching"], s["exists"], s["intrinsics"])
+    assert found.shape == s["image"][:, 0].shape

@@ -19,8 +19,7 @@ from mono2many.geometry.sweep import (
     plane_sweep,
     subpixel_argmin,
 )
-from mono2many.models.decoder import LIGHT_WIDTHS, PAPER_WIDTHS
-from mono2many.models.mono import DepthNet, MonoArchitecture
+from mono2many.models.mono import DECODER_WIDTHS, DepthNet, MonoArchitecture
 
 MatchBy = Literal["features", "pixels"]
 
@@ -89,8 +88,7 @@ class StudentNet(nn.Module):
         self.encoder, self.decoder = net.encoder, net.decoder
         channels = self.encoder.channels[1]
         self.reduce = nn.Conv2d(channels + a.hypotheses, channels, 3, padding=1)
-        widths = LIGHT_WIDTHS if a.decoder == "light" else PAPER_WIDTHS
-        self.gate = Gate(widths[2]) if self.by_pixels else None
+        self.gate = Gate(DECODER_WIDTHS[a.decoder][2]) if self.by_pixels else None
         self.register_buffer("min_depth", net.min_depth)
         self.register_buffer("max_depth", net.max_depth)
         # the sweep's range follows the teacher's depth in training (sec. 3.2): it belongs to the weights
