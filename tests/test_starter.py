@@ -12,8 +12,8 @@ from mono2many import Predictor, load
 from mono2many.cli import main
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
-from mono2many.models.checkpoint import read_card
 from mono2many.models import starter
+from mono2many.models.checkpoint import read_card
 
 
 @pytest.fixture(scope="module")

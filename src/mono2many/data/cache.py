@@ -55,7 +55,7 @@ class CachedReader:
             FrameSequence(**{key: tuple(v) if isinstance(v, list) else v for key, v in clip.items()})  # type: ignore[arg-type]
             for clip in about["clips"]
         ]
-        self.first_row: list[int] = np.cumsum([0, *(clip.frames for clip in self.clips)]).tolist()
+        self._first_row: list[int] = np.cumsum([0, *(clip.frames for clip in self.clips)]).tolist()
         """Of each clip; its other frames follow."""
         self._fingerprint: str = about["fingerprint"]
         self._files = {
@@ -64,8 +64,11 @@ class CachedReader:
 
     def frame(self, clip: int, index: int) -> Frame:
         assert 0 <= index < self.clips[clip].frames, f"clip {clip} has no frame {index}"
-        row = self.first_row[clip] + index
+        row = self.row(clip, index)
         return Frame(**{name: torch.from_numpy(file[row].copy()) for name, file in self._files.items()})
+
+    def row(self, clip: int, index: int) -> int:
+        return self._first_row[clip] + index
 
     def rows(self, field: str, rows: Int64[Tensor, "*shape"]) -> Tensor | None:
         """A field of many frames at once, given their rows; None where frames do not have it."""
