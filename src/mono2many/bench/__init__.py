@@ -28,8 +28,8 @@ from mono2many.bench.yardstick import Step, yardstick_step
 from mono2many.commands.bench import BenchConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
+from mono2many.files import write_text
 from mono2many.geometry.camera import intrinsics_from_fov
-from mono2many.models.checkpoint import write_atomically
 from mono2many.models.many import ManyDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.fabric import cpu_has_bf16, make_fabric
@@ -95,8 +95,8 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
     )
     console.print(f"peak memory: {facts['peak memory']}", highlight=False)
     if config.json is not None:
-        text = json.dumps({"facts": facts, "rows": [asdict(row) for row in rows]}, indent=2) + "\n"
-        write_atomically(Path(config.json), lambda path: path.write_text(text))
+        figures = {"facts": facts, "rows": [asdict(row) for row in rows]}
+        write_text(config.json, json.dumps(figures, indent=2) + "\n")
     return rows
 
 
