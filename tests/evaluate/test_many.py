@@ -13,8 +13,9 @@ from torch import nn
 from mono2many.commands import EvaluateConfig
 from mono2many.config import SourceConfig
 from mono2many.data.kitti_splits import split_frames
-from mono2many.evaluate.depth import METRIC, MODEL, SINGLE, STATIC, TEACHER
-from mono2many.evaluate.many import look, predictions, views
+from mono2many.evaluate.depth import METRIC
+from mono2many.evaluate.frames import reader_frames
+from mono2many.evaluate.predictors import Method, from_network, network_disparities, network_inputs
 from mono2many.evaluate.run import evaluate
 from mono2many.io.videos import VideoWriter
 from mono2many.models.checkpoint import ModelCard, save_model
@@ -22,10 +23,15 @@ from mono2many.models.many import ManyDepth
 from mono2many.models.student import ManyArchitecture
 from mono2many.predict.predictor import blend_mirrored, load
 from mono2many.street.reader import StreetSettings, SyntheticReader
-from mono2many.types import InputError
+from mono2many.types import Frame, InputError
 
 MANY = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)
-FOUR = (MODEL, SINGLE, STATIC, TEACHER)
+MODEL, SINGLE, STATIC, TEACHER = FOUR = (
+    Method.MODEL,
+    Method.SINGLE_FRAME,
+    Method.STATIC_CAMERA,
+    Method.TEACHER,
+)
 
 
 def lively(model: ManyDepth) -> ManyDepth:
@@ -49,7 +55,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_each_row_is_what_its_name_says(folder: Path) -> None:
     predictor, reader = load(folder, "cpu"), SyntheticReader(StreetSettings(1, 3, 64, 96), "test")
-    many, rows = predictor.model, predictions(predictor, reader, flip=False)
+    many, eval_frames = predictor.model, reader_frames(reader)
+    first, second, _ = from_network(predictor, batch_size=1)(eval_frames)
     assert isinstance(many, ManyDepth)
     frames = [reader.frame(0, i) for i in range(2)]
     (before, now), k = (f.image[None].float() / 255 for f in frames), frames[1].intrinsics[None]
@@ -61,20 +68,23 @@ def test_each_row_is_what_its_name_says(folder: Path) -> None:
         TEACHER: many.teacher(now),
     }
     for row, disparity in wanted.items():
-        found = rows[row](frames[1], (0, 1))
-        torch.testing.assert_close(found, disparity[0].detach() / 2, rtol=1e-4, atol=1e-5)
-    first = {row: rows[row](frames[0], (0, 0)) for row in FOUR}  # has no frame before it
+        torch.testing.assert_close(second[row], disparity.detach() / 2, rtol=1e-4, atol=1e-5)
+    # the first has no frame before it
     torch.testing.assert_close(first[MODEL], first[SINGLE], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(first[STATIC], first[SINGLE], rtol=1e-4, atol=1e-5)
+
+
+def flipped(frame: Frame) -> Frame:
+    return Frame(frame.image.flip(-1), frame.intrinsics)
 
 
 def test_with_flip_the_neighbours_are_mirrored_too(folder: Path) -> None:
     predictor, reader = load(folder, "cpu"), SyntheticReader(StreetSettings(1, 3, 64, 96), "test")
     before, now = (reader.frame(0, i) for i in range(2))  # its camera looks through the middle
-    plain = views(predictor, now.image, [before.image], now.intrinsics)
-    mirrored = views(predictor, now.image.flip(-1), [before.image.flip(-1)], now.intrinsics)
-    both = look(predictor, [plain, mirrored], flip=False)
-    for row, found in look(predictor, [plain], flip=True).items():
+    plain = network_inputs(predictor, now, [before], (64, 96))
+    mirrored = network_inputs(predictor, flipped(now), [flipped(before)], (64, 96))
+    both = network_disparities(predictor, [plain, mirrored], flip=False)
+    for row, found in network_disparities(predictor, [plain], flip=True).items():
         wanted = blend_mirrored(both[row][:1], both[row][1:].flip(-1))
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 

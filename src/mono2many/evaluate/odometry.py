@@ -19,7 +19,7 @@ from mono2many.data.kitti_files import MARKER, SYNTHETIC
 from mono2many.data.kitti_odometry import SOURCE, OdometrySequence, open_sequence
 from mono2many.data.kitti_splits import KittiFrame, as_raw, seen_frames
 from mono2many.data.reader import DATASET
-from mono2many.evaluate.kitti import CONTAMINATED
+from mono2many.evaluate.depth import CONTAMINATED
 from mono2many.io.trajectories import TRUE, draw_trajectories
 from mono2many.metrics.odometry import SNIPPET, Alignment, aligned, distances, path_errors, snippet_errors
 from mono2many.predict.predictor import Predictor, load

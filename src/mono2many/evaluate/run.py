@@ -1,32 +1,26 @@
-"""The command `evaluate`: which protocol, beside which guesses, where the figures go."""
+"""The command `evaluate`: which frames, by which protocol, beside which baselines, where the figures go."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import track
 from rich.table import Table
 
 from mono2many.commands import EvaluateConfig, ScaleConfig
 from mono2many.data.augment import to_batch
+from mono2many.data.cityscapes import CITYSCAPES
 from mono2many.data.dataset import ClipDataset, batches, spread_out
-from mono2many.data.kitti_splits import ODOMETRY
-from mono2many.data.reader import SourceSettings, open_reader
-from mono2many.evaluate.depth import (
-    METRIC,
-    MODEL,
-    TEACHER,
-    compare,
-    evaluate_depth,
-    evaluate_each,
-    guesses,
-    holes_text,
-    print_table,
-)
-from mono2many.evaluate.figures import training_curve, write_json
-from mono2many.evaluate.kitti import evaluate_list
-from mono2many.evaluate.many import predictions
+from mono2many.data.kitti_splits import ODOMETRY, OWN_LISTS
+from mono2many.data.reader import DATASET, SourceSettings, open_reader
+from mono2many.evaluate.cityscapes_list import cityscapes_eval_set
+from mono2many.evaluate.ddad_list import ddad_eval_set
+from mono2many.evaluate.figures import write_json
+from mono2many.evaluate.frames import EvalSet, TestList
+from mono2many.evaluate.kitti_list import kitti_eval_set
 from mono2many.evaluate.odometry import evaluate_odometry
 from mono2many.evaluate.photometric import (
     NAME,
@@ -34,35 +28,80 @@ from mono2many.evaluate.photometric import (
     evaluate_photometric,
     predict_batches,
 )
-from mono2many.evaluate.report.gallery import gallery
-from mono2many.evaluate.report.page import write_report
-from mono2many.metrics.protocol import PROTOCOLS
+from mono2many.evaluate.predictors import Method
+from mono2many.evaluate.present import figures, print_outcome, report
+from mono2many.evaluate.scoring import Scoring, choose_protocol, score_set
+from mono2many.evaluate.street_list import street_eval_set
+from mono2many.metrics.protocol import Protocol
 from mono2many.models.checkpoint import ModelCard, input_size
 from mono2many.models.many import ManyDepth, matching_of
 from mono2many.models.mono import MonoDepth
-from mono2many.models.starter import model_folder
-from mono2many.predict.predictor import Predictor, load
+from mono2many.predict.predictor import load
 from mono2many.types import InputError, Reader, Split
 
 CONSTANTS = 24
-"""Constant depths that the photometric guess chooses from, each the same factor from the next."""
+"""Constant depths that the photometric baseline chooses from, each the same factor from the next."""
 
 
 def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str, Any]:
     """Score a model folder and print, store and return the figures. Raises InputError."""
-    console = console or Console()
-    if config.data.datatype == ODOMETRY:
-        figures = evaluate_odometry(config, console)
-    elif config.data.listed:
-        figures = evaluate_list(config, console)
-    else:
-        assert config.model is not None, "only lists are scored without a model"
-        predictor = load(config.model, config.device)
-        reader = open_as_trained(config, predictor.card, config.test_scenes, config.split)
-        against = _against_depth if config.data.datatype == "synthetic" else _against_neighbours
-        figures = against(config, predictor, reader, console)
-    write_json(config.json, figures)
-    return figures
+    commands = {ODOMETRY: evaluate_odometry, "video": _against_neighbours}
+    found = commands.get(config.data.datatype, _against_depth)(config, console or Console())
+    write_json(config.json, found)
+    return found
+
+
+def _root(config: EvaluateConfig) -> Path:
+    return Path(config.data.data[0] if config.data.data else DATASET)
+
+
+def _kitti(config: EvaluateConfig, protocol: Protocol, card: ModelCard | None) -> EvalSet:
+    data = config.data
+    return kitti_eval_set(
+        _root(config),
+        data.datatype,
+        protocol,
+        list_file=data.split_files[0] if data.datatype == OWN_LISTS else None,
+        reference_camera=data.intrinsics == "reference",
+        allow_missing=data.allow_missing,
+        needs_images=card is not None,
+    )
+
+
+def _ddad(config: EvaluateConfig, protocol: Protocol, card: ModelCard | None) -> EvalSet:
+    data = config.data
+    return ddad_eval_set(
+        _root(config), protocol, data.cameras_used, data.largest_gap, data.largest_lag, data.masks
+    )
+
+
+def _cityscapes(config: EvaluateConfig, protocol: Protocol, card: ModelCard | None) -> EvalSet:
+    data = config.data
+    return cityscapes_eval_set(
+        _root(config),
+        config.split,
+        protocol,
+        list_file=data.split_files[0] if data.split_files else None,
+        allow_missing=data.allow_missing,
+        needs_images=card is not None,
+    )
+
+
+def _street(config: EvaluateConfig, protocol: Protocol, card: ModelCard | None) -> EvalSet:
+    assert card is not None, "the settings say so"
+    reader = open_as_trained(config, card, config.test_scenes, config.split)
+    training = open_as_trained(config, card, config.guess_scenes, "train")
+    return street_eval_set(reader, training, protocol, matching_of(card.architecture))
+
+
+LISTS: Mapping[str, TestList[EvaluateConfig]] = {
+    "synthetic": TestList(("synthetic-80m",), _street),
+    "ddad": TestList(("ddad-200m",), _ddad),
+    CITYSCAPES: TestList(("cityscapes-80m",), _cityscapes),
+    "kitti_eigen_benchmark": TestList(("eigen-improved", "eigen-80m", "eigen-80m-z"), _kitti),
+}
+"""By datatype; others are KITTI's."""
+KITTI_LIST = TestList(("eigen-80m", "eigen-80m-z", "eigen-improved"), _kitti)
 
 
 def open_as_trained(
@@ -76,85 +115,34 @@ def open_as_trained(
         return open_reader(SourceSettings(**settings), split)
 
     reader = opened(card.height, card.width)
-    film = reader.clips[0].size if card.sizes else None
-    return reader if film is None else opened(*input_size(card, film))
+    film = reader.clips[0].size if card.sizes else None  # without what is cut off below
+    return reader if film is None else opened(*input_size(replace(card, crop_bottom=0.0), film))
 
 
-def _against_depth(
-    config: EvaluateConfig, predictor: Predictor, reader: Reader, console: Console
-) -> dict[str, Any]:
-    assert config.model is not None
-    protocol = PROTOCOLS["synthetic-80m"]
-    known = open_as_trained(config, predictor.card, config.guess_scenes, "train")
-    training = (known.frame(clip, 0) for clip in range(len(known.clips)))
-    guessed = guesses(
-        track(training, "the no-learning guesses", config.guess_scenes, console=console, transient=True),
-        protocol,
+def _against_depth(config: EvaluateConfig, console: Console) -> dict[str, Any]:
+    predictor = load(config.model, config.device) if config.model is not None else None
+    scoring = Scoring(
+        config.model or str(config.predictions),
+        predictor,
+        config.flip,
+        config.batch_size,
+        config.workers,
+        config.cache_dir,
+        config.allow_contaminated,
     )
-    predict = predictions(predictor, reader, config.flip)
-    offsets = matching_of(predictor.card.architecture)
-    before, after = -min((0, *offsets)), max((0, *offsets))
-    every_other = [
-        (clip, index)
-        for clip, listed in enumerate(reader.clips)
-        for index in range(before, listed.frames - after, 2)
-    ]
-    if not every_other:
-        raise InputError(
-            f"--scene-frames {config.data.scene_frames}: no frame of a street has all neighbours that this "
-            f"model matches ({' '.join(map(str, offsets))}); ask for at least {before + after + 1}"
-        )
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("unseen scenes", total=len(every_other))
-        evaluations = evaluate_each(
-            {**predict, **guessed},
-            reader,
-            protocol,
-            lambda done, total: bar.update(task, completed=done),
-            every_other,
-        )
-        if predictor.card.scale == "metres":
-            metric = PROTOCOLS["synthetic-80m-metric"]
-            evaluations[METRIC] = evaluate_depth(predict[MODEL], reader, metric, None, every_other)
-    print_table(console, evaluations)
-    if isinstance(predictor.model, ManyDepth):
-        console.print(holes_text({row: evaluations[row] for row in predict}), highlight=False, soft_wrap=True)
-    against = compare(evaluations)
-    console.print(
-        f"Abs Rel {evaluations[MODEL].metrics.abs_rel:.3f}: {against.ratio:.2f} of the better guess "
-        f"({against.better_guess})",
-        highlight=False,
-    )
-    card = predictor.card
-    unit = (
-        f"in metres (factor {card.factor:.4g} from {card.factor_from})"
-        if METRIC in evaluations
-        else card.scale
-    )
-    console.print(f"depth is {unit}", highlight=False, soft_wrap=True)
+    tests = LISTS.get(config.data.datatype, KITTI_LIST)
+    protocol = choose_protocol(tests.protocols, config.protocol, config.alignment, scoring)
+    outcome = score_set(tests.load(config, protocol, scoring.card), scoring, console)
+    print_outcome(outcome, scoring, console)
     if config.report is not None:
-        facts = {
-            "Data": f"embedded street, {len(reader.clips)} unseen scenes",
-            "Model": config.model,
-            "Trained on": predictor.card.trained_on,
-            "Depth": unit,
-        }
-        pictures = gallery(predict[MODEL], reader, protocol, evaluations[MODEL])
-        curve = training_curve(model_folder(config.model))
-        write_report(config.report, "Depth on unseen streets", evaluations, pictures, facts, curve or None)
-    rows = {name: evaluation.to_json() for name, evaluation in evaluations.items()}
-    scale = {"scale": card.scale, "factor": card.factor, "factor_from": card.factor_from}
-    return {
-        "rows": rows,
-        **scale,
-        "ratio_to_better_guess": against.ratio,
-        "better_guess": against.better_guess,
-    }
+        report(config.report, outcome, scoring)
+    return figures(outcome, scoring)
 
 
-def _against_neighbours(
-    config: EvaluateConfig, predictor: Predictor, reader: Reader, console: Console
-) -> dict[str, Any]:
+def _against_neighbours(config: EvaluateConfig, console: Console) -> dict[str, Any]:
+    assert config.model is not None, "the settings say so"
+    predictor = load(config.model, config.device)
+    reader = open_as_trained(config, predictor.card, config.test_scenes, config.split)
     if config.flip:
         raise InputError("--flip blends depth maps; the photometric score of footage takes them as they are")
     if config.report is not None:
@@ -179,14 +167,14 @@ def _against_neighbours(
         console.print(f"depths above are in the networks' unit, of {card.factor:.4g} metres", highlight=False)
     if score.ratio >= 1:
         console.print("The model has learnt nothing: standing still explains as much.", style="yellow")
-    return score.to_json() | ({} if teacher is None else {TEACHER: teacher.to_json()})
+    return score.to_json() | ({} if teacher is None else {str(Method.TEACHER): teacher.to_json()})
 
 
 def _photometric_table(score: PhotometricScore, teacher: PhotometricScore | None) -> Table:
     table = Table(title=NAME, title_justify="left")
     for column in ("", "error", "to un-warped"):
         table.add_column(column, justify="left" if not column else "right")
-    for name, row in ((MODEL, score), (TEACHER, teacher)):
+    for name, row in ((str(Method.MODEL), score), (str(Method.TEACHER), teacher)):
         if row is not None:
             table.add_row(name, f"{row.predicted:.4f}", f"{row.ratio:.3f}", style="bold")
     if score.constant is not None:
