@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from mono2many.config import SourceConfig
 from rich.console import Console
 from torch import nn
 
-from mono2many.commands import EvaluateConfig
+from mono2many.commands.evaluate import EvaluateConfig
+from mono2many.datasets.choice import DataConfig
+from mono2many.datasets.kitti import KittiScoring
 from mono2many.datasets.kitti.splits import split_frames
+from mono2many.datasets.street import StreetScoring
+from mono2many.datasets.video import VideoData
 from mono2many.evaluate.depth import METRIC
 from mono2many.evaluate.frames import reader_frames
 from mono2many.evaluate.predictors import Method, from_network, network_disparities, network_inputs
@@ -91,7 +94,8 @@ def test_with_flip_the_neighbours_are_mirrored_too(folder: Path) -> None:
 
 def test_the_street_is_scored_in_four_rows_with_holes_where_cars_drive(folder: Path) -> None:
     console = Console(file=StringIO(), width=100)
-    config = EvaluateConfig(model=str(folder), test_scenes=2, guess_scenes=1)
+    streets = StreetScoring(test_scenes=2, baseline_scenes=1)
+    config = EvaluateConfig(model=str(folder), dataset=streets)
     figures = evaluate(config, console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert list(figures["rows"])[:4] == list(FOUR)
@@ -108,9 +112,10 @@ def test_the_street_is_scored_in_four_rows_with_holes_where_cars_drive(folder: P
 def test_a_street_too_short_for_what_a_model_matches_is_refused(tmp_path: Path) -> None:
     far = replace(MANY, matching=(-1, -2, -3))
     save_model(tmp_path, ManyDepth(far), ModelCard(far, 64, 96))
-    config = EvaluateConfig(model=str(tmp_path), data=SourceConfig(scene_frames=3), test_scenes=1)
+    streets = StreetScoring(scene_frames=3, test_scenes=1, baseline_scenes=1)
+    config = EvaluateConfig(model=str(tmp_path), dataset=streets)
     with pytest.raises(InputError, match=r"--scene-frames 3: .*\(-1 -2 -3\); ask for at least 4"):
-        evaluate(replace(config, guess_scenes=1), Console(file=StringIO()))
+        evaluate(config, Console(file=StringIO()))
 
 
 def test_a_list_of_kitti_is_scored_in_four_rows_with_the_frames_beside_it(
@@ -120,9 +125,9 @@ def test_a_list_of_kitti_is_scored_in_four_rows_with_the_frames_beside_it(
     frames = [first, second, replace(first, number=first.number - 1)]
     root = kitti_tree(tmp_path / "dataset", frames)
     console = Console(file=StringIO(), width=100)
-    source = SourceConfig("kitti_eigen", (str(root),), allow_missing=True)
     page = tmp_path / "r.html"
-    config = EvaluateConfig(model=str(folder), data=source, batch_size=2, report=str(page))
+    dataset = KittiScoring(str(root), allow_missing=True, batch_size=2, report=str(page))
+    config = EvaluateConfig(str(folder), DataConfig("kitti_eigen"), dataset)
     figures = evaluate(config, console)
     assert set(figures["rows"]) == {*FOUR, METRIC}
     errors = {
@@ -144,9 +149,9 @@ def test_footage_is_judged_by_student_and_teacher(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "street.mp4", 10.0) as film:
         for i in range(12):
             film.write(street.frame(0, i).image)
-    source = SourceConfig("video", (str(tmp_path / "street.mp4"),), fov=80.0, hold_out=0.5)
+    dataset = VideoData((str(tmp_path / "street.mp4"),), fov=80.0, hold_out=0.5)
     console = Console(file=StringIO(), width=100)
-    figures = evaluate(EvaluateConfig(model=str(tmp_path / "many"), data=source), console)
+    figures = evaluate(EvaluateConfig(str(tmp_path / "many"), DataConfig("video"), dataset), console)
     assert figures["teacher"]["images"] == figures["images"] == 6
     assert figures["teacher"]["still"] != figures["predicted"] != figures["teacher"]["predicted"]
     assert "teacher" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -13,7 +13,10 @@ from torch import Tensor
 
 from mono2many import load
 from mono2many.cli import main
-from mono2many.commands import EvaluateConfig
+from mono2many.commands.evaluate import EvaluateConfig
+from mono2many.datasets.choice import DataConfig
+from mono2many.datasets.street import StreetScoring
+from mono2many.datasets.video import VideoData
 from mono2many.errors import InputError
 from mono2many.evaluate.depth import METRIC, Row, compare, score_frames
 from mono2many.evaluate.frames import EvalSet, reader_frames
@@ -265,12 +268,12 @@ def test_the_row_in_metres_is_not_aligned_and_is_no_baseline() -> None:
 
 
 def test_evaluation_says_metres_and_adds_the_row(folder: Path, tmp_path: Path) -> None:
-    from mono2many.commands import EvaluateConfig
     from mono2many.evaluate.run import evaluate
 
     store(folder, ModelCard(LIGHT, 64, 96, 0.0, "metres", 2.0, None, "factor 2"))
     page = tmp_path / "report.html"
-    config = EvaluateConfig(str(folder), test_scenes=1, baseline_scenes=1, report=str(page), device="cpu")
+    streets = StreetScoring(test_scenes=1, baseline_scenes=1, report=str(page))
+    config = EvaluateConfig(str(folder), dataset=streets, device="cpu")
     console = Console(record=True, width=100, file=StringIO())
     figures = evaluate(config, console)
     assert figures["scale"] == "metres"
@@ -283,8 +286,15 @@ def test_evaluation_says_metres_and_adds_the_row(folder: Path, tmp_path: Path) -
 
 def test_footage_is_opened_at_the_nearest_of_a_models_sizes(film: Path) -> None:
     several = ModelCard(LIGHT, 64, 192, sizes=((64, 192), (96, 160)))  # the film is 96x64
-    data = SourceConfig("video", (str(film),), camera=(str(film.with_suffix(".json")),), hold_out_frames=3)
-    config = EvaluateConfig(model="any", data=data)
-    assert open_as_trained(config, several, 1, "test").frame(0, 0).image.shape == (3, 96, 160)
+    dataset = VideoData((str(film),), camera=(str(film.with_suffix(".json")),), hold_out_frames=3)
+    assert open_as_trained(DataConfig("video"), dataset, several, "test").frame(0, 0).image.shape == (
+        3,
+        96,
+        160,
+    )
     lower = replace(several, crop_bottom=0.25)  # 96x48, nearer to 160x96 than to 192x64
-    assert open_as_trained(config, lower, 1, "test").frame(0, 0).image.shape == (3, 96, 160)
+    assert open_as_trained(DataConfig("video"), dataset, lower, "test").frame(0, 0).image.shape == (
+        3,
+        96,
+        160,
+    )
