@@ -293,7 +293,7 @@ def test_footage_is_opened_at_the_nearest_of_a_models_sizes(film: Path) -> None:
         160,
     )
     lower = replace(several, crop_bottom=0.25)  # 96x48, nearer to 160x96 than to 192x64
-    assert open_as_trained(DataConfig("video"), dataset, lower, "test").frame(0, 0).image.shape == (
+    assert open_as_trained(video, dataset, lower, "test").frame(0, 0).image.shape == (
         3,
         96,
         160,
