@@ -5,11 +5,12 @@ from mono2many.datasets.cityscapes import CITYSCAPES
 from mono2many.datasets.ddad import DDAD
 from mono2many.datasets.kitti import KITTI
 from mono2many.datasets.kitti_odometry import KITTI_ODOMETRY
+from mono2many.datasets.rgbd import RGBD
 from mono2many.datasets.street import STREET
 from mono2many.datasets.video import VIDEO
 
 DATASETS: dict[str, Dataset] = {
-    dataset.name: dataset for dataset in (STREET, VIDEO, *KITTI, KITTI_ODOMETRY, DDAD, CITYSCAPES)
+    dataset.name: dataset for dataset in (STREET, VIDEO, *KITTI, KITTI_ODOMETRY, DDAD, CITYSCAPES, RGBD)
 }
 DEFAULT = STREET
 """What is read where no --datatype is given."""
