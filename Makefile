@@ -7,7 +7,7 @@ DEMO := outputs/demo
 SCRATCH := outputs/demo-scratch
 # The demo's video is the first unseen street: this is the same street again, with its exact depth.
 FILM := --variety wide --height 160 --width 512 --frames 40
-ITS_DEPTH := --datatype synthetic --variety wide --test-scenes 1 --scene-frames 40 --guess-scenes 4
+ITS_DEPTH := --datatype synthetic --variety wide --test-scenes 1 --scene-frames 40 --baseline-scenes 4
 # One to two minutes on two slow cores.
 ADAPT := --height 160 --width 512 --batch-size 4 --steps 50
 

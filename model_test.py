@@ -2,7 +2,8 @@
 
 import sys
 
-from mono2many.cli import model_test, run
+from mono2many.cli import run
+from mono2many.commands.model_test import run as model_test
 
 if __name__ == "__main__":
     run(model_test, "model_test.py", sys.argv[1:])

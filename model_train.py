@@ -5,7 +5,8 @@ all options."""
 
 import sys
 
-from mono2many.cli import model_train, run
+from mono2many.cli import run
+from mono2many.commands.train import run_model_train
 
 if __name__ == "__main__":
-    run(model_train, "model_train.py", sys.argv[1:])
+    run(run_model_train, "model_train.py", sys.argv[1:])

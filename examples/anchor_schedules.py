@@ -19,11 +19,12 @@ import tyro
 from rich.console import Console
 
 from mono2many import load
-from mono2many.config import TrainConfig
-from mono2many.data.film import write_film
-from mono2many.data.synthetic import StreetSettings, SyntheticReader
+from mono2many.datasets.video import VideoTraining
 from mono2many.metrics.protocol import PROTOCOLS, score
+from mono2many.street.film import write_film
+from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.loop import train
+from mono2many.train.settings import TrainConfig
 
 
 class Schedule(NamedTuple):
@@ -75,8 +76,9 @@ def adaptation(s: Settings, film: Path, name: str, schedule: Schedule) -> TrainC
     base = TrainConfig()
     return replace(
         base,
+        dataset=VideoTraining(data=(str(film),), camera=(str(film.with_suffix(".json")),)),
         data=replace(
-            base.data, datatype="video", data=(str(film),), camera=(str(film.with_suffix(".json")),),
+            base.data, datatype="video",
             height=s.height, width=s.width, cache_dir=str(s.out / "cache"),
         ),
         loss=replace(base.loss, anchor=schedule.weight, anchor_until=schedule.until),

@@ -14,7 +14,7 @@ from pathlib import Path
 import tyro
 from PIL import Image
 
-from mono2many.data.jpeg import convert_pngs
+from mono2many.datasets.kitti.jpeg import convert_pngs
 
 IMAGEMAGICK = ("/usr/bin/convert", "/usr/bin/convert-im6.q16", "/usr/bin/magick")
 

@@ -9,8 +9,8 @@ import torch
 import tyro
 from torch.nn import functional as F
 
-from mono2many.data.ddad import read_picture
-from mono2many.data.dgp import ALL, read_runs, scan_depth
+from mono2many.datasets.ddad.dgp import ALL, read_runs, scan_depth
+from mono2many.datasets.ddad.reader import read_picture
 from mono2many.io.colour import colour_disparity
 from mono2many.io.images import resize_image, write_image
 from mono2many.types import Split

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 import tyro
 
-from mono2many.data.kitti_files import velodyne_path
-from mono2many.data.kitti_splits import split_frames
+from mono2many.datasets.kitti.files import velodyne_path
+from mono2many.datasets.kitti.splits import split_frames
 from mono2many.evaluate.truth import load_truths
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.metrics.sparse import score_sparse

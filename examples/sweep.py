@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert, rotation_angle
 from mono2many.geometry.sweep import (
-    averaged,
+    aggregate_cost,
     depth_hypotheses,
     grey_patches,
-    lowest_between,
     plane_sweep,
+    subpixel_argmin,
 )
 from mono2many.models.checkpoint import load_model
 from mono2many.models.many import ManyDepth, chained_motion
@@ -104,13 +104,16 @@ def main(s: Settings) -> None:
         for (way, compared), use in product(ways.items(), ((0,), (2,), (0, 1, 2))):
             with torch.no_grad():
                 maps = compared(images.flatten(0, 1)).unflatten(0, images.shape[:2])
-            finer = 4 * maps.shape[-1] // size[1]
-            here, there = maps[:, 0, :, ::finer, ::finer], torch.ones(s.scenes, len(use), dtype=torch.bool)
+            stride_ratio = 4 * maps.shape[-1] // size[1]
+            here, there = (
+                maps[:, 0, :, ::stride_ratio, ::stride_ratio],
+                torch.ones(s.scenes, len(use), dtype=torch.bool),
+            )
             sweep = plane_sweep(here, maps[:, 1:][:, use], motion[:, use], there, cameras, depths)
             kept = (truth < 80) & sweep.confidence
             share = kept.sum() / (truth < 80).sum()
             for window in (1, 3, 5):
-                found, true = lowest_between(averaged(sweep, window), depths)[kept], truth[kept]
+                found, true = subpixel_argmin(aggregate_cost(sweep, window), depths)[kept], truth[kept]
                 error, ratio = (found - true).abs() / true, torch.maximum(found / true, true / found)
                 names = ",".join(f"-{u + 1}" for u in use)
                 print(

@@ -61,7 +61,7 @@ TRAININGS = {
 }
 EIGEN = "--datatype kitti_eigen --data trees/kitti"
 ODOMETRY = "--model runs/odometry --datatype kitti_odometry --data trees/odometry"
-STREET = "--datatype synthetic --test-scenes 2 --guess-scenes 2"
+STREET = "--datatype synthetic --test-scenes 2 --baseline-scenes 2"
 SCORES = {
     "street": f"--model runs/scratch {STREET}",
     "wide": f"--model starter {STREET} --variety wide",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from mono2many import __version__
 from mono2many.cli import main
+from mono2many.datasets.ddad import DdadTraining
+from mono2many.datasets.street import StreetTraining
 from mono2many.errors import InputError
-from mono2many.recipes import from_json
+from mono2many.train.recipes import from_json
 
 
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -63,23 +66,25 @@ def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
         (("train", "--config", "gone.json"), ("--config gone.json", "cannot be read")),
         (("train", "--predictive-mask"), ("--no-automask",)),
         (("train", "--batch-size", "0"), ("--batch-size must be at least 1",)),
-        (("train", "--data", "film.mp4", "--fov", "60"), ("film.mp4", "add --datatype video")),
-        (("train", "--crop-bottom", "0.1"), ("--crop-bottom", "footage")),
+        (("train", "--data", "film.mp4", "--fov", "60"), ("--data", "--datatype video", "not of synthetic")),
+        (("train", "--crop-bottom", "0.1"), ("--crop-bottom", "flag of --datatype video")),
         (("train", "--seed", "-1"), ("--seed",)),
         (("train", "--resume", "--name", "gone"), ("--resume: no run in model_save/gone", "--name")),
-        (("prepare",), ("prepare what?", "video, kitti, cityscapes, synthetic")),
+        (("prepare",), ("prepare what?", "synthetic, video, kitti")),
         (("prepare", "kitti", "--splits", "eigen"), ("'eigen'", "kitti_eigen_zhou")),
         (("train", "--datatype", "kitti_eigen_zhou", "--data", "gone"), ("gone: no such", "prepare kitti")),
         (("train", "--datatype", "kitti_eigen"), ("list to score on", "kitti_eigen_zhou")),
         (("train", "--datatype", "kitti", "--split-files", "a.txt"), ("TRAIN.txt VAL.txt",)),
-        (("train", "--split-files", "a.txt", "b.txt"), ("add --datatype kitti",)),
-        (("evaluate", "--predictions", "a.npy"), ("--predictions", "--datatype kitti_eigen")),
+        (("train", "--split-files", "a.txt", "b.txt"), ("flag of --datatype kitti or cityscapes",)),
+        (("evaluate", "--predictions", "a.npy"), ("--predictions", "--datatype kitti or kitti_eigen")),
         (("import-weights", "gone", "--out", "new"), ("gone", "encoder.pth")),
         (("train", "--device", "foo"), ("--device", "cuda")),
         (("train", "--scenes", "1", "--val-scenes", "1", "--control", "other-clips"), ("two clips or more",)),
         (("train", "--scenes", "1", "--val-scenes", "1", "--out", "/proc/nowhere"), ("/proc/nowhere",)),
         (("evaluate", "--model", "gone"), ("gone/config.json: no such file", "--model")),
         (("evaluate",), ("--model", "--predictions")),
+        (("train", "--datatype", "ddat"), ("--datatype ddat", "did you mean ddad?")),
+        (("train", "--datatype", "ddad", "--scenes", "3"), ("--scenes is a flag of --datatype synthetic",)),
         (("predict", "--model", "gone"), ("nothing to predict",)),
         (("predict", "a.png", "--model", "gone"), ("gone/config.json",)),
         (("street", "film.avi"), ("film.avi", "try film.mp4")),
@@ -151,8 +156,8 @@ def test_a_model_folder_cut_short_or_of_another_version_is_one_line_too(
 
 
 def test_a_recipe_sets_many_switches_and_a_flag_beside_it_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mono2many.config import TrainConfig
     from mono2many.train import loop
+    from mono2many.train.settings import TrainConfig
 
     seen: list[TrainConfig] = []
     monkeypatch.setattr(loop, "train", seen.append)
@@ -169,9 +174,9 @@ def test_a_recipe_sets_many_switches_and_a_flag_beside_it_wins(monkeypatch: pyte
 def test_a_run_is_repeated_from_its_settings_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from dataclasses import asdict, replace
 
-    from mono2many.config import TrainConfig
-    from mono2many.recipes import recipe
     from mono2many.train import loop
+    from mono2many.train.recipes import recipe
+    from mono2many.train.settings import TrainConfig
 
     config = recipe("scratch")
     (tmp_path / "run.json").write_text(json.dumps({"settings": asdict(config), "made_by": {}}))
@@ -188,9 +193,9 @@ def test_a_resumed_run_keeps_its_own_settings_and_a_flag_beside_it_wins(
 ) -> None:
     from dataclasses import asdict
 
-    from mono2many.config import TrainConfig
-    from mono2many.recipes import recipe
     from mono2many.train import loop
+    from mono2many.train.recipes import recipe
+    from mono2many.train.settings import TrainConfig
 
     (tmp_path / "street").mkdir()
     (tmp_path / "street" / "run.json").write_text(json.dumps({"settings": asdict(recipe("scratch"))}))
@@ -212,17 +217,20 @@ def test_a_model_is_evaluated_on_what_its_own_run_held_out(
 ) -> None:
     from dataclasses import asdict, replace
 
-    from mono2many.commands import EvaluateConfig
-    from mono2many.config import DataConfig, TrainConfig
+    from mono2many.commands.evaluate import EvaluateConfig
+    from mono2many.datasets.video import VideoData, VideoTraining
     from mono2many.evaluate import run
+    from mono2many.train.settings import TrainConfig, TrainingData
 
-    data = DataConfig(datatype="video", data=("film.mp4",), fov=60.0, hold_out=0.25, frame_step=2)
-    (tmp_path / "run.json").write_text(json.dumps({"settings": asdict(replace(TrainConfig(), data=data))}))
+    dataset = VideoTraining(data=("film.mp4",), fov=60.0, hold_out=0.25, crop_bottom=0.1)
+    config = replace(TrainConfig(), data=TrainingData("video", frame_step=2), dataset=dataset)
+    (tmp_path / "run.json").write_text(json.dumps({"settings": asdict(config)}))
     seen: list[EvaluateConfig] = []
     monkeypatch.setattr(run, "evaluate", seen.append)
     main(["evaluate", "--model", str(tmp_path)])
     main(["evaluate", "--model", str(tmp_path), "--datatype", "synthetic"])
-    assert (seen[0].data.data, seen[0].data.hold_out, seen[0].data.frame_step) == (("film.mp4",), 0.25, 2)
+    assert seen[0].dataset == VideoData(data=("film.mp4",), fov=60.0, hold_out=0.25)
+    assert (seen[0].data.datatype, seen[0].data.frame_step) == ("video", 2)
     assert (seen[1].data.datatype, seen[1].data.frame_step) == ("synthetic", 2)
 
 
@@ -246,4 +254,19 @@ def test_a_run_of_another_version_can_still_be_scored(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"settings": settings}))
     with pytest.raises(InputError, match="unknown setting 'gone'"):
         from_json(tmp_path / "run.json")
-    assert from_json(tmp_path / "run.json", lenient=True).data.scene_step == 0.5
+    assert from_json(tmp_path / "run.json", lenient=True).dataset == StreetTraining(scene_step=0.5)
+    data = {"datatype": "ddad", "data": ["a"], "cameras_used": ["all"], "largest_gap": 0.2, "scenes": 3}
+    (tmp_path / "run.json").write_text(json.dumps({"settings": {"data": data}}))
+    assert from_json(tmp_path / "run.json").dataset == DdadTraining("a", ("all",), 0.2)
+
+
+def test_a_data_set_has_its_own_flags_and_no_other_sets() -> None:
+    def flags(*arguments: str) -> set[str]:
+        return set(re.findall(r"(?m)^│ (--[a-z-]+)", run(*arguments, "--help").stdout))
+
+    train = flags("train", "--datatype", "ddad")
+    assert train >= {"--data", "--max-gap", "--height", "--encoder"}
+    assert not train & {"--scenes", "--stereo", "--camera", "--split-files", "--fov", "--crop-bottom"}
+    score = flags("evaluate", "--datatype", "kitti_odometry")
+    assert score >= {"--sequences", "--grey"}
+    assert not score & {"--predictions", "--report", "--cameras", "--stereo"}

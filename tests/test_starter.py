@@ -71,7 +71,7 @@ def test_it_is_scored_where_depth_is_known_and_on_footage(
     monkeypatch.chdir(tmp_path)
     main(["street", "film.mp4", "--frames", "12", "--height", "64", "--width", "192"])
     score = ["evaluate", "--model", "starter", "--device", "cpu"]
-    main([*score, "--datatype", "synthetic", "--test-scenes", "1", "--guess-scenes", "1"])
+    main([*score, "--datatype", "synthetic", "--test-scenes", "1", "--baseline-scenes", "1"])
     assert "depth is up to scale" in capsys.readouterr().out
     main(
         [

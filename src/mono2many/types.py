@@ -1,7 +1,7 @@
 """The few types that everything else is made of.
 
-    reader.frame(clip, index) -> Frame -> dataset -> Sample -> collate -> Clips -> augment -> Batch
-    model(batch) -> disparity pyramid, motion -> objective -> (loss, Report)
+    reader.frame(clip, index) -> Frame -> dataset -> Sample -> collate -> RawBatch -> augment -> Batch
+    model(batch) -> disparity pyramid, motion -> objective -> (loss, StepOutput)
     predictor(image) -> DepthMap
 
 Letters in shapes: B batch, S source frames, H W image, C channels, N any number. Images are RGB.
@@ -25,23 +25,23 @@ Split = Literal["train", "val", "test"]
 
 
 @dataclass(frozen=True)
-class Clip:
+class FrameSequence:
     """A run of consecutive frames from one camera."""
 
     name: str
     frames: int
     """Number of frames; a reader opens them by index 0 .. frames - 1."""
     times: tuple[float, ...] | None = None
-    """Seconds at which they were taken, since the film's beginning; None where no one knows."""
+    """Seconds at which they were taken, since the video's beginning; None: unknown."""
     camera: int = 0
     """Which of the data set's cameras took it."""
     size: tuple[int, int] | None = None
-    """Height and width of the film itself, where frames arrive cropped or resized."""
+    """Height and width of the video itself, where frames arrive cropped or resized."""
     targets: tuple[int, ...] | None = None
     """Frames that a list names, where the others are there as their neighbours only; None: all."""
-    other_eye: tuple[int, float] | None = None
-    """The clip of the same frames that the other eye of a stereo rig took, and what is added to x, in metres,
-    to see a point from there (-0.54 from KITTI's left eye); None: there is one eye."""
+    stereo_partner: tuple[int, float] | None = None
+    """The clip of the same frames from the stereo partner, and the x translation of partner_from_camera in
+    metres (-0.54 from KITTI's left camera); None: a single camera."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class Frame:
     depth: Float[Tensor, "H W"] | None = None
     """Metres along the optical axis; NaN where unmeasured (sky too)."""
     moving: Bool[Tensor, "H W"] | None = None
-    """Pixels of objects that move in the world; None where no one knows."""
+    """Pixels of objects that move in the world; None: unknown."""
     world_from_camera: Float[Tensor, "4 4"] | None = None
-    """Metres; None where no one knows. For metrics only: training predicts it."""
-    judged: Bool[Tensor, "H W"] | None = None
-    """Pixels that losses and scores look at, without the camera's own car; None: all."""
+    """Metres; None: unknown. For metrics only: training predicts it."""
+    valid_mask: Bool[Tensor, "H W"] | None = None
+    """Pixels that losses and scores use, without the ego vehicle; None: all."""
 
 
 @runtime_checkable
@@ -67,7 +67,7 @@ class Reader(Protocol):
     """A data set: it lists clips and opens one frame. Neighbours, resizing, batches are shared code."""
 
     @property
-    def clips(self) -> Sequence[Clip]: ...
+    def clips(self) -> Sequence[FrameSequence]: ...
 
     def frame(self, clip: int, index: int) -> Frame: ...
 
@@ -90,13 +90,13 @@ class Sample:
     """Of the target's clip."""
     depth: Float[Tensor, "H W"] | None = None
     moving: Bool[Tensor, "H W"] | None = None
-    judged: Bool[Tensor, "H W"] | None = None
-    other_eye_x: float | None = None
-    """See Clips."""
+    valid_mask: Bool[Tensor, "H W"] | None = None
+    stereo_x: float | None = None
+    """See RawBatch."""
 
 
 @dataclass(frozen=True)
-class Clips:
+class RawBatch:
     """B samples stacked, not yet augmented."""
 
     frames: UInt8[Tensor, "B F 3 H W"]
@@ -106,14 +106,14 @@ class Clips:
     depth: Float[Tensor, "B H W"] | None = None
     moving: Bool[Tensor, "B H W"] | None = None
     camera: Int64[Tensor, "B"] | None = None
-    judged: Bool[Tensor, "B H W"] | None = None
-    other_eye_x: Float[Tensor, "B"] | None = None
-    """Clip.other_eye's x in depth's unit; None where the other eye is no source."""
+    valid_mask: Bool[Tensor, "B H W"] | None = None
+    stereo_x: Float[Tensor, "B"] | None = None
+    """x translation of stereo_from_target in depth's unit; None where the stereo partner is no source."""
 
-    def pin_memory(self) -> "Clips":
+    def pin_memory(self) -> "RawBatch":
         """The same in page-locked memory, from which a GPU copies while it computes (the loader calls it)."""
-        values = (getattr(self, name) for name in Clips.__dataclass_fields__)
-        return Clips(*(None if value is None else value.pin_memory() for value in values))  # type: ignore[arg-type]
+        values = (getattr(self, name) for name in RawBatch.__dataclass_fields__)
+        return RawBatch(*(None if value is None else value.pin_memory() for value in values))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -128,28 +128,28 @@ class Batch:
     intrinsics: Float[Tensor, "B 3 3"]
     """In pixels of `target`."""
     source_intrinsics: Float[Tensor, "B S 3 3"]
-    """Views may have different cameras (other eye, other lens)."""
+    """Views may have different cameras (stereo partner, other lens)."""
     target_jittered: Float[Tensor, "B 3 H W"]
-    """The same pictures with changed colours: the networks see these."""
+    """The same images with changed colours: the networks see these."""
     sources_jittered: Float[Tensor, "B S 3 H W"]
     source_offsets: tuple[int, ...]
-    """Source s is frame t + source_offsets[s], for example (-1, 1); 0, always the last: the other eye."""
+    """Source s is frame t + source_offsets[s], for example (-1, 1); the stereo partner is 0, the last."""
     index: Int64[Tensor, "B"]
     camera: Int64[Tensor, "B"] | None = None
     """Which of the data set's cameras took each sample; None: there is one."""
     mirrored: Bool[Tensor, "B"] | None = None
     """Samples that augmentation mirrored; None: none."""
-    other_eye_from_target: Float[Tensor, "B 4 4"] | None = None
-    """source_from_target of the source at offset 0; None where there is none. The pose network says the
-    others'."""
+    stereo_from_target: Float[Tensor, "B 4 4"] | None = None
+    """source_from_target of the source at offset 0; None where there is none. The pose network
+    predicts the others."""
     depth: Float[Tensor, "B H W"] | None = None
     """Metres; NaN where unmeasured. For metrics only: no loss reads it."""
     moving: Bool[Tensor, "B H W"] | None = None
-    judged: Bool[Tensor, "B H W"] | None = None
-    """Pixels of the target that the losses look at; None: all."""
+    valid_mask: Bool[Tensor, "B H W"] | None = None
+    """Pixels of the target that the losses use; None: all."""
 
     def first_sources(self, count: int) -> "Batch":
-        """The same with its first `count` neighbours, and the other eye, only."""
+        """The same with its first `count` neighbours, and the stereo partner, only."""
         kept = [i for i, offset in enumerate(self.source_offsets) if i < count or offset == 0]
         if len(kept) == len(self.source_offsets):
             return self
@@ -164,14 +164,15 @@ class Batch:
         )
 
     def for_networks(self) -> tuple[Tensor, Tensor, tuple[int, ...]]:
-        """Target, neighbours and their offsets: the other eye, whose place is known, is the losses' only."""
+        """Target, neighbours and their offsets. The stereo partner, whose pose is known, is for losses
+        only."""
         offsets = tuple(offset for offset in self.source_offsets if offset)
         return self.target_jittered, self.sources_jittered[:, : len(offsets)], offsets
 
 
 @dataclass(frozen=True)
 class DepthMap:
-    """What a model says about one image."""
+    """What a model predicts of one image."""
 
     depth: Float[Tensor, "H W"]
     """Along the optical axis, at the image's own size, in the unit that `scale` names."""
@@ -181,8 +182,8 @@ class DepthMap:
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a step tells the log. Tensors stay on the device until the log asks for them."""
+class StepOutput:
+    """What a step logs. Tensors stay on the device until the log asks for them."""
 
     scalars: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
     pictures: dict[str, Float[Tensor, "B C H W"]] = field(default_factory=dict)

@@ -13,25 +13,25 @@ from mono2many.data.augment import (
     change_saturation,
     to_batch,
 )
-from mono2many.data.draws import uniform
+from mono2many.data.rng import uniform
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import transform
 from mono2many.geometry.warp import project, warp
-from mono2many.types import Clips
+from mono2many.types import RawBatch
 
 
-def clips(count: int = 16) -> Clips:
+def clips(count: int = 16) -> RawBatch:
     frames = torch.randint(0, 256, (count, 3, 3, 4, 6), dtype=torch.uint8)
     camera = intrinsics_matrix(5.0, 5.0, 2.0, 1.5).expand(count, 3, 3, 3)
     depth = torch.rand(count, 4, 6)
-    return Clips(
+    return RawBatch(
         frames,
         torch.ones(count, 3, dtype=torch.bool),
         camera,
         torch.arange(count),
         depth,
         depth > 0.5,
-        judged=depth > 0.2,
+        valid_mask=depth > 0.2,
     )
 
 
@@ -57,8 +57,8 @@ def test_a_mirrored_sample_is_mirrored_in_all_its_frames_its_depth_and_its_camer
         picture = plain[i].flip(-1) if flipped else plain[i]
         torch.testing.assert_close(torch.cat([batch.target[i, None], batch.sources[i]]), picture)
         assert torch.equal(batch.depth[i], given.depth[i].flip(-1) if flipped else given.depth[i])
-        assert batch.judged is not None
-        assert torch.equal(batch.judged[i], batch.depth[i] > 0.2)
+        assert batch.valid_mask is not None
+        assert torch.equal(batch.valid_mask[i], batch.depth[i] > 0.2)
     assert 3 <= mirrored <= 13
 
 
@@ -71,7 +71,10 @@ def test_half_of_the_samples_change_colours_all_frames_alike_and_the_losses_see_
     given = clips()
     same = given.frames[:, :1].expand(-1, 3, -1, -1, -1)
     batch = to_batch(
-        Clips(same, given.exists, given.intrinsics, given.index), (-1, 1), "cpu", Augmentation(mirror=False)
+        RawBatch(same, given.exists, given.intrinsics, given.index),
+        (-1, 1),
+        "cpu",
+        Augmentation(mirror=False),
     )
     torch.testing.assert_close(batch.target, same[:, 0] / 255)
     changed = (batch.target_jittered != batch.target).flatten(1).any(1)
@@ -83,7 +86,7 @@ def test_half_of_the_samples_change_colours_all_frames_alike_and_the_losses_see_
 
 def test_a_sample_is_changed_in_the_same_way_in_whatever_batch_it_comes() -> None:
     given = clips()
-    some = Clips(given.frames[5:9], given.exists[5:9], given.intrinsics[5:9], given.index[5:9])
+    some = RawBatch(given.frames[5:9], given.exists[5:9], given.intrinsics[5:9], given.index[5:9])
     whole, part = (to_batch(c, (-1, 1), "cpu", Augmentation(), 3, 11) for c in (given, some))
     assert torch.equal(whole.target_jittered[5:9], part.target_jittered)
 
@@ -183,7 +186,7 @@ def test_where_a_neighbour_is_absent_the_networks_see_the_target_and_the_losses_
     given = clips(2)
     exists = torch.tensor([[True, False, True], [True, True, True]])
     batch = to_batch(
-        Clips(given.frames * exists[..., None, None, None], exists, given.intrinsics, given.index),
+        RawBatch(given.frames * exists[..., None, None, None], exists, given.intrinsics, given.index),
         (-1, 1),
         "cpu",
     )
@@ -199,12 +202,12 @@ def test_a_point_lies_f_b_over_z_further_left_in_the_right_eye_and_mirrored_to_t
     frames = torch.cat([left, left.roll(-2, -1)], 1)
     k = torch.tensor([[10.0, 0, 3], [0, 10, 2], [0, 0, 1]]).expand(16, 2, 3, 3)
     batch = to_batch(
-        Clips(frames, given.exists[:, :2], k, given.index, other_eye_x=torch.full((16,), -0.1)),
+        RawBatch(frames, given.exists[:, :2], k, given.index, stereo_x=torch.full((16,), -0.1)),
         (0,),
         "cpu",
         Augmentation(),
     )
-    rig, mirrored = batch.other_eye_from_target, batch.mirrored
+    rig, mirrored = batch.stereo_from_target, batch.mirrored
     assert rig is not None
     assert mirrored is not None
     assert 0 < int(mirrored.sum()) < 16

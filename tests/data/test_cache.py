@@ -18,7 +18,7 @@ from mono2many.data.cache_entries import entries, show_cache
 from mono2many.data.video import VideoReader, VideoSettings
 from mono2many.io.images import write_image
 from mono2many.street.reader import StreetSettings, SyntheticReader
-from mono2many.types import Clip, Frame, InputError
+from mono2many.types import Frame, FrameSequence, InputError
 
 FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera")
 
@@ -28,7 +28,7 @@ class Numbers:
 
     def __init__(self, *lengths, pause=0.0, name="numbers"):
         self.clips = [
-            Clip(str(i), n, tuple(map(float, range(n))), i, (20, 40)) for i, n in enumerate(lengths)
+            FrameSequence(str(i), n, tuple(map(float, range(n))), i, (20, 40)) for i, n in enumerate(lengths)
         ]
         self.opened, self.pause, self.name = 0, pause, name
 

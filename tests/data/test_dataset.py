@@ -9,14 +9,16 @@ from mono2many.data.cache import cached
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, collate, spread_out
 from mono2many.errors import InputError
 from mono2many.street.reader import StreetSettings, SyntheticReader
-from mono2many.types import Clip, Clips, Frame
+from mono2many.types import Frame, FrameSequence, RawBatch
 
 
 class Numbers:
     """A reader whose pictures say where they come from."""
 
     def __init__(self, *lengths: int) -> None:
-        self.clips: Sequence[Clip] = [Clip(str(i), n, camera=i) for i, n in enumerate(lengths)]
+        self.clips: Sequence[FrameSequence] = [
+            FrameSequence(str(i), n, camera=i) for i, n in enumerate(lengths)
+        ]
 
     def fingerprint(self) -> str:
         return "numbers"
@@ -64,13 +66,13 @@ def test_a_batch_out_of_the_cache_is_the_stack_of_its_samples(
     assert expected.exists.tolist() != torch.ones(4, 3).tolist()
     for loader in (batches(packed, [indices], workers, pin=False) for workers in (0, 1)):
         for found in [*loader, samples]:
-            assert isinstance(found, Clips)
-            for name in (field.name for field in fields(Clips)):
+            assert isinstance(found, RawBatch)
+            for name in (field.name for field in fields(RawBatch)):
                 a, b = getattr(found, name), getattr(expected, name)
                 assert (
                     (a is None)
                     == (b is None)
-                    == (name in ("judged", "other_eye_x") or (name in ("depth", "moving") and not depth))
+                    == (name in ("valid_mask", "stereo_x") or (name in ("depth", "moving") and not depth))
                 )
                 torch.testing.assert_close(a, b, equal_nan=True, rtol=0, atol=0)
 

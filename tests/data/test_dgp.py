@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from mono2many.data.ddad import DdadReader, DdadSettings, read_masks
-from mono2many.data.dgp import ALL, FRONT, Run, read_runs, scan_depth
-from mono2many.data.dgp_street import lens, place, write_dgp_street
-from mono2many.data.street_tree import see_through
+from mono2many.datasets.ddad.dgp import ALL, FRONT, Run, read_runs, scan_depth
+from mono2many.datasets.ddad.reader import DdadReader, DdadSettings, read_masks
+from mono2many.datasets.ddad.street import lens, place, write_dgp_street
 from mono2many.io.images import write_image
 from mono2many.street.reader import StreetSettings
+from mono2many.street.tree import see_through
 from mono2many.types import InputError
 
 GAP = 1.5
@@ -52,7 +52,7 @@ def test_the_real_cameras_frames_are_found_with_size_calibration_and_a_gap_of_a_
 
 
 def test_the_real_scans_fall_into_all_nine_views_on_the_ground_below_the_horizon(dgp_scenes: Path) -> None:
-    for run in read_runs(dgp_scenes, "train", [ALL], GAP, largest_lag=0.25):
+    for run in read_runs(dgp_scenes, "train", [ALL], GAP, max_lag=0.25):
         depth = scan_depth(run[0])
         v, u = depth.isfinite().nonzero().unbind(1)
         assert len(v) > 4000
@@ -64,7 +64,7 @@ def test_the_real_scans_fall_into_all_nine_views_on_the_ground_below_the_horizon
 
 
 def test_the_streets_scan_is_the_depth_that_each_camera_sees_at_the_scans_time(dgp_street: Path) -> None:
-    for run in read_runs(dgp_street, "val", [ALL], 0.15, largest_lag=0.06):
+    for run in read_runs(dgp_street, "val", [ALL], 0.15, max_lag=0.06):
         assert len(run) == 5
         assert steps(run) == pytest.approx([0.75] * 4, rel=0.3)  # two steps of the street
         scan, name = scan_depth(run[2]), run[2].camera
@@ -95,9 +95,9 @@ def test_a_reader_begins_each_clip_at_its_first_frame_and_masks_what_the_camera_
     first, front = reader.frame(0, 0), reader.runs[0][0]
     assert first.world_from_camera is not None
     torch.testing.assert_close(first.world_from_camera, torch.eye(4), rtol=0, atol=1e-5)
-    assert first.judged is not None
-    assert first.judged.all(1).tolist() == [True] * 29 + [False] * 3
-    other = reader.frame(1, 0).judged  # has no mask
+    assert first.valid_mask is not None
+    assert first.valid_mask.all(1).tolist() == [True] * 29 + [False] * 3
+    other = reader.frame(1, 0).valid_mask  # has no mask
     assert other is not None
     assert other.all()
     assert first.intrinsics[0, 0] == front.intrinsics[0, 0] / 2
@@ -138,11 +138,11 @@ def test_what_is_wrong_in_a_data_set_is_told_in_one_line_with_its_file(
         "scene": (lambda root: (root / SCENE).unlink(), r"scene_street1.json: cannot be read \(No such file"),
         "calibration": (
             lambda root: drop(root, CALIBRATION, without_camera),
-            r"street.json: CAMERA_01 has no calibration; leave it out of --cameras-used",
+            r"street.json: CAMERA_01 has no calibration; leave it out of --cameras",
         ),
         "time": (
             lambda root: drop(root, SCENE, late),
-            r"CAMERA_01 \(000000.jpg\) and its sample's scan are 1.000 s apart, more than --largest-lag 0.25",
+            r"CAMERA_01 \(000000.jpg\) and its sample's scan are 1.000 s apart, more than --max-lag 0.25",
         ),
         "pose": (
             lambda root: drop(root, SCENE, lambda scene: scene["data"][0]["datum"]["image"].pop("pose")),
@@ -164,7 +164,7 @@ def test_what_is_wrong_in_a_data_set_is_told_in_one_line_with_its_file(
         with pytest.raises(InputError, match=words) as told:
             read_runs(root, "val", [FRONT], 0.15, 0.25)
         assert "\n" not in str(told.value)
-    with pytest.raises(InputError, match=r"--cameras-used CAMERA_99: no scene .* there are CAMERA_01, "):
+    with pytest.raises(InputError, match=r"--cameras CAMERA_99: no scene .* there are CAMERA_01, "):
         read_runs(dgp_street, "val", ["CAMERA_99"], 0.15)
 
 

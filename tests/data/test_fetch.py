@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mono2many.data.fetch import discard, fetch, remote_size
+from mono2many.datasets.kitti.fetch import discard, fetch, remote_size
 from mono2many.types import InputError
 
 DATA = random.Random(1).randbytes(3_000_000)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mono2many.data.jpeg import TOLERANCE, convert_pngs, shows
+from mono2many.datasets.kitti.jpeg import TOLERANCE, convert_pngs, shows
 from mono2many.types import InputError
 
 IMAGEMAGICK = ("/usr/bin/convert", "/usr/bin/convert-im6.q16", "/usr/bin/magick")
@@ -89,7 +89,7 @@ def test_a_png_stays_where_its_jpeg_cannot_have_its_name_or_shows_something_else
     with pytest.raises(InputError, match=r"a\.png \(Is a directory\)"):
         convert_pngs([path], workers=1)
     (tmp_path / "a.jpg").rmdir()
-    monkeypatch.setattr("mono2many.data.jpeg.TOLERANCE", -1)
+    monkeypatch.setattr("mono2many.datasets.kitti.jpeg.TOLERANCE", -1)
     with pytest.raises(InputError, match="read back, shows something else"):
         convert_pngs([path], workers=1)
     assert list(tmp_path.iterdir()) == [path]
@@ -118,5 +118,5 @@ def test_kittis_own_frames_keep_their_blocks_means_with_room_to_spare(
     kitti_raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = sorted(kitti_raw.glob("*/*/image_0[23]/data/*.png"))[::4]
-    monkeypatch.setattr("mono2many.data.jpeg.TOLERANCE", TOLERANCE // 2)
+    monkeypatch.setattr("mono2many.datasets.kitti.jpeg.TOLERANCE", TOLERANCE // 2)
     assert all(shows(jpeg(np.asarray(Image.open(path))), Image.open(path)) for path in frames)

@@ -10,9 +10,8 @@ from PIL import Image
 
 from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.kitti import KittiReader, KittiSettings
-from mono2many.data.kitti_files import (
-    MARKER,
+from mono2many.data.marker import MARKER
+from mono2many.datasets.kitti.files import (
     first_from_later,
     image_path,
     read_calibration,
@@ -21,7 +20,8 @@ from mono2many.data.kitti_files import (
     velodyne_path,
     world_from_imu,
 )
-from mono2many.data.kitti_splits import KittiFrame, split_frames
+from mono2many.datasets.kitti.reader import KittiReader, KittiSettings
+from mono2many.datasets.kitti.splits import KittiFrame, split_frames
 from mono2many.geometry.lidar import depth_of_points
 from mono2many.geometry.pose import rigid, transform
 from mono2many.geometry.warp import warp
@@ -80,7 +80,7 @@ def test_targets_with_their_neighbours_are_clips_and_only_targets_are_samples(tr
         (f"{DRIVE} l 7-9", 3, (1,)),
     ]
     data = ClipDataset(reader, (-1, 1))
-    assert data.places == [(0, 1), (1, 1)]
+    assert data.samples == [(0, 1), (1, 1)]
     assert data[1].exists.all()
 
 
@@ -104,14 +104,14 @@ def test_the_cache_gives_the_same_samples_and_knows_which_are_targets(tree: Path
     kept = cached(reader, tmp_path / "cache")
     assert list(kept.clips) == list(reader.clips)
     plain, packed = ClipDataset(reader, (-1, 1)), ClipDataset(kept, (-1, 1))
-    assert plain.places == packed.places
+    assert plain.samples == packed.samples
     assert torch.equal(plain.batch([0, 1, 2]).frames, packed.batch([0, 1, 2]).frames)
     assert open_tree(tree, 4, 7, 8, resize="lanczos").fingerprint() != reader.fingerprint()
 
 
 def test_in_stereo_a_sample_is_a_frame_and_what_the_other_eye_saw_then(tree: Path, tmp_path: Path) -> None:
     reader = open_tree(tree, 5, 6, offsets=(0,))
-    assert [(clip.name, clip.targets, clip.other_eye) for clip in reader.clips] == [
+    assert [(clip.name, clip.targets, clip.stereo_partner) for clip in reader.clips] == [
         (f"{DRIVE} l 5-6", (0, 1), (1, pytest.approx(-0.54))),
         (f"{DRIVE} r 5-6", (), (0, pytest.approx(0.54))),
     ]
@@ -119,13 +119,13 @@ def test_in_stereo_a_sample_is_a_frame_and_what_the_other_eye_saw_then(tree: Pat
     packed = ClipDataset(cached(reader, tmp_path / "cache"), (0,))
     for samples in (plain.batch([0, 1]), packed.batch([0, 1])):
         assert torch.equal(samples.frames[:, 1], torch.stack([reader.frame(1, i).image for i in (0, 1)]))
-        assert samples.other_eye_x is not None
-        assert samples.other_eye_x.tolist() == pytest.approx([-0.54, -0.54])  # 4.2 / 70 + 33.6 / 70 metres
+        assert samples.stereo_x is not None
+        assert samples.stereo_x.tolist() == pytest.approx([-0.54, -0.54])  # 4.2 / 70 + 33.6 / 70 metres
     nominal = ClipDataset(open_tree(tree, 6, eye="r", offsets=(0,)), (0,), baseline=0.1)
-    assert nominal[0].other_eye_x == 0.1  # the left eye sees everything further to the right
+    assert nominal[0].stereo_x == 0.1  # the left eye sees everything further to the right
     also = ClipDataset(open_tree(tree, 5, offsets=(-1, 1, 0)), (-1, 1, 0))
     assert also[0].exists.tolist() == [True, False, True, True]  # of the right eye there is no frame 4
-    assert ClipDataset(reader, (-1, 1)).batch([0]).other_eye_x is None
+    assert ClipDataset(reader, (-1, 1)).batch([0]).stereo_x is None
 
 
 def test_a_frame_without_its_other_eye_is_named_and_may_be_left_out(tree: Path) -> None:
@@ -244,7 +244,7 @@ def test_real_eyes_agree_where_the_laser_says_how_far_things_are(
     un-warped, by far; with the wrong sign it is further away. Means over 18,000 pixels that all three see."""
     frame = KittiFrame("2011_09_26_drive_0002_sync", 3, eye)  # type: ignore[arg-type]
     reader = KittiReader(KittiSettings(kitti_raw, (frame,), 192, 640, (0,)))
-    x = ClipDataset(reader, (0,)).other_eye_x(0)
+    x = ClipDataset(reader, (0,)).stereo_x(0)
     assert x is not None
     assert abs(x) == pytest.approx(0.5327, abs=1e-4)
     calibration = read_calibration(kitti_raw, frame.date)

@@ -10,19 +10,20 @@ import pytest
 import torch
 from rich.console import Console
 
-from mono2many.commands import EvaluateConfig
-from mono2many.config import SourceConfig
-from mono2many.data.kitti_odometry import open_sequence
-from mono2many.data.kitti_splits import split_frames
-from mono2many.data.odometry_street import write_odometry_street
-from mono2many.data.reader import SourceSettings, open_reader
+from mono2many.commands.evaluate import EvaluateConfig
+from mono2many.datasets.base import ReadOptions
+from mono2many.datasets.choice import DataConfig
+from mono2many.datasets.kitti.splits import split_frames
+from mono2many.datasets.kitti_odometry import OdometryData, OdometryScoring, open_odometry
+from mono2many.datasets.kitti_odometry.reader import open_sequence
+from mono2many.datasets.kitti_odometry.street import write_odometry_street
 from mono2many.evaluate.odometry import evaluate_odometry
 from mono2many.io.trajectories import read_kitti_poses, read_tum_poses
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.predict.predictor import load
 from mono2many.predict.trajectory import predict_trajectories
-from mono2many.types import InputError
+from mono2many.types import InputError, Reader, Split
 
 
 def test_the_lists_are_the_fields_to_the_frame() -> None:
@@ -53,18 +54,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def settings(root: Path, **further: object) -> SourceSettings:
-    return SourceSettings("kitti_odometry", 64, 96, (str(root),), **further)  # type: ignore[arg-type]
+def opened(root: Path, split: Split, **further: object) -> Reader:
+    return open_odometry(OdometryData(str(root), **further), ReadOptions(64, 96), split)  # type: ignore[arg-type]
 
 
 def score(root: Path, folder: Path, **further: object) -> dict[str, object]:
-    source = SourceConfig("kitti_odometry", (str(root),))
-    config = EvaluateConfig(model=str(folder), data=source, **further)  # type: ignore[arg-type]
+    scoring = OdometryScoring(str(root), **further)  # type: ignore[arg-type]
+    config = EvaluateConfig(str(folder), DataConfig("kitti_odometry"), scoring)
     return evaluate_odometry(config, Console(file=StringIO(), width=120))
 
 
 def test_the_street_in_that_layout_is_read_with_its_calibration_and_poses(tree: Path) -> None:
-    reader = open_reader(settings(tree), "test")
+    reader = opened(tree, split="test")
     assert sum(len(clip.targets or ()) for clip in reader.clips) == 12
     first, second = reader.frame(0, 0), reader.frame(0, 1)
     # 0.58 x 160 in the file's pixels; at 96 wide 0.58 x 96

@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from mono2many.data.kitti import KittiReader, KittiSettings
-from mono2many.data.kitti_check import check_kitti
-from mono2many.data.kitti_files import MARKER
-from mono2many.data.kitti_prepare import Needs, PrepareSettings, archives, needs_of, prepare_kitti
-from mono2many.data.kitti_splits import KittiFrame
+from mono2many.data.marker import MARKER
+from mono2many.datasets.kitti.check import check_kitti
+from mono2many.datasets.kitti.prepare import Needs, PrepareSettings, archives, needs_of, prepare_kitti
+from mono2many.datasets.kitti.reader import KittiReader, KittiSettings
+from mono2many.datasets.kitti.splits import KittiFrame
 from mono2many.types import InputError
 
 DATE, FIRST, SECOND = "2011_09_26", "2011_09_26_drive_0001_sync", "2011_09_26_drive_0002_sync"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mono2many.data.kitti_splits import (
+from mono2many.datasets.kitti.splits import (
     KittiFrame,
     pack,
     read_split_file,

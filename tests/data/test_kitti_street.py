@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mono2many.data.kitti_files import (
-    MARKER,
+from mono2many.data.marker import MARKER
+from mono2many.datasets.kitti.files import (
     Calibration,
     image_path,
     improved_path,
@@ -21,8 +21,8 @@ from mono2many.data.kitti_files import (
     velodyne_path,
     world_from_imu,
 )
-from mono2many.data.kitti_splits import KittiFrame, split_frames
-from mono2many.data.kitti_street import DRIVES, see, write_frame, write_kitti_street
+from mono2many.datasets.kitti.splits import KittiFrame, split_frames
+from mono2many.datasets.kitti.street import DRIVES, see, write_frame, write_kitti_street
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.io.images import read_image
 from mono2many.street.reader import StreetSettings, build_street, camera
@@ -39,7 +39,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Written by another program, where no shape is checked: that slows the painters down tenfold."""
     root = tmp_path_factory.mktemp("kitti") / "street"
     code = (
-        "import sys; from pathlib import Path; from mono2many.data.kitti_street import *; told = [];"
+        "import sys; from pathlib import Path; from mono2many.datasets.kitti.street import *; told = [];"
         f"write_kitti_street(Path(sys.argv[1]), *{SIZE}, lambda *done: told.append(done), 2);"
         "assert told == [(i, 24) for i in range(1, 25)], told"
     )

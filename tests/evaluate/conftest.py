@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from mono2many.data.kitti_files import image_path, velodyne_path
-from mono2many.data.kitti_splits import KittiFrame
+from mono2many.datasets.kitti.files import image_path, velodyne_path
+from mono2many.datasets.kitti.splits import KittiFrame
 from mono2many.io.images import write_image
 
 Tree = Callable[..., Path]

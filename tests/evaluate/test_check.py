@@ -6,15 +6,14 @@ import torch
 from rich.console import Console
 from torch.nn import functional as F
 
-from mono2many.commands import CheckConfig
-from mono2many.config import SourceConfig
+from mono2many.commands.check import CheckConfig
 from mono2many.data.measure import PairMeasures
 from mono2many.evaluate.check import brightness, camera, check, motion, pairs_to_see, samples, shape, standing
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.io.images import write_image
-from mono2many.types import Clip
+from mono2many.types import FrameSequence
 
-FILM = Clip("a.mp4", 100, size=(720, 1280))
+FILM = FrameSequence("a.mp4", 100, size=(720, 1280))
 
 
 def config(data=None, **more):
@@ -74,7 +73,7 @@ def test_the_street_is_fine():
 
 
 def test_pairs_lie_in_short_runs_all_over_the_clips():
-    clips = [Clip("a", 10), Clip("b", 3), Clip("c", 200)]
+    clips = [FrameSequence("a", 10), FrameSequence("b", 3), FrameSequence("c", 200)]
     assert pairs_to_see(clips[:2], 2, 100) == [((0, i), (0, i + 2)) for i in range(8)] + [((1, 0), (1, 2))]
     seen = pairs_to_see(clips, 1, 80)
     assert len(seen) == len(set(seen)) == 80

@@ -12,21 +12,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mono2many.data.cityscapes_prepare import prepare_cityscapes
 from PIL import Image
 from rich.console import Console
 
 from mono2many.commands import EvaluateConfig
-from mono2many.config import DataConfig, ManyConfig, SourceConfig, TrainConfig
-from mono2many.data.cityscapes import CityReader, CitySettings, city_marks, read_camera, read_snippets
-from mono2many.data.cityscapes_prepare import prepare_cityscapes
 from mono2many.data.dataset import ClipDataset
+from mono2many.datasets.cityscapes.reader import (
+    CityReader,
+    CitySettings,
+    city_marks,
+    read_camera,
+    read_snippets,
+)
 from mono2many.errors import InputError
 from mono2many.evaluate.run import evaluate
 from mono2many.io.images import write_image
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.checkpoint import read_card
-from mono2many.recipes import recipe
 from mono2many.train.loop import train
+from mono2many.train.recipes import recipe
+from mono2many.train.settings import DataConfig, ManyConfig, SourceConfig, TrainConfig
 
 QUIET = Console(file=io.StringIO(), width=200)
 TEST = "testville_000002_000019"
@@ -122,7 +128,7 @@ def test_frames_come_without_the_hood_and_neighbours_are_two_away(tmp_path: Path
     assert [(clip.frames, clip.size) for clip in reader.clips] == [(1, (6, 16)), (5, (6, 16))]
     assert reader.frame(1, 2).image[0, :, 5].tolist() == [19, 29, 39, 49, 59, 69]
     dataset = ClipDataset(reader, (-2, 2))
-    assert dataset.alone == 1  # frame 10
+    assert dataset.without_neighbour == 1  # frame 10
     assert [dataset[i].exists.tolist() for i in (0, 2)] == [[True, False, True], [True, True, True]]
     assert dataset[2].frames[:, 0, 0, 0].tolist() == [19, 17, 21]
     # a list names targets; their neighbours are there too

@@ -12,13 +12,13 @@ import torch
 from rich.console import Console
 
 from mono2many.commands import EvaluateConfig
-from mono2many.config import ManyConfig, SourceConfig, TrainConfig
-from mono2many.data.dgp import FRONT, read_runs, scan_depth
+from mono2many.datasets.ddad.dgp import FRONT, read_runs, scan_depth
 from mono2many.errors import InputError
 from mono2many.evaluate.run import evaluate
 from mono2many.io.images import write_image
-from mono2many.recipes import recipe
 from mono2many.train.loop import train
+from mono2many.train.recipes import recipe
+from mono2many.train.settings import ManyConfig, SourceConfig, TrainConfig
 
 
 def tiny(root: Path, out: Path, kind: str, steps: int = 2, **data: Any) -> TrainConfig:
@@ -51,7 +51,7 @@ def test_a_model_trains_on_the_street_in_ddads_layout_and_is_scored(
     mask[:, 56:] = 0
     write_image(masks / f"{FRONT}.png", mask)
     said = io.StringIO()
-    source = {"cameras_used": (FRONT, "CAMERA_05"), "masks": str(masks)}
+    source = {"cameras": (FRONT, "CAMERA_05"), "masks": str(masks)}
     folder = train(tiny(dgp_street, tmp_path, kind, **source), Console(file=said, width=200))
     assert "SYNTHETIC" in said.getvalue()
     losses = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -88,7 +88,7 @@ def test_the_inverse_of_true_depth_scores_perfectly_and_each_camera_has_its_row(
     depths = [scan_depth(frame) for run in runs for frame in run]  # in the list's order
     np.save(tmp_path / "p.npy", torch.stack([(1 / depth).nan_to_num(0.1) for depth in depths]).numpy())
     predictions = str(tmp_path / "p.npy")
-    figures, _ = score(dgp_street, {"cameras_used": ("all",)}, predictions=predictions, alignment="none")
+    figures, _ = score(dgp_street, {"cameras": ("all",)}, predictions=predictions, alignment="none")
     row, *others = figures["rows"].values()
     assert row["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-6)
     assert [r["images"] for r in (row, *others)] == [15, 5, 5, 5]
@@ -96,7 +96,7 @@ def test_the_inverse_of_true_depth_scores_perfectly_and_each_camera_has_its_row(
     assert sum(r["pixels"] for r in row["ranges"]) == within
     # halved disparity is twice the depth: 1 everywhere without alignment, nothing after it
     np.save(tmp_path / "p.npy", np.load(predictions) / 2)
-    source = {"cameras_used": ("all",)}
+    source = {"cameras": ("all",)}
     far = score(dgp_street, source, predictions=predictions, alignment="none")[0]["rows"]["predictions"]
     assert far["metrics"]["abs_rel"] == pytest.approx(1, abs=0.01)
     aligned = score(dgp_street, source, predictions=predictions)[0]["rows"]["predictions"]
@@ -120,7 +120,7 @@ def test_frames_without_neighbours_are_left_out_and_counted(dgp_street: Path, tm
     said = io.StringIO()
     train(tiny(root, tmp_path, "mono"), Console(file=said, width=200))
     assert "left out: 1 training frames without a neighbour" in said.getvalue()
-    with pytest.raises(InputError, match="a larger --largest-gap"):
+    with pytest.raises(InputError, match="a larger --max-gap"):
         train(tiny(root, tmp_path, "many", largest_gap=0.05), Console(file=said))
 
 

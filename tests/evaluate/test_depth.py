@@ -21,7 +21,7 @@ from mono2many.evaluate.depth import (
     print_table,
 )
 from mono2many.metrics.protocol import PROTOCOLS
-from mono2many.types import Clip, Frame, InputError
+from mono2many.types import Frame, FrameSequence, InputError
 
 PROTOCOL = PROTOCOLS["synthetic-80m"]
 NAN = float("nan")
@@ -40,8 +40,8 @@ class Shelf:
     frames: tuple[Frame, ...]
 
     @property
-    def clips(self) -> Sequence[Clip]:
-        return [Clip("shelf", len(self.frames))]
+    def clips(self) -> Sequence[FrameSequence]:
+        return [FrameSequence("shelf", len(self.frames))]
 
     def fingerprint(self) -> str:
         return repr(self)

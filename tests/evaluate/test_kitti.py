@@ -12,9 +12,9 @@ import torch
 from rich.console import Console
 
 from mono2many.commands import EvaluateConfig, ModelTestConfig
-from mono2many.config import Datatype, SourceConfig
-from mono2many.data.kitti_files import MARKER, image_path
-from mono2many.data.kitti_splits import KittiFrame, pack, split_frames
+from mono2many.data.marker import MARKER
+from mono2many.datasets.kitti.files import image_path
+from mono2many.datasets.kitti.splits import KittiFrame, pack, split_frames
 from mono2many.errors import InputError
 from mono2many.evaluate.kitti import model_test, newest_model
 from mono2many.evaluate.run import evaluate
@@ -22,6 +22,7 @@ from mono2many.io.depth_files import write_depth_png16
 from mono2many.io.images import write_image
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.train.settings import Datatype, SourceConfig
 
 Tree = Callable[..., Path]
 HERE = (0, 1, 5)

@@ -11,8 +11,7 @@ from rich.console import Console
 from torch import nn
 
 from mono2many.commands import EvaluateConfig
-from mono2many.config import SourceConfig
-from mono2many.data.kitti_splits import split_frames
+from mono2many.datasets.kitti.splits import split_frames
 from mono2many.evaluate.depth import METRIC, MODEL, SINGLE, STATIC, TEACHER
 from mono2many.evaluate.many import look, predictions, views
 from mono2many.evaluate.run import evaluate
@@ -22,6 +21,7 @@ from mono2many.models.many import ManyDepth
 from mono2many.models.student import ManyArchitecture
 from mono2many.predict.predictor import blend_mirrored, load
 from mono2many.street.reader import StreetSettings, SyntheticReader
+from mono2many.train.settings import SourceConfig
 from mono2many.types import InputError
 
 MANY = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)
@@ -81,7 +81,7 @@ def test_with_flip_the_neighbours_are_mirrored_too(folder: Path) -> None:
 
 def test_the_street_is_scored_in_four_rows_with_holes_where_cars_drive(folder: Path) -> None:
     console = Console(file=StringIO(), width=100)
-    config = EvaluateConfig(model=str(folder), test_scenes=2, guess_scenes=1)
+    config = EvaluateConfig(model=str(folder), test_scenes=2, baseline_scenes=1)
     figures = evaluate(config, console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert list(figures["rows"])[:4] == list(FOUR)
@@ -100,7 +100,7 @@ def test_a_street_too_short_for_what_a_model_matches_is_refused(tmp_path: Path) 
     save_model(tmp_path, ManyDepth(far), ModelCard(far, 64, 96))
     config = EvaluateConfig(model=str(tmp_path), data=SourceConfig(scene_frames=3), test_scenes=1)
     with pytest.raises(InputError, match=r"--scene-frames 3: .*\(-1 -2 -3\); ask for at least 4"):
-        evaluate(replace(config, guess_scenes=1), Console(file=StringIO()))
+        evaluate(replace(config, baseline_scenes=1), Console(file=StringIO()))
 
 
 def test_a_list_of_kitti_is_scored_in_four_rows_with_the_frames_beside_it(

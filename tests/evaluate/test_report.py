@@ -23,7 +23,7 @@ from mono2many.evaluate.report.gallery import (
 from mono2many.evaluate.report.page import data_uri, write_report
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.metrics.published import PublishedResult
-from mono2many.types import Clip, Frame, InputError
+from mono2many.types import Frame, FrameSequence, InputError
 
 PROTOCOL = PROTOCOLS["synthetic-80m"]
 NAN = float("nan")
@@ -32,7 +32,7 @@ NAN = float("nan")
 class Slopes:
     """Three grounds, 8 x 16 pixels; the image's brightness says which one it is."""
 
-    clips = (Clip("slope <b>", 3),)
+    clips = (FrameSequence("slope <b>", 3),)
 
     def fingerprint(self) -> str:
         return repr(self)

@@ -13,7 +13,6 @@ from torch import Tensor
 from mono2many import load
 from mono2many.cli import main
 from mono2many.commands import EvaluateConfig
-from mono2many.config import SourceConfig
 from mono2many.errors import InputError
 from mono2many.evaluate.depth import CONSTANT, METRIC, MODEL, compare, evaluate_each
 from mono2many.evaluate.run import open_as_trained
@@ -33,7 +32,7 @@ from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.checkpoint import ModelCard, read_card, save_model
 from mono2many.models.mono import MonoArchitecture, MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
-from mono2many.types import Clip, Frame
+from mono2many.types import Frame, FrameSequence
 
 LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")
 K = intrinsics_matrix(186.0, 186.0, 159.5, 47.5)
@@ -109,13 +108,13 @@ def csv(folder: Path, text: str) -> Path:
 
 def test_speed_between_two_lines_changes_evenly_and_outside_them_nothing_is_known(tmp_path: Path) -> None:
     table = read_speed(csv(tmp_path, "Time, Speed\n0, 10\n2, 20\n"))
-    clip = Clip("film", 4, times=(0.0, 1.0, 2.0, 3.0))
+    clip = FrameSequence("film", 4, times=(0.0, 1.0, 2.0, 3.0))
     # the trapezia below 10 .. 20 m/s in 2 s: 30 m, read off on a straight line
     np.testing.assert_allclose(metres_along(table, "speed.csv", clip), [0, 15, 30, np.nan])
 
 
 def test_frames_count_where_their_times_are_unknown(tmp_path: Path) -> None:
-    clip, timed = Clip("film", 3), Clip("film", 3, times=(0.0, 0.5, 1.0))
+    clip, timed = FrameSequence("film", 3), FrameSequence("film", 3, times=(0.0, 0.5, 1.0))
     by_time = read_speed(csv(tmp_path, "frame,time,speed\n0,0,10\n1,0.1,10\n2,0.2,20\n"))
     np.testing.assert_allclose(metres_along(by_time, "", clip), [0, 1, 2.5])
     by_metres = read_speed(csv(tmp_path, "frame,metres\n0,0\n1,0.7\n2,0.8\n"))
@@ -227,14 +226,14 @@ def test_the_film_tells_the_true_height_and_the_length_of_the_path(film: Path) -
     height = json.loads(film.with_suffix(".json").read_text())["camera_height"]
     assert height == pytest.approx(-float(centres[:, 1].mean()), abs=1e-4)
     table = read_speed(film.with_name("film_speed.csv"))
-    along = metres_along(table, "", Clip("film", 12, tuple(i / 12 for i in range(12))))
+    along = metres_along(table, "", FrameSequence("film", 12, tuple(i / 12 for i in range(12))))
     steps = (centres[1:] - centres[:-1]).norm(dim=1)
     assert along[-1] == pytest.approx(float(steps.sum()), rel=1e-3)
 
 
 def test_the_row_in_metres_is_not_aligned_and_is_no_guess() -> None:
     class Wall:
-        clips = (Clip("wall", 1),)
+        clips = (FrameSequence("wall", 1),)
 
         def frame(self, clip: int, index: int) -> Frame:
             return Frame(torch.zeros(3, 8, 8, dtype=torch.uint8), torch.eye(3), torch.full((8, 8), 10.0))
@@ -259,7 +258,7 @@ def test_evaluation_says_metres_and_adds_the_row(folder: Path, tmp_path: Path) -
 
     store(folder, ModelCard(LIGHT, 64, 96, 0.0, "metres", 2.0, None, "factor 2"))
     page = tmp_path / "report.html"
-    config = EvaluateConfig(str(folder), test_scenes=1, guess_scenes=1, report=str(page), device="cpu")
+    config = EvaluateConfig(str(folder), test_scenes=1, baseline_scenes=1, report=str(page), device="cpu")
     console = Console(record=True, width=100, file=StringIO())
     figures = evaluate(config, console)
     assert figures["scale"] == "metres"

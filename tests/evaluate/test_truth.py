@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from mono2many.data.kitti_files import velodyne_path
-from mono2many.data.kitti_splits import KittiFrame
+from mono2many.datasets.kitti.files import velodyne_path
+from mono2many.datasets.kitti.splits import KittiFrame
 from mono2many.errors import InputError
 from mono2many.evaluate.truth import load_truths
 from mono2many.io.depth_files import write_depth_png16

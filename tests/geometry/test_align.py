@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.geometry.align import FINE, ROBUST, SPREAD, _change, _compared, _step, refine_motion
+from mono2many.geometry.align import (
+    FINE,
+    LOG_DEPTH_SIGMA,
+    ROBUST,
+    _gauss_newton_step,
+    _jacobian,
+    _residuals,
+    refine_motion,
+)
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import invert, rotation_angle, transform_from_pose
 from mono2many.geometry.warp import warp
@@ -48,7 +56,7 @@ def test_a_small_motion_changes_the_picture_by_what_the_derivatives_say() -> Non
         view, seen = warp(picture, depth, moved, CAMERA[None], CAMERA[None])
         seen[:, [0, -1]], seen[:, :, [0, -1]] = False, False  # there no slope is taken
         change = (view - picture)[0, 0].flatten()[seen.flatten()]
-        told = (small @ _change(picture[:, 0], depth, CAMERA[None])[0])[0, seen.flatten()]
+        told = (small @ _jacobian(picture[:, 0], depth, CAMERA[None])[0])[0, seen.flatten()]
         assert torch.corrcoef(torch.stack([change, told]))[0, 1] > 0.98
         assert 0.9 < float(told.norm() / change.norm()) < 1.1
 
@@ -71,11 +79,11 @@ def test_a_step_solves_for_motion_exposure_and_every_patchs_depth_at_once() -> N
     target = (0.9 * source + 0.05).roll(1, -1)
     off = 0.1 * torch.randn(1, 16, 24).double()
     exposure = torch.tensor([[1.05, -0.01]]).double()
-    change = _change(target[:, 0], depth, k)
-    found, exposed, moved = _step(at, exposure, off, change, target, source, depth, k, k)
+    change = _jacobian(target[:, 0], depth, k)
+    found, exposed, moved = _gauss_newton_step(at, exposure, off, change, target, source, depth, k, k)
 
     spread = off.repeat_interleave(4, 1).repeat_interleave(4, 2)
-    view, residual, weight = _compared(at, exposure, target, source, depth * spread.exp(), k, k)
+    view, residual, weight = _residuals(at, exposure, target, source, depth * spread.exp(), k, k)
 
     def linear(unknown: Tensor) -> Tensor:
         small, light, further = unknown[:6], unknown[6:8], unknown[8:].view(1, 16, 24)
@@ -87,10 +95,10 @@ def test_a_step_solves_for_motion_exposure_and_every_patchs_depth_at_once() -> N
 
     jacobian = torch.autograd.functional.jacobian(linear, torch.zeros(8 + 16 * 24).double())
     prior = torch.zeros(16 * 24, 8 + 16 * 24).double()
-    prior[:, 8:] = torch.eye(16 * 24) * ROBUST / SPREAD
+    prior[:, 8:] = torch.eye(16 * 24) * ROBUST / LOG_DEPTH_SIGMA
     rows = torch.cat([jacobian * weight[0].sqrt()[:, None], prior])
     wanted = torch.linalg.lstsq(
-        rows, torch.cat([weight[0].sqrt() * residual[0], -off.flatten() * ROBUST / SPREAD])[:, None]
+        rows, torch.cat([weight[0].sqrt() * residual[0], -off.flatten() * ROBUST / LOG_DEPTH_SIGMA])[:, None]
     ).solution[:, 0]
     torch.testing.assert_close(exposed[0], exposure[0] - wanted[6:8], rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(

@@ -10,11 +10,11 @@ from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import rigid, transform, transform_from_pose
 from mono2many.geometry.sweep import (
     Sweep,
-    averaged,
+    aggregate_cost,
     depth_hypotheses,
     grey_patches,
-    lowest_between,
     plane_sweep,
+    subpixel_argmin,
 )
 from mono2many.geometry.warp import backproject, project, sample
 from mono2many.street.reader import StreetSettings, SyntheticReader
@@ -133,10 +133,10 @@ def test_the_least_cost_between_hypotheses_is_a_parabolas() -> None:
     volume = (bins - least.unsqueeze(1)).square() + 0.3
     missing = torch.zeros_like(volume, dtype=torch.bool)
     sweep = Sweep(volume, missing, ~missing.any(1), volume.argmin(1))
-    found = lowest_between(sweep, depths)
+    found = subpixel_argmin(sweep, depths)
     torch.testing.assert_close(found, 2 ** least.clamp(0, 4))
     flat = Sweep(torch.ones_like(volume), missing, ~missing.any(1), torch.full((1, 1, 5), 2))
-    assert (lowest_between(flat, depths) == 4).all()
+    assert (subpixel_argmin(flat, depths) == 4).all()
 
 
 def test_what_is_exported_computes_the_same() -> None:
@@ -257,8 +257,8 @@ def test_averaged_costs_are_the_mean_over_the_window_inside_the_map() -> None:
     volume = torch.rand(1, 3, 5, 6)
     none = torch.zeros_like(volume, dtype=torch.bool)
     sweep = Sweep(volume, none, ~none.any(1), volume.argmin(1))
-    assert averaged(sweep, 1) is sweep
-    found = averaged(sweep, 3)
+    assert aggregate_cost(sweep, 1) is sweep
+    found = aggregate_cost(sweep, 3)
     torch.testing.assert_close(found.volume[0, :, 2, 3], volume[0, :, 1:4, 2:5].mean((1, 2)))
     torch.testing.assert_close(found.volume[0, :, 0, 0], volume[0, :, :2, :2].mean((1, 2)))
     assert torch.equal(found.lowest_cost, found.volume.argmin(1))

@@ -11,12 +11,12 @@ from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.losses.objective import (
     Head,
-    Level,
     MonoTerms,
+    PyramidLevel,
     Synthesis,
     many_objective,
     mean_over_all,
-    mean_over_kept,
+    mean_over_mask,
     mono_objective,
     pyramid_level,
     resize_map,
@@ -28,13 +28,15 @@ STILL = torch.eye(4).expand(1, 2, 4, 4)
 BOTH = torch.ones(1, 2, dtype=torch.bool)
 
 
-def level_of(target: Tensor, sources: Tensor, exists: Tensor, terms: MonoTerms) -> Level:
+def level_of(target: Tensor, sources: Tensor, exists: Tensor, terms: MonoTerms) -> PyramidLevel:
     camera = intrinsics_matrix(20.0, 20.0, 7.5, 3.5).expand(len(target), 3, 3)
     return pyramid_level(target, sources, exists, camera, camera[:, None].expand(-1, 2, 3, 3), terms)
 
 
-def head(target: Tensor, sigmoid: Tensor, motion: Tensor = STILL, trust: Tensor | None = None) -> Head:
-    return Head(sigmoid, 0, target, motion, trust=trust)
+def head(
+    target: Tensor, sigmoid: Tensor, motion: Tensor = STILL, explainability_mask: Tensor | None = None
+) -> Head:
+    return Head(sigmoid, 0, target, motion, explainability_mask=explainability_mask)
 
 
 def test_a_still_scene_seen_by_a_still_camera_costs_nothing_but_noise() -> None:
@@ -56,7 +58,7 @@ def test_pixels_that_standing_still_explains_stay_in_the_mean_as_constants() -> 
     level = level_of(target, sources, BOTH, terms)
     loss, _, made = mono_objective([head(target, sigmoid, moved)], {0: level}, BOTH, terms)
     loss.backward()
-    assert not made.kept.any()
+    assert not made.loss_mask.any()
     assert loss < 1e-7
     assert sigmoid.grad is not None
     assert torch.equal(sigmoid.grad, torch.zeros_like(sigmoid))
@@ -83,15 +85,15 @@ def test_no_source_at_all_gives_zero_loss_and_finite_gradients(
 def test_what_is_not_judged_teaches_nothing(combine: str) -> None:
     target, sources = torch.rand(1, 3, 8, 16), torch.rand(1, 2, 3, 8, 16)
     sigmoid = torch.full((1, 8, 16), 0.3, requires_grad=True)
-    judged = torch.ones(1, 8, 16, dtype=torch.bool)
-    judged[:, 4:] = False
+    valid_mask = torch.ones(1, 8, 16, dtype=torch.bool)
+    valid_mask[:, 4:] = False
     moved = STILL.clone()
     moved[..., 0, 3] = 0.1
     terms = replace(MonoTerms(smoothness=0.0, automask=False), combine=combine)
-    level = replace(level_of(target, sources, BOTH, terms), judged=judged)
+    level = replace(level_of(target, sources, BOTH, terms), valid_mask=valid_mask)
     loss, _, made = mono_objective([head(target, sigmoid, moved)], {0: level}, BOTH, terms)
-    assert not made.kept[:, 4:].any()
-    assert made.kept[:, :4].any()
+    assert not made.loss_mask[:, 4:].any()
+    assert made.loss_mask[:, :4].any()
     loss.backward()
     assert sigmoid.grad is not None
     assert (sigmoid.grad[:, 5:] == 0).all()  # the windows of 3x3 pixels reach one row further
@@ -116,16 +118,18 @@ def test_the_predicted_mask_scales_the_error_and_is_pulled_towards_one() -> None
     sigmoid = torch.full((1, 8, 16), 0.3)
     whole, _, _ = mono_objective([head(target, sigmoid)], {0: level}, BOTH, terms)
     half = torch.full((1, 2, 8, 16), 0.5)
-    halved, parts, _ = mono_objective([head(target, sigmoid, trust=half)], {0: level}, BOTH, terms)
+    halved, parts, _ = mono_objective(
+        [head(target, sigmoid, explainability_mask=half)], {0: level}, BOTH, terms
+    )
     torch.testing.assert_close(parts["predictive_mask"], 0.2 * torch.tensor(2.0).log())
     torch.testing.assert_close(halved, 0.5 * whole + 0.2 * torch.tensor(2.0).log())
 
 
 def test_the_two_reductions_differ_by_the_share_of_kept_pixels() -> None:
-    values, kept = torch.tensor([[2.0, 4.0, 0.0, 0.0]]), torch.tensor([[True, True, False, False]])
+    values, loss_mask = torch.tensor([[2.0, 4.0, 0.0, 0.0]]), torch.tensor([[True, True, False, False]])
     assert mean_over_all(values) == 1.5
-    torch.testing.assert_close(mean_over_kept(values, kept), torch.tensor(3.0))
-    assert mean_over_kept(values, torch.zeros_like(kept)) == 0
+    torch.testing.assert_close(mean_over_mask(values, loss_mask), torch.tensor(3.0))
+    assert mean_over_mask(values, torch.zeros_like(loss_mask)) == 0
 
 
 def test_what_standing_still_explains_better_does_not_dilute_the_mean_over_kept_pixels() -> None:
@@ -136,13 +140,13 @@ def test_what_standing_still_explains_better_does_not_dilute_the_mean_over_kept_
     level = level_of(target, sources, BOTH, terms)
     one = head(target, torch.full((1, 8, 16), 0.05), moved)
     _, parts, made = mono_objective([one], {0: level}, BOTH, terms)
-    assert 0 < made.kept.sum() < 128
-    torch.testing.assert_close(parts["photometric"], made.error[made.kept].mean())
+    assert 0 < made.loss_mask.sum() < 128
+    torch.testing.assert_close(parts["photometric"], made.error[made.loss_mask].mean())
 
 
 def student(
     sure: Tensor, best: float, terms: MonoTerms, sigmoid: Tensor, motion: Tensor = STILL
-) -> tuple[Tensor, dict[str, Tensor], Synthesis, Level, Tensor]:
+) -> tuple[Tensor, dict[str, Tensor], Synthesis, PyramidLevel, Tensor]:
     """The student's loss where its teacher says 2 everywhere and matching says `best`."""
     target, sources = torch.rand(1, 3, 8, 16), torch.rand(1, 2, 3, 8, 16)
     level = level_of(target, sources, BOTH, terms)
@@ -169,7 +173,7 @@ def test_a_student_that_trusts_nothing_learns_its_teachers_depth_alone(sure: boo
     sigmoid = torch.full((1, 8, 16), sigmoid_of(5.0), requires_grad=True)
     loss, parts, made, _, _ = student(torch.full((1, 2, 4), sure), best, MonoTerms(), sigmoid)
     loss.backward()
-    assert not made.kept.any()
+    assert not made.loss_mask.any()
     assert parts["photometric"] == 0
     assert float(loss.detach()) == pytest.approx(3, rel=1e-5)  # |5 - 2|; a flat map is smooth
     assert sigmoid.grad is not None
@@ -184,7 +188,7 @@ def test_a_student_that_trusts_all_learns_from_its_views_without_an_auto_mask() 
         torch.ones(1, 2, 4, dtype=torch.bool), 2.0, PLAIN, sigmoid, motion
     )
     plain, _, _ = mono_objective([head(target, sigmoid)], {0: level}, BOTH, replace(PLAIN, automask=False))
-    assert made.kept.all()
+    assert made.loss_mask.all()
     assert parts["consistency"] == 0
     torch.testing.assert_close(loss, plain)
     assert not loss.requires_grad  # the motion is the teacher's business
@@ -204,10 +208,10 @@ def test_where_no_volume_is_a_student_may_learn_as_its_teacher_does() -> None:
     given = ([one], [teacher], best, sure, spoiled, {0: level}, exists, PLAIN)
     _, parts, made = many_objective(*given, further=True)
     _, _, plain = mono_objective([one], {0: level}, exists, PLAIN)
-    alone = torch.ones(2, 8, 16, dtype=torch.bool)
-    alone[0, :, :8] = False  # compared, and not trusted: held to the teacher
-    assert torch.equal(made.kept, plain.kept & alone)
-    assert 0.1 < made.kept.float().mean() < 0.7
+    consistent = torch.ones(2, 8, 16, dtype=torch.bool)
+    consistent[0, :, :8] = False  # compared, and not trusted: held to the teacher
+    assert torch.equal(made.loss_mask, plain.loss_mask & consistent)
+    assert 0.1 < made.loss_mask.float().mean() < 0.7
     assert float(parts["consistency"]) == pytest.approx(0.75, rel=1e-5)  # 3 in a quarter of the pixels
     _, held, _ = many_objective(*given)
     assert float(held["consistency"]) == pytest.approx(3, rel=1e-5)
@@ -221,7 +225,7 @@ def test_a_student_judged_at_a_coarser_level_asks_its_teacher_there() -> None:
     sure = torch.tensor([[[True, True, False, False]] * 2])
     best, plain = torch.full((1, 2, 4), 2.0), torch.tensor([False])
     _, parts, made = many_objective([one], [teacher], best, sure, plain, {1: level}, BOTH, PLAIN)
-    assert torch.equal(made.kept, (torch.arange(8) < 4).expand(1, 4, 8))
+    assert torch.equal(made.loss_mask, (torch.arange(8) < 4).expand(1, 4, 8))
     assert float(parts["consistency"]) == pytest.approx(1.5, rel=1e-5)  # 3 in half of the pixels
 
 

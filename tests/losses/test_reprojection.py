@@ -1,6 +1,6 @@
 import torch
 
-from mono2many.losses.reprojection import average_over_sources, beats_standing_still, minimum_over_sources
+from mono2many.losses.reprojection import auto_mask, average_over_sources, minimum_over_sources
 
 ERRORS = torch.tensor([0.1, 0.6]).view(1, 2, 1, 1)
 
@@ -33,8 +33,8 @@ def test_where_nothing_counts_the_error_is_zero_and_gradients_are_finite() -> No
 
 
 def test_a_pixel_that_stands_still_better_is_masked_and_an_absent_neighbour_never_wins() -> None:
-    warped, still = torch.full((1, 1, 1), 0.3), torch.full((1, 1, 1), 0.2)
+    warped, identity = torch.full((1, 1, 1), 0.3), torch.full((1, 1, 1), 0.2)
     yes, no = torch.ones(1, 1, 1, dtype=torch.bool), torch.zeros(1, 1, 1, dtype=torch.bool)
-    assert not beats_standing_still(warped, yes, still, yes).item()
-    assert beats_standing_still(warped, yes, still, no).item()
-    assert not beats_standing_still(warped, no, still, yes).item()
+    assert not auto_mask(warped, yes, identity, yes).item()
+    assert auto_mask(warped, yes, identity, no).item()
+    assert not auto_mask(warped, no, identity, yes).item()

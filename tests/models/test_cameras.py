@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mono2many.geometry.camera import intrinsics_matrix, mirror_intrinsics
-from mono2many.models.cameras import LearntCameras, motion_in_pixels, with_learnt_cameras
+from mono2many.models.cameras import LearntCameras, scale_pose_by_focal, with_learnt_cameras
 from mono2many.types import Batch
 
 FIRST = intrinsics_matrix(50.0, 60.0, 31.5, 20.0)
@@ -54,15 +54,15 @@ def test_each_sample_gets_its_own_camera_mirrored_where_the_picture_is() -> None
 def test_square_pixels_and_a_centred_axis_are_the_most_likely() -> None:
     learnt = LearntCameras(1)
     learnt.start_from(FIRST[None], 64, 64)
-    assert learnt.unlikely().item() < 1e-12
+    assert learnt.intrinsics_prior().item() < 1e-12
     shares = torch.tensor([[2 * 50 / 64, 2 * 60 / 64, 32 / 64, 20.5 / 64]])
     with torch.no_grad():
         learnt.raw.copy_(shares.expm1().log())  # another field of view: as likely
-        assert learnt.unlikely().item() < 1e-10
+        assert learnt.intrinsics_prior().item() < 1e-10
         shares[0, 0] *= math.e  # ln e = 1
         shares[0, 2] += 0.1
         learnt.raw.copy_(shares.expm1().log())
-    assert learnt.unlikely().item() == pytest.approx(1.01, rel=1e-4)
+    assert learnt.intrinsics_prior().item() == pytest.approx(1.01, rel=1e-4)
 
 
 def test_a_longer_focal_length_turns_the_camera_less_so_that_the_picture_moves_as_far() -> None:
@@ -71,7 +71,7 @@ def test_a_longer_focal_length_turns_the_camera_less_so_that_the_picture_moves_a
 
     motion = (torch.tensor([[[0.1, 0.2, 0.3]]]), torch.tensor([[[1.0, 2.0, 3.0]]]))
     k = intrinsics_matrix(80.0, 80.0, 31.5, 31.5)[None]
-    angle, shift = motion_in_pixels(Model(), motion, k, 64)
+    angle, shift = scale_pose_by_focal(Model(), motion, k, 64)
     torch.testing.assert_close(angle, torch.tensor([[[0.05, 0.1, 0.3]]]))  # 40 / 80 but for roll
     torch.testing.assert_close(shift, torch.tensor([[[0.5, 1.0, 3.0]]]))  # but for the step ahead
-    assert motion_in_pixels(nn.Identity(), motion, k, 64) is motion
+    assert scale_pose_by_focal(nn.Identity(), motion, k, 64) is motion

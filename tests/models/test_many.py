@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mono2many.errors import InputError
 from mono2many.geometry.pose import invert, transform_from_pose
-from mono2many.geometry.sweep import Sweep, averaged, depth_hypotheses, grey_patches, plane_sweep
+from mono2many.geometry.sweep import Sweep, aggregate_cost, depth_hypotheses, grey_patches, plane_sweep
 from mono2many.models.many import ManyDepth, chained_motion
 from mono2many.models.mono import DecoderType
 from mono2many.models.pose import Motion, PoseNet, PoseType
@@ -45,7 +45,7 @@ def away_from_rest(model: ManyDepth) -> ManyDepth:
 
 
 def flat(student: Student) -> list[Tensor]:
-    return [*student.sigmoids, student.lowest_cost_depth, student.confidence, student.pull]
+    return [*student.sigmoids, student.lowest_cost_depth, student.confidence, student.matching_residual]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def model() -> ManyDepth:
 @torch.no_grad()
 def test_the_student_is_its_encoder_cut_in_two_with_a_sweep_between(model: ManyDepth) -> None:
     s, net = seen(), model.depth
-    features = net.compared(s["matching"].flatten(0, 1)).unflatten(0, (2, 3))
+    features = net.matching_features(s["matching"].flatten(0, 1)).unflatten(0, (2, 3))
     motion = chained_motion(model.pose, s["image"], s["matching"], LIGHT.matching)
     found = model.match(**s)
     stride2, current = net.encoder.shallow(s["image"])
@@ -104,9 +104,9 @@ def test_pictures_to_compare_with_may_be_others_than_those_that_motion_is_told_f
     s = seen()
     other = torch.rand_like(s["matching"])
     motion = chained_motion(model.pose, s["image"], s["matching"], LIGHT.matching)
-    features = model.depth.compared(other.flatten(0, 1)).unflatten(0, (2, 3))
+    features = model.depth.matching_features(other.flatten(0, 1)).unflatten(0, (2, 3))
     wanted = model.depth(model.depth.features(s["image"]), features, motion, s["exists"], s["intrinsics"])
-    torch.testing.assert_close(flat(model.match(**s, compared=other)), flat(wanted), rtol=0, atol=0)
+    torch.testing.assert_close(flat(model.match(**s, sweep_images=other)), flat(wanted), rtol=0, atol=0)
 
 
 def test_gradients_reach_the_current_frames_features_and_never_the_neighbours() -> None:
@@ -214,7 +214,7 @@ def test_posecnns_motions_are_in_the_teachers_unit_before_they_are_matched() -> 
     s = seen()
     scale = model.teacher(s["image"]).mean((1, 2))
     motion = chained_motion(model.pose, s["image"], s["matching"], LIGHT.matching, scale)
-    features = model.depth.compared(s["matching"].flatten(0, 1)).unflatten(0, (2, 3))
+    features = model.depth.matching_features(s["matching"].flatten(0, 1)).unflatten(0, (2, 3))
     wanted = model.depth(model.depth.features(s["image"]), features, motion, s["exists"], s["intrinsics"])
     torch.testing.assert_close(flat(model.match(**s)), flat(wanted), rtol=0, atol=0)
 
@@ -224,7 +224,7 @@ def test_half_precision_around_the_networks_leaves_the_sweep_in_single(model: Ma
     s = seen()
     eye = torch.eye(4).repeat(2, 3, 1, 1)
     eye[:, :, 0, 3] = 0.3
-    features = model.depth.compared(s["matching"].flatten(0, 1)).unflatten(0, (2, 3))
+    features = model.depth.matching_features(s["matching"].flatten(0, 1)).unflatten(0, (2, 3))
     full = model.depth(model.depth.features(s["image"]), features, eye, s["exists"], s["intrinsics"])
     with torch.autocast("cpu", torch.bfloat16):
         half = model.depth(model.depth.features(s["image"]), features, eye, s["exists"], s["intrinsics"])
@@ -275,9 +275,11 @@ def test_a_gate_draws_depth_to_the_least_cost_where_there_are_costs_only() -> No
     confident = torch.tensor([[[True, True, True, False]]])
     volume = torch.rand(1, 6, 1, 4)
     sweep = Sweep(volume, volume < 0, confident, volume.argmin(1))
-    opened, apart = gate(torch.rand(1, 5, 1, 4), torch.full((1, 4, 16), 0.1), best, sweep)
-    assert (opened == 0.5).all()
-    torch.testing.assert_close(apart[0, 0, 0], torch.tensor([math.log(1.1), math.log(0.9), 0, 0]))
+    gate_value, log_depth_residual = gate(torch.rand(1, 5, 1, 4), torch.full((1, 4, 16), 0.1), best, sweep)
+    assert (gate_value == 0.5).all()
+    torch.testing.assert_close(
+        log_depth_residual[0, 0, 0], torch.tensor([math.log(1.1), math.log(0.9), 0, 0])
+    )
 
     model, s = away_from_rest(ManyDepth(replace(LIGHT, match_by="pixels"))), seen()
     net = model.depth
@@ -289,8 +291,8 @@ def test_a_gate_draws_depth_to_the_least_cost_where_there_are_costs_only() -> No
         net.gate.opened[-1].bias.fill_(bias)  # type: ignore[union-attr, operator]
         student = model.match(**s)
         depths[bias] = 1 / net.disparity(student.sigmoids[0])
-        assert (student.pull.max() > 0.05) == (bias == 0)
-        assert student.pull.max() < 0.35
+        assert (student.matching_residual.max() > 0.05) == (bias == 0)
+        assert student.matching_residual.max() < 0.35
     ratio = (depths[0.0] / depths[-1e3]).log().abs()
     assert 0.05 < ratio.max() <= 0.35 + 1e-4
     single = model.single(s["image"])
@@ -305,7 +307,7 @@ def test_pixels_are_compared_at_full_size_and_relative_to_their_contrast() -> No
     motion = chained_motion(model.pose, s["image"], s["matching"], LIGHT.matching)
     found = model.depth.sweep(
         model.depth.features(s["image"]),
-        model.depth.compared(s["matching"].flatten(0, 1)).unflatten(0, (2, 3)),
+        model.depth.matching_features(s["matching"].flatten(0, 1)).unflatten(0, (2, 3)),
         motion,
         s["exists"],
         s["intrinsics"],
@@ -313,7 +315,7 @@ def test_pixels_are_compared_at_full_size_and_relative_to_their_contrast() -> No
     here, there = (grey_patches(x) for x in (s["image"], s["matching"].flatten(0, 1)))
     camera = s["intrinsics"] * torch.tensor([[0.25], [0.25], [1.0]])
     depths = depth_hypotheses(torch.tensor(0.1), torch.tensor(10.0), 12, "linear")
-    plain = averaged(
+    plain = aggregate_cost(
         plane_sweep(here[..., ::4, ::4], there.unflatten(0, (2, 3)), motion, s["exists"], camera, depths), 3
     )
     assert torch.equal(found.lowest_cost, plain.lowest_cost)

@@ -235,7 +235,9 @@ def test_a_stream_refines_motion_by_the_depth_that_it_gave_before(
         back = refine_motion(invert(links[:, place]), images[i], images[2], 1 / given[i], K[None])
         motion[:, place] = invert(back)
     features = [many.depth.features(image) for image in images]
-    shown = torch.stack([features[i].compared for i in (*then, *[2] * (len(matching) - len(then)))], 1)
+    shown = torch.stack(
+        [features[i].matching_features for i in (*then, *[2] * (len(matching) - len(then)))], 1
+    )
     exists = torch.tensor([[o < 0 for o in matching]])
     wanted = many.depth(features[2], shown, motion, exists, K[None])
     torch.testing.assert_close(given[2], many.depth.disparity(wanted.sigmoids[0]), rtol=1e-4, atol=1e-5)

@@ -13,17 +13,18 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from mono2many.config import TrainConfig
-from mono2many.recipes import recipe
+from mono2many.datasets.street import StreetTraining
 from mono2many.train.loop import train
+from mono2many.train.recipes import recipe
+from mono2many.train.settings import TrainConfig
 
 
 def settings(out: Path, name: str, seed: int, steps: int, scene_step: float) -> TrainConfig:
     base = recipe("scratch")
-    size = {"scenes": 32, "val_scenes": 8, "scene_frames": 3, "height": 64, "width": 96}
     return replace(
         base,
-        data=replace(base.data, **size, workers=0, scene_step=scene_step),
+        data=replace(base.data, height=64, width=96, workers=0),
+        dataset=StreetTraining(scenes=32, val_scenes=8, scene_frames=3, scene_step=scene_step),
         loss=replace(base.loss, multi_scale="full"),
         model=replace(base.model, min_depth=1.0),  # exact depth is far from sigmoid 0, where nothing learns
         optim=replace(base.optim, steps=steps, batch_size=4, warm_up=0.15),

@@ -15,8 +15,9 @@ from torch import nn
 
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, batches
-from mono2many.recipes import recipe
+from mono2many.datasets.street import StreetTraining
 from mono2many.train.loop import plan_at
+from mono2many.train.recipes import recipe
 from mono2many.train.setup import build_run, make_fabric, open_dataset
 from mono2many.train.steps import mono_step
 
@@ -26,7 +27,8 @@ def first_gradients(file: Path, processes: int) -> None:
     base = recipe("default")
     config = replace(
         base,
-        data=replace(base.data, scenes=4, val_scenes=1, scene_frames=3, height=64, width=64, workers=0),
+        data=replace(base.data, height=64, width=64, workers=0),
+        dataset=StreetTraining(scenes=4, val_scenes=1, scene_frames=3),
         model=replace(base.model, encoder_weights="none"),
         optim=replace(base.optim, batch_size=4, steps=1),
         run=replace(base.run, precision="fp32", device="cpu", devices=processes),

@@ -15,16 +15,18 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from mono2many.config import TrainConfig
-from mono2many.recipes import recipe
+from mono2many.datasets.street import StreetTraining
 from mono2many.train.loop import train
+from mono2many.train.recipes import recipe
+from mono2many.train.settings import TrainConfig
 
 
 def settings(out: Path, name: str, resume: bool) -> TrainConfig:
     base = recipe("scratch")
     return replace(
         base,
-        data=replace(base.data, scenes=6, val_scenes=2, scene_frames=3, height=64, width=64, workers=0),
+        data=replace(base.data, height=64, width=64, workers=0),
+        dataset=StreetTraining(scenes=6, val_scenes=2, scene_frames=3),
         optim=replace(base.optim, steps=24, batch_size=4, jitter=True),
         run=replace(
             base.run,

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from mono2many.data.dataset import ClipDataset
 from mono2many.street.reader import StreetSettings, SyntheticReader
-from mono2many.train.diagnose import collapse, not_finite, standing
+from mono2many.train.diagnose import collapse, not_finite, static_camera
 
 HEALTHY = {"sigmoid": 0.1, "disparity_variation": 0.6, "translation": 0.02, "seen": 0.9, "kept": 0.5}
 
@@ -55,8 +55,8 @@ def test_a_camera_that_stands_is_named_and_one_that_drives_is_not() -> None:
     def street(step: float) -> ClipDataset:
         return ClipDataset(SyntheticReader(StreetSettings(2, 3, 96, 320, step=step), "train"), (-1, 1))
 
-    assert standing(street(0.75)) is None
-    warning = standing(street(0.0))  # cars drive past it
+    assert static_camera(street(0.75)) is None
+    warning = static_camera(street(0.0))  # cars drive past it
     assert warning is not None
     assert "stands in 4 of 4 pairs" in warning
     assert "--frame-step" in warning

@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from mono2many.datasets.street import StreetTraining
 from mono2many.models.checkpoint import load_model
 from mono2many.models.mono import MonoDepth
-from mono2many.recipes import recipe
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.loop import train
+from mono2many.train.recipes import recipe
 
 SIZE = {"height": 64, "width": 128}
 
@@ -21,7 +22,8 @@ def test_one_street_is_learnt_by_heart(tmp_path: Path) -> None:
     base = recipe("scratch")
     config = replace(
         base,
-        data=replace(base.data, scenes=1, val_scenes=1, scene_frames=5, scene_step=0.5, workers=0, **SIZE),
+        data=replace(base.data, workers=0, **SIZE),
+        dataset=StreetTraining(scenes=1, val_scenes=1, scene_frames=5, scene_step=0.5),
         optim=replace(base.optim, steps=60, batch_size=3, mirror=False, learning_rate=2e-3),
         run=replace(base.run, out=str(tmp_path), log_every=5, val_every=60, precision="fp32"),
     )

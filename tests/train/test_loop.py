@@ -14,20 +14,25 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from mono2many import load
-from mono2many.config import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig
+from mono2many.datasets.street import StreetTraining
+from mono2many.datasets.video import VideoTraining
 from mono2many.errors import InputError
 from mono2many.io.camera_file import read_camera
 from mono2many.io.videos import VideoWriter
 from mono2many.models.checkpoint import read_card
-from mono2many.recipes import from_json, recipe
+from mono2many.street.film import write_film
+from mono2many.street.reader import StreetSettings
 from mono2many.train.loop import train
+from mono2many.train.recipes import from_json, recipe
+from mono2many.train.settings import ModelConfig, OptimConfig, RunConfig, TrainConfig
 
 
 def tiny(out: Path, **run: object) -> TrainConfig:
     base = recipe("scratch")
     return replace(
         base,
-        data=replace(base.data, scenes=4, val_scenes=2, scene_frames=3, height=64, width=96, workers=0),
+        data=replace(base.data, height=64, width=96, workers=0),
+        dataset=StreetTraining(scenes=4, val_scenes=2, scene_frames=3),
         optim=replace(base.optim, steps=6, batch_size=4),
         run=replace(base.run, name="tiny", out=str(out), log_every=2, picture_every=3, val_every=3, **run),  # type: ignore[arg-type]
     )
@@ -183,8 +188,8 @@ def test_a_single_loss_that_is_not_finite_is_skipped_and_counted(
     step = loop.mono_step
 
     def broken(*arguments: object, **more: object) -> object:
-        loss, report = step(*arguments, **more)  # type: ignore[arg-type]
-        return (loss * torch.nan if arguments[4] == 2 else loss), report
+        loss, output = step(*arguments, **more)  # type: ignore[arg-type]
+        return (loss * torch.nan if arguments[4] == 2 else loss), output
 
     monkeypatch.setattr(loop, "mono_step", broken)
     folder = train(tiny(tmp_path), quiet())
@@ -215,8 +220,8 @@ def test_bad_steps_save_nothing_over_the_last_good_checkpoint(
     step = loop.mono_step
 
     def broken(*arguments: object, **more: object) -> object:
-        loss, report = step(*arguments, **more)  # type: ignore[arg-type]
-        return (loss * torch.nan if arguments[4] >= 3 else loss), report  # type: ignore[operator]
+        loss, output = step(*arguments, **more)  # type: ignore[arg-type]
+        return (loss * torch.nan if arguments[4] >= 3 else loss), output  # type: ignore[operator]
 
     monkeypatch.setattr(loop, "mono_step", broken)
     with pytest.raises(InputError, match=r"2 steps in a row.*kept \(.*step-00000003\.pt\)"):
@@ -227,9 +232,11 @@ def test_a_learnt_camera_starts_from_the_field_of_view_moves_and_is_written_for_
     tmp_path: Path,
 ) -> None:
     config = tiny(tmp_path)
+    film, _ = write_film(tmp_path / "film.mp4", StreetSettings(frames=12, height=64, width=96))
     config = replace(
         config,
-        data=replace(config.data, camera=("learn",), fov=90.0),
+        data=replace(config.data, datatype="video"),
+        dataset=VideoTraining(data=(str(film),), camera=("learn",), fov=90.0, hold_out=0.3),
         optim=replace(config.optim, learning_rate=1e-3, camera_from=0.5),
     )
     folder = train(config, quiet())
@@ -261,16 +268,12 @@ def test_a_film_and_a_folder_train_together_with_cameras_of_their_own(tmp_path: 
         camera = {"width": width, "height": height, "fx": 50.0, "fy": 50.0, "cx": width / 2, "cy": height / 2}
         (tmp_path / f"{name}.json").write_text(json.dumps(camera))
     base = tiny(tmp_path)
-    data = DataConfig(
-        datatype="video",
+    dataset = VideoTraining(
         data=(str(tmp_path / "film.mp4"), str(tmp_path / "folder")),
         camera=(str(tmp_path / "film.json"), str(tmp_path / "folder.json")),
-        height=64,
-        width=96,
         hold_out=0.3,
-        workers=0,
     )
-    folder = train(replace(base, data=data), quiet())
+    folder = train(replace(base, data=replace(base.data, datatype="video"), dataset=dataset), quiet())
     assert [set(e) >= {"photometric", "still"} and "abs_rel" not in e for e in events(folder, "val")] == [
         True,
         True,

@@ -11,14 +11,15 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from mono2many.config import ManyConfig, TrainConfig
+from mono2many.datasets.street import StreetTraining
 from mono2many.errors import InputError
 from mono2many.models.checkpoint import load_model
 from mono2many.models.many import ManyDepth
-from mono2many.recipes import recipe
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train import loop
 from mono2many.train.loop import train
+from mono2many.train.recipes import recipe
+from mono2many.train.settings import ManyConfig, TrainConfig
 from mono2many.train.setup import RunState
 from mono2many.train.steps import StepResult, _in_unit_of
 
@@ -27,7 +28,8 @@ def tiny(out: Path, name: str, steps: int = 6, kind: str = "many", **many: objec
     base = recipe("scratch")
     return replace(
         base,
-        data=replace(base.data, scenes=4, val_scenes=2, scene_frames=3, height=64, width=96, workers=0),
+        data=replace(base.data, height=64, width=96, workers=0),
+        dataset=StreetTraining(scenes=4, val_scenes=2, scene_frames=3),
         model=replace(base.model, model=kind),  # type: ignore[arg-type]
         many=ManyConfig(hypotheses=8, **many),  # type: ignore[arg-type]
         optim=replace(base.optim, steps=steps, batch_size=4),
@@ -72,8 +74,8 @@ def test_a_skipped_step_leaves_the_range_as_it_was(tmp_path: Path, monkeypatch: 
     def step(config: TrainConfig, state: RunState, *rest: Any) -> StepResult:
         assert isinstance(state.network, ManyDepth)
         before.append(float(state.network.depth.farthest))
-        loss, report = take(config, state, *rest)
-        return loss * torch.nan if len(before) == 3 else loss, report
+        loss, output = take(config, state, *rest)
+        return loss * torch.nan if len(before) == 3 else loss, output
 
     monkeypatch.setattr(loop, "_step", step)
     run(tiny(tmp_path, "skipped", 4))

@@ -12,12 +12,13 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from mono2many import load
-from mono2many.config import LossConfig, ModelConfig, TrainConfig
+from mono2many.datasets.street import StreetTraining
 from mono2many.errors import InputError
 from mono2many.models.checkpoint import load_model, save_model
 from mono2many.models.pose import NoPose
-from mono2many.recipes import recipe
 from mono2many.train.loop import anchor_at, train
+from mono2many.train.recipes import recipe
+from mono2many.train.settings import LossConfig, ModelConfig, TrainConfig
 from mono2many.train.setup import open_dataset
 from mono2many.train.start import open_start, typical_depth
 
@@ -26,7 +27,8 @@ def tiny(out: Path, name: str, start: Path | None = None, **run: object) -> Trai
     base = recipe("scratch")
     return replace(
         base,
-        data=replace(base.data, scenes=2, val_scenes=1, scene_frames=3, height=64, width=96, workers=0),
+        data=replace(base.data, height=64, width=96, workers=0),
+        dataset=StreetTraining(scenes=2, val_scenes=1, scene_frames=3),
         optim=replace(base.optim, steps=4, batch_size=2),
         run=replace(
             base.run,

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mono2many.config import LossConfig, ModelConfig, TrainConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, collate
 from mono2many.models.mono import MonoArchitecture, MonoDepth
-from mono2many.recipes import recipe
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.loop import plan_at
+from mono2many.train.recipes import recipe
+from mono2many.train.settings import LossConfig, ModelConfig, TrainConfig
 from mono2many.train.steps import mono_step, supervised_step
 from mono2many.types import Batch
 
@@ -57,7 +57,7 @@ def test_every_variant_has_a_finite_loss_that_moves_depth_and_pose(
         predictive_mask=m.predictive_mask,
     )
     model = MonoDepth(architecture)
-    loss, report = mono_step(model, batch, plan_at(VARIANTS[name], architecture, progress), pictures=True)
+    loss, output = mono_step(model, batch, plan_at(VARIANTS[name], architecture, progress), pictures=True)
     loss.backward()
     assert loss.isfinite()
     assert loss > 0
@@ -65,9 +65,9 @@ def test_every_variant_has_a_finite_loss_that_moves_depth_and_pose(
         grads = [p.grad for p in part.parameters() if p.grad is not None]
         assert all(g.isfinite().all() for g in grads)
         assert sum(g.abs().sum() for g in grads) > 0
-    assert set(report.pictures) == {"image", "disparity", "warped_first", "warped_last", "error", "mask"}
+    assert set(output.pictures) == {"image", "disparity", "warped_first", "warped_last", "error", "mask"}
     assert {"photometric", "smoothness", "still", "sigmoid", "disparity_variation", "translation"} <= set(
-        report.scalars
+        output.scalars
     )
 
 

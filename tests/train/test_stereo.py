@@ -14,17 +14,20 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from mono2many import load
-from mono2many.commands import EvaluateConfig
-from mono2many.config import DataConfig, ManyConfig, SourceConfig, TrainConfig
+from mono2many.commands.evaluate import EvaluateConfig
+from mono2many.commands.train import run as run_command
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
+from mono2many.datasets.choice import DataConfig
+from mono2many.datasets.kitti import KittiScoring, KittiTraining
 from mono2many.errors import InputError
 from mono2many.evaluate.photometric import predict_batches
 from mono2many.evaluate.run import evaluate
 from mono2many.predict.trajectory import trajectory
-from mono2many.recipes import from_json, recipe
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.loop import train
+from mono2many.train.recipes import from_json, recipe
+from mono2many.train.settings import ManyConfig, TrainConfig
 
 S = {"datatype": "kitti_eigen_full", "stereo": "only"}
 MS = {"stereo": "also"}
@@ -46,11 +49,13 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tiny(street: Path, out: Path, name: str, data: dict[str, Any], **model: object) -> TrainConfig:
-    base = recipe("scratch")
-    size = {"height": 64, "width": 96, "workers": 0, "cache_dir": str(out / "cache")}
+    datatype = data.get("datatype", "kitti_eigen_zhou")
+    base = recipe("scratch", datatype)
+    stereo = {key: value for key, value in data.items() if key != "datatype"}
     return replace(
         base,
-        data=replace(base.data, data=(str(street),), **{"datatype": "kitti_eigen_zhou", **size, **data}),
+        data=replace(base.data, height=64, width=96, workers=0, cache_dir=str(out / "cache")),
+        dataset=KittiTraining(str(street), **stereo),
         model=replace(base.model, **model),  # type: ignore[arg-type]
         many=ManyConfig(hypotheses=4),
         loss=replace(base.loss, automask="predictive_mask" not in model),
@@ -99,8 +104,8 @@ def test_it_resumes_bit_for_bit(only: Path, tmp_path: Path) -> None:
 
 def test_its_stored_factor_is_a_way_of_aligning_and_motion_is_refused(only: Path, street: Path) -> None:
     def score(**settings: Any) -> dict[str, Any]:
-        data = SourceConfig("kitti_eigen", (str(street),))
-        config = EvaluateConfig(str(only), data=data, cache_dir=str(only.parent), **settings)
+        scoring = KittiScoring(str(street), cache_dir=str(only.parent), **settings)
+        config = EvaluateConfig(str(only), DataConfig("kitti_eigen"), scoring)
         return evaluate(config, Console(file=io.StringIO()))["rows"]  # type: ignore[no-any-return]
 
     stereo, none = (score(alignment=way)["model"] for way in ("stereo", "none"))
@@ -116,9 +121,9 @@ def test_its_stored_factor_is_a_way_of_aligning_and_motion_is_refused(only: Path
 
 def test_without_stereo_there_is_no_factor_to_align_by(street: Path, out: Path) -> None:
     model = run(tiny(street, out, "m", {}))
-    for source in ({"model": str(model)}, {"predictions": "p.npy"}):
-        data = SourceConfig("kitti_eigen", (str(street),))
-        config = EvaluateConfig(**source, data=data, alignment="stereo")  # type: ignore[arg-type]
+    for name, predictions in ((str(model), None), (None, "p.npy")):
+        scoring = KittiScoring(str(street), predictions=predictions, alignment="stereo")
+        config = EvaluateConfig(name, DataConfig("kitti_eigen"), scoring)
         with pytest.raises(InputError, match=r"--alignment stereo: .*(m|p.npy) holds no factor .* 5.4 for"):
             evaluate(config, Console(file=io.StringIO()))
     config = tiny(street, out, "s2", S)  # the pose network stays behind
@@ -156,14 +161,14 @@ def test_a_teacher_in_another_unit_is_refused(street: Path, out: Path) -> None:
         run(replace(config, many=replace(config.many, teacher=str(teacher))))
 
 
-def test_stereo_is_refused_where_there_is_one_eye_or_nothing_to_do() -> None:
+def test_stereo_is_refused_where_there_is_one_camera_or_nothing_to_do() -> None:
     for datatype in ("synthetic", "kitti_odometry", "ddad"):
-        with pytest.raises(InputError, match=f"--datatype {datatype} is read with one eye.*kitti_eigen_zhou"):
-            DataConfig(datatype=datatype, stereo="also")  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=f"--stereo is a flag of .*kitti_eigen_zhou.* not of {datatype}"):
+            run_command(["--datatype", datatype, "--stereo", "also"])
     with pytest.raises(InputError, match="add --stereo"):
-        DataConfig(baseline="metric")
-    data, config = DataConfig("kitti_eigen_full", stereo="only"), TrainConfig()
+        KittiTraining(baseline="metric")
+    config = replace(recipe("default", "kitti_eigen_full"), dataset=KittiTraining(stereo="only"))
     with pytest.raises(InputError, match="--stereo also instead of only"):
-        replace(config, data=data, model=replace(config.model, model="many"))
+        replace(config, model=replace(config.model, model="many"))
     with pytest.raises(InputError, match="leave --stereo out"):
-        replace(config, data=data, control="other-clips")
+        replace(config, control="other-clips")

@@ -25,8 +25,7 @@ from torch.nn import functional as F
 from mono2many.bench.loading import FRAMES, SAMPLES, ways_of_loading
 from mono2many.bench.streams import stream_steps
 from mono2many.bench.yardstick import Step, yardstick_step
-from mono2many.commands import BenchConfig
-from mono2many.config import DataConfig, ModelConfig, RunConfig, TrainConfig
+from mono2many.commands.bench import BenchConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
 from mono2many.geometry.camera import intrinsics_from_fov
@@ -35,9 +34,10 @@ from mono2many.models.many import ManyDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.loop import plan_at
+from mono2many.train.settings import ModelConfig, RunConfig, TrainConfig, TrainingData
 from mono2many.train.setup import RunState, build_run, cpu_has_bf16, make_fabric
 from mono2many.train.steps import many_step, mono_step
-from mono2many.types import Batch, Clips, Report
+from mono2many.types import Batch, RawBatch, StepOutput
 
 OFFSETS = (-1, 1)
 GIGAFLOP_PER_SAMPLE = 104
@@ -104,8 +104,8 @@ def _training(
 ) -> Run:
     """The default recipe's networks and optimiser, set up as training does it."""
     settings = TrainConfig(
-        DataConfig(height=config.height, width=config.width),
-        ModelConfig(model, encoder_weights="none"),
+        TrainingData(height=config.height, width=config.width),
+        model=ModelConfig(model, encoder_weights="none"),
         run=RunConfig(device=config.device, precision=precision, compile=compiled),  # type: ignore[arg-type]
     )
     street = SyntheticReader(StreetSettings(1, 3, config.height, config.width), "train")
@@ -136,15 +136,15 @@ def _step(run: Run, batch: Batch, whole: bool = True) -> Step:
         guard.before_step()
         if isinstance(state.network, ManyDepth):
             sweep = state.network.depth
-            loss, report = many_step(state.model, batch, plan, sweep.nearest, sweep.farthest, step=repetition)
+            loss, output = many_step(state.model, batch, plan, sweep.nearest, sweep.farthest, step=repetition)
         elif whole:
-            loss, report = mono_step(state.model, batch, plan, step=repetition)
+            loss, output = mono_step(state.model, batch, plan, step=repetition)
         else:
             maps, motion, _ = state.model(batch.target_jittered, batch.sources_jittered, OFFSETS)
-            loss, report = torch.stack([output.mean() for output in (*maps, *motion)]).sum(), Report()
+            loss, output = torch.stack([output.mean() for output in (*maps, *motion)]).sum(), StepOutput()
         state.optimiser.zero_grad(set_to_none=True)
         state.fabric.backward(loss)
-        guard.apply(state.optimiser, [loss, *report.scalars.values()])
+        guard.apply(state.optimiser, [loss, *output.scalars.values()])
 
     return step
 
@@ -201,8 +201,8 @@ def _batch(size: int, config: BenchConfig, device: torch.device) -> Batch:
     texture = (torch.stack(parts).mean(0) * 255).to(torch.uint8)
     frames = torch.stack([texture[..., x : x + config.width] for x in (4, 0, 8)], 1)
     camera = intrinsics_from_fov(80.0, config.width, config.height).expand(size, 3, 3, 3)
-    clips = Clips(frames, torch.ones(size, 3, dtype=torch.bool), camera, torch.arange(size))
-    return to_batch(clips, OFFSETS, device)
+    raw = RawBatch(frames, torch.ones(size, 3, dtype=torch.bool), camera, torch.arange(size))
+    return to_batch(raw, OFFSETS, device)
 
 
 def _in_turn(steps: Mapping[str, Step], repetitions: int, count: int, cuda: bool = False) -> list[Row]:

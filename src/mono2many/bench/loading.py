@@ -13,8 +13,8 @@ from torchvision.transforms import functional as pictures
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.draws import uniform
 from mono2many.data.footage import VideoSettings
+from mono2many.data.rng import uniform
 from mono2many.data.video import VideoReader
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
@@ -50,8 +50,8 @@ def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> tup
 def load(dataset: ClipDataset, batch_size: int, step: int) -> None:
     """SAMPLES samples from the second frame on, as batches on the CPU."""
     for start in range(1, SAMPLES + 1, batch_size):
-        clips = dataset.batch(range(start, min(start + batch_size, SAMPLES + 1)))
-        to_batch(clips, (-1, 1), "cpu", Augmentation(), 0, step)
+        raw = dataset.batch(range(start, min(start + batch_size, SAMPLES + 1)))
+        to_batch(raw, (-1, 1), "cpu", Augmentation(), 0, step)
 
 
 def load_plainly(

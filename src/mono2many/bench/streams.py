@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from mono2many.bench.yardstick import Step
-from mono2many.commands import BenchConfig
+from mono2many.commands.bench import BenchConfig
 from mono2many.geometry.align import refine_motions
 from mono2many.models.many import ManyDepth, chained_motion
 from mono2many.models.pose import Motion, PoseNet
 from mono2many.models.student import ManyArchitecture, StudentNet
-from mono2many.predict.stream import Memory
+from mono2many.predict.stream import StreamState
 from mono2many.street.reader import StreetSettings, SyntheticReader
 
 
@@ -46,7 +46,7 @@ def stream_steps(config: BenchConfig, device: torch.device) -> Mapping[str, Step
         patches = [pixels.features(image) for image in (before, now)]
         disparity = many.teacher(now)
     exists = torch.ones(1, 1, dtype=torch.bool, device=device)
-    streams = {"stream without pose": Memory(told, k), "stream with pose": Memory(many, k)}
+    streams = {"stream without pose": StreamState(told, k), "stream with pose": StreamState(many, k)}
 
     @torch.inference_mode()
     def alone(repetition: int) -> None:
@@ -54,12 +54,12 @@ def stream_steps(config: BenchConfig, device: torch.device) -> Mapping[str, Step
 
     @torch.inference_mode()
     def volume(repetition: int) -> None:
-        many.depth.sweep(features[1], features[0].compared.unsqueeze(1), motion, exists, k[None])
+        many.depth.sweep(features[1], features[0].matching_features.unsqueeze(1), motion, exists, k[None])
 
     @torch.inference_mode()
     def volume_of_pixels(repetition: int) -> None:
-        pixels.compared(now)
-        pixels.sweep(patches[1], patches[0].compared.unsqueeze(1), motion, exists, k[None])
+        pixels.matching_features(now)
+        pixels.sweep(patches[1], patches[0].matching_features.unsqueeze(1), motion, exists, k[None])
 
     @torch.inference_mode()
     def refined(repetition: int) -> None:

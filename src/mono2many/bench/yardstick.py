@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from mono2many.commands import BenchConfig
+from mono2many.commands.bench import BenchConfig
 
 Step = Callable[[int], object]  # one repetition; it is told its number
 

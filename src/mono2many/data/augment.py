@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from mono2many.data.draws import uniform
+from mono2many.data.rng import uniform
 from mono2many.geometry.camera import mirror_intrinsics
-from mono2many.types import Batch, Clips
+from mono2many.types import Batch, RawBatch
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Augmentation:
 
 
 def to_batch(
-    clips: Clips,
+    raw: RawBatch,
     offsets: Sequence[int],
     device: torch.device | str,
     augmentation: Augmentation | None = None,
@@ -47,33 +47,33 @@ def to_batch(
     step: int = 0,
 ) -> Batch:
     """Float pictures on `device`, augmented unless `augmentation` is None."""
-    u = uniform(seed, step, clips.index, 10)  # on the host: nothing waits for the device
+    u = uniform(seed, step, raw.index, 10)  # on the host: nothing waits for the device
     mirrored = u[:, 0] < 0.5 if augmentation is not None and augmentation.mirror else None
     jitters = augmentation if augmentation is not None and augmentation.jitter else None
-    intrinsics = clips.intrinsics
+    intrinsics = raw.intrinsics
     rig = None
-    if clips.other_eye_x is not None:
-        rig = torch.eye(4).repeat(len(clips.index), 1, 1)
-        rig[:, 0, 3] = clips.other_eye_x
+    if raw.stereo_x is not None:
+        rig = torch.eye(4).repeat(len(raw.index), 1, 1)
+        rig[:, 0, 3] = raw.stereo_x
         if mirrored is not None:  # what was to the left is to the right; the eyes stay which they are
             rig[mirrored, 0, 3] *= -1
-    maps = {name: getattr(clips, name) for name in ("depth", "moving", "judged")}
+    maps = {name: getattr(raw, name) for name in ("depth", "moving", "valid_mask")}
     maps = {name: values for name, values in maps.items() if values is not None}
     if mirrored is not None:
         if augmentation is not None and augmentation.mirror_camera:
-            other = mirror_intrinsics(intrinsics, clips.frames.shape[-1])
+            other = mirror_intrinsics(intrinsics, raw.frames.shape[-1])
             intrinsics = torch.where(mirrored[:, None, None, None], other, intrinsics)
         maps = {name: torch.where(mirrored[:, None, None], x.flip(-1), x) for name, x in maps.items()}
     device = torch.device(device)
     pictures = _pictures_in_bands if device.type == "cpu" else _pictures_at_once
-    frames, jittered = pictures(_on(device, clips.frames), mirrored, u, jitters)
-    absent, source = (~clips.exists).nonzero(as_tuple=True)
+    frames, jittered = pictures(_on(device, raw.frames), mirrored, u, jitters)
+    absent, source = (~raw.exists).nonzero(as_tuple=True)
     if len(absent):
         # the networks see the target where there is no neighbour: black would upset their statistics
         jittered = jittered.clone() if jittered is frames else jittered
         absent, source = _on(device, absent), _on(device, source)
         jittered[absent, source] = jittered[absent, 0]
-    exists, intrinsics = _on(device, clips.exists), _on(device, intrinsics)
+    exists, intrinsics = _on(device, raw.exists), _on(device, intrinsics)
     return Batch(
         target=frames[:, 0],
         sources=frames[:, 1:],
@@ -83,10 +83,10 @@ def to_batch(
         target_jittered=jittered[:, 0],
         sources_jittered=jittered[:, 1:],
         source_offsets=tuple(offsets),
-        index=_on(device, clips.index),
-        camera=None if clips.camera is None else _on(device, clips.camera),
+        index=_on(device, raw.index),
+        camera=None if raw.camera is None else _on(device, raw.camera),
         mirrored=None if mirrored is None else _on(device, mirrored),
-        other_eye_from_target=None if rig is None else _on(device, rig),
+        stereo_from_target=None if rig is None else _on(device, rig),
         **{name: _on(device, values) for name, values in maps.items()},
     )
 

@@ -25,14 +25,14 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from mono2many.types import Clip, Frame, InputError, Reader
+from mono2many.types import Frame, FrameSequence, InputError, Reader
 
 VERSION = 1
 BLOCK = 2**24
 """Bytes of a file that share a checksum."""
 SPARE = 2**24
 """Bytes that shall stay free on the disk."""
-FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera", "judged")
+FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera", "valid_mask")
 """Of a Frame; each that the frames have is a file."""
 
 Place = tuple[int, int]
@@ -48,8 +48,8 @@ class CachedReader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         about = json.loads((folder / "index.json").read_text())["index"]
-        self.clips: Sequence[Clip] = [
-            Clip(**{key: tuple(v) if isinstance(v, list) else v for key, v in clip.items()})  # type: ignore[arg-type]
+        self.clips: Sequence[FrameSequence] = [
+            FrameSequence(**{key: tuple(v) if isinstance(v, list) else v for key, v in clip.items()})  # type: ignore[arg-type]
             for clip in about["clips"]
         ]
         self.first_row: list[int] = np.cumsum([0, *(clip.frames for clip in self.clips)]).tolist()

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mono2many.data.cache import CachedReader
-from mono2many.data.draws import shuffled
-from mono2many.types import Clips, InputError, Reader, Sample
+from mono2many.data.rng import shuffled
+from mono2many.types import InputError, RawBatch, Reader, Sample
 
 
 class ClipDataset(Dataset[Sample]):
@@ -42,39 +42,39 @@ class ClipDataset(Dataset[Sample]):
             for c, clip in enumerate(self.clips)
             for i in (range(clip.frames) if clip.targets is None else clip.targets)
         ]
-        self.places = [
+        self.samples = [
             (c, i) for c, i in targets if any(0 <= i + offset < self.clips[c].frames for offset in offsets)
         ]
-        self.alone = len(targets) - len(self.places)
+        self.without_neighbour = len(targets) - len(self.samples)
         """Frames that are left out because they have no neighbour."""
-        if not self.places:
+        if not self.samples:
             raise InputError(
                 f"--data: no frame has a neighbour {' or '.join(map(str, offsets))} frames away; "
-                "give longer clips, a smaller --frame-step or (DDAD) a larger --largest-gap"
+                "give longer clips, a smaller --frame-step or, where the data set has that flag, a larger --max-gap"
             )
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.samples)
 
     def neighbours(self, index: int) -> list[tuple[int, int] | None]:
         """Where the sources of a sample are, (clip, index); None where one was never recorded."""
-        clip, at = self.places[index]
+        clip, at = self.samples[index]
         other = (clip + len(self.clips) // 2) % len(self.clips) if self.shuffle_sources else clip
-        eye, limit = self.clips[other].other_eye, self.clips[other].frames
+        eye, limit = self.clips[other].stereo_partner, self.clips[other].frames
         return [
             (other if o or eye is None else eye[0], at + o) if 0 <= at + o < limit else None
             for o in self.offsets
         ]
 
-    def other_eye_x(self, index: int) -> float | None:
-        """Of a sample: see types.Clips."""
-        eye = self.clips[self.places[index][0]].other_eye
+    def stereo_x(self, index: int) -> float | None:
+        """Of a sample: see types.RawBatch."""
+        eye = self.clips[self.samples[index][0]].stereo_partner
         if eye is None or 0 not in self.offsets:
             return None
         return eye[1] if self.baseline is None else math.copysign(self.baseline, eye[1])
 
     def __getitem__(self, index: int) -> Sample:
-        target = self.reader.frame(*self.places[index])
+        target = self.reader.frame(*self.samples[index])
         sources = [place and self.reader.frame(*place) for place in self.neighbours(index)]
         frames = [target, *sources]
         black = torch.zeros_like(target.image)
@@ -83,19 +83,19 @@ class ClipDataset(Dataset[Sample]):
             exists=torch.tensor([f is not None for f in frames]),
             intrinsics=torch.stack([(f or target).intrinsics for f in frames]),
             index=index,
-            camera=self.clips[self.places[index][0]].camera,
+            camera=self.clips[self.samples[index][0]].camera,
             depth=target.depth,
             moving=target.moving,
-            judged=target.judged,
-            other_eye_x=self.other_eye_x(index),
+            valid_mask=target.valid_mask,
+            stereo_x=self.stereo_x(index),
         )
 
-    def batch(self, indices: Sequence[int]) -> Clips:
+    def batch(self, indices: Sequence[int]) -> RawBatch:
         """The samples of a batch; out of the cache all frames at once."""
         if not isinstance(self.reader, CachedReader):
             return collate([self[i] for i in indices])
         cache, row = self.reader, lambda place: self.reader.first_row[place[0]] + place[1]
-        places = [self.places[i] for i in indices]
+        places = [self.samples[i] for i in indices]
         sources = [self.neighbours(i) for i in indices]
         rows = torch.tensor(
             [
@@ -109,7 +109,7 @@ class ClipDataset(Dataset[Sample]):
         assert intrinsics is not None
         for sample, frame in (~exists).nonzero().tolist():  # filling by mask would pass over all of it
             frames[sample, frame] = 0
-        return Clips(
+        return RawBatch(
             frames=frames,
             exists=exists,
             intrinsics=intrinsics,
@@ -117,11 +117,11 @@ class ClipDataset(Dataset[Sample]):
             depth=cache.rows("depth", rows[:, 0]),
             moving=cache.rows("moving", rows[:, 0]),
             camera=torch.tensor([self.clips[clip].camera for clip, _ in places]),
-            judged=cache.rows("judged", rows[:, 0]),
-            other_eye_x=_floats([self.other_eye_x(i) for i in indices]),
+            valid_mask=cache.rows("valid_mask", rows[:, 0]),
+            stereo_x=_floats([self.stereo_x(i) for i in indices]),
         )
 
-    def __getitems__(self, indices: Sequence[int]) -> Clips | InputError:
+    def __getitems__(self, indices: Sequence[int]) -> RawBatch | InputError:
         """For the loader. A mistake is given, not raised: a worker would wrap it into a page of text."""
         try:
             return self.batch(indices)
@@ -129,14 +129,14 @@ class ClipDataset(Dataset[Sample]):
             return mistake
 
 
-def collate(samples: Sequence[Sample]) -> Clips:
+def collate(samples: Sequence[Sample]) -> RawBatch:
     """Stack samples of one data set."""
 
     def optional(values: list[Tensor | None]) -> Tensor | None:
         known = [v for v in values if v is not None]
         return torch.stack(known) if len(known) == len(values) else None
 
-    return Clips(
+    return RawBatch(
         frames=torch.stack([s.frames for s in samples]),
         exists=torch.stack([s.exists for s in samples]),
         intrinsics=torch.stack([s.intrinsics for s in samples]),
@@ -144,8 +144,8 @@ def collate(samples: Sequence[Sample]) -> Clips:
         depth=optional([s.depth for s in samples]),
         moving=optional([s.moving for s in samples]),
         camera=torch.tensor([s.camera for s in samples]),
-        judged=optional([s.judged for s in samples]),
-        other_eye_x=_floats([s.other_eye_x for s in samples]),
+        valid_mask=optional([s.valid_mask for s in samples]),
+        stereo_x=_floats([s.stereo_x for s in samples]),
     )
 
 
@@ -197,7 +197,9 @@ def spread_out(length: int, most: int, batch_size: int) -> list[list[int]]:
     return [chosen[i : i + batch_size] for i in range(0, len(chosen), batch_size)]
 
 
-def batches(dataset: ClipDataset, order: Iterable[list[int]], workers: int, pin: bool) -> DataLoader[Clips]:
+def batches(
+    dataset: ClipDataset, order: Iterable[list[int]], workers: int, pin: bool
+) -> DataLoader[RawBatch]:
     """A loader that keeps `workers` processes ahead of the device (0: in this process)."""
     return _Batches(
         dataset,  # type: ignore[arg-type]
@@ -210,13 +212,13 @@ def batches(dataset: ClipDataset, order: Iterable[list[int]], workers: int, pin:
     )
 
 
-class _Batches(DataLoader[Clips]):
-    def __iter__(self) -> Iterator[Clips]:  # type: ignore[override]
-        for clips in super().__iter__():
-            if isinstance(clips, InputError):
-                raise clips
-            yield clips
+class _Batches(DataLoader[RawBatch]):
+    def __iter__(self) -> Iterator[RawBatch]:  # type: ignore[override]
+        for raw in super().__iter__():
+            if isinstance(raw, InputError):
+                raise raw
+            yield raw
 
 
-def _as_it_is(clips: Any) -> Any:
-    return clips
+def _as_it_is(raw: Any) -> Any:
+    return raw

@@ -22,7 +22,7 @@ from mono2many.geometry.warp import sample
 from mono2many.io.camera_file import Camera
 from mono2many.io.images import read_image, resize_image
 from mono2many.io.videos import video_frames
-from mono2many.types import Clip, Frame, InputError, Split
+from mono2many.types import Frame, FrameSequence, InputError, Split
 
 FRAMES_AT_ONCE = 4
 """So many frames share one undistortion, as 12 channels: the fastest number that we measured."""
@@ -69,10 +69,10 @@ class VideoReader:
         return any(not clip.images for clip in self.footage)
 
     @property
-    def clips(self) -> list[Clip]:
+    def clips(self) -> list[FrameSequence]:
         """In the order of the paths; `frames` is the number of frames in this split."""
         return [
-            Clip(
+            FrameSequence(
                 clip.name,
                 len(clip.frames),
                 None if clip.times is None else tuple(clip.times),

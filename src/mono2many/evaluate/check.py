@@ -14,21 +14,22 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from mono2many.commands import CheckConfig
+from mono2many.commands.check import CheckConfig
 from mono2many.data.dataset import ClipDataset
 from mono2many.data.measure import PairMeasures, measure_pairs, sharpness, shrink, to_grey
 from mono2many.data.prepare import REPEATED, STANDING
-from mono2many.data.reader import SourceSettings, open_reader
 from mono2many.data.video import kept_rows
+from mono2many.datasets.base import ReadOptions
+from mono2many.datasets.choice import time_offsets
 from mono2many.geometry.camera import PLAUSIBLE_FOV, horizontal_fov
 from mono2many.models.checkpoint import write_atomically
-from mono2many.types import Clip, Reader
+from mono2many.types import FrameSequence, Reader
 
 Verdict = Literal["ok", "look", "problem"]
 Place = tuple[int, int]
 
-SCENES = 32
-"""Streets looked at (datatype synthetic)."""
+DRAWN = 64
+"""Frames of data that are drawn, not recorded: one is as good as the next."""
 RUN = 8
 """So many pairs that follow each other are looked at together."""
 BATCH = 12
@@ -62,10 +63,14 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     InputError where the data cannot be read, or frames have no neighbours.
     """
     console = console or Console(highlight=False)
-    data = config.data
-    settings = data.reader(config.height, config.width, config.crop_bottom, SCENES)
-    reader = open_reader(SourceSettings(**settings), "train")
-    dataset = ClipDataset(reader, data.offsets)
+    data, settings = config.data, config.dataset.at_most(DRAWN)
+    offsets = time_offsets(data.frame_step)
+    partner = () if settings.stereo == "none" else (0,)
+    options = ReadOptions(
+        config.height, config.width, offsets + partner, settings.resize, settings.crop_bottom
+    )
+    reader = data.dataset.open(settings, options, "train")
+    dataset = ClipDataset(reader, offsets)
     pairs = pairs_to_see(dataset.clips, data.frame_step, config.frames)
     cameras: dict[int, Tensor] = {}
     measures, sharp = _measured(reader, pairs, cameras, console)
@@ -74,8 +79,7 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
         if clip.camera not in cameras:  # none of its frames was looked at
             cameras[clip.camera] = reader.frame(number, 0).intrinsics
     for clip in _one_per_camera(dataset.clips):
-        learn = data.learns_camera and data.datatype != "synthetic"
-        findings.append(camera(cameras[clip.camera], clip, config, learn))
+        findings.append(camera(cameras[clip.camera], clip, config, settings.learns_camera))
     findings += [
         motion(measures, data.frame_step, config.width),
         *standing(measures),
@@ -84,7 +88,7 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
         blur(sharp),
         clip_ends(dataset, data.frame_step),
     ]
-    if data.datatype != "synthetic":
+    if settings.sources:  # else as many as one asks for
         findings.append(samples(len(dataset)))
     findings = list(dict.fromkeys(findings))  # films of one shape and camera say it once
     _show(console, findings, len(pairs), data.frame_step)
@@ -96,7 +100,7 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     return all(finding.verdict != "problem" for finding in findings)
 
 
-def pairs_to_see(clips: Sequence[Clip], step: int, most: int) -> list[tuple[Place, Place]]:
+def pairs_to_see(clips: Sequence[FrameSequence], step: int, most: int) -> list[tuple[Place, Place]]:
     """At most `most` pairs of frames that are `step` apart, in order: short runs, evenly spread, because
     pairs that follow each other share their frames."""
     pairs = [((c, i), (c, i + step)) for c, clip in enumerate(clips) for i in range(clip.frames - step)]
@@ -107,7 +111,7 @@ def pairs_to_see(clips: Sequence[Clip], step: int, most: int) -> list[tuple[Plac
     return [pairs[i] for start in starts for i in range(start, min(start + min(RUN, most), len(pairs)))]
 
 
-def shape(clip: Clip, config: CheckConfig) -> Finding:
+def shape(clip: FrameSequence, config: CheckConfig) -> Finding:
     """Whether the training size fits the film's."""
     height, width = _film_size(clip, config)
     squeeze = (width / height) / (config.width / config.height)
@@ -121,7 +125,9 @@ def shape(clip: Clip, config: CheckConfig) -> Finding:
     return Finding("size", figure, "ok")
 
 
-def camera(k: Float[Tensor, "3 3"], clip: Clip, config: CheckConfig, learnt: bool = False) -> Finding:
+def camera(
+    k: Float[Tensor, "3 3"], clip: FrameSequence, config: CheckConfig, learnt: bool = False
+) -> Finding:
     """Whether K, in pixels of the training size, can be a camera's that took pictures of the film's size."""
     height, width = _film_size(clip, config)
     whole = height if clip.size is None else clip.size[0]
@@ -243,15 +249,15 @@ def _measured(
     return PairMeasures(**{n: torch.cat([getattr(m, n) for m in found]) for n in names}), torch.cat(sharp)
 
 
-def _one_per_camera(clips: Sequence[Clip]) -> list[Clip]:
+def _one_per_camera(clips: Sequence[FrameSequence]) -> list[FrameSequence]:
     return list({clip.camera: clip for clip in reversed(clips)}.values())[::-1]
 
 
-def _film_size(clip: Clip, config: CheckConfig) -> tuple[int, int]:
+def _film_size(clip: FrameSequence, config: CheckConfig) -> tuple[int, int]:
     """Height, less what --crop-bottom takes, and width."""
     if clip.size is None:
         return config.height, config.width
-    return kept_rows(clip.size[0], config.crop_bottom), clip.size[1]
+    return kept_rows(clip.size[0], config.dataset.crop_bottom), clip.size[1]
 
 
 def _quantiles(measures: PairMeasures) -> dict[str, dict[str, dict[str, float]]]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from torch import Tensor
 
 from mono2many.commands import EvaluateConfig
-from mono2many.data.cityscapes import CITYSCAPES, SPLITS, Snippet, read_city_list, read_snippets
-from mono2many.data.kitti_files import marked_synthetic
+from mono2many.data.marker import marked_synthetic
 from mono2many.data.reader import DATASET
+from mono2many.datasets.cityscapes.reader import CITYSCAPES, SPLITS, Snippet, read_city_list, read_snippets
 from mono2many.evaluate.kitti_lists import Listed, Listing
 from mono2many.evaluate.truth import TruthSource
 from mono2many.geometry.camera import Size

@@ -15,9 +15,10 @@ from rich.table import Table
 
 from mono2many.commands import EvaluateConfig, ModelTestConfig
 from mono2many.config import Datatype, SourceConfig
-from mono2many.data.cityscapes import CITYSCAPES
-from mono2many.data.kitti_files import SYNTHETIC, improved_path
-from mono2many.data.kitti_splits import split_frames
+from mono2many.data.marker import SYNTHETIC
+from mono2many.datasets.cityscapes.reader import CITYSCAPES
+from mono2many.datasets.kitti.files import improved_path
+from mono2many.datasets.kitti.splits import split_frames
 from mono2many.evaluate.cityscapes_lists import look_up_city
 from mono2many.evaluate.ddad_lists import look_up_ddad
 from mono2many.evaluate.depth import (

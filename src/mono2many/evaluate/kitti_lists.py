@@ -14,9 +14,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mono2many.commands import EvaluateConfig
-from mono2many.data.kitti import reference_intrinsics, wrong_size
-from mono2many.data.kitti_files import MARKER, image_path, read_calibration
-from mono2many.data.kitti_splits import (
+from mono2many.data.marker import MARKER
+from mono2many.data.reader import DATASET
+from mono2many.datasets.kitti.files import image_path, read_calibration
+from mono2many.datasets.kitti.reader import reference_intrinsics, wrong_size
+from mono2many.datasets.kitti.splits import (
     OWN_LISTS,
     TEST_SPLITS,
     KittiFrame,
@@ -24,7 +26,6 @@ from mono2many.data.kitti_splits import (
     seen_frames,
     split_frames,
 )
-from mono2many.data.reader import DATASET
 from mono2many.evaluate.depth import MODEL
 from mono2many.evaluate.many import Views, look, views
 from mono2many.evaluate.truth import TruthSource, kitti_truth, truth_path

@@ -14,11 +14,11 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from mono2many.commands import EvaluateConfig
-from mono2many.data.kitti_files import MARKER, SYNTHETIC
-from mono2many.data.kitti_odometry import SOURCE, OdometrySequence, open_sequence
-from mono2many.data.kitti_splits import KittiFrame, as_raw, seen_frames
-from mono2many.data.reader import DATASET
+from mono2many.commands.evaluate import EvaluateConfig
+from mono2many.data.marker import MARKER, SYNTHETIC
+from mono2many.datasets.kitti.splits import KittiFrame, as_raw, seen_frames
+from mono2many.datasets.kitti_odometry import OdometryScoring
+from mono2many.datasets.kitti_odometry.reader import SOURCE, OdometrySequence, open_sequence
 from mono2many.evaluate.kitti import CONTAMINATED
 from mono2many.io.trajectories import TRUE, draw_trajectories
 from mono2many.metrics.odometry import SNIPPET, Alignment, aligned, distances, path_errors, snippet_errors
@@ -36,15 +36,17 @@ def evaluate_odometry(config: EvaluateConfig, console: Console) -> dict[str, Any
 
     Raises InputError for files that are missing or do not fit, and for frames seen in training.
     """
-    assert config.model is not None, "the settings say so"
+    settings = config.dataset
+    assert config.model is not None, "only depth is scored without a model"
+    assert isinstance(settings, OdometryScoring)
     predictor = load(config.model, config.device)
-    root = Path(config.data.data[0] if config.data.data else DATASET)
+    root = settings.root
     synthetic = (root / MARKER).exists()
-    sequences = [_opened(config, root, name) for name in config.sequences or _default(root)]
+    sequences = [_opened(settings, root, name) for name in settings.sequences or _default(root)]
     seen = seen_frames(predictor.card.seen)
     frames = [as_raw(KittiFrame(x.name, n, x.eye)) for x in sequences for n in x.files]
     known = sum(frame in seen for frame in frames)
-    if known and not config.allow_contaminated:
+    if known and not settings.allow_contaminated:
         raise InputError(
             f"{config.model}: {known} of {len(frames)} frames of {' '.join(x.name for x in sequences)} were "
             "in this model's training (from here, or from the drives of KITTI raw that these sequences are): "
@@ -60,7 +62,7 @@ def evaluate_odometry(config: EvaluateConfig, console: Console) -> dict[str, Any
     panels: dict[str, dict[str, Tensor]] = {}
     for x in sequences:
         assert x.poses is not None
-        true, found = x.poses[: len(x.files)], _found(config, predictor, x, console)
+        true, found = x.poses[: len(x.files)], _found(settings, predictor, x, console)
         snippets = snippet_errors(true, found)
         scores[x.name] = {
             "frames": len(true),
@@ -81,8 +83,8 @@ def evaluate_odometry(config: EvaluateConfig, console: Console) -> dict[str, Any
     console.print(_table(scores))
     if any(score["grey"] for score in scores.values()):
         console.print("grey images were read", highlight=False)
-    if config.trajectory is not None:
-        draw_trajectories(Path(config.trajectory), panels, "m")
+    if settings.trajectory is not None:
+        draw_trajectories(Path(settings.trajectory), panels, "m")
     return {
         "list": config.data.datatype,
         "model": config.model,
@@ -104,9 +106,9 @@ def _default(root: Path) -> list[str]:
     return names
 
 
-def _opened(config: EvaluateConfig, root: Path, name: str) -> OdometrySequence:
+def _opened(settings: OdometryScoring, root: Path, name: str) -> OdometrySequence:
     """All of its pictures are there, from the first on, with their poses."""
-    sequence = open_sequence(root, name, "l", config.data.grey, config.data.allow_missing)
+    sequence = open_sequence(root, name, "l", settings.grey, settings.allow_missing)
     if sequence is None:
         raise InputError(
             f"{root / 'sequences' / name}: no images (image_2 or image_0); {SOURCE.format('color.zip')}, or "
@@ -128,7 +130,7 @@ def _opened(config: EvaluateConfig, root: Path, name: str) -> OdometrySequence:
     return sequence
 
 
-def _found(config: EvaluateConfig, predictor: Predictor, x: OdometrySequence, console: Console) -> Tensor:
+def _found(settings: OdometryScoring, predictor: Predictor, x: OdometrySequence, console: Console) -> Tensor:
     def images() -> Iterator[Tensor]:
         numbers = range(len(x.files))
         yield from (x.image(n) for n in track(numbers, f"sequence {x.name}", console=console, transient=True))
@@ -136,7 +138,7 @@ def _found(config: EvaluateConfig, predictor: Predictor, x: OdometrySequence, co
     def camera(height: int, width: int) -> Tensor:
         return x.intrinsics
 
-    return trajectory(predictor, images(), camera, config.batch_size, config.refine_motion)
+    return trajectory(predictor, images(), camera, settings.batch_size, settings.refine_motion)
 
 
 def _table(scores: dict[str, dict[str, Any]]) -> Table:

@@ -18,7 +18,7 @@ from mono2many.geometry.depth import depth_from_sigmoid
 from mono2many.losses.objective import MonoTerms, pyramid_level, synthesise
 from mono2many.losses.photometric import patches, photometric_error
 from mono2many.losses.reprojection import minimum_over_sources
-from mono2many.models.cameras import motion_in_pixels
+from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture, MonoDepth, head_motion
 from mono2many.models.pose import NO_POSE
@@ -70,16 +70,16 @@ def predict_batches(
     """Run a model (in evaluation mode) over batches that are not augmented. `precision` surrounds the
     networks only: geometry in half precision would be pixels off."""
     for batch in batches:
-        judged = batch.first_sources(architecture.sources)
-        if not judged.source_offsets:  # neighbours only, of a model that learnt from the other eye only
+        loss_batch = batch.first_sources(architecture.sources)
+        if not loss_batch.source_offsets:  # neighbours only, of a model that learnt from the other eye only
             raise InputError(NO_POSE)
         with precision():
             sigmoids, motion = model.on_batch(batch)
-        batch = judged
-        motion = motion_in_pixels(model, motion, batch.intrinsics, batch.target.shape[-1])
+        batch = loss_batch
+        motion = scale_pose_by_focal(model, motion, batch.intrinsics, batch.target.shape[-1])
         sigmoid = sigmoids[0].squeeze(1)
         depth = depth_from_sigmoid(sigmoid, architecture.min_depth, architecture.max_depth)
-        eye = batch.other_eye_from_target
+        eye = batch.stereo_from_target
         moved = head_motion(architecture, motion, batch.source_offsets, sigmoid, eye)
         if isinstance(architecture, ManyArchitecture) and architecture.refines_motion:
             there = len(batch.for_networks()[2])  # the other eye, which comes last, is known
@@ -113,21 +113,21 @@ def _errors(prediction: Prediction, constants: Sequence[float]) -> Float[Tensor,
         batch.intrinsics,
         batch.source_intrinsics,
         MonoTerms(),
-        judged=batch.judged,
+        valid_mask=batch.valid_mask,
     )
     views, seen = synthesise(depth, moved, level)
-    counts = level.counts(batch.source_exists)
+    counts = level.source_valid(batch.source_exists)
     target = patches(batch.target.unsqueeze(1))
     predicted, known = minimum_over_sources(photometric_error(views, target), counts & seen)
 
     nothing = ~known.flatten(1).any(1)[:, None, None]
-    predicted = torch.where(nothing, level.still, predicted)
+    predicted = torch.where(nothing, level.identity_error, predicted)
     known = known | nothing
 
     def mean(error: Tensor) -> Tensor:
         return error.masked_fill(~known, 0).sum((1, 2)) / known.sum((1, 2))
 
-    columns = [mean(predicted), mean(level.still)]
+    columns = [mean(predicted), mean(level.identity_error)]
     for constant in constants:
         flat, _ = synthesise(torch.full_like(depth, constant), moved, level)
         columns.append(mean(minimum_over_sources(photometric_error(flat, target), counts)[0]))

@@ -11,8 +11,8 @@ from rich.table import Table
 from mono2many.commands import EvaluateConfig, ScaleConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
-from mono2many.data.kitti_splits import ODOMETRY
 from mono2many.data.reader import SourceSettings, open_reader
+from mono2many.datasets.kitti.splits import ODOMETRY
 from mono2many.evaluate.depth import (
     METRIC,
     MODEL,
@@ -85,10 +85,10 @@ def _against_depth(
 ) -> dict[str, Any]:
     assert config.model is not None
     protocol = PROTOCOLS["synthetic-80m"]
-    known = open_as_trained(config, predictor.card, config.guess_scenes, "train")
+    known = open_as_trained(config, predictor.card, config.baseline_scenes, "train")
     training = (known.frame(clip, 0) for clip in range(len(known.clips)))
     guessed = guesses(
-        track(training, "the no-learning guesses", config.guess_scenes, console=console, transient=True),
+        track(training, "the no-learning guesses", config.baseline_scenes, console=console, transient=True),
         protocol,
     )
     predict = predictions(predictor, reader, config.flip)

@@ -22,12 +22,12 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from mono2many.commands import ScaleConfig
+from mono2many.commands.scale import ScaleConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
 from mono2many.evaluate.photometric import predict_batches
 from mono2many.evaluate.run import open_as_trained
-from mono2many.geometry.align import FINE, SURE, refine_motion
+from mono2many.geometry.align import FINE, SURE_SIGMA, refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.geometry.warp import backproject
 from mono2many.io.speed_file import metres_along, read_speed
@@ -36,7 +36,7 @@ from mono2many.models.checkpoint import ModelCard, write_atomically
 from mono2many.models.many import matching_of
 from mono2many.models.starter import STARTER, model_folder
 from mono2many.predict.predictor import Predictor, load
-from mono2many.types import Clip, InputError, Reader
+from mono2many.types import FrameSequence, InputError, Reader
 
 WAYS = "camera-height METRES, speed FILE.csv, or factor X"
 BATCH = 4
@@ -77,11 +77,11 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     if way == "factor":
         estimate = Estimate(_positive("factor", values), None, "as given")
     else:
-        synthetic = config.data.datatype == "synthetic"
-        if way == "speed" and synthetic:
-            raise InputError("--scale-from speed wants footage: --datatype video --data FILM --camera FILE")
-        scenes = math.ceil(config.frames / (config.data.scene_frames - 2))
-        reader = open_as_trained(config, predictor.card, scenes, "val" if synthetic else "train")
+        drawn = not config.dataset.sources
+        if way == "speed" and drawn:
+            raise InputError("--scale-from speed wants footage: --datatype video --data VIDEO --camera FILE")
+        settings = config.dataset.at_most(config.frames)
+        reader = open_as_trained(config.data, settings, predictor.card, "val" if drawn else "train")
         looks = look(config, predictor, reader, console)
         if way == "camera-height":
             estimate = from_heights(_positive(way, values), heights(looks))
@@ -178,10 +178,10 @@ class Look:
 @torch.inference_mode()
 def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Console) -> list[Look]:
     """Up to `config.frames` evenly spread frames that have both neighbours."""
-    offsets = config.data.offsets_with(matching_of(predictor.card.architecture))
+    offsets = all_offsets(time_offsets(config.data.frame_step), matching_of(predictor.card.architecture))
     dataset, step = ClipDataset(reader, offsets), config.data.frame_step
     clips = reader.clips
-    inner = [n for n, (c, i) in enumerate(dataset.places) if step <= i < clips[c].frames - step]
+    inner = [n for n, (c, i) in enumerate(dataset.samples) if step <= i < clips[c].frames - step]
     if not inner:
         raise InputError(
             f"--frame-step {step}: no frame of {clips[0].name} has both neighbours; give longer footage"
@@ -200,11 +200,11 @@ def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Con
         b, depth = p.batch, p.depth.float()
         cameras = (b.intrinsics, b.source_intrinsics[:, 1])
         moved = refine_motion(
-            p.source_from_target[:, 1], b.target, b.sources[:, 1], depth, *cameras, FINE, SURE
+            p.source_from_target[:, 1], b.target, b.sources[:, 1], depth, *cameras, FINE, SURE_SIGMA
         )
         forward = invert(moved)[:, :3, 3].cpu()
         ground = lower_middle(depth, b.intrinsics).cpu()
-        places = [dataset.places[i] for i in b.index.tolist()]
+        places = [dataset.samples[i] for i in b.index.tolist()]
         found += [Look(c, i, f, g) for (c, i), f, g in zip(places, forward, ground, strict=True)]
     return found
 
@@ -263,10 +263,10 @@ def from_heights(metres: float, found: Sequence[float | None]) -> Estimate:
 
 
 def path_steps(
-    looks: Sequence[Look], config: ScaleConfig, clips: Sequence[Clip], names: Sequence[str]
+    looks: Sequence[Look], config: ScaleConfig, clips: Sequence[FrameSequence], names: Sequence[str]
 ) -> tuple[Float[ndarray, "N"], Float[ndarray, "N"]]:
     """(predicted, true) lengths of the steps that the files `names` cover, in order."""
-    films, step = len(config.data.data), config.data.frame_step
+    films, step = len(config.dataset.sources), config.data.frame_step
     if len(names) not in (1, len(clips)) or len(names) == 1 < films:
         raise InputError(
             f"--scale-from speed: {len(names)} files for {films} films with {len(clips)} clips; give one for "

@@ -15,14 +15,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mono2many.data.kitti_files import (
+from mono2many.datasets.kitti.files import (
     Calibration,
     improved_path,
     read_calibration,
     read_velodyne,
     velodyne_path,
 )
-from mono2many.data.kitti_splits import KittiFrame
+from mono2many.datasets.kitti.splits import KittiFrame
 from mono2many.geometry.lidar import project_lidar
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.metrics.protocol import Truth

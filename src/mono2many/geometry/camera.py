@@ -22,7 +22,7 @@ def intrinsics_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[Tenso
 def intrinsics_from_fov(degrees: float, width: int, height: int) -> Float[Tensor, "3 3"]:
     """K of square pixels and a centred axis, from the horizontal field of view in degrees.
 
-    The picture is `width` pixels wide, border to border: tan(fov / 2) = (width / 2) / fx.
+    The image is `width` pixels wide, border to border: tan(fov / 2) = (width / 2) / fx.
     """
     assert 0 < degrees < 180, f"a field of view lies between 0 and 180 degrees, got {degrees}"
     focal = width / 2 / math.tan(math.radians(degrees) / 2)
@@ -30,11 +30,11 @@ def intrinsics_from_fov(degrees: float, width: int, height: int) -> Float[Tensor
 
 
 PLAUSIBLE_FOV = (20.0, 130.0)
-"""Degrees, horizontally; outside, a camera file is probably for another picture size."""
+"""Degrees, horizontally; outside, a camera file is probably for another image size."""
 
 
 def horizontal_fov(intrinsics: Float[Tensor, "3 3"], width: int) -> float:
-    """Degrees from border to border of a picture `width` pixels wide, K in its pixels."""
+    """Degrees from border to border of an image `width` pixels wide, K in its pixels."""
     fx, cx = float(intrinsics[0, 0]), float(intrinsics[0, 2]) + 0.5
     return math.degrees(math.atan(cx / fx) + math.atan((width - cx) / fx))
 
@@ -44,7 +44,7 @@ def resize_intrinsics(
 ) -> Float[Tensor, "*batch 3 3"]:
     """K of the image resized from (H, W) to (H, W) with half-pixel centres: cx' = (cx + 0.5) w' / w - 0.5.
 
-    The corner of the picture at (-0.5, -0.5) stays where it is; a pixel keeps its ray.
+    The corner of the image at (-0.5, -0.5) stays where it is; a pixel keeps its ray.
     """
     (height, width), (new_height, new_width) = from_size, to_size
     sx, sy = new_width / width, new_height / height
@@ -96,7 +96,7 @@ def undistortion_pixels(
 ) -> Float[Tensor, "{height} {width} 2"]:
     """For each pixel of the ideal pinhole image (same K) the pixel (x, y) of the distorted image.
 
-    `warp.sample(distorted, pixels)` is then the picture without distortion. Where the ideal image is wider
+    `warp.sample(distorted, pixels)` is then the image without distortion. Where the ideal image is wider
     than the lens saw, the pixels lie outside the distorted image.
     """
     x = torch.arange(width, device=intrinsics.device, dtype=intrinsics.dtype)

@@ -1,4 +1,4 @@
-"""Pictures halved again and again, with the camera that each level has."""
+"""Images halved again and again, with the camera that each level has."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ from mono2many.geometry.camera import resize_intrinsics, scale_intrinsics_plain
 def image_pyramid(
     images: Float[Tensor, "*batch 3 H W"], levels: int, method: Literal["mean", "lanczos"] = "mean"
 ) -> list[Tensor]:
-    """The pictures at 1, 1/2, 1/4 ... of their size, each from the one above; `levels` of them."""
+    """The images at 1, 1/2, 1/4 ... of their size, each from the one above; `levels` of them."""
     result = [images]
     for _ in range(levels - 1):
         flat = result[-1].flatten(0, -4) if images.dim() > 3 else result[-1].unsqueeze(0)
@@ -23,7 +23,7 @@ def image_pyramid(
 
 
 def halve_lanczos(images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C h w"]:
-    """Half size by the Lanczos kernel of support 3 (weights outside the picture left out), in [0, 1]."""
+    """Half size by the Lanczos kernel of support 3 (weights outside the image left out), in [0, 1]."""
     offsets = torch.arange(12, device=images.device, dtype=images.dtype) - 5.5
     kernel = torch.sinc(offsets / 2) * torch.sinc(offsets / 6)
     for dim in (-1, -2):
@@ -32,7 +32,7 @@ def halve_lanczos(images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C h w"]:
 
 
 def shrink_mask(mask: Bool[Tensor, "*batch H W"], size: tuple[int, int]) -> Bool[Tensor, "*batch h w"]:
-    """True where all that a pixel of the smaller picture covers is."""
+    """True where all that a pixel of the smaller image covers is."""
     left_out = F.adaptive_max_pool2d((~mask).float().reshape(-1, 1, *mask.shape[-2:]), size) > 0
     return ~left_out.reshape(*mask.shape[:-2], *size)
 

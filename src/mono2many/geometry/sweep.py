@@ -71,7 +71,7 @@ def plane_sweep(
         values = 2**23 if torch.compiler.is_compiling() else 2**20
         warped = current.numel() * matching.shape[1]
         block = max(1, (values if current.device.type == "cpu" else 2**26) // warped)
-    finer = matching.shape[-1] // width
+    stride_ratio = matching.shape[-1] // width
     table = torch.cat([_rows(current), _rows(matching)]).to(intrinsics.dtype)
     sizes = (current.shape[:1] + current.shape[2:], matching.shape[:2] + matching.shape[3:])
     counts = exists[:, :, None, None, None]
@@ -79,7 +79,7 @@ def plane_sweep(
     for planes in _homographies(matching_from_current, intrinsics, depths).split(block, 2):
         x, y = _landing(planes, height, width)
         kept = counts & (x >= EDGE) & (x <= width - EDGE) & (y >= EDGE) & (y <= height - EDGE)
-        x, y = (finer * torch.where(kept, at, EDGE) for at in (x, y))
+        x, y = (stride_ratio * torch.where(kept, at, EDGE) for at in (x, y))
         found = _difference(table, *sizes, x, y)
         found = torch.where(kept, found, 0)
         costs.append(found.sum(1) / ((found > 0).sum(1) + 1e-7))
@@ -96,7 +96,7 @@ def grey_patches(images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 16 H W"]:
     return F.unfold(grey, 4).unflatten(2, images.shape[-2:])
 
 
-def averaged(sweep: Sweep, window: int) -> Sweep:
+def aggregate_cost(sweep: Sweep, window: int) -> Sweep:
     """The same with each cost the mean over `window` x `window` cells (odd): one pair of pixels is often
     alike by chance, so many are not. Not in the paper."""
     if window == 1:
@@ -108,7 +108,7 @@ def averaged(sweep: Sweep, window: int) -> Sweep:
     return Sweep(volume, sweep.missing, sweep.confidence, volume.argmin(1))
 
 
-def lowest_between(sweep: Sweep, depths: Float[Tensor, " D"]) -> Float[Tensor, "B h w"]:
+def subpixel_argmin(sweep: Sweep, depths: Float[Tensor, " D"]) -> Float[Tensor, "B h w"]:
     """Depth of least cost to a part of a bin: the vertex of the parabola through the least and the two beside
     it, at most half a bin away."""
     at = sweep.lowest_cost.clamp(1, len(depths) - 2)

@@ -70,46 +70,54 @@ def warp(
     Seen: in front of the source camera (z > 1e-3) and inside its image. Outside, the border repeats.
     Zhou et al. 2017, sec. 3.2; Godard et al. 2019, eq. 2.
     """
-    turn = source_intrinsics @ source_from_target[:, :3, :3] @ _inverse(intrinsics)
-    shift = source_intrinsics @ source_from_target[:, :3, 3:]
-    view, seen = _Warp.apply(source, depth, turn, shift)
-    return view, seen
+    homography = source_intrinsics @ source_from_target[:, :3, :3] @ _inverse(intrinsics)
+    translation = source_intrinsics @ source_from_target[:, :3, 3:]
+    view, in_view = _Warp.apply(source, depth, homography, translation)
+    return view, in_view
 
 
 class _Warp(torch.autograd.Function):
-    """sample(source, project(transform(backproject(depth)))) with its gradient written out, on a CPU picture
-    after picture: what is computed on the way fits its cache. `turn` and `shift` take pixels times depth to
-    the source's pixels times z."""
+    """sample(source, project(transform(backproject(depth)))) with its gradient written out, on a CPU image
+    after image: what is computed on the way fits its cache. `homography` and `translation` take pixels times
+    depth to the source's pixels times z."""
 
     @staticmethod
     def forward(
-        ctx: Any, source: Tensor, depth: Tensor, turn: Tensor, shift: Tensor
+        ctx: Any, source: Tensor, depth: Tensor, homography: Tensor, translation: Tensor
     ) -> tuple[Tensor, Tensor]:
         view = source.new_empty(*source.shape[:2], *depth.shape[1:])
         usable = depth.isfinite()  # else one pixel's NaN would reach the gradient of the whole motion
         depth = torch.where(usable, depth, 0)
-        seen = torch.empty_like(usable)
-        looked_at = []
+        in_view = torch.empty_like(usable)
+        projected = []
         for at in _pieces(depth):
-            points = _turned_rays(turn[at], depth).mul_(depth[at].unsqueeze(1)).add_(shift[at].unsqueeze(-1))
+            points = (
+                _rotated_rays(homography[at], depth)
+                .mul_(depth[at].unsqueeze(1))
+                .add_(translation[at].unsqueeze(-1))
+            )
             z = points[:, 2]
             pixels = points[:, :2].div_(_divisor(z).unsqueeze(1))
             view[at], inside = sample(source[at], pixels.permute(0, 2, 3, 1))
-            seen[at] = inside & (z > MIN_Z) & usable[at]
-            looked_at.append(points)
-        ctx.save_for_backward(source, depth, usable, turn, *looked_at)
-        ctx.mark_non_differentiable(seen)
-        return view, seen
+            in_view[at] = inside & (z > MIN_Z) & usable[at]
+            projected.append(points)
+        ctx.save_for_backward(source, depth, usable, homography, *projected)
+        ctx.mark_non_differentiable(in_view)
+        return view, in_view
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
-        source, depth, usable, turn, *looked_at = ctx.saved_tensors
+        source, depth, usable, homography, *projected = ctx.saved_tensors
         height, width = source.shape[-2:]
         x, y = _ramps(depth)
         trained = ctx.needs_input_grad[0]
         by_source = torch.empty_like(source) if trained else None
-        by_depth, by_turn, by_shift = torch.empty_like(depth), torch.empty_like(turn), turn[:, :, :1].clone()
-        for at, points in zip(_pieces(depth), looked_at, strict=True):
+        by_depth, by_homography, by_translation = (
+            torch.empty_like(depth),
+            torch.empty_like(homography),
+            homography[:, :, :1].clone(),
+        )
+        for at, points in zip(_pieces(depth), projected, strict=True):
             pixels, z = points[:, :2], _divisor(points[:, 2])
             grid = _grid(pixels.permute(0, 2, 3, 1), height, width)
             by_image, by_grid = torch.ops.aten.grid_sampler_2d_backward(
@@ -122,12 +130,12 @@ class _Warp(torch.autograd.Function):
             torch.mul(by_grid[..., 1], 2 / (height - 1), out=by_points[:, 1])
             by_points[:, :2].div_(torch.where(usable[at], z, torch.inf).unsqueeze(1))
             torch.sum(by_points[:, :2] * pixels, 1, out=by_points[:, 2]).neg_()
-            by_shift[at] = by_points.sum((2, 3)).unsqueeze(-1)
-            torch.sum(_turned_rays(turn[at], depth).mul_(by_points), 1, out=by_depth[at])
+            by_translation[at] = by_points.sum((2, 3)).unsqueeze(-1)
+            torch.sum(_rotated_rays(homography[at], depth).mul_(by_points), 1, out=by_depth[at])
             by_points.mul_(depth[at].unsqueeze(1))
             rows = by_points.sum(3)
-            by_turn[at] = torch.stack([by_points.sum(2) @ x, rows @ y, rows.sum(2)], 2)
-        return by_source, by_depth, by_turn, by_shift
+            by_homography[at] = torch.stack([by_points.sum(2) @ x, rows @ y, rows.sum(2)], 2)
+        return by_source, by_depth, by_homography, by_translation
 
 
 def _divisor(z: Tensor) -> Tensor:
@@ -141,16 +149,18 @@ def _pieces(depth: Tensor) -> list[slice]:
 
 
 def _ramps(depth: Tensor) -> tuple[Tensor, Tensor]:
-    """All x and all y of a picture."""
+    """All x and all y of an image."""
     height, width = depth.shape[-2:]
     make = lambda n: torch.arange(n, device=depth.device, dtype=depth.dtype)  # noqa: E731
     return make(width), make(height)
 
 
-def _turned_rays(turn: Tensor, depth: Tensor) -> Tensor:
-    """turn (x, y, 1) of every pixel, B 3 H W."""
+def _rotated_rays(homography: Tensor, depth: Tensor) -> Tensor:
+    """homography (x, y, 1) of every pixel, B 3 H W."""
     x, y = _ramps(depth)
-    return (turn[:, :, 1:2] * y + turn[:, :, 2:]).unsqueeze(3) + (turn[:, :, :1] * x).unsqueeze(2)
+    return (homography[:, :, 1:2] * y + homography[:, :, 2:]).unsqueeze(3) + (
+        homography[:, :, :1] * x
+    ).unsqueeze(2)
 
 
 def _grid(pixels: Tensor, height: int, width: int) -> Tensor:

@@ -80,16 +80,30 @@ def best_factor(largest_depth: float) -> float:
     return 2.0 ** math.floor(math.log2(LARGEST / largest_depth))
 
 
-def read_depth_png16(path: str | Path) -> Float[Tensor, "H W"]:
-    """Depth from a 16-bit PNG, divided by the factor in its text (256 where there is none, as KITTI's own);
-    NaN where unknown. InputError where the file is missing, broken or not 16-bit grey.
+def read_depth(path: Path, factor: float) -> Float[Tensor, "H W"]:
+    """A depth map in metres, NaN where unknown: of a .npy file as it is, of a 16-bit PNG divided by `factor`
+    (or by that in its text). Raises InputError as read_depth_png16, and where an array is no map."""
+    if path.suffix != ".npy":
+        return read_depth_png16(path, factor)
+    try:
+        depth = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read as a depth map ({error}); write it again") from error
+    if depth.dim() != 2:
+        raise InputError(f"{path}: is of shape {tuple(depth.shape)}, wanted H W; write it again")
+    return torch.where(depth.isfinite() & (depth > 0), depth, torch.nan)
+
+
+def read_depth_png16(path: str | Path, factor: float | None = None) -> Float[Tensor, "H W"]:
+    """Depth from a 16-bit PNG, divided by the factor in its text (else by `factor`; 256 where there is none,
+    as KITTI's own); NaN where unknown. InputError where the file is missing, broken or not 16-bit grey.
     """
     try:
         with Image.open(path) as image:
             image.load()
             mode, text = image.mode, dict(image.info)
             values = np.asarray(image).astype(np.float32)
-        factor = float(text.get(FACTOR_KEY, KITTI_FACTOR))
+        factor = float(text.get(FACTOR_KEY, factor or KITTI_FACTOR))
     except (OSError, ValueError, SyntaxError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot be read as a depth map ({reason}); write it again") from error

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mono2many.types import Clip, InputError
+from mono2many.types import FrameSequence, InputError
 
 COLUMNS = ("time", "frame", "speed", "metres")
 WANTED = "a header with speed (m/s) or metres (since the line before), and time (s) or frame"
@@ -41,7 +41,7 @@ def read_speed(path: str | Path) -> dict[str, Float[ndarray, "N"]]:
     return table
 
 
-def metres_along(table: Mapping[str, ndarray], name: str | Path, clip: Clip) -> Float[ndarray, "N"]:
+def metres_along(table: Mapping[str, ndarray], name: str | Path, clip: FrameSequence) -> Float[ndarray, "N"]:
     """Metres travelled at each frame of a clip, from some beginning; NaN where the table ends or has not
     begun. Between two lines speed changes evenly. Raises InputError where no column says when."""
     numbers = np.arange(clip.frames, dtype=float)

@@ -1,4 +1,4 @@
-"""Where ManyDepth's student may believe its cost volume, and what it learns elsewhere: from its teacher.
+"""Where the cost volume of ManyDepth's student agrees with its teacher; elsewhere the teacher supervises.
 
 The cost volume is wrong where things move or have no texture; the teacher looks at one frame and does not
 have it. Watson et al. 2021, sec. 3.
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def trust(
+def consistency_mask(
     lowest_cost_depth: Float[Tensor, "B h w"],
     confidence: Bool[Tensor, "B h w"],
     teacher_depth: Float[Tensor, "B H W"],
@@ -32,10 +32,10 @@ def at_size(cells: Shaped[Tensor, "B h w"], size: tuple[int, int]) -> Shaped[Ten
 
 
 def consistency(
-    depth: Float[Tensor, "B H W"], teacher_depth: Float[Tensor, "B H W"], trusted: Bool[Tensor, "B H W"]
+    depth: Float[Tensor, "B H W"], teacher_depth: Float[Tensor, "B H W"], consistent: Bool[Tensor, "B H W"]
 ) -> Float[Tensor, "B H W"]:
-    """|depth - the teacher's|, 0 where the pixel is trusted; the teacher gets no gradient."""
-    return (depth - teacher_depth.detach()).abs().masked_fill(trusted, 0)
+    """|depth - the teacher's|, 0 where it is `consistent`; the teacher gets no gradient."""
+    return (depth - teacher_depth.detach()).abs().masked_fill(consistent, 0)
 
 
 def running_range(

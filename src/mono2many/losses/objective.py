@@ -3,7 +3,7 @@
 image pyramid -> per level: target patches, error of the un-warped sources (each computed once)
 per head:  sigmoid -> depth -> warp every source -> photometric error -> best source -> mean over pixels
            + smoothness * 1e-3 / 2^scale;  loss = mean over heads
-ManyDepth's student: trusted pixels teach by their views, the others by the teacher's depth.
+ManyDepth's student: consistent pixels are supervised by their views, the others by the teacher's depth.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from mono2many.geometry.depth import depth_from_sigmoid
 from mono2many.geometry.warp import warp
-from mono2many.losses.consistency import at_size, consistency, trust
+from mono2many.losses.consistency import at_size, consistency, consistency_mask
 from mono2many.losses.photometric import Patches, patches, photometric_error
 from mono2many.losses.reprojection import (
+    auto_mask,
     average_over_sources,
-    beats_standing_still,
     minimum_over_sources,
 )
 from mono2many.losses.smoothness import edge_aware_smoothness
@@ -37,7 +37,7 @@ class MonoTerms:
     mask_unseen: bool = True
     """Leave out samples behind the camera or outside the source (the reference keeps them)."""
     reduction: Literal["all", "kept"] = "all"
-    """Mean over all pixels (MonoDepth) or over those that teach (ManyDepth, its teacher too)."""
+    """Mean over all pixels (MonoDepth) or over the loss mask (ManyDepth, its teacher too)."""
     smoothness: float = 1e-3
     disparity_floor: float = 0.0
     """Mean sigmoid of a batch below which it is pulled back; 0: never. Not in the papers."""
@@ -48,7 +48,7 @@ class MonoTerms:
 
 
 @dataclass(frozen=True)
-class Level:
+class PyramidLevel:
     """One level of the image pyramid, with everything that does not depend on a prediction."""
 
     target: Patches
@@ -56,31 +56,31 @@ class Level:
     sources: Float[Tensor, "B S 3 h w"]
     intrinsics: Float[Tensor, "B 3 3"]
     source_intrinsics: Float[Tensor, "B S 3 3"]
-    still: Float[Tensor, "B h w"]
+    identity_error: Float[Tensor, "B h w"]
     """Error of the un-warped sources, combined as the warped ones are; 0 where no source exists."""
-    still_known: Bool[Tensor, "B h w"]
-    judged: Bool[Tensor, "B h w"] | None = None
-    """Pixels of the target that are looked at; None: all."""
+    identity_valid: Bool[Tensor, "B h w"]
+    valid_mask: Bool[Tensor, "B h w"] | None = None
+    """Pixels of the target that losses use; None: all."""
 
-    def counts(self, exists: Bool[Tensor, "B S"]) -> Bool[Tensor, "B S h w"]:
-        """Which pixels each source may explain."""
-        return _counts(exists, self.judged, self.still)
+    def source_valid(self, exists: Bool[Tensor, "B S"]) -> Bool[Tensor, "B S h w"]:
+        """Pixels that each source may be compared at."""
+        return _source_valid(exists, self.valid_mask, self.identity_error)
 
 
 @dataclass(frozen=True)
-class Guide:
-    """What a student is held to, at the size of its head's level."""
+class TeacherSupervision:
+    """The student's supervision by its teacher, at the size of its head's level."""
 
     teacher_depth: Float[Tensor, "B h w"]
-    trusted: Bool[Tensor, "B h w"]
-    """Pixels that teach by their views; the others by `teacher_depth`."""
-    alone: Bool[Tensor, "B h w"] | None = None
-    """Pixels that learn as a teacher's do: by any view that beats standing still. None: none."""
+    consistent: Bool[Tensor, "B h w"]
+    """Pixels supervised by their views; the others are by `teacher_depth`."""
+    photometric_mask: Bool[Tensor, "B h w"] | None = None
+    """Further pixels supervised by their views, where these pass the auto-mask. None: none."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """One disparity map of the network and where it is judged."""
+    """One disparity map of the network and the pyramid level of its loss."""
 
     sigmoid: Float[Tensor, "B h w"]
     level: int
@@ -90,22 +90,22 @@ class Head:
     source_from_target: Float[Tensor, "B S 4 4"]
     scale: int = 0
     """Smoothness is weighted by 1 / 2^scale."""
-    trust: Float[Tensor, "B S h w"] | None = None
-    """The predictive mask (Zhou et al. 2017, sec. 3.3), or None."""
-    guide: Guide | None = None
+    explainability_mask: Float[Tensor, "B S h w"] | None = None
+    """Zhou et al. 2017, sec. 3.3; None: none is predicted."""
+    supervision: TeacherSupervision | None = None
 
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What one head made: for the log and the pictures."""
+    """What one head made: for the log and the images."""
 
     depth: Float[Tensor, "B h w"]
     views: Float[Tensor, "B S 3 h w"]
     error: Float[Tensor, "B h w"]
-    seen: Bool[Tensor, "B h w"]
-    """Pixels that some source shows."""
-    kept: Bool[Tensor, "B h w"]
-    """Those of them that teach: without what standing still explains better or no one trusts."""
+    any_valid: Bool[Tensor, "B h w"]
+    """Pixels that some source sees."""
+    loss_mask: Bool[Tensor, "B h w"]
+    """Those of them that the loss uses, after auto-mask and consistency mask."""
 
 
 def pyramid_level(
@@ -116,28 +116,33 @@ def pyramid_level(
     source_intrinsics: Float[Tensor, "B S 3 3"],
     terms: MonoTerms,
     tie_noise: Float[Tensor, "B S h w"] | None = None,
-    judged: Bool[Tensor, "B h w"] | None = None,
-) -> Level:
+    valid_mask: Bool[Tensor, "B h w"] | None = None,
+) -> PyramidLevel:
     """Everything about one pyramid level that no prediction changes. `tie_noise` (sigma 1e-5 in the papers)
-    is added to the un-warped error so that a tie is broken at random. Only pixels that are `judged` teach."""
+    is added to the un-warped error so that a tie is broken at random. `valid_mask`: pixels that the loss
+    uses."""
     with torch.no_grad():
-        known = patches(target.unsqueeze(1))
-        still = photometric_error(sources, known, terms.ssim)
+        target_patches = patches(target.unsqueeze(1))
+        identity_error = photometric_error(sources, target_patches, terms.ssim)
         if tie_noise is not None:
-            still = still + tie_noise
-        combined, still_known = _combine(terms)(still, _counts(exists, judged, still))
-    return Level(known, sources, intrinsics, source_intrinsics, combined, still_known, judged)
+            identity_error = identity_error + tie_noise
+        combined, identity_valid = _combine(terms)(
+            identity_error, _source_valid(exists, valid_mask, identity_error)
+        )
+    return PyramidLevel(
+        target_patches, sources, intrinsics, source_intrinsics, combined, identity_valid, valid_mask
+    )
 
 
 def mono_objective(
-    heads: Sequence[Head], levels: Mapping[int, Level], exists: Bool[Tensor, "B S"], terms: MonoTerms
+    heads: Sequence[Head], levels: Mapping[int, PyramidLevel], exists: Bool[Tensor, "B S"], terms: MonoTerms
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]], Synthesis]:
     """(loss, its parts, what the first head made): the mean over heads of photometric + smoothness."""
     results = [_head_loss(head, levels[head.level], exists, terms) for head in heads]
     parts = {name: torch.stack([r[0][name] for r in results]).mean() for name in results[0][0]}
-    parts["still"] = levels[heads[0].level].still.mean()
-    parts["seen"] = results[0][1].seen.float().mean()
-    parts["kept"] = results[0][1].kept.float().mean()
+    parts["still"] = levels[heads[0].level].identity_error.mean()
+    parts["seen"] = results[0][1].any_valid.float().mean()
+    parts["kept"] = results[0][1].loss_mask.float().mean()
     loss = torch.stack([torch.stack(list(r[0].values())).sum() for r in results]).mean()
     if terms.disparity_floor > 0:
         parts["floor"] = below_floor(heads[0].sigmoid, terms.disparity_floor)
@@ -151,31 +156,31 @@ def many_objective(
     lowest_cost_depth: Float[Tensor, "B h w"],
     confidence: Bool[Tensor, "B h w"],
     augmented: Bool[Tensor, "B"],
-    levels: Mapping[int, Level],
+    levels: Mapping[int, PyramidLevel],
     exists: Bool[Tensor, "B S"],
     terms: MonoTerms,
     further: bool = False,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]], Synthesis]:
     """The student's loss, as mono_objective gives it; neither teacher nor motion gets a gradient.
 
-    `teacher`: its sigmoids, one per head; the first, its finest, decides which pixels are trusted. What
-    matching says is at the cost volume's size; `augmented` samples had theirs spoiled. further: where
+    `teacher`: its sigmoids, one per head; the first, its finest, decides which pixels are consistent. What
+    matching finds is at the cost volume's size; `augmented` samples had theirs spoiled. further: where
     no volume is, the student learns on alone in place of repeating its teacher (not in the paper). The
     teacher's own loss is mono_objective with reduction "kept".
     """
-    compared = confidence & ~augmented[:, None, None]
-    trusted = {
-        k: trust(lowest_cost_depth, confidence, _depth(teacher[0], levels[k], terms), augmented)
+    matched_cells = confidence & ~augmented[:, None, None]
+    consistent = {
+        k: consistency_mask(lowest_cost_depth, confidence, _depth(teacher[0], levels[k], terms), augmented)
         for k in {head.level for head in student}
     }
     heads = [
         replace(
             head,
             source_from_target=head.source_from_target.detach(),
-            guide=Guide(
+            supervision=TeacherSupervision(
                 _depth(sigmoid, levels[head.level], terms),
-                trusted[head.level],
-                ~at_size(compared, _size(levels[head.level])) if further else None,
+                consistent[head.level],
+                ~at_size(matched_cells, _size(levels[head.level])) if further else None,
             ),
         )
         for head, sigmoid in zip(student, teacher, strict=True)
@@ -184,74 +189,78 @@ def many_objective(
 
 
 def synthesise(
-    depth: Float[Tensor, "B h w"], source_from_target: Float[Tensor, "B S 4 4"], level: Level
+    depth: Float[Tensor, "B h w"], source_from_target: Float[Tensor, "B S 4 4"], level: PyramidLevel
 ) -> tuple[Float[Tensor, "B S 3 h w"], Bool[Tensor, "B S h w"]]:
     """Every source as the target's camera would see it, and where it is seen; all in one batch."""
     number, count = level.sources.shape[:2]
     repeat = lambda x: x.unsqueeze(1).expand(-1, count, *x.shape[1:]).flatten(0, 1)  # noqa: E731
-    views, seen = warp(
+    views, in_view = warp(
         level.sources.flatten(0, 1),
         repeat(depth),
         source_from_target.flatten(0, 1),
         repeat(level.intrinsics),
         level.source_intrinsics.flatten(0, 1),
     )
-    return views.unflatten(0, (number, count)), seen.unflatten(0, (number, count))
+    return views.unflatten(0, (number, count)), in_view.unflatten(0, (number, count))
 
 
 def mean_over_all(values: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
-    """MonoDepth's reduction: pixels that standing still explains better stay in the mean, as constants."""
+    """MonoDepth's reduction: pixels outside the auto-mask stay in the mean, as constants."""
     return values.mean()
 
 
-def mean_over_kept(values: Float[Tensor, "*shape"], kept: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
-    """ManyDepth's reduction (Watson et al. 2021): sum over kept pixels / (their number + 1e-7)."""
-    return values.masked_fill(~kept, 0).sum() / (kept.sum() + 1e-7)
+def mean_over_mask(values: Float[Tensor, "*shape"], loss_mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """ManyDepth's reduction (Watson et al. 2021): sum over the mask / (its size + 1e-7)."""
+    return values.masked_fill(~loss_mask, 0).sum() / (loss_mask.sum() + 1e-7)
 
 
 def _head_loss(
-    head: Head, level: Level, exists: Tensor, terms: MonoTerms
+    head: Head, level: PyramidLevel, exists: Tensor, terms: MonoTerms
 ) -> tuple[dict[str, Tensor], Synthesis]:
     depth = _depth(head.sigmoid, level, terms)
-    views, seen = synthesise(depth, head.source_from_target, level)
+    views, in_view = synthesise(depth, head.source_from_target, level)
     errors = photometric_error(views, level.target, terms.ssim)
     parts = {}
-    if head.trust is not None:
-        mask = resize_map(head.trust, _size(level))
+    if head.explainability_mask is not None:
+        mask = resize_map(head.explainability_mask, _size(level))
         errors = errors * mask
         parts["predictive_mask"] = -terms.predictive_mask * mask.clamp(min=1e-7).log().mean()
-    counts = level.counts(exists)
-    best, known = _combine(terms)(errors, counts & seen if terms.mask_unseen else counts)
-    error, kept = best, known
+    source_valid = level.source_valid(exists)
+    best, any_valid = _combine(terms)(errors, source_valid & in_view if terms.mask_unseen else source_valid)
+    error, loss_mask = best, any_valid
     if terms.automask:
-        kept = beats_standing_still(best, known, level.still, level.still_known)
-        error = torch.where(kept, best, level.still)
-    if head.guide is not None:
-        trusted = head.guide.trusted
-        kept = kept & trusted
-        if head.guide.alone is not None:
-            alone = head.guide.alone
-            kept |= alone & beats_standing_still(best, known, level.still, level.still_known)
-            trusted = trusted | alone
-        parts["consistency"] = consistency(depth, head.guide.teacher_depth, trusted).mean()
-    parts["photometric"] = mean_over_kept(error, kept) if terms.reduction == "kept" else mean_over_all(error)
+        loss_mask = auto_mask(best, any_valid, level.identity_error, level.identity_valid)
+        error = torch.where(loss_mask, best, level.identity_error)
+    if head.supervision is not None:
+        consistent = head.supervision.consistent
+        loss_mask = loss_mask & consistent
+        if head.supervision.photometric_mask is not None:
+            photometric_mask = head.supervision.photometric_mask
+            loss_mask |= photometric_mask & auto_mask(
+                best, any_valid, level.identity_error, level.identity_valid
+            )
+            consistent = consistent | photometric_mask
+        parts["consistency"] = consistency(depth, head.supervision.teacher_depth, consistent).mean()
+    parts["photometric"] = (
+        mean_over_mask(error, loss_mask) if terms.reduction == "kept" else mean_over_all(error)
+    )
     across, down = edge_aware_smoothness(head.sigmoid, head.image)
     parts["smoothness"] = (across.mean() + down.mean()) * (terms.smoothness / 2**head.scale)
-    return parts, Synthesis(depth, views, error, known, kept)
+    return parts, Synthesis(depth, views, error, any_valid, loss_mask)
 
 
-def _depth(sigmoid: Tensor, level: Level, terms: MonoTerms) -> Tensor:
+def _depth(sigmoid: Tensor, level: PyramidLevel, terms: MonoTerms) -> Tensor:
     """At the level's size."""
     return depth_from_sigmoid(resize_map(sigmoid, _size(level)), terms.min_depth, terms.max_depth)
 
 
-def _counts(exists: Tensor, judged: Tensor | None, map_of_size: Tensor) -> Tensor:
-    counts = exists[..., None, None].expand(*exists.shape, *map_of_size.shape[-2:])
-    return counts if judged is None else counts & judged.unsqueeze(1)
+def _source_valid(exists: Tensor, valid_mask: Tensor | None, map_of_size: Tensor) -> Tensor:
+    source_valid = exists[..., None, None].expand(*exists.shape, *map_of_size.shape[-2:])
+    return source_valid if valid_mask is None else source_valid & valid_mask.unsqueeze(1)
 
 
-def _size(level: Level) -> tuple[int, int]:
-    return level.still.shape[-2], level.still.shape[-1]
+def _size(level: PyramidLevel) -> tuple[int, int]:
+    return level.identity_error.shape[-2], level.identity_error.shape[-1]
 
 
 def below_floor(sigmoid: Float[Tensor, "B h w"], floor: float) -> Float[Tensor, ""]:

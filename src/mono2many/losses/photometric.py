@@ -1,4 +1,4 @@
-"""How different two pictures look, per pixel: structural similarity and absolute difference."""
+"""How different two images look, per pixel: structural similarity and absolute difference."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SSIM_SHARE = 0.85
 
 @dataclass(frozen=True)
 class Patches:
-    """A picture with what SSIM needs of it alone: computed once, compared with many. Gets no gradient."""
+    """An image with what SSIM needs of it alone: computed once, compared with many. Gets no gradient."""
 
     image: Float[Tensor, "*batch C H W"]
     mean: Float[Tensor, "*batch C H W"]
@@ -28,7 +28,7 @@ class Patches:
 
 
 def patches(image: Float[Tensor, "*batch C H W"]) -> Patches:
-    """The picture, its 3x3 box means, and squares of both."""
+    """The image, its 3x3 box means, and squares of both."""
     mean = box_mean(image)
     return Patches(image, mean, mean.square() + C1, image.square() + (C1 + C2))
 
@@ -59,7 +59,7 @@ def _compare(view: Tensor, target: Patches, share: float) -> Tensor:
 
 class _Error(torch.autograd.Function):
     """share * SSIM loss + (1 - share) * absolute difference, means over channels, with its gradient written
-    out: automatic differentiation takes several times as many passes over the pictures.
+    out: automatic differentiation takes several times as many passes over the images.
 
     With m, s, r the box means of x, x^2 + y^2 + C1 + C2 and 2 x y + C1 + C2, and m_y that of y:
 
@@ -91,7 +91,7 @@ class _Error(torch.autograd.Function):
 
 
 def _pictures(x: Tensor) -> Iterator[tuple[int, ...]]:
-    """Places of pieces to work on: on a CPU picture after picture, whose twenty maps fit its cache."""
+    """Places of pieces to work on: on a CPU image after image, whose twenty maps fit its cache."""
     return iter([()]) if x.device.type != "cpu" else product(*map(range, x.shape[:-3]))
 
 
@@ -120,7 +120,7 @@ def _error(share: float, x: Tensor, known: Patches, error: Tensor) -> Tensor:
 
 
 def box_mean(image: Float[Tensor, "*batch H W"]) -> Float[Tensor, "*batch H W"]:
-    """Mean of each pixel's 3x3 neighbourhood, the picture continued by reflection (H, W >= 2).
+    """Mean of each pixel's 3x3 neighbourhood, the image continued by reflection (H, W >= 2).
 
     Shifted additions with their own adjoint: on a CPU several times as fast as padding and pooling.
     """

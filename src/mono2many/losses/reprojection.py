@@ -1,4 +1,4 @@
-"""Which source explains a pixel, and whether it does so better than standing still.
+"""Which source explains a pixel, and whether its warped view does so better than the un-warped one.
 
 The same two ways of combining serve the warped sources and the un-warped ones.
 """
@@ -9,32 +9,32 @@ from torch import Tensor
 
 
 def minimum_over_sources(
-    errors: Float[Tensor, "B S H W"], counts: Bool[Tensor, "B S H W"]
+    errors: Float[Tensor, "B S H W"], source_valid: Bool[Tensor, "B S H W"]
 ) -> tuple[Float[Tensor, "B H W"], Bool[Tensor, "B H W"]]:
-    """Error of the best source that counts (0 where none does), and where any does.
+    """Error of the best valid source (0 where none is), and where any is.
 
-    Minimum reprojection: a pixel hidden in one neighbour is judged by the other (Godard et al. 2019,
+    Minimum reprojection: a pixel occluded in one neighbour is compared with the other (Godard et al. 2019,
     sec. 3.1).
     """
-    best = errors.masked_fill(~counts, torch.inf).min(1).values
-    known = counts.any(1)
-    return best.masked_fill(~known, 0), known
+    best = errors.masked_fill(~source_valid, torch.inf).min(1).values
+    any_valid = source_valid.any(1)
+    return best.masked_fill(~any_valid, 0), any_valid
 
 
 def average_over_sources(
-    errors: Float[Tensor, "B S H W"], counts: Bool[Tensor, "B S H W"]
+    errors: Float[Tensor, "B S H W"], source_valid: Bool[Tensor, "B S H W"]
 ) -> tuple[Float[Tensor, "B H W"], Bool[Tensor, "B H W"]]:
-    """Mean error of the sources that count (0 where none does), and where any does: the papers' ablation."""
-    number = counts.sum(1)
-    return errors.masked_fill(~counts, 0).sum(1) / number.clamp(min=1), number > 0
+    """Mean error of the valid sources (0 where none is), and where any is: the papers' ablation."""
+    number = source_valid.sum(1)
+    return errors.masked_fill(~source_valid, 0).sum(1) / number.clamp(min=1), number > 0
 
 
-def beats_standing_still(
+def auto_mask(
     warped: Float[Tensor, "B H W"],
-    seen: Bool[Tensor, "B H W"],
-    still: Float[Tensor, "B H W"],
-    still_known: Bool[Tensor, "B H W"],
+    any_valid: Bool[Tensor, "B H W"],
+    identity_error: Float[Tensor, "B H W"],
+    identity_valid: Bool[Tensor, "B H W"],
 ) -> Bool[Tensor, "B H W"]:
-    """Auto-mask: pixels that some source sees and that the warped view explains better than the un-warped
-    one. Objects that move with the camera fail it (Godard et al. 2019, sec. 3.2)."""
-    return seen & ((warped < still) | ~still_known)
+    """Auto-mask: pixels with a valid source whose reprojection error is below the identity
+    reprojection error. Objects that move with the camera fail it (Godard et al. 2019, sec. 3.2)."""
+    return any_valid & ((warped < identity_error) | ~identity_valid)

@@ -75,6 +75,7 @@ PROTOCOLS = {
         Protocol("eigen-80m-z", 1e-3, 80.0, crop=GARG, truth="lidar-z"),
         Protocol("eigen-improved", 1e-3, 80.0, truth_is_bounded=False, truth="improved"),
         Protocol("ddad-200m", 0.0, 200.0, resize="depth", truth="lidar-z"),
+        Protocol("rgbd-10m", 0.1, 10.0),
         Protocol("cityscapes-80m", 1e-3, 80.0, crop=CITY, truth="disparity"),
     )
 }

@@ -14,7 +14,7 @@ from mono2many.types import Batch
 
 class LearntCameras(nn.Module):
     """N pinhole cameras without distortion: for each one vector, softplus of which is fx / W, fy / H,
-    (cx + 0.5) / W, (cy + 0.5) / H. Resizing a picture changes none of these."""
+    (cx + 0.5) / W, (cy + 0.5) / H. Resizing an image changes none of these."""
 
     start: Tensor
 
@@ -39,9 +39,9 @@ class LearntCameras(nn.Module):
             self.raw.copy_(shares.expm1().log())
             self.start.copy_(shares)
 
-    def unlikely(self) -> Float[Tensor, ""]:
-        """(ln fx / fy)^2 of the films' own pixels, plus squared shifts of the principal point (shares of the
-        picture): pixels are square and lenses centred in nearly all cameras, and forward motion shows
+    def intrinsics_prior(self) -> Float[Tensor, ""]:
+        """(ln fx / fy)^2 of the videos' own pixels, plus squared shifts of the principal point (shares of the
+        image): pixels are square and lenses centred in nearly all cameras, and forward motion shows
         neither."""
         shares = F.softplus(self.raw.float())
         stretch = (shares[:, :2] / self.start[:, :2]).log()
@@ -56,12 +56,12 @@ class LearntCameras(nn.Module):
         return torch.stack(rows, 1).unflatten(1, (3, 3))
 
 
-def motion_in_pixels(
+def scale_pose_by_focal(
     model: nn.Module, motion: Motion, intrinsics: Float[Tensor, "B 3 3"], width: int
 ) -> Motion:
     """What the pose network of a model with learnt cameras says, for a camera of this K: its sideways turns
     and steps are as the camera that training began with would see them, so that another focal length moves
-    the picture's middle no differently. Else the noise of motion pulls every focal length down, and networks
+    the image's middle no differently. Else the noise of motion pulls every focal length down, and networks
     have to follow each change. Other models: as it is."""
     cameras = getattr(model, "cameras", None)
     if cameras is None:

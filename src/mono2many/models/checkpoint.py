@@ -37,7 +37,7 @@ class ModelCard:
     architecture: MonoArchitecture
     """A ManyArchitecture where the model is a ManyDepth."""
     height: int
-    """Size of the pictures it was trained on: inputs are resized to it, unless there are `sizes`."""
+    """Size of the images it was trained on: inputs are resized to it, unless there are `sizes`."""
     width: int
     crop_bottom: float = 0.0
     """Share of the height below that was cut off in training: the camera carrier's own bonnet."""
@@ -50,7 +50,7 @@ class ModelCard:
     """How it was found, for example "camera-height 1.65"."""
     trained_on: str = ""
     resize: Literal["bilinear", "lanczos"] = "bilinear"
-    """How pictures are brought to the networks' size."""
+    """How images are brought to the networks' size."""
     seen: tuple[str, ...] = ()
     """Frames that training used: names of splits, or packed lines."""
     has_pose: bool = True
@@ -61,7 +61,7 @@ class ModelCard:
 
 
 def input_size(card: ModelCard, size: Sequence[int]) -> tuple[int, int]:
-    """Height and width that the networks see of a picture of this size (height, width): of `card.sizes` the
+    """Height and width that the networks see of an image of this size (height, width): of `card.sizes` the
     one whose shape is nearest, by the ratio of the aspect ratios; the first of equals."""
     height, width = size
     aspect = math.log(width / (height * (1 - card.crop_bottom)))

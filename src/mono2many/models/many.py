@@ -14,7 +14,7 @@ from mono2many.models.pose import Motion, PoseNet, source_from_target
 from mono2many.models.student import ManyArchitecture, Student, StudentNet
 from mono2many.types import Batch, InputError
 
-Told = Mapping[int, tuple[Float[Tensor, "_ 1 3"], Float[Tensor, "_ 1 3"]]]
+PredictedPoses = Mapping[int, tuple[Float[Tensor, "_ 1 3"], Float[Tensor, "_ 1 3"]]]
 """What the pose network said of the current frame and the ones at these offsets: axis-angle, translation."""
 
 
@@ -51,11 +51,12 @@ class ManyDepth(nn.Module):
         matching: Float[Tensor, "B F 3 H W"],
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
-        compared: Float[Tensor, "B F 3 H W"] | None = None,
+        sweep_images: Float[Tensor, "B F 3 H W"] | None = None,
     ) -> tuple[list[Tensor], Tensor, Tensor, Tensor, Motion, Tensor | None, list[Tensor]]:
-        """(the student's sigmoid maps, lowest-cost depth, confidence and pull, motion of every source as the
-        network says it and, if so configured, as matrices that the pictures refined, the teacher's sigmoid
-        maps): all that training differentiates, in one call of plain tensors, as Fabric wants it."""
+        """(the student's sigmoid maps, lowest-cost depth, confidence and matching residual, motion of every
+        source as the network says it and, if so configured, as matrices that the images refined, the
+        teacher's sigmoid maps): all that training differentiates, in one call of plain tensors, as Fabric
+        wants it."""
         motion = self.pose(target, sources, offsets)
         taught = self.teacher.decoder(self.teacher.encoder(target))
         disparity = self.depth.disparity(taught[0].detach())
@@ -67,13 +68,13 @@ class ManyDepth(nn.Module):
         if self.architecture.refines_motion:
             wanted, at = self.architecture.matching, list(offsets)
             further = [i for i, offset in enumerate(wanted) if offset not in at]  # each pair is aligned once
-            told = torch.cat([source_from_target(motion, offsets, "pairs", scale), moved[:, further]], 1)
+            predicted = torch.cat([source_from_target(motion, offsets, "pairs", scale), moved[:, further]], 1)
             pictures = torch.cat([sources, matching[:, further]], 1)
-            refined = refine_motions(told, target, pictures, disparity, intrinsics)
+            refined = refine_motions(predicted, target, pictures, disparity, intrinsics)
             at += [wanted[i] for i in further]
             moved, refined = refined[:, [at.index(o) for o in wanted]], refined[:, : len(offsets)]
-        student = self.match(target, matching, exists, intrinsics, compared, moved)
-        parts = (student.sigmoids, student.lowest_cost_depth, student.confidence, student.pull)
+        student = self.match(target, matching, exists, intrinsics, sweep_images, moved)
+        parts = (student.sigmoids, student.lowest_cost_depth, student.confidence, student.matching_residual)
         return *parts, motion, refined, taught
 
     def on_batch(self, batch: Batch) -> tuple[list[Float[Tensor, "B 1 _ _"]], Motion]:
@@ -82,8 +83,8 @@ class ManyDepth(nn.Module):
         own, at = batch.first_sources(self.architecture.sources), self.matched(batch.source_offsets)
         motion = self.pose(*own.for_networks())
         matching, exists = batch.sources_jittered[:, at], batch.source_exists[:, at]
-        told = _by_offset(motion, own.for_networks()[2])
-        moved = self.motion(batch.target_jittered, matching, batch.intrinsics, told)
+        predicted = _by_offset(motion, own.for_networks()[2])
+        moved = self.motion(batch.target_jittered, matching, batch.intrinsics, predicted)
         student = self.match(batch.target_jittered, matching, exists, batch.intrinsics, None, moved)
         return student.sigmoids, motion
 
@@ -97,17 +98,17 @@ class ManyDepth(nn.Module):
         matching: Float[Tensor, "B F 3 H W"],
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
-        compared: Float[Tensor, "B F 3 H W"] | None = None,
+        sweep_images: Float[Tensor, "B F 3 H W"] | None = None,
         motion: Float[Tensor, "B F 4 4"] | None = None,
     ) -> Student:
         """The student on an image and its frames at `architecture.matching`; absent ones may hold anything
-        finite. compared: pictures to look for the image in, in place of those that motion is told from.
+        finite. sweep_images: images to match it with, in place of those that the pose network sees.
         motion: what the method of that name says, where it is known already."""
         if motion is None:
             motion = self.motion(image, matching, intrinsics)
-        pictures = matching if compared is None else compared
+        pictures = matching if sweep_images is None else sweep_images
         with torch.no_grad():
-            others = self.depth.compared(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
+            others = self.depth.matching_features(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
         return self.depth(self.depth.features(image), others, motion, exists, intrinsics)
 
     @torch.no_grad()
@@ -116,11 +117,11 @@ class ManyDepth(nn.Module):
         image: Float[Tensor, "B 3 H W"],
         matching: Float[Tensor, "B F 3 H W"],
         intrinsics: Float[Tensor, "B 3 3"],
-        told: Told | None = None,
+        predicted: PredictedPoses | None = None,
     ) -> Float[Tensor, "B F 4 4"]:
         """matching_from_current, if so configured refined by the teacher's depth; see `chained_motion`."""
         offsets = self.architecture.matching
-        motion = chained_motion(self.pose, image, matching, offsets, self.units(image), told)
+        motion = chained_motion(self.pose, image, matching, offsets, self.units(image), predicted)
         if self.architecture.refines_motion:
             motion = refine_motions(motion, image, matching, self.teacher(image), intrinsics)
         return motion
@@ -139,11 +140,11 @@ class ManyDepth(nn.Module):
         matching: Float[Tensor, "B F 3 H W"],
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
-        compared: Float[Tensor, "B F 3 H W"] | None = None,
+        sweep_images: Float[Tensor, "B F 3 H W"] | None = None,
         motion: Float[Tensor, "B F 4 4"] | None = None,
     ) -> Float[Tensor, "B H W"]:
         """The student's 1 / depth at the image's size, in the unit of the networks' depth. See `match`."""
-        student = self.match(image, matching, exists, intrinsics, compared, motion)
+        student = self.match(image, matching, exists, intrinsics, sweep_images, motion)
         return self.depth.disparity(student.sigmoids[0])
 
     def as_mono(self) -> MonoDepth:
@@ -160,15 +161,15 @@ def chained_motion(
     matching: Float[Tensor, "B F 3 H W"],
     offsets: Sequence[int],
     translation_scale: Float[Tensor, "B"] | None = None,
-    told: Told | None = None,
+    predicted: PredictedPoses | None = None,
 ) -> Float[Tensor, "B F 4 4"]:
     """matching_from_current without gradient: the motion of each frame from the next nearer one on its side
-    of time, chained. `offsets` by distance. translation_scale: see pose.source_from_target. told: what the
-    network has said already of frames at these offsets and the current one, B 1 3 each."""
+    of time, chained. `offsets` by distance. translation_scale: see pose.source_from_target. predicted:
+    poses predicted already of frames at these offsets and the current one, B 1 3 each."""
     frames, motions = [current, *matching.unbind(1)], dict[int, tuple[Tensor, Tensor]]()
     for i, j in enumerate(nearer(offsets)):
-        if j == 0 and told is not None and offsets[i] in told:
-            motions[i] = told[offsets[i]]
+        if j == 0 and predicted is not None and offsets[i] in predicted:
+            motions[i] = predicted[offsets[i]]
     asked = [i for i in range(len(offsets)) if i not in motions]
     if asked:
         sides = [(frames[i + 1], frames[nearer(offsets)[i]]) for i in asked]
@@ -180,7 +181,7 @@ def chained_motion(
     return chain((angle, shift), offsets, translation_scale)
 
 
-def _by_offset(motion: Motion, offsets: Sequence[int]) -> Told:
+def _by_offset(motion: Motion, offsets: Sequence[int]) -> PredictedPoses:
     """Without gradient."""
     angle, shift = (part.detach().split(1, 1) for part in motion)
     return {offset: (angle[i], shift[i]) for i, offset in enumerate(offsets)}

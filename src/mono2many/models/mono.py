@@ -33,7 +33,7 @@ class MonoArchitecture:
     sources: int = 2
     """Neighbours in time that the loss looks at; 0: there is no pose network."""
     stereo: bool = False
-    """The other eye is a source, too."""
+    """The stereo partner is a source, too."""
     predictive_mask: bool = False
     min_depth: float = 0.1
     max_depth: float = 100.0
@@ -115,19 +115,19 @@ def head_motion(
     motion: Motion,
     offsets: Sequence[int],
     sigmoid: Float[Tensor, "B h w"],
-    other_eye_from_target: Float[Tensor, "B 4 4"] | None = None,
+    stereo_from_target: Float[Tensor, "B 4 4"] | None = None,
 ) -> Float[Tensor, "B N 4 4"]:
     """source_from_target for one disparity map: PoseCNN's translations are times the map's mean disparity
     (Godard et al. 2019's code for the pose network of Zhou et al. 2017); the others do not look at it. The
-    other eye's, which is known, comes last."""
+    stereo partner's, which is known, comes last."""
     a = architecture
     scale = None
     if a.pose_type == "posecnn":
         scale = disparity_from_sigmoid(sigmoid, a.min_depth, a.max_depth).mean((1, 2))
     predicted = source_from_target(motion, [o for o in offsets if o], a.pose_input, scale)
-    if other_eye_from_target is None:
+    if stereo_from_target is None:
         return predicted
-    return torch.cat([predicted, other_eye_from_target[:, None].to(predicted)], 1)
+    return torch.cat([predicted, stereo_from_target[:, None].to(predicted)], 1)
 
 
 def _decoder(a: MonoArchitecture, channels: Sequence[int], outputs: int) -> DepthDecoder:

@@ -13,11 +13,11 @@ from mono2many.geometry.camera import scale_intrinsics_plain
 from mono2many.geometry.sweep import (
     Spacing,
     Sweep,
-    averaged,
+    aggregate_cost,
     depth_hypotheses,
     grey_patches,
-    lowest_between,
     plane_sweep,
+    subpixel_argmin,
 )
 from mono2many.models.mono import DECODER_WIDTHS, DepthNet, MonoArchitecture
 
@@ -36,11 +36,11 @@ class ManyArchitecture(MonoArchitecture):
     match_by: MatchBy = "features"
     """features: the student's at stride 4 are compared, along the motion that the network tells (the paper).
     pixels: grey values, 4 x 4 around every fourth pixel, are looked for at every pixel of the neighbour,
-    along a motion that the pictures refined; and a gate draws depth to the least cost. Not in the paper."""
+    along a motion that the images refined; and a gate draws depth to the least cost. Not in the paper."""
 
     @property
     def refines_motion(self) -> bool:
-        """The network's motions are aligned with the pictures before they are used."""
+        """The network's motions are aligned with the images before they are used."""
         return self.match_by == "pixels"
 
 
@@ -55,19 +55,19 @@ class Student:
     confidence: Bool[Tensor, "B h w"]
     """Cells that were compared at every hypothesis (by pixels: at half of them): elsewhere the networks saw
     no cost at all."""
-    pull: Float[Tensor, "B h w"]
+    matching_residual: Float[Tensor, "B h w"]
     """How far the student's own log depth is from the least cost, times how far the gate is open: what it may
     still learn from matching. 0 by features."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class ImageFeatures:
     """Of B images, what the student knows before it looks at their neighbours."""
 
     stride2: Tensor | None
     """The encoder's maps; None where it has none there."""
     stride4: Float[Tensor, "B _ h w"]
-    compared: Float[Tensor, "B C H W"]
+    matching_features: Float[Tensor, "B C H W"]
     """What the sweep compares: h w, or finer."""
 
 
@@ -102,40 +102,40 @@ class StudentNet(nn.Module):
         self.nearest.copy_(torch.where(good, nearest, self.nearest))
         self.farthest.copy_(torch.where(good, farthest, self.farthest))
 
-    def features(self, images: Float[Tensor, "B 3 H W"]) -> Seen:
+    def features(self, images: Float[Tensor, "B 3 H W"]) -> ImageFeatures:
         """What is computed of one image alone, before its neighbours are looked at."""
         stride2, stride4 = self.encoder.shallow(images)
         assert stride4 is not None
-        return Seen(stride2, stride4, grey_patches(images) if self.by_pixels else stride4)
+        return ImageFeatures(stride2, stride4, grey_patches(images) if self.by_pixels else stride4)
 
-    def compared(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C _ _"]:
-        """`features(images).compared`: all that the sweep wants of neighbours."""
-        return grey_patches(images) if self.by_pixels else self.features(images).compared
+    def matching_features(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C _ _"]:
+        """`features(images).matching_features`: all that the sweep wants of neighbours."""
+        return grey_patches(images) if self.by_pixels else self.features(images).matching_features
 
     def forward(
         self,
-        features: Seen,
+        features: ImageFeatures,
         matching: Float[Tensor, "B F C H W"],
         matching_from_current: Float[Tensor, "B F 4 4"],
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
     ) -> Student:
-        """Of what `features` says of the images and `compared` of their neighbours, with K in pixels of the
-        images. No gradient passes through the sweep (sec. 3.1). Without any neighbour the volume is empty:
-        single-frame depth."""
+        """Of what `features` says of the images and `matching_features` of their neighbours, with K in pixels
+        of the images. No gradient passes through the sweep (sec. 3.1). Without any neighbour the volume is
+        empty: single-frame depth."""
         sweep, depths = self.sweep(features, matching, matching_from_current, exists, intrinsics)
         volume = sweep.volume * sweep.confidence.unsqueeze(1)
         stages = self._stages(features, volume)
         sigmoids = self.decoder.maps(stages)
-        pull = sigmoids[0].new_zeros(sweep.confidence.shape)
+        matching_residual = sigmoids[0].new_zeros(sweep.confidence.shape)
         if self.gate is not None:
             own = self.disparity(sigmoids[0])
-            opened, apart = self.gate(stages[2], own, lowest_between(sweep, depths), sweep)
-            sigmoids = [self._drawn(sigmoid, opened * apart) for sigmoid in sigmoids]
-            pull = (opened.detach() * apart.abs()).squeeze(1)
-        return Student(sigmoids, depths[sweep.lowest_cost], sweep.confidence, pull)
+            gate_value, log_depth_residual = self.gate(stages[2], own, subpixel_argmin(sweep, depths), sweep)
+            sigmoids = [self._apply_gate(sigmoid, gate_value * log_depth_residual) for sigmoid in sigmoids]
+            matching_residual = (gate_value.detach() * log_depth_residual.abs()).squeeze(1)
+        return Student(sigmoids, depths[sweep.lowest_cost], sweep.confidence, matching_residual)
 
-    def _drawn(
+    def _apply_gate(
         self, sigmoid: Float[Tensor, "B 1 _ _"], log_ratio: Float[Tensor, "B 1 h w"]
     ) -> Float[Tensor, "B 1 _ _"]:
         size = (sigmoid.shape[-2], sigmoid.shape[-1])
@@ -145,7 +145,7 @@ class StudentNet(nn.Module):
 
     def sweep(
         self,
-        features: Seen,
+        features: ImageFeatures,
         matching: Float[Tensor, "B F C H W"],
         matching_from_current: Float[Tensor, "B F 4 4"],
         exists: Bool[Tensor, "B F"],
@@ -155,23 +155,23 @@ class StudentNet(nn.Module):
         # strided convolutions put cell j at pixel 4 j: K / 4, without half-pixel shift
         camera = scale_intrinsics_plain(intrinsics, (4, 4), (1, 1))
         depths = depth_hypotheses(self.nearest, self.farthest, self.hypotheses, self.spacing)
-        finer = matching.shape[-1] // features.stride4.shape[-1]
-        current = features.compared[..., ::finer, ::finer]
+        stride_ratio = matching.shape[-1] // features.stride4.shape[-1]
+        current = features.matching_features[..., ::stride_ratio, ::stride_ratio]
         sweep = plane_sweep(current, matching, matching_from_current, exists, camera, depths)
         if self.by_pixels:  # contrast differs: relative to the cell's mean, and to one grey level
-            sweep = averaged(sweep, WINDOW)
+            sweep = aggregate_cost(sweep, WINDOW)
             level = sweep.volume.mean(1, keepdim=True) + 1 / 255
             seen = sweep.missing.float().mean(1) < 0.5  # nearer to the border not all depths can be
             sweep = replace(sweep, volume=sweep.volume / level, confidence=seen)
         return sweep, depths
 
-    def sigmoids(self, features: Seen) -> list[Float[Tensor, "B 1 _ _"]]:
+    def sigmoids(self, features: ImageFeatures) -> list[Float[Tensor, "B 1 _ _"]]:
         """Finest first, of single images: the volume is empty."""
         current = features.stride4
         nothing = current.new_zeros(len(current), self.hypotheses, *current.shape[-2:])
         return self.decoder.maps(self._stages(features, nothing))
 
-    def _stages(self, features: Seen, volume: Float[Tensor, "B _ h w"]) -> list[Tensor]:
+    def _stages(self, features: ImageFeatures, volume: Float[Tensor, "B _ h w"]) -> list[Tensor]:
         """The decoder's."""
         current = features.stride4
         reduced = self.reduce(torch.cat([current, volume.to(current.dtype)], 1)).relu()
@@ -214,14 +214,14 @@ class Gate(nn.Module):
         decoded: at stride 4; disparity: the student's own, cells being every fourth pixel; best: depth of
         least cost."""
         with torch.autocast(disparity.device.type, enabled=False):
-            apart = ((best * disparity[:, ::4, ::4]).log() * sweep.confidence).unsqueeze(1)
-            small = apart.clamp(-1, 1)
+            log_depth_residual = ((best * disparity[:, ::4, ::4]).log() * sweep.confidence).unsqueeze(1)
+            small = log_depth_residual.clamp(-1, 1)
             margin = 1 - sweep.volume.amin(1) / (sweep.volume.mean(1) + 1e-6)  # of the least below the mean
-            # a camera that stands, or motion told wrong, shows in the picture as a whole
+            # a camera that stands, or motion told wrong, shows in the image as a whole
             whole = (
                 torch.cat([small, small.abs()], 1).mean((2, 3), keepdim=True).expand(-1, -1, *best.shape[1:])
             )
             told = [small, small.abs(), margin.unsqueeze(1), sweep.confidence.float().unsqueeze(1), whole]
             told = [decoded, *(x.to(decoded.dtype) for x in told)]
-        opened = self.opened(torch.cat(told, 1)).float().sigmoid()
-        return opened, torch.where(apart.abs() < LIMIT, apart, 0)
+        gate_value = self.opened(torch.cat(told, 1)).float().sigmoid()
+        return gate_value, torch.where(log_depth_residual.abs() < LIMIT, log_depth_residual, 0)

@@ -1,4 +1,4 @@
-"""The command `predict`: images, folders and videos in; depth files, pictures and videos out."""
+"""The command `predict`: images, folders and videos in; depth files, images and videos out."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from mono2many.types import InputError
 
 Kind = Literal["npy", "png16", "colour", "video", "kitti"]
 Camera = Callable[[int, int], Tensor]
-"""From height and width of a film's frames to K in their pixels."""
+"""From height and width of a video's frames to K in their pixels."""
 FOR_IMAGES: tuple[Kind, ...] = ("npy", "png16", "colour")
 """By default."""
 FOR_VIDEOS: tuple[Kind, ...] = ("video",)
@@ -41,9 +41,9 @@ def predict_files(
     """Predict every input and write what `save` names into `out`; returns the files written.
 
     By default npy, png16 and colour for images, a side-by-side video for videos. A ManyDepth takes a folder
-    as a film, and matches each frame of a film with those before it. Raises InputError for an input that is
+    as a video, and matches each frame of a video with those before it. Raises InputError for an input that is
     missing, of no known kind, or damaged, for kitti where the model is not in metres, and for a ManyDepth's
-    film without `intrinsics_of`.
+    video without `intrinsics_of`.
     """
     out = Path(out)
     folders, videos = sorted_inputs(inputs)

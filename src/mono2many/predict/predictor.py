@@ -15,12 +15,12 @@ from mono2many.io.images import resize_image
 from mono2many.models.checkpoint import ModelCard, input_size, load_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
-from mono2many.predict.stream import Memory
+from mono2many.predict.stream import StreamState
 from mono2many.types import DepthMap, InputError
 
 
 class Predictor:
-    """A trained model, ready for pictures of any size. `.model` is the nn.Module, `.card` what is known."""
+    """A trained model, ready for images of any size. `.model` is the nn.Module, `.card` what is known."""
 
     def __init__(
         self, model: MonoDepth | ManyDepth, card: ModelCard, device: str | torch.device = "cpu"
@@ -41,7 +41,7 @@ class Predictor:
         return DepthMap(1 / disparity, disparity, self.card.scale)
 
     def stream(self, intrinsics: ndarray | Tensor | None = None, flip: bool = False) -> "Stream":
-        """For the frames of a film, one after the other; a ManyDepth matches each with those before it.
+        """For the frames of a video, one after the other; a ManyDepth matches each with those before it.
 
         intrinsics: the 3x3 camera matrix in pixels of the frames, which a ManyDepth needs: else InputError.
         flip: as in `disparity`.
@@ -73,10 +73,10 @@ class Predictor:
     def inputs(
         self, images: Sequence[UInt8[Tensor, "3 _ _"]], size: tuple[int, int] | None = None
     ) -> Float[Tensor, "B 3 h w"]:
-        """Pictures, each of its own size, as the networks want them: in [0, 1], at the model's size, on its
+        """Images, each of its own size, as the networks want them: in [0, 1], at the model's size, on its
         device, without what training cut off below.
 
-        size: of a model with several; by default the one that fits the first picture (see input_size).
+        size: of a model with several; by default the one that fits the first image (see input_size).
         """
         size = size or input_size(self.card, images[0].shape[-2:])
         ready = []
@@ -101,14 +101,14 @@ class Predictor:
         return result.float() / self.unit
 
     def camera(self, intrinsics: Float[Tensor, "*B 3 3"], size: Sequence[int]) -> Float[Tensor, "*B 3 3"]:
-        """K of pictures of this size (height, width) in pixels of what `inputs` makes of them."""
+        """K of images of this size (height, width) in pixels of what `inputs` makes of them."""
         kept = (self._rows(size[0]), size[1])
         return resize_intrinsics(intrinsics, kept, input_size(self.card, size)).to(self.device)
 
     def at_size(
         self, disparity: Float[Tensor, "B h w"], size: Sequence[int]
     ) -> Float[Tensor, "B {size[0]} {size[1]}"]:
-        """From the model's size to that of the pictures (height, width), bilinearly. What training cut off
+        """From the model's size to that of the images (height, width), bilinearly. What training cut off
         below is continued from the last row that has a depth."""
         height, width = size
         rows = self._rows(height)
@@ -121,13 +121,13 @@ class Predictor:
 
 
 class Stream:
-    """`stream(frame)` is the depth of a film's next frame; frames are as a Predictor's pictures, all of one
-    size: else InputError. A cut is noticed; for another film make another stream."""
+    """`stream(frame)` is the depth of a video's next frame; frames are as a Predictor's images, all of one
+    size: else InputError. A cut is noticed; for another video make another stream."""
 
     def __init__(self, predictor: Predictor, intrinsics: Float[Tensor, "3 3"], flip: bool = False) -> None:
         self.predictor, self.intrinsics, self.flip = predictor, intrinsics, flip
         self.size: tuple[int, int] | None = None
-        self.memories: list[Memory] = []
+        self.states: list[StreamState] = []
 
     def __call__(self, image: ndarray | Tensor) -> DepthMap:
         disparity = self.disparity(as_picture(image))
@@ -148,10 +148,10 @@ class Stream:
             if self.size is None:
                 k = predictor.camera(self.intrinsics, size)
                 cameras = [k, mirror_intrinsics(k, inputs.shape[-1])][: 1 + self.flip]
-                self.memories = [Memory(predictor.model, camera) for camera in cameras]
-            found = self.memories[0](inputs)
+                self.states = [StreamState(predictor.model, camera) for camera in cameras]
+            found = self.states[0](inputs)
             if self.flip:
-                found = blend_mirrored(found, self.memories[1](inputs.flip(-1)).flip(-1))
+                found = blend_mirrored(found, self.states[1](inputs.flip(-1)).flip(-1))
             found = found / predictor.unit
         self.size = size
         return predictor.at_size(found, size)[0].cpu()
@@ -174,7 +174,7 @@ def blend_mirrored(
     plain: Float[Tensor, "B H W"], unmirrored: Float[Tensor, "B H W"]
 ) -> Float[Tensor, "B H W"]:
     """Post-processing (Godard et al. 2017, sec. 3.4): the mean in the middle, at each side the prediction for
-    which that side was not cut off by the picture's left border."""
+    which that side was not cut off by the image's left border."""
     x = torch.linspace(0, 1, plain.shape[-1], device=plain.device)
     left = 1 - (20 * (x - 0.05)).clamp(0, 1)
     right = left.flip(0)

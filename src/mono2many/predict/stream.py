@@ -1,6 +1,6 @@
-"""A ManyDepth on a film, frame by frame: what was computed of earlier frames is kept.
+"""A ManyDepth on a video, frame by frame: what was computed of earlier frames is kept.
 
-Two things would spoil a match and are looked for in small grey pictures: a camera that stands (nothing to
+Two things would spoil a match and are looked for in small grey images: a camera that stands (nothing to
 match, and motion networks rarely say "none") and a cut.
 """
 
@@ -16,10 +16,10 @@ from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert
 from mono2many.models.many import ManyDepth, chain, nearer
 from mono2many.models.pose import Motion
-from mono2many.models.student import Seen
+from mono2many.models.student import ImageFeatures
 
 WIDTH = 64
-"""Of the small grey pictures."""
+"""Of the small grey images."""
 STANDING = 8e-4
 """Of `shift`. A highway at 25 frames/s has 1.3e-3 and more, the embedded street 1.3e-2; a standing car with
 traffic before it has 6.4e-4 at most, a repeated frame with noise of 5 grey levels 6.9e-4."""
@@ -28,23 +28,23 @@ SAME_SCENE = 0.4
 TEXTURE = 4 / 255
 """Steeper slopes, in grey values per pixel, tell of a shift."""
 REACH, WINDOW = 3, 12
-"""Shifts tried, and windows compared, in pixels of the small pictures."""
+"""Shifts tried, and windows compared, in pixels of the small images."""
 
 
 @dataclass
-class Remembered:
-    """A frame of the film."""
+class FrameState:
+    """A frame of the video."""
 
     image: Float[Tensor, "1 3 H W"]
     small: Float[Tensor, "1 1 h w"]
-    compared: Float[Tensor, "1 C _ _"]
+    matching_features: Float[Tensor, "1 C _ _"]
     disparity: Float[Tensor, "1 H W"] | None = None
     motions: dict[int, Motion | None] = field(default_factory=dict)
     """What the pose network says of this frame and the one so many before; None: the camera stood."""
 
 
-class Memory:
-    """`memory(image)` is the student's disparity of a film's next frame, matched with those before it.
+class StreamState:
+    """`state(image)` is the student's disparity of a video's next frame, matched with those before it.
 
     Frames ahead cannot be matched and count as absent. Where the camera stands, and after a cut, which ends
     the memory, it is single-frame depth, which the student learnt in the same scale.
@@ -53,19 +53,19 @@ class Memory:
     def __init__(self, model: ManyDepth, intrinsics: Float[Tensor, "3 3"]) -> None:
         self.model, self.intrinsics = model, intrinsics.unsqueeze(0)
         self.offsets = model.architecture.matching
-        self.frames: deque[Remembered] = deque(maxlen=1 - min(0, *self.offsets))
+        self.frames: deque[FrameState] = deque(maxlen=1 - min(0, *self.offsets))
 
     @torch.inference_mode()
     def __call__(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 H W"]:
         features = self.model.depth.features(image)
-        now = Remembered(image, small_grey(image), features.compared)
+        now = FrameState(image, small_grey(image), features.matching_features)
         if self.frames and agreement(self.frames[-1].small, now.small) < SAME_SCENE:
             self.frames.clear()
         self.frames.append(now)
         now.disparity = self._disparity(features)
         return now.disparity
 
-    def _disparity(self, features: Seen) -> Float[Tensor, "1 H W"]:
+    def _disparity(self, features: ImageFeatures) -> Float[Tensor, "1 H W"]:
         """Of the latest frame."""
         net, image = self.model.depth, self.frames[-1].image
         motions = self._motions()
@@ -75,14 +75,17 @@ class Memory:
         if not any(moved):
             return net.disparity(net.sigmoids(features)[0])
         none = (image.new_zeros(1, 1, 3), image.new_zeros(1, 1, 3))
-        turn, step = (torch.cat(part, 1) for part in zip(*(m or none for m in motions), strict=True))
-        motion = chain((turn, step), self.offsets, self.model.units(image))
+        axis_angle, translation = (
+            torch.cat(part, 1) for part in zip(*(m or none for m in motions), strict=True)
+        )
+        motion = chain((axis_angle, translation), self.offsets, self.model.units(image))
         if self.model.architecture.refines_motion:
             motion = torch.stack(
                 [self._refined(m, o) for m, o in zip(motion[0], self.offsets, strict=True)], 1
             )
         matching = [
-            self.frames[o - 1].compared if self._there(o) else features.compared for o in self.offsets
+            self.frames[o - 1].matching_features if self._there(o) else features.matching_features
+            for o in self.offsets
         ]
         exists = torch.tensor([moved], device=image.device)
         student = net(features, torch.stack(matching, 1), motion, exists, self.intrinsics)

@@ -1,4 +1,4 @@
-"""The camera's way through a film: what the pose network says from frame to frame, chained."""
+"""The camera's way through a video: what the pose network says from frame to frame, chained."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from mono2many.geometry.pose import invert
 from mono2many.io.images import read_image
 from mono2many.io.trajectories import ENDINGS, PoseKind, draw_trajectories, write_poses
 from mono2many.io.videos import probe_video, timed_frames
-from mono2many.models.cameras import motion_in_pixels
+from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.checkpoint import input_size
 from mono2many.models.mono import MonoDepth, head_motion
 from mono2many.predict.files import Camera, sorted_inputs
@@ -32,7 +32,7 @@ def trajectory(
 ) -> Float[Tensor, "N 4 4"]:
     """world_from_camera of each frame, in float64, in the unit that `card.scale` names; the world is the
     first camera's. intrinsics_of: for a model that learnt its cameras (else the first of these is taken), and
-    to refine each step on the pictures by the predicted depth.
+    to refine each step on the images by the predicted depth.
 
     InputError for a model without a pose network, for fewer than two frames, and to refine without a camera.
     """
@@ -83,8 +83,8 @@ def _steps(
     else:
         motion = model.pose(target, sources, offsets)
     k = k.expand(len(target), 3, 3)
-    turn, shift = motion_in_pixels(model, motion, k, images.shape[-1])
-    exact = (turn.cpu().double(), shift.cpu().double())
+    axis_angle, translation = scale_pose_by_focal(model, motion, k, images.shape[-1])
+    exact = (axis_angle.cpu().double(), translation.cpu().double())
     later_from_earlier = head_motion(a, exact, offsets, sigmoid.cpu())[:, -1]
     if refine:
         given = later_from_earlier.to(target)
@@ -103,7 +103,7 @@ def predict_trajectories(
     refine: bool = False,
 ) -> list[Path]:
     """OUT/FILM_poses.txt (kitti) or .tum of every video and folder, `_metres` in the name where that is the
-    unit, and a picture OUT/FILM_trajectory.png; returns the files written. A folder's images have their place
+    unit, and an image OUT/FILM_trajectory.png; returns the files written. A folder's images have their place
     in it as TUM's timestamp. Raises InputError."""
     folders, videos = sorted_inputs(inputs)
     films = [

@@ -21,7 +21,7 @@ from mono2many.street.shapes import Decals, Quads, join
 from mono2many.street.sky import Light
 from mono2many.street.vehicles import car_shape
 from mono2many.street.wide import build_wide
-from mono2many.types import Clip, Frame, InputError, Split
+from mono2many.types import Frame, FrameSequence, InputError, Split
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Variety = Literal["town", "wide"]
@@ -69,9 +69,10 @@ class SyntheticReader:
         self.split = split
 
     @property
-    def clips(self) -> Sequence[Clip]:
+    def clips(self) -> Sequence[FrameSequence]:
         return [
-            Clip(f"street-{self.split}-{i:04d}", self.settings.frames) for i in range(self.settings.scenes)
+            FrameSequence(f"street-{self.split}-{i:04d}", self.settings.frames)
+            for i in range(self.settings.scenes)
         ]
 
     def fingerprint(self) -> str:

@@ -26,8 +26,8 @@ def learnt_intrinsics(state: RunState) -> Float[Tensor, "N 3 3"] | None:
 
 
 def write_cameras(state: RunState) -> list[Path]:
-    """FOLDER/cameras/N.json: learnt cameras as camera files for the films themselves, before cropping and
-    resizing; N counts the films of --data. None where cameras are known."""
+    """FOLDER/cameras/N.json: learnt cameras as camera files for the videos themselves, before cropping and
+    resizing; N counts the videos of --data. None where cameras are known."""
     learnt = learnt_intrinsics(state)
     if learnt is None:
         return []
@@ -44,7 +44,7 @@ def write_cameras(state: RunState) -> list[Path]:
 
 
 def focal_lengths(state: RunState) -> dict[str, float]:
-    """fx as a share of the picture's width, fy of its height, of every learnt camera, for the log."""
+    """fx as a share of the image's width, fy of its height, of every learnt camera, for the log."""
     learnt = learnt_intrinsics(state)
     assert learnt is not None
     values = {}

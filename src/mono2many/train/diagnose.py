@@ -75,9 +75,9 @@ def _symptom(scalars: Mapping[str, float], rate: float) -> tuple[str, str] | Non
     return None
 
 
-def standing(dataset: ClipDataset) -> str | None:
+def static_camera(dataset: ClipDataset) -> str | None:
     """What will happen where most of the training's frames are as their neighbours; None where they move."""
-    if not any(dataset.offsets):  # the other eye only
+    if not any(dataset.offsets):  # the stereo partner only
         return None
     still = looked_at = 0
     for (index,) in spread_out(len(dataset), LOOKED_AT, 1):

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mono2many.config import TrainConfig
 from mono2many.models.checkpoint import (
     load_training_state,
     save_model,
@@ -16,6 +15,7 @@ from mono2many.models.checkpoint import (
 )
 from mono2many.train.cameras import write_cameras
 from mono2many.train.logs import provenance
+from mono2many.train.settings import TrainConfig
 from mono2many.train.setup import RunState
 from mono2many.types import InputError
 
@@ -24,7 +24,7 @@ LEFTOVERS = (".*.part", "*/.*.part")
 
 
 @dataclass(frozen=True)
-class Trackers:
+class TrainState:
     """What a run remembers beside networks and optimiser. Random draws need no memory: they are functions of
     (seed, step, sample)."""
 
@@ -62,7 +62,7 @@ def begin_folder(folder: Path, config: TrainConfig, step: int) -> None:
         write_atomically(log, lambda path: path.write_text("".join(line + "\n" for line in kept)))
 
 
-def save_run(state: RunState, trackers: Trackers, keep: int) -> None:
+def save_run(state: RunState, train_state: TrainState, keep: int) -> None:
     """The model folder as it is now, then a checkpoint; the last `keep` checkpoints stay. In this order a run
     whose last checkpoint exists has its last model too."""
     if not state.fabric.is_global_zero:
@@ -72,18 +72,18 @@ def save_run(state: RunState, trackers: Trackers, keep: int) -> None:
     checkpoints = state.folder / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     save_training_state(
-        checkpoints / f"step-{trackers.step:08d}.pt",
+        checkpoints / f"step-{train_state.step:08d}.pt",
         {
             "model": state.network.state_dict(),
             "optimiser": state.optimiser.state_dict(),
-            **asdict(trackers),
+            **asdict(train_state),
         },
     )
     for old in sorted(checkpoints.glob("step-*.pt"))[:-keep]:
         old.unlink()
 
 
-def restore_run(state: RunState, checkpoint: Path) -> Trackers:
+def restore_run(state: RunState, checkpoint: Path) -> TrainState:
     """Fill networks and optimiser from a checkpoint."""
     saved = load_training_state(checkpoint)
     try:
@@ -94,7 +94,7 @@ def restore_run(state: RunState, checkpoint: Path) -> Trackers:
             f"{checkpoint}: holds other networks than these flags make; resume with --config "
             f"{state.folder / 'run.json'} --resume"
         ) from error
-    return Trackers(int(saved["step"]), float(saved["best"]), int(saved.get("skipped", 0)))
+    return TrainState(int(saved["step"]), float(saved["best"]), int(saved.get("skipped", 0)))
 
 
 def _until(line: str, step: int) -> bool:

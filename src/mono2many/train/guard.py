@@ -33,7 +33,7 @@ class FiniteGuard:
         torch._foreach_copy_(self._before, self.buffers)
 
     def apply(self, optimiser: torch.optim.Optimizer, figures: Iterable[Tensor]) -> None:
-        """The optimiser's step if `figures` (loss and report) and all gradients are finite, else none; in
+        """The optimiser's step if `figures` (loss and scalars) and all gradients are finite, else none; in
         every process alike. Fused optimisers look at `found_inf` on the device."""
         gradients = [p.grad for p in self.weights if p.grad is not None]
         bad = ~all_finite([*figures, nn.utils.get_total_norm(gradients)])

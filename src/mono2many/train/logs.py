@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mono2many import __version__
 from mono2many.io.colour import colour_disparity
-from mono2many.types import Report
+from mono2many.types import StepOutput
 
 
 class RunLog:
@@ -57,10 +57,10 @@ class RunLog:
             if isinstance(value, (int, float)):
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
-    def pictures(self, step: int, report: Report) -> None:
-        """The first sample's pictures: image, disparity, warped views, error, mask."""
+    def pictures(self, step: int, output: StepOutput) -> None:
+        """The first sample's images: image, disparity, warped views, error, mask."""
         if self.enabled:
-            for name, batch in report.pictures.items():
+            for name, batch in output.pictures.items():
                 self._board.add_image(name, as_picture(name, batch[0]), step)
 
 

@@ -13,33 +13,32 @@ from lightning.fabric import Fabric
 from rich.console import Console
 from torch import Tensor
 
-from mono2many.config import TrainConfig
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, spread_out
-from mono2many.data.draws import step_seed
-from mono2many.data.kitti_files import SYNTHETIC
+from mono2many.data.marker import SYNTHETIC
+from mono2many.data.rng import step_seed
 from mono2many.losses.objective import MonoTerms
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoArchitecture
 from mono2many.train.cameras import focal_lengths, widest_fov
-from mono2many.train.diagnose import collapse, not_finite, standing
-from mono2many.train.folder import Trackers, begin_folder, claim_folder, restore_run, save_run
+from mono2many.train.diagnose import collapse, not_finite, static_camera
+from mono2many.train.folder import TrainState, begin_folder, claim_folder, restore_run, save_run
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.logs import RunLog
 from mono2many.train.optim import learning_rate
+from mono2many.train.settings import TrainConfig
 from mono2many.train.setup import (
     RunState,
     build_run,
     in_words,
-    is_street,
     make_fabric,
     open_dataset,
     progress_bar,
 )
 from mono2many.train.signals import stop_requested
-from mono2many.train.start import batch_norms, hold_statistics, keep_start
+from mono2many.train.start import batch_norms, freeze_statistics, keep_start
 from mono2many.train.steps import StepPlan, StepResult, many_step, mono_step, supervised_step
 from mono2many.train.validate import validate
 from mono2many.types import Batch, InputError
@@ -78,27 +77,32 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
         val_dataset = open_dataset(config, "val", console)
     torch.manual_seed(config.run.seed)
     state = build_run(config, fabric, folder, dataset, resumes=checkpoint is not None)
-    trackers = Trackers() if checkpoint is None else restore_run(state, checkpoint)
+    train_state = TrainState() if checkpoint is None else restore_run(state, checkpoint)
     size, seed = config.optim.batch_size, config.run.seed
     steps = config.optim.steps or max(1, config.optim.epochs * (len(dataset) // size))
-    order = BatchOrder(len(dataset), size, seed, trackers.step, steps, fabric.global_rank, fabric.world_size)
+    order = BatchOrder(
+        len(dataset), size, seed, train_state.step, steps, fabric.global_rank, fabric.world_size
+    )
     if fabric.is_global_zero:
-        begin_folder(folder, config, trackers.step)
+        begin_folder(folder, config, train_state.step)
         if state.start is not None and checkpoint is None:
             keep_start(folder, str(config.run.start_from))
-    with RunLog(folder, console, fabric.is_global_zero, trackers.step) as log:
-        resumed = f"resumed from step {trackers.step}; " if checkpoint is not None else ""
+    with RunLog(folder, console, fabric.is_global_zero, train_state.step) as log:
+        resumed = f"resumed from step {train_state.step}; " if checkpoint is not None else ""
         log.say(
             f"[bold]{folder}[/]: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
-            f"steps {trackers.step} to {steps}, {size} samples each, {in_words(state)}"
+            f"steps {train_state.step} to {steps}, {size} samples each, {in_words(state)}"
         )
-        if dataset.alone:
-            log.say(f"left out: {dataset.alone} training frames without a neighbour to learn from", "yellow")
-        if is_street(config.data):
+        if dataset.without_neighbour:
+            log.say(
+                f"left out: {dataset.without_neighbour} training frames without a neighbour to learn from",
+                "yellow",
+            )
+        if config.data.dataset.synthetic(config.dataset):
             log.say(SYNTHETIC, "yellow")
-        if (warning := standing(dataset)) is not None:
+        if (warning := static_camera(dataset)) is not None:
             log.say(warning, "yellow")
-            log.event("warning", trackers.step, {"text": warning})
+            log.event("warning", train_state.step, {"text": warning})
         if state.card.architecture.stereo:
             unit, spread = state.card.factor, state.card.factor_spread or 0
             log.say(f"the model's unit is {unit:.4g} m ± {100 * spread:.1f} %: {state.card.factor_from}")
@@ -113,7 +117,7 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
                 "its scale in metres is forgotten, since the weights change: mono2many scale again", "yellow"
             )
         with stop_requested() as stop:
-            finished = _run(config, state, log, dataset, val_dataset, order, trackers, stop)
+            finished = _run(config, state, log, dataset, val_dataset, order, train_state, stop)
         if not finished:
             again = f"mono2many train --out {config.run.out} --name {config.run.name} --resume"
             log.say(f"stopped and saved; go on with: {again}", "yellow")
@@ -138,7 +142,7 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
         combine=loss.combine,
         mask_unseen=loss.mask_unseen,
         smoothness=loss.smoothness,
-        # the other eye fixes the scale, which is then not the floor's to choose; an anchor holds depth itself
+        # the stereo baseline fixes the scale, which the floor must not choose; an anchor holds depth itself
         disparity_floor=0.0 if architecture.stereo or config.anchor > 0 else loss.disparity_floor,
         min_depth=architecture.min_depth,
         max_depth=architecture.max_depth,
@@ -168,7 +172,7 @@ def _run(
     dataset: ClipDataset,
     val_dataset: ClipDataset,
     order: BatchOrder,
-    trackers: Trackers,
+    train_state: TrainState,
     stop: Callable[[], bool],
 ) -> bool:
     """True when all steps were taken, False when asked to stop."""
@@ -182,10 +186,10 @@ def _run(
     val_loader = batches(val_dataset, spread_out(len(val_dataset), VALIDATED, 8), 0, pin=False)
 
     def val_batches() -> Iterator[Batch]:
-        for clips in val_loader:
-            yield with_learnt_cameras(to_batch(clips, offsets, device), cameras)
+        for raw in val_loader:
+            yield with_learnt_cameras(to_batch(raw, offsets, device), cameras)
 
-    guard = FiniteGuard(state.network, fabric, trackers.skipped)
+    guard = FiniteGuard(state.network, fabric, train_state.skipped)
     val_every = run.val_every or max(1, steps // 10)
     save_every = run.save_every or val_every
     norms = batch_norms(state.network) if config.freezes_batchnorm else []
@@ -193,7 +197,7 @@ def _run(
     warned, unsaved = "", False
     with progress_bar(log.console, log.enabled) as bar:
         task = bar.add_task("training", total=steps, completed=order.start)
-        for step, clips in enumerate(loader, order.start):
+        for step, raw in enumerate(loader, order.start):
             done, progress = step + 1, step / steps
             last = done == steps
             logs_now, pictures = done % run.log_every == 0 or last, done % run.picture_every == 0
@@ -201,27 +205,27 @@ def _run(
             frozen = step >= freeze_at
             rate = learning_rate(step, steps, optim.learning_rate, optim.schedule, optim.warm_up)
             if isinstance(state.network, ManyDepth):
-                hold_teacher(state.network, frozen)
+                freeze_teacher(state.network, frozen)
                 if frozen and config.many.fresh_optimiser:
                     rate = optim.learning_rate
                     if step == freeze_at:
                         state.optimiser.state.clear()
-            hold_statistics(norms)
+            freeze_statistics(norms)
             for group in state.optimiser.param_groups:
                 held = "speed" in group and progress < optim.camera_from
                 group["lr"] = 0.0 if held else rate * group.get("speed", 1.0)
             torch.manual_seed(step_seed(run.seed, step, fabric.global_rank))
-            batch = to_batch(clips, offsets, device, augmentation, run.seed, step)
+            batch = to_batch(raw, offsets, device, augmentation, run.seed, step)
             batch = with_learnt_cameras(batch, cameras)
             plan = plan_at(config, state.card.architecture, progress)
             guard.before_step()
-            loss, report = _step(config, state, batch, plan, step, frozen, pictures)
-            loss = loss if cameras is None else loss + cameras.unlikely()
+            loss, output = _step(config, state, batch, plan, step, frozen, pictures)
+            loss = loss if cameras is None else loss + cameras.intrinsics_prior()
             state.optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
             if isinstance(state.network, ManyDepth):  # a buffer: a skipped step takes it back
-                state.network.depth.set_range(report.scalars["nearest"], report.scalars["farthest"])
-            guard.apply(state.optimiser, [loss, *report.scalars.values()])
+                state.network.depth.set_range(output.scalars["nearest"], output.scalars["farthest"])
+            guard.apply(state.optimiser, [loss, *output.scalars.values()])
             stopping = _agreed(fabric, stop, done)
             if logs_now or vals_now or saves_now or stopping or device.type == "cpu":
                 # the only waits for the device; while steps are skipped nothing is saved over the last good
@@ -232,9 +236,9 @@ def _run(
                 vals_now = vals_now and (not bad or last)
                 saves_now = (saves_now and not bad) or last or stopping
             if pictures:
-                log.pictures(done, report)
+                log.pictures(done, output)
             if logs_now:
-                values = {"loss": loss.item(), **{name: v.item() for name, v in report.scalars.items()}}
+                values = {"loss": loss.item(), **{name: v.item() for name, v in output.scalars.items()}}
                 if cameras is not None:
                     values |= focal_lengths(state)
                 speed = clock.steps_per_second(done) * optim.batch_size
@@ -251,7 +255,7 @@ def _run(
                 fov = widest_fov(batch.intrinsics[0] if cameras is None else None, state)
                 warned = _warn(log, done, collapse(values, progress, rate, fov), warned)
             bar.update(task, completed=done)
-            best = trackers.best
+            best = train_state.best
             if vals_now and fabric.is_global_zero:
                 with clock.stopped():
                     architecture = state.card.architecture
@@ -259,12 +263,12 @@ def _run(
                     log.event("val", done, result.to_json())
                     log.say(f"step {done}: {result.describe()}")
                     best = min(best, result.error)
-                    if result.error < trackers.best:
+                    if result.error < train_state.best:
                         save_model(state.folder / "best", state.network, state.card)
-            trackers = Trackers(done, best, guard.skipped if saves_now else trackers.skipped)
+            train_state = TrainState(done, best, guard.skipped if saves_now else train_state.skipped)
             if saves_now:
                 with clock.stopped():
-                    save_run(state, trackers, run.keep)
+                    save_run(state, train_state, run.keep)
             if vals_now or saves_now:
                 fabric.barrier()
             if stopping:
@@ -311,9 +315,9 @@ def _warn(log: RunLog, step: int, cause: str | None, said: str) -> str:
     return begins
 
 
-def hold_teacher(network: ManyDepth, frozen: bool) -> None:
+def freeze_teacher(network: ManyDepth, frozen: bool) -> None:
     """Teacher and motion learn, or are fixed with their batch statistics (Watson et al. 2021, sec. 4). Motion
-    that is refined on the pictures need not learn: held, it keeps the unit."""
+    that is refined on the images need not learn: held, it keeps the unit."""
     for part, held in (
         (network.teacher, frozen),
         (network.pose, frozen or network.architecture.refines_motion),

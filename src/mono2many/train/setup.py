@@ -19,24 +19,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
-from mono2many.config import DataConfig, TrainConfig
 from mono2many.data.cache import cached
-from mono2many.data.cityscapes import CITYSCAPES, HOOD, city_marks
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.ddad import scene_mark
-from mono2many.data.dgp import scene_files
-from mono2many.data.kitti_files import marked_synthetic
-from mono2many.data.kitti_splits import OWN_LISTS, pack, read_split_file
-from mono2many.data.reader import DATASET, SourceSettings, open_reader
 from mono2many.data.video import VideoReader
+from mono2many.datasets.base import ReadOptions
 from mono2many.devices import pick_device
-from mono2many.geometry.camera import intrinsics_from_fov
-from mono2many.io.camera_file import FOV_GUESS
 from mono2many.models.checkpoint import ModelCard, from_mono, load_weights, read_card
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import DepthNet, MonoArchitecture, MonoDepth
 from mono2many.models.student import ManyArchitecture
 from mono2many.train.optim import make_optimiser
+from mono2many.train.settings import TrainConfig
 from mono2many.train.start import open_start, reopen_start, typical_depth
 from mono2many.train.stereo import NOMINAL, START, refuse_other_unit, start_at, unit_of
 from mono2many.types import InputError, Split
@@ -56,7 +49,7 @@ class RunState:
     folder: Path
     card: ModelCard
     film_sizes: tuple[tuple[int, int], ...] = ()
-    """Height and width of each learnt camera's own pictures."""
+    """Height and width of each learnt camera's own images."""
     was_metric: bool = False
     """The folder's model had a scale in metres, which no longer holds once its weights change."""
     start: DepthNet | None = None
@@ -96,7 +89,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
             f"{world}: give --devices (processes per machine) and --nodes as torchrun has them"
         )
     coarse = config.loss.multi_scale == "coarse-to-fine" and config.model.scales > 1
-    if coarse and config.data.learns_camera and world > 1:
+    if coarse and config.dataset.learns_camera and world > 1:
         raise InputError(
             "--camera learn in several processes wants --scales 1 with --multi-scale coarse-to-fine"
         )
@@ -113,7 +106,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
 
 
 class _Bf16(MixedPrecision):
-    """Pictures enter in bf16, cameras keep their digits: rounded, K would be a pixel off."""
+    """Images enter in bf16, cameras keep their digits: rounded, K would be a pixel off."""
 
     def __init__(self, device: str) -> None:
         super().__init__("bf16-mixed", device)
@@ -135,10 +128,9 @@ def cpu_has_bf16() -> bool:
 
 def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDataset:
     """The frames of a split with their neighbours, packed into the cache unless --cache off."""
-    scenes = config.data.scenes if split == "train" else config.data.val_scenes
-    d = config.data
-    settings = d.reader(d.height, d.width, d.crop_bottom, scenes, d.resize) | {"offsets": config.offsets}
-    reader = open_reader(SourceSettings(**settings), split)
+    d, settings = config.data, config.dataset
+    options = ReadOptions(d.height, d.width, config.offsets, settings.resize, settings.crop_bottom)
+    reader = d.dataset.open(settings, options, split)
     with progress_bar(console) as bar:
         task = bar.add_task(f"reading {split} frames", total=None)
         show: Progressed = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
@@ -150,7 +142,7 @@ def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDat
     if config.control == "other-clips" and len(reader.clips) < 2:
         raise InputError("--control other-clips takes sources from another clip: give two clips or more")
     shuffled = config.control == "other-clips" and split == "train"
-    return ClipDataset(reader, config.offsets, shuffled, NOMINAL if d.baseline == "nominal" else None)
+    return ClipDataset(reader, config.offsets, shuffled, NOMINAL if settings.baseline == "nominal" else None)
 
 
 def build_run(
@@ -162,7 +154,7 @@ def build_run(
     known = folder if resumes and (folder / "config.json").exists() else start
     teacher = config.many.teacher if known is None else None
     architecture = as_configured(config) if known is None else read_card(known).architecture
-    fresh_pose = start is not None and bool(config.data.offsets) and not read_card(start).has_pose
+    fresh_pose = start is not None and bool(config.neighbours) and not read_card(start).has_pose
     if isinstance(architecture, ManyArchitecture) != (config.model.model == "many"):
         raise InputError(f"{known}: --model {config.model.model} cannot begin with this model; see --teacher")
     unit = unit_of(dataset)
@@ -179,8 +171,8 @@ def build_run(
         )
     sizes = dict(sorted((clip.camera, clip.size) for clip in dataset.reader.clips))
     own_size = (config.data.height, config.data.width)
-    film_sizes = tuple(size or own_size for size in sizes.values()) if config.data.learns_camera else ()
-    rig = {"sources": len(config.data.offsets), "stereo": bool(unit)}
+    film_sizes = tuple(size or own_size for size in sizes.values()) if config.dataset.learns_camera else ()
+    rig = {"sources": len(config.neighbours), "stereo": bool(unit)}
     architecture = replace(architecture, cameras=len(film_sizes), **rig)  # type: ignore[arg-type]
     weights = "none" if resumes or start or teacher else config.model.encoder_weights
     network: MonoDepth | ManyDepth
@@ -192,9 +184,9 @@ def build_run(
     else:
         network = MonoDepth(architecture, weights)
     if unit and config.model.start_far and known is None and teacher is None:
-        start_at(network, START * abs(dataset.other_eye_x(0) or 0))
+        start_at(network, START * abs(dataset.stereo_x(0) or 0))
     if network.cameras is not None:
-        network.cameras.start_from(starting_cameras(config.data, dataset), *own_size)
+        network.cameras.start_from(starting_cameras(dataset), *own_size)
     if start is not None:
         own = ["cameras."] + ([] if architecture.sources else ["pose."])
         own += ["pose.", "depth.min_depth", "depth.max_depth"] if fresh_pose else []
@@ -209,17 +201,14 @@ def build_run(
     optimiser = make_optimiser(network, config.optim.optimiser, config.optim.learning_rate)
     ready: nn.Module = torch.compile(network) if config.run.compile else network  # type: ignore[assignment]
     model, optimiser = fabric.setup(ready, optimiser)
-    d = config.data
+    marks = [mark for f in (known, teacher) if f for mark in read_card(f).seen]
     card = ModelCard(
         architecture,
-        d.height,
-        d.width,
-        HOOD if d.datatype == CITYSCAPES else d.crop_bottom,
-        trained_on=_trained_on(d),
-        resize=d.resize if d.listed else "bilinear",
-        seen=tuple(
-            dict.fromkeys([*(s for f in (known, teacher) if f for s in read_card(f).seen), *_seen(d)])
-        ),
+        *own_size,
+        config.dataset.crop_bottom,
+        trained_on=_trained_on(config),
+        resize=config.dataset.resize,
+        seen=tuple(dict.fromkeys([*marks, *config.data.dataset.marks(config.dataset)])),
         has_pose=architecture.sources > 0,
         **unit,
     )
@@ -229,34 +218,15 @@ def build_run(
     )
 
 
-def _trained_on(data: DataConfig) -> str:
-    if data.listed:
-        return data.datatype + (", SYNTHETIC (the embedded street)" if is_street(data) else "")
-    return " ".join(Path(name).name for name in data.data) or data.datatype
+def _trained_on(config: TrainConfig) -> str:
+    dataset, settings = config.data.dataset, config.dataset
+    if dataset.listed:
+        return dataset.name + (", SYNTHETIC (the embedded street)" if dataset.synthetic(settings) else "")
+    return " ".join(path.name for path in settings.sources) or dataset.name
 
 
-def is_street(data: DataConfig) -> bool:
-    """Whether a tree in another data set's layout shows the embedded street."""
-    return data.listed and marked_synthetic(Path(data.data[0] if data.data else DATASET))
-
-
-def _seen(data: DataConfig) -> list[str]:
-    """What a later evaluation has to know of the training's frames: see kitti_splits.seen_frames."""
-    if data.datatype == OWN_LISTS:
-        return pack(frame for path in data.split_files for frame in read_split_file(path))
-    if data.datatype == "ddad":
-        root = Path(data.data[0] if data.data else DATASET)
-        return [scene_mark(name) for name in scene_files(root, "train")[1]]
-    if data.datatype == CITYSCAPES:
-        root = Path(data.data[0] if data.data else DATASET)
-        return city_marks(root, data.split_files[0] if data.split_files else None)
-    return [data.datatype] if data.kitti else []
-
-
-def starting_cameras(data: DataConfig, dataset: ClipDataset) -> Float[Tensor, "N 3 3"]:
-    """K from --fov, one for each camera of the data set, in pixels of the training size."""
-    if data.datatype == "synthetic":
-        return intrinsics_from_fov(data.fov or FOV_GUESS, data.width, data.height)[None]
+def starting_cameras(dataset: ClipDataset) -> Float[Tensor, "N 3 3"]:
+    """K that training begins with, one for each camera of the data set, in pixels of the training size."""
     first = {clip.camera: number for number, clip in reversed(list(enumerate(dataset.reader.clips)))}
     return torch.stack([dataset.reader.frame(first[camera], 0).intrinsics for camera in sorted(first)])
 
@@ -285,7 +255,7 @@ def as_configured(config: TrainConfig) -> MonoArchitecture:
         pose_type=m.pose_type,
         pose_input=m.pose_input,
         pose_encoder=m.pose_encoder,
-        sources=len(config.data.offsets),
+        sources=len(config.neighbours),
         predictive_mask=m.predictive_mask,
         min_depth=m.min_depth,
         max_depth=m.max_depth,

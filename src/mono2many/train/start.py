@@ -54,7 +54,7 @@ def batch_norms(network: nn.Module) -> list[_BatchNorm]:
     return [m for name, m in named if isinstance(m, _BatchNorm) and not name.startswith("pose.")]
 
 
-def hold_statistics(norms: list[_BatchNorm]) -> None:
+def freeze_statistics(norms: list[_BatchNorm]) -> None:
     """Normalise by running statistics and leave these as they are; after every `network.train()`."""
     for norm in norms:
         norm.eval()

@@ -1,4 +1,4 @@
-"""One training step: (model, batch, plan) -> (loss, Report). Changes nothing it was given."""
+"""One training step: (model, batch, plan) -> (loss, StepOutput). Changes nothing it was given."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,40 +8,40 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mono2many.data.draws import gaussian, uniform
+from mono2many.data.rng import gaussian, uniform
 from mono2many.geometry.depth import depth_from_sigmoid, disparity_from_sigmoid
 from mono2many.geometry.pyramid import image_pyramid, level_intrinsics, shrink_mask
 from mono2many.losses.anchor import log_depth_drift
 from mono2many.losses.consistency import running_range, volume_augmentation
 from mono2many.losses.objective import (
     Head,
-    Level,
     MonoTerms,
+    PyramidLevel,
     Synthesis,
     many_objective,
-    mean_over_kept,
+    mean_over_mask,
     mono_objective,
     pyramid_level,
     resize_map,
 )
-from mono2many.models.cameras import motion_in_pixels
+from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.mono import MonoArchitecture, head_motion
 from mono2many.models.pose import Motion
 from mono2many.models.student import ManyArchitecture
-from mono2many.types import Batch, Report
+from mono2many.types import Batch, StepOutput
 
 TIE_NOISE = 1e-5
 VOLUME = 101
 """Added to the seed of the draws that spoil cost volumes: no other draw is theirs."""
-PULL = 0.2
-"""Weight of `Student.pull`."""
+MATCHING_WEIGHT = 0.2
+"""Weight of `Student.matching_residual`."""
 
-StepResult = tuple[Float[Tensor, ""], Report]
+StepResult = tuple[Float[Tensor, ""], StepOutput]
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """What a step computes: which disparity map is judged at which level of the image pyramid."""
+    """What a step computes: which disparity map has its loss at which level of the image pyramid."""
 
     architecture: MonoArchitecture
     terms: MonoTerms
@@ -68,26 +68,28 @@ def mono_step(
     """MonoDepth's loss on one batch; networks in whatever precision surrounds them, the loss in float32.
 
     (seed, step) decide the tie noise together with each sample's index. `start_disparity`: of the target, by
-    the model that the training began with; the finest map is anchored to it. The report's `anchor` is the
+    the model that the training began with; the finest map is anchored to it. The output's `anchor` is the
     mean drift, not weighted.
     """
     sigmoids, motion, masks = model(*batch.for_networks())
-    motion = motion_in_pixels(model, motion, batch.intrinsics, batch.target.shape[-1])
+    motion = scale_pose_by_focal(model, motion, batch.intrinsics, batch.target.shape[-1])
     levels, targets = _levels(batch, plan, seed, step)
     heads = _heads(sigmoids, motion, targets, batch, plan, masks)
     loss, parts, made = mono_objective(heads, levels, batch.source_exists, plan.terms)
     if start_disparity is not None:
         a = plan.architecture
         disparity = disparity_from_sigmoid(sigmoids[0].squeeze(1), a.min_depth, a.max_depth)
-        drift = log_depth_drift(disparity, start_disparity, batch.judged)
-        parts["anchor"] = drift.mean() if batch.judged is None else mean_over_kept(drift, batch.judged)
+        drift = log_depth_drift(disparity, start_disparity, batch.valid_mask)
+        parts["anchor"] = (
+            drift.mean() if batch.valid_mask is None else mean_over_mask(drift, batch.valid_mask)
+        )
         loss = loss + plan.anchor * parts["anchor"]
     scalars = {
         **parts,
         **shape_of(sigmoids[0].squeeze(1), plan.architecture),
         **_motion(heads[0], batch),
     }
-    return loss, Report(scalars, _pictures(batch, sigmoids[0], made) if pictures else {})
+    return loss, StepOutput(scalars, _pictures(batch, sigmoids[0], made) if pictures else {})
 
 
 def many_step(
@@ -103,7 +105,7 @@ def many_step(
     pictures: bool = False,
 ) -> StepResult:
     """ManyDepth's loss on one batch: the student's, and the teacher's unless it is `frozen` (Watson et al.
-    2021, sec. 3). The report's `nearest` and `farthest` are the sweep's range after this batch,
+    2021, sec. 3). The output's `nearest` and `farthest` are the sweep's range after this batch,
     a running average of `momentum`; None: unchanged.
 
     Of the batch's sources the first `plan.architecture.sources` are the loss's; those that the architecture
@@ -114,22 +116,22 @@ def many_step(
     at = [batch.source_offsets.index(offset) for offset in a.matching]
     static, empty = volume_augmentation(uniform(seed + VOLUME, step, batch.index, 1)[:, 0])
     matching = batch.sources_jittered[:, at]
-    compared = torch.where(static[:, None, None, None, None], batch.target[:, None], matching)
+    sweep_images = torch.where(static[:, None, None, None, None], batch.target[:, None], matching)
     exists = batch.source_exists[:, at] & ~empty[:, None] & plan.matched
-    judged = batch.first_sources(a.sources)
-    sigmoids, lowest_cost_depth, confidence, pull, motion, refined, taught = model(
-        *judged.for_networks(), matching, exists, batch.intrinsics, compared
+    loss_batch = batch.first_sources(a.sources)
+    sigmoids, lowest_cost_depth, confidence, matching_residual, motion, refined, taught = model(
+        *loss_batch.for_networks(), matching, exists, batch.intrinsics, sweep_images
     )
-    levels, targets = _levels(judged, plan, seed, step)
+    levels, targets = _levels(loss_batch, plan, seed, step)
     terms = replace(plan.terms, reduction="kept")
-    teacher = _heads(taught, motion, targets, judged, plan)
-    heads = _heads(sigmoids, motion, targets, judged, plan)
-    told, known = heads[0].source_from_target, judged.source_exists
-    if refined is not None:  # the other eye's, which comes last, is known
+    teacher = _heads(taught, motion, targets, loss_batch, plan)
+    heads = _heads(sigmoids, motion, targets, loss_batch, plan)
+    predicted, known = heads[0].source_from_target, loss_batch.source_exists
+    if refined is not None:  # the stereo partner's, which comes last, is known
         count = refined.shape[1]
-        if judged.other_eye_from_target is None:  # which would tell the unit
-            refined = _in_unit_of(told[:, :count], refined, known[:, :count])
-        motion_used = torch.cat([refined, told[:, count:]], 1)
+        if loss_batch.stereo_from_target is None:  # which would tell the unit
+            refined = _in_unit_of(predicted[:, :count], refined, known[:, :count])
+        motion_used = torch.cat([refined, predicted[:, count:]], 1)
         heads, teacher = (
             [replace(head, source_from_target=motion_used) for head in side] for side in (heads, teacher)
         )
@@ -146,13 +148,15 @@ def many_step(
             further=a.match_by == "pixels",
         )
         if a.match_by == "pixels":  # single-frame depth learns from what was matched
-            parts["pull"] = PULL * pull.masked_fill((static | empty)[:, None, None], 0).mean()
+            parts["pull"] = (
+                MATCHING_WEIGHT * matching_residual.masked_fill((static | empty)[:, None, None], 0).mean()
+            )
             loss = loss + parts["pull"]
     else:
         heads = [replace(head, source_from_target=head.source_from_target.detach()) for head in heads]
         loss, parts, made = mono_objective(heads, levels, known, terms)
     parts["trusted"] = parts.pop("kept")
-    scalars = {**parts, **shape_of(sigmoids[0].squeeze(1), a), **_motion(heads[0], judged)}
+    scalars = {**parts, **shape_of(sigmoids[0].squeeze(1), a), **_motion(heads[0], loss_batch)}
     scalars |= {"confident": confidence.float().mean(), "nearest": nearest, "farthest": farthest}
     if not frozen:
         loss_of_teacher, parts, _ = mono_objective(teacher, levels, known, terms)
@@ -164,12 +168,12 @@ def many_step(
         scalars["nearest"], scalars["farthest"] = running_range(nearest, farthest, depth, momentum)
     shown = {}
     if pictures:
-        shown = _pictures(judged, sigmoids[0], made) | {
+        shown = _pictures(loss_batch, sigmoids[0], made) | {
             "teacher": taught[0].detach(),
             "lowest_cost": 1 / lowest_cost_depth.unsqueeze(1),
             "confidence": confidence.unsqueeze(1).float(),
         }
-    return loss, Report(scalars, shown)
+    return loss, StepOutput(scalars, shown)
 
 
 @torch.no_grad()
@@ -187,7 +191,7 @@ def _in_unit_of(
 
 def _levels(
     batch: Batch, plan: StepPlan, seed: int, step: int
-) -> tuple[dict[int, Level], list[Float[Tensor, "B 3 _ _"]]]:
+) -> tuple[dict[int, PyramidLevel], list[Float[Tensor, "B 3 _ _"]]]:
     """What no prediction changes: the levels that are needed, and the target's pyramid."""
     top = max(max(scale, level) for scale, level in plan.heads) + 1
     targets = image_pyramid(batch.target, top, plan.pyramid)
@@ -204,11 +208,11 @@ def _heads(
     plan: StepPlan,
     masks: Sequence[Float[Tensor, "B N _ _"]] | None = None,
 ) -> list[Head]:
-    """The disparity maps that are judged, each with its motion."""
+    """The disparity maps that have a loss, each with its motion."""
     heads = []
     for scale, level in plan.heads:
         sigmoid = sigmoids[scale].squeeze(1)
-        if level > scale:  # coarse to fine: the finest map, pooled to the level it is judged at
+        if level > scale:  # coarse to fine: the finest map, pooled to its loss's level
             sigmoid = resize_map(sigmoid, _size(targets[level]))
         smooth_at = max(scale, level)
         heads.append(
@@ -217,10 +221,10 @@ def _heads(
                 level=level,
                 image=targets[smooth_at],
                 source_from_target=head_motion(
-                    plan.architecture, motion, batch.source_offsets, sigmoid, batch.other_eye_from_target
+                    plan.architecture, motion, batch.source_offsets, sigmoid, batch.stereo_from_target
                 ),
                 scale=smooth_at,
-                trust=None if masks is None else masks[scale],
+                explainability_mask=None if masks is None else masks[scale],
             )
         )
     return heads
@@ -235,7 +239,7 @@ def supervised_step(model: nn.Module, batch: Batch, plan: StepPlan) -> StepResul
     known = batch.depth.isfinite() & (batch.depth < 80)
     error = (disparity.log() + torch.where(known, batch.depth, 1).log()).abs()
     loss = error.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
-    return loss, Report({"log_depth_error": loss.detach(), **shape_of(sigmoids[0].squeeze(1), a)})
+    return loss, StepOutput({"log_depth_error": loss.detach(), **shape_of(sigmoids[0].squeeze(1), a)})
 
 
 def shape_of(sigmoid: Float[Tensor, "B h w"], a: MonoArchitecture) -> dict[str, Float[Tensor, ""]]:
@@ -248,7 +252,7 @@ def shape_of(sigmoid: Float[Tensor, "B h w"], a: MonoArchitecture) -> dict[str, 
 
 def _level(
     batch: Batch, target: Tensor, sources: Tensor, level: int, plan: StepPlan, seed: int, step: int
-) -> Level:
+) -> PyramidLevel:
     size, level_size = _size(batch.target), _size(target)
     noise = None
     if plan.tie_noise and plan.terms.automask:
@@ -263,7 +267,7 @@ def _level(
         level_intrinsics(batch.source_intrinsics, size, level_size, plan.camera_scaling),
         plan.terms,
         noise,
-        None if batch.judged is None else shrink_mask(batch.judged, level_size),
+        None if batch.valid_mask is None else shrink_mask(batch.valid_mask, level_size),
     )
 
 
@@ -288,6 +292,6 @@ def _pictures(batch: Batch, sigmoid: Tensor, made: Synthesis) -> dict[str, Tenso
         ("warped_first", made.views[:, 0]),
         ("warped_last", made.views[:, -1]),
         ("error", made.error.unsqueeze(1)),
-        ("mask", made.kept.unsqueeze(1).float()),
+        ("mask", made.loss_mask.unsqueeze(1).float()),
     )
     return {name: picture.detach() for name, picture in show}

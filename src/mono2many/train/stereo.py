@@ -11,14 +11,14 @@ from mono2many.models.mono import MonoDepth
 from mono2many.types import InputError
 
 START = 30
-"""Times the eyes' distance: a depth to begin with."""
+"""Times the stereo baseline: the depth of an untrained network."""
 NOMINAL = 0.1
-"""Distance of the eyes in the papers' unit, whatever it is in metres."""
+"""Stereo baseline in the papers' unit, whatever it is in metres."""
 
 
 def unit_of(dataset: ClipDataset) -> dict[str, Any]:
     """What the card says of the unit of a model that learns from these stereo pairs; nothing without any."""
-    eyes = [eye for clip, _ in dataset.places if (eye := dataset.clips[clip].other_eye) is not None]
+    eyes = [eye for clip, _ in dataset.samples if (eye := dataset.clips[clip].stereo_partner) is not None]
     if not eyes or 0 not in dataset.offsets:
         return {}
     if dataset.baseline is None:
@@ -35,8 +35,8 @@ def unit_of(dataset: ClipDataset) -> dict[str, Any]:
 
 @torch.no_grad()
 def start_at(network: MonoDepth | ManyDepth, depth: float) -> None:
-    """Let untrained networks say this depth at every pixel. Where sigmoid 0.5 looks for the other eye's view,
-    a third of the picture away, no gradient tells the way back."""
+    """Let untrained networks predict this depth at every pixel. With sigmoid 0.5 the stereo partner is
+    sampled a third of the image away, where no gradient leads back."""
     low, high = (1 / x for x in (network.architecture.max_depth, network.architecture.min_depth))
     sigmoid = torch.tensor((1 / depth - low) / (high - low))
     for net in (network.depth, network.teacher) if isinstance(network, ManyDepth) else (network.depth,):

@@ -21,7 +21,7 @@ PROTOCOL = PROTOCOLS["synthetic-80m"]
 
 @dataclass(frozen=True)
 class Validation:
-    """Depth metrics where there is depth, and always the photometric error beside standing still."""
+    """Depth metrics where there is depth, and always the photometric error beside the un-warped source."""
 
     photometric: PhotometricScore
     depth: DepthMetrics | None

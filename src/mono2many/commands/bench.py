@@ -1,0 +1,42 @@
+"""How fast this machine is: `mono2many bench`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mono2many.commands.flags import parse
+from mono2many.datasets.base import at_least
+from mono2many.errors import InputError
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """How fast this machine trains and predicts, beside a fixed yardstick, all in one run."""
+
+    height: int = 192
+    """Of the pictures, in pixels: a multiple of 32."""
+    width: int = 640
+    """Of the pictures, in pixels: a multiple of 32."""
+    batch_size: int = 4
+    """Samples per step."""
+    steps: int = 5
+    """Timed steps of each row; the median is told."""
+    compile: bool = False
+    """Also time the whole step with torch.compile."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto: a GPU if there is one."""
+    json: str | None = None
+    """Write all figures to this file."""
+
+    def __post_init__(self) -> None:
+        for flag, value in (("--height", self.height), ("--width", self.width)):
+            if value < 64 or value % 32:
+                raise InputError(f"{flag} must be a multiple of 32, 64 or more, got {value}")
+        at_least("--batch-size", self.batch_size, 1)
+        at_least("--steps", self.steps, 1)
+
+
+def run(arguments: list[str]) -> None:
+    config = parse(BenchConfig, "mono2many bench", arguments)
+    from mono2many.bench import bench
+
+    bench(config)

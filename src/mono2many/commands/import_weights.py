@@ -1,0 +1,26 @@
+"""Published weights as a model folder: `mono2many import-weights`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from mono2many.commands.flags import parse
+
+
+@dataclass(frozen=True)
+class ImportWeightsConfig:
+    """Make a model folder of published MonoDepth or ManyDepth weights."""
+
+    folder: tyro.conf.Positional[str]
+    """With encoder.pth, depth.pth and, where there are any, pose_encoder.pth and pose.pth."""
+    out: str
+    """Model folder to write."""
+
+
+def run(arguments: list[str]) -> None:
+    config = parse(ImportWeightsConfig, "mono2many import-weights", arguments)
+    from mono2many.models.published import import_weights
+
+    card = import_weights(Path(config.folder), Path(config.out))
+    print(f"{config.out}: {card.architecture.encoder}, {card.width}x{card.height}, depth {card.scale}")

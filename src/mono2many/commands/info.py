@@ -1,0 +1,22 @@
+"""What a model is: `mono2many info`."""
+
+from dataclasses import dataclass
+
+import tyro
+
+from mono2many.commands.flags import parse
+
+
+@dataclass(frozen=True)
+class InfoConfig:
+    """What a model is: networks, size, unit of its depth, what it was trained on."""
+
+    model: tyro.conf.Positional[str] = "starter"
+    """Model folder; by default the model that comes with the package."""
+
+
+def run(arguments: list[str]) -> None:
+    config = parse(InfoConfig, "mono2many info", arguments)
+    from mono2many.evaluate.info import info
+
+    info(config.model)

@@ -1,0 +1,87 @@
+"""Depth of images, folders of images and videos: `mono2many predict`."""
+
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+import tyro
+
+from mono2many.commands.flags import parse, value_of
+from mono2many.datasets.base import at_least
+from mono2many.errors import InputError
+
+NO_MODEL = (
+    "no --model is named: this is the starter, which comes with mono2many (mono2many info starter); to adapt "
+    "it: mono2many train --start-from starter --datatype video --data VIDEO --camera FILE.json"
+)
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Depth of images, folders of images and videos."""
+
+    inputs: tyro.conf.Positional[tuple[str, ...]]
+    """Image files, folders, video files."""
+    model: str = "starter"
+    """Model folder; by default the one that comes with the package."""
+    out: str = "outputs"
+    """Folder to write to."""
+    save: tuple[Literal["npy", "png16", "colour", "video", "kitti"], ...] = ()
+    """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as a
+    picture. video: input and disparity side by side. kitti: metres for KITTI's depth prediction server.
+    Default: the first three of images, video of videos."""
+    poses: tuple[Literal["kitti", "tum"], ...] = ()
+    """Write the camera's way through each video and folder, with a picture of it. kitti: 12 numbers a line.
+    tum: timestamp, place, quaternion. Depth is then written only with --save."""
+    refine_motion: bool = False
+    """With --poses: align each step with the pictures by the predicted depth; wants --camera or --fov."""
+    camera: str | None = None
+    """Camera file of films and folders, for --model many and --refine-motion."""
+    fov: float | None = None
+    """The same as a horizontal field of view in degrees."""
+    flip: bool = False
+    """Also predict the mirrored image and blend: slower, slightly better."""
+    batch_size: int = 4
+    """Frames of a video that are predicted together."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto: a GPU if there is one."""
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise InputError("nothing to predict: name image files, folders or videos")
+        if self.camera is not None and self.fov is not None:
+            raise InputError("--camera and --fov are both given; keep --camera, which knows more")
+        if self.refine_motion and not self.poses:
+            raise InputError("--refine-motion is for the camera's way: add --poses kitti")
+        at_least("--batch-size", self.batch_size, 1)
+
+
+def run(arguments: list[str]) -> None:
+    config = parse(PredictConfig, "mono2many predict", arguments)
+    from mono2many.io.camera_file import camera_for
+    from mono2many.predict.files import predict_files
+    from mono2many.predict.predictor import load
+
+    predictor = load(config.model, config.device)
+    if value_of(arguments, "--model") is None:
+        print(NO_MODEL, file=sys.stderr)
+    camera = camera_for(config.camera, config.fov) if config.camera or config.fov else None
+    written = []
+    if config.save or not config.poses:
+        written += predict_files(
+            predictor,
+            config.inputs,
+            config.out,
+            config.save,
+            config.flip,
+            config.batch_size,
+            intrinsics_of=camera,
+        )
+    if config.poses:
+        from mono2many.predict.trajectory import predict_trajectories
+
+        rest = (config.batch_size, camera, config.refine_motion)
+        written += predict_trajectories(predictor, config.inputs, config.out, config.poses, *rest)
+    unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
+    files = "1 file" if len(written) == 1 else f"{len(written)} files"
+    print(f"{files} in {config.out}; {'the way' if config.poses else 'depth'} is {unit}")

@@ -1,0 +1,66 @@
+"""The embedded street in the layout of a data set: `mono2many prepare synthetic`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from mono2many.commands.flags import nearest, parse
+from mono2many.datasets import LAYOUTS
+from mono2many.datasets.base import at_least
+from mono2many.errors import InputError
+
+LAYOUTS_HELP = " ".join(f"{name}: {d.layout_holds}." for name, d in LAYOUTS.items())
+
+
+@dataclass(frozen=True)
+class PrepareSyntheticConfig:
+    """Write the embedded street as a data set in another's layout, to try its commands on."""
+
+    layout: Annotated[str, tyro.conf.arg(metavar="NAME", help=LAYOUTS_HELP)] = next(iter(LAYOUTS))
+    out: str = "dataset"
+    """Folder to write, empty or new."""
+    height: int = 192
+    """Of the pictures, in pixels."""
+    width: int = 640
+    """Of the pictures, in pixels."""
+    frames: int = 72
+    """Of each drive, 12 to 90 (dgp: 3 to 90); of each sequence 12 or more (odometry: 300 make some 200 m); of
+    each snippet 30 at most (cityscapes)."""
+    drives: int = 10
+    """How many, 2 to 10 (odometry: sequences; cityscapes: snippets, 3 or more)."""
+    seed: int = 0
+    """Of the streets."""
+    workers: int = 2
+    """Processes that draw."""
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            known = f"wanted {', '.join(LAYOUTS)}{nearest(self.layout, LAYOUTS)}"
+            raise InputError(f"--layout {self.layout}: {known}")
+        at_least("--workers", self.workers, 1)
+        at_least("--height", self.height, 32)
+        at_least("--width", self.width, 64)
+
+
+def run(arguments: list[str]) -> None:
+    config = parse(PrepareSyntheticConfig, "mono2many prepare synthetic", arguments)
+    from rich.progress import Progress
+
+    dataset = LAYOUTS[config.layout]
+    assert dataset.write_street is not None, "LAYOUTS has those that have one"
+    with Progress(transient=True) as bar:
+        task = bar.add_task("drawing the street", total=None)
+        root = dataset.write_street(
+            Path(config.out),
+            config.drives,
+            config.frames,
+            config.height,
+            config.width,
+            config.seed,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            config.workers,
+        )
+    use = f"for train --datatype {dataset.name} --data {root}"
+    print(f"{root}: the embedded street in the layout of {config.layout}, {use}")

@@ -1,0 +1,37 @@
+"""Which parts of videos are fit for training: `mono2many prepare video`."""
+
+from dataclasses import dataclass
+
+import tyro
+
+from mono2many.commands.flags import parse
+from mono2many.datasets.base import at_least
+from mono2many.errors import InputError
+
+
+@dataclass(frozen=True)
+class PrepareVideoConfig:
+    """Look through films and list what can be learnt from: clips between cuts, without standing frames."""
+
+    inputs: tyro.conf.Positional[tuple[str, ...]]
+    """Video files or folders of images."""
+    out: str = "prepared"
+    """Folder for the lists: OUT/FILM.clips.json, which `train --data` reads."""
+    fps: float | None = None
+    """Frames per second to keep; by default the film's own most frequent rate."""
+    shortest: int = 12
+    """Clips with fewer frames are left out."""
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise InputError("nothing to prepare: name video files or folders of images")
+        if self.fps is not None and not self.fps > 0:
+            raise InputError(f"--fps must be positive, got {self.fps}")
+        at_least("--shortest", self.shortest, 3)
+
+
+def run(arguments: list[str]) -> None:
+    config = parse(PrepareVideoConfig, "mono2many prepare video", arguments)
+    from mono2many.data.prepare import prepare_video
+
+    prepare_video(config.inputs, config.out, config.fps, config.shortest)

@@ -1,0 +1,90 @@
+"""Which data set a command reads: its settings are those of `--datatype`, and no other's."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, get_args
+
+import tyro
+
+from mono2many.datasets import DATASETS, DEFAULT
+from mono2many.datasets.base import Dataset, DatasetSettings, at_least, common
+from mono2many.errors import InputError
+
+Datatype = Annotated[
+    str,
+    tyro.conf.arg(metavar="NAME", help="; ".join(f"{d.name}: {d.summary}" for d in DATASETS.values()) + "."),
+]
+"""The name of a data set; its help is made of the registry."""
+Use = Literal["settings", "training", "scoring"]
+"""Which of a data set's settings: of every command, of train and check, of evaluate."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data, and which of its frames are neighbours."""
+
+    datatype: Datatype = DEFAULT.name
+    frame_step: int = 1
+    """Neighbours are this many frames away: more for slow cameras or high frame rates."""
+
+    def __post_init__(self) -> None:
+        find(self.datatype)
+        at_least("--frame-step", self.frame_step, 1)
+
+    @property
+    def dataset(self) -> Dataset:
+        return find(self.datatype)
+
+
+def find(name: str) -> Dataset:
+    """The data set of a `--datatype`. Raises InputError for one that does not exist."""
+    if name not in DATASETS:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, DATASETS, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise InputError(f"--datatype {name}: wanted one of {', '.join(DATASETS)}{hint}")
+    return DATASETS[name]
+
+
+def settings_of(dataset: Dataset, use: Use) -> type[DatasetSettings]:
+    """The class of its settings for a use. Raises InputError where the data set is not for that."""
+    kind: type[DatasetSettings] | None = getattr(dataset, use)
+    if kind is not None:
+        return kind
+    if use == "training":
+        others = [d.name for d in DATASETS.values() if d.scored_on == dataset.name]
+        raise InputError(f"--datatype {dataset.name} is a list to score on; train on {' or '.join(others)}")
+    raise InputError(f"--datatype {dataset.name} is a list to train on; score on {dataset.scorer}")
+
+
+def carried_over(
+    name: str | None, use: Use, trained: Dataset, settings: DatasetSettings, other_data: bool
+) -> tuple[Dataset, DatasetSettings]:
+    """The data set and settings with which a model of a run is used: those of its training, as far as they
+    hold for data set `name` (None: the one that scores such a model). other_data: --data is given."""
+    dataset = find(name or (trained.scorer if use == "scoring" else trained.name))
+    kind = settings_of(dataset, use)
+    same = (dataset.family or dataset.name) == (trained.family or trained.name)
+    if not same or (other_data and not trained.listed):
+        return dataset, kind()
+    values = common(kind, settings)
+    if use == "scoring":  # the lists of its training are no test
+        values.pop("split_files", None)
+    return dataset, kind(**values)
+
+
+def owners(flag: str) -> list[str]:
+    """The data sets that have a flag such as `max_gap`."""
+    uses: tuple[Use, ...] = get_args(Use)
+    kinds: dict[str, list[Any]] = {n: [getattr(d, use) for use in uses] for n, d in DATASETS.items()}
+    return [n for n, ks in kinds.items() if any(k and flag in {f.name for f in fields(k)} for k in ks)]
+
+
+def time_offsets(frame_step: int) -> tuple[int, ...]:
+    """The neighbours that a loss or score compares a frame with, relative to it in frames."""
+    return (-frame_step, frame_step)
+
+
+def all_offsets(neighbours: tuple[int, ...], matching: tuple[int, ...] = ()) -> tuple[int, ...]:
+    """All frames read with a target: its neighbours, then further ones that a cost volume alone compares."""
+    return tuple(dict.fromkeys((*neighbours, *matching)))

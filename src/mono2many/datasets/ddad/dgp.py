@@ -1,0 +1,231 @@
+"""TRI's DGP layout, in which DDAD comes (Guizilini et al. 2020), read from its JSON.
+
+dataset.json -> scene_splits "0" train, "1" val -> scene JSONs -> samples -> datums: a picture or a scan, each
+with its own time and pose; a sample's calibration is a file of its own.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mono2many.geometry.camera import intrinsics_matrix
+from mono2many.geometry.lidar import depth_of_points
+from mono2many.geometry.pose import invert, rigid, rotation_from_quaternion, transform
+from mono2many.types import InputError, Split
+
+FRONT = "CAMERA_01"
+ALL = "all"
+"""Instead of a camera's name: every one that there is."""
+AGAIN = "unpack the data set again, or take the scene out of its JSON"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A laser scan as a file, with the time and the pose of its scanner."""
+
+    path: Path
+    seconds: float
+    columns: tuple[int, ...]
+    """Where x, y, z stand in a row."""
+    world_from_lidar: Float[Tensor, "4 4"]
+
+
+@dataclass(frozen=True)
+class DgpFrame:
+    """A picture of one camera with what its scene says of it. Poses in float64, metres."""
+
+    scene: str
+    """The scene's JSON, as the data set's names it."""
+    camera: str
+    seconds: float
+    """Since any moment that all share."""
+    image: Path
+    size: tuple[int, int]
+    """Height and width."""
+    intrinsics: Float[Tensor, "3 3"]
+    """In pixels of the picture."""
+    world_from_camera: Float[Tensor, "4 4"]
+    scan: Scan | None
+    """Of the same sample."""
+
+    def __str__(self) -> str:
+        return f"{Path(self.scene).parent} {self.camera} {self.image.stem}"
+
+
+Run = list[DgpFrame]
+"""Frames of one camera in one scene that follow each other."""
+
+
+def scene_files(path: Path, split: Split) -> tuple[Path, list[str]]:
+    """The folder of a data set and the names of a split's scenes in it (val, where test is asked for).
+
+    path: the data set's JSON, or the folder that it lies in. InputError where there is none, or no split.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; --data wants the data set's folder or its JSON")
+    here = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    found = [p for p in here if '"scene_splits"' in p.read_text(encoding="utf-8", errors="replace")]
+    if len(found) != 1:
+        raise InputError(
+            f"{path}: {len(found)} of {len(here)} JSON files here have scene_splits, wanted one; name the "
+            "data set's folder or its own JSON: --data ddad.json"
+        )
+    key = "0" if split == "train" else "1"
+    splits = _read_json(found[0])["scene_splits"]
+    names = splits.get(key, {}).get("filenames") if isinstance(splits, dict) else None
+    if not names:
+        raise InputError(f'{found[0]}: scene_splits "{key}" ({split}) names no scene; wanted one or more')
+    return found[0].parent, [str(name) for name in names]
+
+
+def read_runs(
+    path: Path, split: Split, cameras: Sequence[str], max_gap: float, max_lag: float | None = None
+) -> list[Run]:
+    """The runs of these cameras (ALL: of every one) in a split's scenes; a run ends where the next frame is
+    more than `max_gap` seconds away.
+
+    max_lag: every sample needs a scan, at most so many seconds from its picture; None: scans may be
+    missing. InputError for names of unknown cameras and whatever is missing, of files or in the JSON.
+    """
+    root, names = scene_files(path, split)
+    scenes = [_read_scene(root, name, cameras) for name in names]
+    known = sorted({name for there, _ in scenes for name in there})
+    wanted = known if ALL in cameras else cameras
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        raise InputError(
+            f"--cameras {' '.join(unknown)}: no scene of {path} has it; there are {', '.join(known)}"
+        )
+    runs: list[Run] = []
+    for _, frames in scenes:
+        for camera in wanted:
+            own = sorted((f for f in frames if f.camera == camera), key=lambda f: f.seconds)
+            runs += [[f] for f in own[:1]]
+            for before, frame in pairwise(own):
+                if frame.seconds - before.seconds > max_gap:
+                    runs.append([])
+                runs[-1].append(frame)
+    _check_files(root, (frame for run in runs for frame in run), max_lag)
+    return runs
+
+
+def scan_depth(frame: DgpFrame) -> Float[Tensor, "H W"]:
+    """The sample's scan as the camera sees it: from the scanner's pose to the world to the camera's, each at
+    its own time. Metres, NaN where nothing was measured. InputError where the file is no scan."""
+    scan = frame.scan
+    assert scan is not None, "asked for where there is one"
+    try:
+        with np.load(scan.path, allow_pickle=False) as file:
+            rows = torch.from_numpy(file["data"][:, list(scan.columns)].astype(np.float64))
+    except (OSError, ValueError, KeyError, IndexError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or "no array `data` of points in it"
+        raise InputError(f"{scan.path}: cannot be read as a laser scan ({reason}); {AGAIN}") from error
+    camera_from_lidar = invert(frame.world_from_camera) @ scan.world_from_lidar
+    points = transform(camera_from_lidar, rows[rows.isfinite().all(1)].T).T
+    return depth_of_points(points, frame.intrinsics, frame.size)
+
+
+def _check_files(root: Path, frames: Iterable[DgpFrame], max_lag: float | None) -> None:
+    for frame in frames:
+        needed = [frame.image]
+        if max_lag is not None:
+            if frame.scan is None:
+                raise InputError(f"{root / frame.scene}: a sample of {frame.camera} has no scan; {AGAIN}")
+            needed.append(frame.scan.path)
+            lag = abs(frame.scan.seconds - frame.seconds)
+            if lag > max_lag:
+                raise InputError(
+                    f"{root / frame.scene}: {frame.camera} ({frame.image.name}) and its sample's scan are "
+                    f"{lag:.3f} s apart, more than --max-lag {max_lag:g}: raise it, or {AGAIN}"
+                )
+        for file in needed:
+            if not file.exists():
+                raise InputError(f"{file}: no such file, {root / frame.scene} names it; {AGAIN}")
+
+
+def _read_scene(root: Path, name: str, cameras: Sequence[str]) -> tuple[set[str], list[DgpFrame]]:
+    """The cameras that a scene has, and the frames of those asked for."""
+    path = root / name
+    raw, frames, there = _read_json(path), [], set()
+    calibrations: dict[str, Mapping[str, Mapping[str, float]]] = {}
+    try:
+        data = {datum["key"]: datum for datum in raw["data"]}
+        for sample in raw["samples"]:
+            datums = [data[key] for key in sample["datum_keys"]]
+            pictures = [datum for datum in datums if "image" in datum["datum"]]
+            scan = next((_scan(path.parent, d) for d in datums if "point_cloud" in d["datum"]), None)
+            there |= {datum["id"]["name"] for datum in pictures}
+            key = sample["calibration_key"]
+            for datum in pictures:
+                camera, picture = datum["id"]["name"], datum["datum"]["image"]
+                if camera not in cameras and ALL not in cameras:
+                    continue
+                if key not in calibrations:
+                    file = _read_json(path.parent / "calibration" / f"{key}.json")
+                    calibrations[key] = dict(zip(file["names"], file["intrinsics"], strict=True))
+                k = calibrations[key].get(camera, {})
+                if not min(k.get("fx", 0), k.get("fy", 0)) > 0:
+                    raise InputError(
+                        f"{path.parent / 'calibration' / key}.json: {camera} has no calibration; leave it "
+                        f"out of --cameras, or {AGAIN}"
+                    )
+                frames.append(
+                    DgpFrame(
+                        name,
+                        camera,
+                        _seconds(datum),
+                        path.parent / picture["filename"],
+                        (int(picture["height"]), int(picture["width"])),
+                        intrinsics_matrix(k["fx"], k["fy"], k["cx"], k["cy"]),
+                        _pose(picture),
+                        scan,
+                    )
+                )
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not a scene as DGP writes it ({type(error).__name__}: {error}); {AGAIN}"
+        ) from error
+    return there, frames
+
+
+def _scan(folder: Path, datum: Mapping[str, Any]) -> Scan:
+    cloud = datum["datum"]["point_cloud"]
+    columns = tuple(cloud["point_format"].index(axis) for axis in "XYZ")
+    return Scan(folder / cloud["filename"], _seconds(datum), columns, _pose(cloud))
+
+
+def _seconds(datum: Mapping[str, Any]) -> float:
+    then = datetime.fromisoformat(datum["id"]["timestamp"])
+    return (then - datetime(2000, 1, 1, tzinfo=UTC)).total_seconds()
+
+
+def _pose(datum: Mapping[str, Any]) -> Float[Tensor, "4 4"]:
+    """world_from_sensor. JSON of protocol buffers may leave zeros out."""
+    turn, place = datum["pose"]["rotation"], datum["pose"]["translation"]
+    quaternion = torch.tensor([turn.get(f"q{axis}", 0.0) for axis in "xyzw"], dtype=torch.float64)
+    translation = torch.tensor([place.get(axis, 0.0) for axis in "xyz"], dtype=torch.float64)
+    if not (translation.isfinite().all() and 0.9 < quaternion.norm() < 1.1):
+        raise ValueError(f"pose {turn} {place}")
+    return rigid(rotation_from_quaternion(quaternion), translation)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError(f"holds a {type(found).__name__}")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or f"no JSON object: {error}"
+        raise InputError(f"{path}: cannot be read ({reason}); {AGAIN}") from error
+    return found

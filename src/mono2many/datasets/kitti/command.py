@@ -1,0 +1,73 @@
+"""`mono2many prepare kitti`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mono2many.commands.flags import parse
+from mono2many.datasets.base import at_least
+from mono2many.errors import InputError
+
+
+@dataclass(frozen=True)
+class PrepareKittiConfig:
+    """Fetch what splits of KITTI raw need, unpack it, make JPEGs of its PNGs; or check that all is there."""
+
+    data: str = "dataset"
+    """Folder of KITTI raw."""
+    splits: tuple[
+        Literal[
+            "kitti_eigen_zhou", "kitti_eigen_full", "kitti_benchmark", "kitti_eigen", "kitti_eigen_benchmark"
+        ],
+        ...,
+    ] = ("kitti_eigen_zhou", "kitti_eigen", "kitti_eigen_benchmark")
+    """The lists whose frames are wanted."""
+    split_files: tuple[str, ...] = ()
+    """Lists of your own instead, with their laser scans."""
+    list: bool = False
+    """Print the archives' addresses and stop."""
+    check: bool = False
+    """Look through what is there: missing, cut short, of another size. Fetches nothing."""
+    png: bool = False
+    """Keep the PNGs; else they become JPEGs (quality 92, 4:2:0), a quarter of the size, as in the papers."""
+    convert_own: bool = False
+    """Make JPEGs also of PNGs that are there: you unpacked them yourself, or fetched them with --png."""
+    whole: bool = False
+    """Unpack everything; else only what is read: no grey images."""
+    keep_archives: bool = False
+    """Keep archives that were unpacked."""
+    url: str | None = None
+    """Where to fetch from instead of KITTI's public bucket (a mirror with the same paths)."""
+    workers: int = 2
+    """Threads that make JPEGs or look through images."""
+
+    def __post_init__(self) -> None:
+        at_least("--workers", self.workers, 1)
+        if not self.splits:
+            raise InputError("--splits: name one list or more")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise InputError(f"--url {self.url}: wanted an address that begins with http:// or https://")
+        if self.list and self.check:
+            raise InputError("--list and --check: one of them")
+
+
+def prepare(arguments: list[str]) -> None:
+    config = parse(PrepareKittiConfig, "mono2many prepare kitti", arguments)
+    from rich.console import Console
+
+    from mono2many.datasets.kitti.check import check_kitti
+    from mono2many.datasets.kitti.prepare import BUCKET, PrepareSettings, archives, needs_of, prepare_kitti
+
+    console, base, root = Console(highlight=False), config.url or BUCKET, Path(config.data)
+    needs = needs_of(() if config.split_files else config.splits, config.split_files)
+    if config.list:
+        print("\n".join(archives(needs, base).values()))
+    elif config.check:
+        if not check_kitti(root, needs, console, config.workers):
+            sys.exit(1)
+    else:
+        settings = PrepareSettings(
+            config.workers, base, config.png, config.whole, config.keep_archives, config.convert_own
+        )
+        prepare_kitti(root, needs, settings, console)

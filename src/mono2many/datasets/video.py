@@ -1,0 +1,95 @@
+"""One's own footage as a data set: videos, folders of images, or lists of clips of `prepare video`."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mono2many.datasets.base import Dataset, DatasetSettings, Reader, ReadOptions, Split
+from mono2many.errors import InputError
+
+
+@dataclass(frozen=True)
+class VideoData(DatasetSettings):
+    """Which footage, seen through which cameras."""
+
+    data: tuple[str, ...] = ()
+    """Video files, folders of images, or lists of clips."""
+    camera: tuple[str, ...] = ()
+    """Camera file (JSON: fx fy cx cy width height, optional distortion): one for all --data, or one each.
+    `learn`: estimate fx, fy, cx, cy of each video in training, from --fov (default 65 degrees) on."""
+    fov: float | None = None
+    """Horizontal field of view in degrees, where there is no camera file."""
+    hold_out: float = 0.1
+    """Share of the frames at the end of each clip kept for validation."""
+    hold_out_frames: int | None = None
+    """The same as a number of frames; wins over --hold-out."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hold_out < 1:
+            raise InputError(f"--hold-out is a share between 0 and 1, got {self.hold_out}; try 0.1")
+        if "learn" in self.camera and len(self.camera) > 1:
+            raise InputError("--camera learn estimates every video's camera: give no camera file beside it")
+        if self.fov is not None and not 5 <= self.fov <= 170:
+            raise InputError(f"--fov is in degrees, 5 to 170, got {self.fov}; a phone's camera has about 65")
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        return tuple(map(Path, self.data))
+
+    @property
+    def learns_camera(self) -> bool:
+        return self.camera == ("learn",)
+
+    def with_learnt_cameras(self, model: str) -> DatasetSettings:
+        if not self.learns_camera:
+            return self
+        from mono2many.models.starter import model_folder
+
+        folder = model_folder(model)
+        files = sorted((folder / "cameras").glob("*.json"), key=lambda path: int(path.stem))
+        if len(files) not in (1, len(self.data)):
+            raise InputError(
+                f"--camera learn: {folder / 'cameras'} holds {len(files)} learnt cameras for "
+                f"{len(self.data)} of --data; give the camera files: --camera FILE.json ..."
+            )
+        return replace(self, camera=tuple(map(str, files)), fov=None)
+
+
+@dataclass(frozen=True)
+class VideoTraining(VideoData):
+    """How footage is trained on."""
+
+    crop_bottom: float = 0.0
+    """Share of the height to cut off below, where the camera sees the ego vehicle."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.crop_bottom < 0.9:
+            raise InputError(f"--crop-bottom is a share of the height below 0.9, got {self.crop_bottom}")
+
+
+def open_video(s: VideoData, options: ReadOptions, split: Split) -> Reader:
+    from mono2many.data.footage import VideoSettings
+    from mono2many.data.video import VideoReader
+
+    if not s.data:
+        raise InputError("--datatype video needs --data: one or more video files or folders of images")
+    how = (options.height, options.width, s.hold_out, s.hold_out_frames, options.crop_bottom)
+    return VideoReader(VideoSettings(s.data, s.camera, s.fov, *how), split)
+
+
+def prepare(arguments: list[str]) -> None:
+    from mono2many.commands.prepare_video import run
+
+    run(arguments)
+
+
+VIDEO = Dataset(
+    name="video",
+    summary="your own videos or folders of images",
+    settings=VideoData,
+    training=VideoTraining,
+    scoring=VideoData,
+    open=open_video,
+    prepare=prepare,
+    preparation="list what can be learnt from in videos",
+)
