@@ -14,7 +14,12 @@ from mono2many.io.images import write_image
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
-SHORT = ["--steps", "2", "--batch-size", "2", "--height", "64", "--width", "96", "--val-every", "2"]
+SHORTER = {
+    ("train",): ["--steps", "2", "--batch-size", "2", "--height", "64", "--width", "96", "--val-every", "2"],
+    ("street",): ["--frames", "20", "--height", "96", "--width", "320"],
+    ("prepare", "synthetic"): ["--height", "64", "--width", "160", "--drives", "2", "--frames", "12"],
+}
+"""What makes a command small, by its first words."""
 
 
 def blocks(language: str) -> list[str]:
@@ -31,12 +36,7 @@ def test_the_commands_run_in_order_and_then_the_python(place: Path) -> None:
     assert len(commands) >= 4
     for command in commands:
         words = shlex.split(command)[1:]
-        words += SHORT if words[0] == "train" else ["--frames", "30"] if words[0] == "street" else []
-        words += (
-            ["--height", "64", "--width", "160", "--drives", "2", "--frames", "12"]
-            if words[:2] == ["prepare", "synthetic"]
-            else []
-        )
+        words += next((more for begin, more in SHORTER.items() if words[: len(begin)] == list(begin)), [])
         done = subprocess.run(
             [sys.executable, "-m", "mono2many", *words],
             cwd=place,
