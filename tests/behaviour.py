@@ -44,7 +44,7 @@ TRAININGS = {
     "scratch": f"{STREETS} --recipe scratch",
     "reference": f"{STREETS} {NONE} --recipe reference",
     "wide": f"{STREETS} --recipe scratch --variety wide",
-    "mask": f"{STREETS} {NONE} --predictive-mask --pose-type shared",
+    "mask": f"{STREETS} {NONE} --predictive-mask --no-automask --pose-type shared",
     "posecnn": f"{STREETS} {NONE} --pose-type posecnn --pose-input all --combine average",
     "starter": f"{STREETS} --start-from starter",
     "starter-fading": f"{STREETS} --start-from starter --anchor 0.3 --anchor-until 0.5",

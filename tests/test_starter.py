@@ -1,8 +1,6 @@
 """The starter as it ships: what is in the package, and that every command takes it."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +12,8 @@ from mono2many import Predictor, load
 from mono2many.cli import main
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
+from mono2many.models import starter
 from mono2many.models.checkpoint import read_card
-from mono2many.models.starter import FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +22,7 @@ def predictor() -> Predictor:
 
 
 def test_it_is_small_and_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 10e6
+    assert sum(path.stat().st_size for path in starter.FOLDER.iterdir()) < 10e6
     main(["info"])
     said = capsys.readouterr().out
     assert "apache-2.0" in said.lower()
@@ -106,22 +104,23 @@ def test_a_training_begins_with_its_networks(tmp_path: Path, monkeypatch: pytest
         "1e-30",
     ]
     main(["train", "--start-from", "starter", *footage, *size, "--device", "cpu", "--precision", "fp32"])
-    card, starter = read_card("model_save/mono"), read_card("starter")
-    assert card.architecture == starter.architecture
+    card, original = read_card("model_save/mono"), read_card("starter")
+    assert card.architecture == original.architecture
     assert (card.height, card.width, card.sizes) == (64, 96, ())
     tuned, start = (load(name, "cpu").model.state_dict() for name in ("model_save/mono", "starter"))
     for name in ("depth.decoder.heads.0.weight", next(n for n in tuned if n.startswith("pose."))):
         torch.testing.assert_close(tuned[name], start[name])
 
 
-def test_a_damaged_copy_of_the_package_says_how_to_mend_it(tmp_path: Path) -> None:
-    package = Path(sys.modules["mono2many"].__file__ or "").parent
-    shutil.copytree(package, tmp_path / "mono2many", ignore=shutil.ignore_patterns("__pycache__"))
-    weights = tmp_path / "mono2many" / "weights" / "starter" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:5000])
+def test_damaged_weights_of_the_package_say_how_to_mend_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = shutil.copytree(starter.FOLDER, tmp_path / "starter")
+    (damaged / "model.safetensors").write_bytes((damaged / "model.safetensors").read_bytes()[:5000])
+    monkeypatch.setattr(starter, "FOLDER", damaged)
     write_image(tmp_path / "photo.png", torch.zeros(3, 8, 8, dtype=torch.uint8))
-    command = [sys.executable, "-m", "mono2many", "predict", "photo.png"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.endswith("pip install --force-reinstall mono2many\n")
+    with pytest.raises(SystemExit):
+        main(["predict", str(tmp_path / "photo.png")])
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.endswith("pip install --force-reinstall mono2many\n")

@@ -124,7 +124,7 @@ def plain_jitter(picture: Tensor, u: Tensor, a: Augmentation) -> Tensor:
     return result
 
 
-@pytest.mark.parametrize("pictures", [augment._pictures_in_bands, augment._pictures_at_once])
+@pytest.mark.parametrize("pictures", [augment._images_in_bands, augment._images_at_once])
 @pytest.mark.parametrize("a", [Augmentation(), Augmentation(hue=0.3, saturation=0.0, contrast=0.5)])
 def test_both_ways_of_working_give_the_values_of_the_plain_formulas(pictures, a, monkeypatch) -> None:
     monkeypatch.setattr(augment, "BAND", 60)  # bands of 5 rows, the last of 3

@@ -1,8 +1,23 @@
+from itertools import islice, pairwise
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from mono2many.data.measure import displacement, measure_pairs, sharpness, shrink, to_grey
+from mono2many.data.measure import (
+    THRESHOLDS,
+    displacement,
+    find_blurred,
+    find_cuts,
+    measure_pairs,
+    quick_agreement,
+    quick_displacement,
+    sharpness,
+    shrink,
+    thumbnail,
+    to_grey,
+)
+from mono2many.io.videos import timed_frames
 
 HEIGHT, WIDTH = 96, 160
 
@@ -76,6 +91,13 @@ def test_pictures_without_texture_have_no_motion_and_do_not_agree():
     assert (m.shift.item(), m.most.item(), m.agreement.item(), m.difference.item()) == (0, 0, 0, 0.5)
 
 
+def test_a_repeated_frame_is_not_static_too_and_a_static_camera_repeats_no_frame():
+    frame = window(texture())
+    noisy = frame + 0.01 * torch.randn(frame.shape, generator=torch.Generator().manual_seed(0))
+    m = measure_pairs(frame.expand(2, -1, -1), torch.cat([frame, noisy]))
+    assert (m.repeated.tolist(), m.static.tolist()) == ([True, False], [False, True])
+
+
 def test_a_chequerboard_is_sharp_and_a_ramp_is_not():
     rows, columns = torch.meshgrid(torch.arange(10), torch.arange(11), indexing="ij")
     board = ((rows + columns) % 2).float()  # every Laplacian is 4 or -4, half of each
@@ -97,3 +119,39 @@ def test_grey_weighs_the_colours_and_is_never_enlarged():
     assert to_grey(red, 40).shape == (1, 20, 40)
     assert to_grey(red, 40).mean().item() == pytest.approx(0.299)
     assert shrink(torch.zeros(2, 40, 80), 100).shape == (2, 40, 80)
+
+
+def test_a_cut_differs_more_than_the_motion_around_it():
+    difference, agreement = [0.0, *[0.1] * 9], [1.0, *[0.9] * 9]
+    assert find_cuts(difference, agreement) == []
+    difference[5], agreement[5] = 0.3, 0.1
+    assert find_cuts(difference, agreement) == [5]
+    assert find_cuts([0.0, *[0.3] * 9], [1.0, *[0.1] * 9]) == []  # a whirling camera
+
+
+def test_a_frame_is_blurred_beside_its_neighbours_not_beside_the_film():
+    assert find_blurred([10.0] * 50 + [1.0] * 50) == []
+    assert find_blurred([10.0] * 20 + [4.0] + [10.0] * 20) == [20]
+
+
+def test_thumbnails_show_a_shift_by_one_percent_of_the_width_and_another_scene():
+    def wave(by):
+        return 0.5 + 0.3 * torch.sin((torch.arange(640.0) - by) / 40).expand(1, 3, 192, 640)
+
+    still, moved = thumbnail(wave(0)), thumbnail(wave(6.4))
+    assert quick_displacement(still, moved) == pytest.approx(0.01, rel=0.15)
+    assert quick_displacement(still, 0.9 * still) < 1e-5  # darker: no motion
+    coarse = [F.interpolate(torch.rand(1, 3, 12, 40), (192, 640), mode="bilinear") for _ in range(2)]
+    one, other = map(thumbnail, coarse)
+    assert quick_agreement(one, one.roll(2, -1)) > 0.9
+    assert quick_agreement(one, other) < THRESHOLDS.quick_same_scene
+    blank = torch.full_like(one, 0.5)
+    assert (quick_displacement(blank, blank), quick_agreement(blank, blank)) == (0, 1)
+    assert quick_agreement(one, blank) < THRESHOLDS.quick_same_scene
+
+
+def test_on_thumbnails_the_highway_is_never_static_or_cut(road):
+    frames = islice(timed_frames(road / "road.mp4", 320), 201)
+    pairs = list(pairwise(thumbnail(image[None] / 255) for _, image in frames))
+    assert min(quick_displacement(*pair) for pair in pairs) > THRESHOLDS.static
+    assert min(quick_agreement(*pair) for pair in pairs) > THRESHOLDS.quick_same_scene

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from torch.nn import functional as F
 
-from mono2many.data.prepare import find_blurred, find_cuts, on_grid, prepare_video, usual_step
+from mono2many.data.prepare import on_grid, prepare_video, usual_step
 from mono2many.data.video import VideoReader, VideoSettings
 from mono2many.io.images import resize_image, write_image
 from mono2many.io.videos import video_frames
@@ -190,19 +190,6 @@ def test_a_grid_takes_each_frame_of_a_steady_film_and_every_other_one_of_twice_t
     assert on_grid(slow_clock, 1 / 30) == list(range(3000))
     late = [*steady[:10], *(t + 0.5 + 1 / 60 for t in steady[10:])]  # half a place off after a gap
     assert on_grid(late, 1 / 30) == list(range(300))
-
-
-def test_a_cut_differs_more_than_the_motion_around_it():
-    difference, agreement = [0.0, *[0.1] * 9], [1.0, *[0.9] * 9]
-    assert find_cuts(difference, agreement) == []
-    difference[5], agreement[5] = 0.3, 0.1
-    assert find_cuts(difference, agreement) == [5]
-    assert find_cuts([0.0, *[0.3] * 9], [1.0, *[0.1] * 9]) == []  # a whirling camera
-
-
-def test_a_frame_is_blurred_beside_its_neighbours_not_beside_the_film():
-    assert find_blurred([10.0] * 50 + [1.0] * 50) == []
-    assert find_blurred([10.0] * 20 + [4.0] + [10.0] * 20) == [20]
 
 
 def test_a_highway_filmed_from_a_car_is_kept_whole_but_for_its_cut(road, tmp_path):

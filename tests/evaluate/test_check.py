@@ -8,6 +8,8 @@ from torch.nn import functional as F
 
 from mono2many.commands.check import CheckConfig
 from mono2many.data.measure import PairMeasures
+from mono2many.datasets.choice import DataConfig
+from mono2many.datasets.video import VideoTraining
 from mono2many.evaluate.check import brightness, camera, check, motion, pairs_to_see, samples, shape, standing
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.io.images import write_image
@@ -16,8 +18,9 @@ from mono2many.types import FrameSequence
 FILM = FrameSequence("a.mp4", 100, size=(720, 1280))
 
 
-def config(data=None, **more):
-    return CheckConfig(data=data or SourceConfig(), **{"height": 64, "width": 160} | more)
+def config(footage=None, **more):
+    data = {} if footage is None else {"data": DataConfig("video"), "dataset": footage}
+    return CheckConfig(**data | {"height": 64, "width": 160} | more)
 
 
 def pictures(folder, lefts):
@@ -26,7 +29,7 @@ def pictures(folder, lefts):
     wall = F.interpolate(wall, scale_factor=4, mode="bicubic").clamp(0, 1)[0]
     for i, left in enumerate(lefts):
         write_image(folder / f"{i}.png", (wall[..., left : left + 160] * 255).to(torch.uint8))
-    return SourceConfig(datatype="video", data=(str(folder),), fov=60.0)
+    return VideoTraining((str(folder),), fov=60.0)
 
 
 def run(settings):
@@ -104,7 +107,7 @@ def test_a_camera_is_judged_at_the_films_own_size(fx, fy, cx, verdict):
 def test_the_optical_axis_is_not_moved_by_cutting_off_the_bottom():
     # 360 of 720 rows are left, 180 at training size: the axis is at the last one
     k = intrinsics_matrix(320.0, 320.0, 319.5, 179.5)
-    assert camera(k, FILM, config(height=180, width=640, crop_bottom=0.5)).verdict == "ok"
+    assert camera(k, FILM, config(VideoTraining(crop_bottom=0.5), height=180, width=640)).verdict == "ok"
 
 
 def test_a_squeezed_picture_gets_a_fitting_height():

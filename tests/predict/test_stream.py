@@ -1,7 +1,6 @@
 """A film's frames, one after the other, against all of them at once."""
 
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,14 @@ from mono2many.errors import InputError
 from mono2many.geometry.align import refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.io.images import write_image
-from mono2many.io.videos import VideoWriter, timed_frames
+from mono2many.io.videos import VideoWriter
+from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
+from mono2many.models.chain import chained_motion
 from mono2many.models.checkpoint import ModelCard
-from mono2many.models.many import ManyDepth, chained_motion
-from mono2many.models.mono import MonoArchitecture, MonoDepth
-from mono2many.models.student import ManyArchitecture
+from mono2many.models.many import ManyDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.predict.files import predict_files
 from mono2many.predict.predictor import Predictor
-from mono2many.predict.stream import SAME_SCENE, STANDING, agreement, shift, small_grey
 from mono2many.street.reader import StreetSettings, SyntheticReader
 
 MANY = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)
@@ -119,31 +118,6 @@ def test_after_a_cut_nothing_of_the_other_scene_is_remembered(film: list[Tensor]
         stream(image)
     for image in other:
         assert torch.equal(stream(image).depth, fresh(image).depth)
-
-
-def test_a_shift_by_one_percent_of_the_width_is_told_and_so_is_another_scene() -> None:
-    wave = lambda by: 0.5 + 0.3 * torch.sin((torch.arange(640.0) - by) / 40).expand(1, 3, 192, 640)  # noqa: E731
-    still, moved = small_grey(wave(0)), small_grey(wave(6.4))
-    assert shift(still, moved) == pytest.approx(0.01, rel=0.15)
-    assert shift(still, 0.9 * still) < 1e-5  # darker: no motion
-    coarse = [F.interpolate(torch.rand(1, 3, 12, 40), (192, 640), mode="bilinear") for _ in range(2)]
-    one, other = map(small_grey, coarse)
-    assert agreement(one, one.roll(2, -1)) > 0.9
-    assert agreement(one, other) < SAME_SCENE
-    blank = torch.full_like(one, 0.5)
-    assert (shift(blank, blank), agreement(blank, blank)) == (0, 1)
-    assert agreement(one, blank) < SAME_SCENE
-
-
-def test_the_highway_never_seems_to_stand_or_to_be_cut(road: Path) -> None:
-    greys = []
-    for number, (_, image) in enumerate(timed_frames(road / "road.mp4", 320)):
-        greys.append(small_grey(image[None] / 255))
-        if number == 200:
-            break
-    pairs = list(pairwise(greys))
-    assert min(shift(*pair) for pair in pairs) > STANDING
-    assert min(agreement(*pair) for pair in pairs) > SAME_SCENE
 
 
 def test_the_camera_is_that_of_the_frames_own_size(film: list[Tensor], predictor: Predictor) -> None:

@@ -14,7 +14,10 @@ def test_a_healthy_run_and_a_young_one_are_left_alone() -> None:
 
 
 def test_what_cannot_come_back_is_said_at_once() -> None:
-    for change, words in (({"sigmoid": 2e-12}, "as far as"), ({"kept": 0.001}, "leaves only 0.1%")):
+    for change, words in (
+        ({"sigmoid": 2e-12}, "depth is at its largest"),
+        ({"kept": 0.001}, "leaves only 0.1%"),
+    ):
         text = collapse({**HEALTHY, **change}, 0.01, 1e-4, 60.0)
         assert text is not None
         assert words in text
@@ -23,8 +26,8 @@ def test_what_cannot_come_back_is_said_at_once() -> None:
 def test_each_collapse_is_named_with_its_figure_and_a_flag() -> None:
     for change, words in (
         ({"disparity_variation": 0.01}, ("nearly constant", "1.0%", "--frame-step")),
-        ({"sigmoid": 0.99}, ("as near as", "0.990", "--learning-rate", "3.0e-04")),
-        ({"sigmoid": 2e-5}, ("as far as", "2.0e-05", "--automask")),
+        ({"sigmoid": 0.99}, ("depth is at its smallest", "0.990", "--learning-rate", "3.0e-04")),
+        ({"sigmoid": 2e-5}, ("depth is at its largest", "2.0e-05", "--automask")),
         ({"translation": 0.0}, ("no camera motion", "--frame-step", "mono2many check")),
         ({"kept": 0.01}, ("auto-mask", "1.0%", "--automask-from")),
         ({"seen": 0.01, "kept": 0.0}, ("neighbours show only 1.0%", "camera file")),
@@ -51,12 +54,12 @@ def test_a_loss_that_is_not_finite_names_the_checkpoint_that_is_left(tmp_path: P
     )
 
 
-def test_a_camera_that_stands_is_named_and_one_that_drives_is_not() -> None:
+def test_a_static_camera_is_named_and_one_that_drives_is_not() -> None:
     def street(step: float) -> ClipDataset:
         return ClipDataset(SyntheticReader(StreetSettings(2, 3, 96, 320, step=step), "train"), (-1, 1))
 
     assert static_camera(street(0.75)) is None
     warning = static_camera(street(0.0))  # cars drive past it
     assert warning is not None
-    assert "stands in 4 of 4 pairs" in warning
+    assert "static in 4 of 4 pairs" in warning
     assert "--frame-step" in warning

@@ -28,15 +28,16 @@ from mono2many.bench.yardstick import Step, yardstick_step
 from mono2many.commands.bench import BenchConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
+from mono2many.files import write_text
 from mono2many.geometry.camera import intrinsics_from_fov
-from mono2many.models.checkpoint import write_atomically
 from mono2many.models.many import ManyDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
+from mono2many.train.fabric import cpu_has_bf16, make_fabric
 from mono2many.train.guard import FiniteGuard
-from mono2many.train.loop import plan_at
+from mono2many.train.plan import plan_at
 from mono2many.train.settings import ModelConfig, RunConfig, TrainConfig, TrainingData
-from mono2many.train.setup import RunState, build_run, cpu_has_bf16, make_fabric
-from mono2many.train.steps import many_step, mono_step
+from mono2many.train.setup import RunState, build_run
+from mono2many.train.steps import Draw, many_step, mono_step
 from mono2many.types import Batch, RawBatch, StepOutput
 
 OFFSETS = (-1, 1)
@@ -94,8 +95,8 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
     )
     console.print(f"peak memory: {facts['peak memory']}", highlight=False)
     if config.json is not None:
-        text = json.dumps({"facts": facts, "rows": [asdict(row) for row in rows]}, indent=2) + "\n"
-        write_atomically(Path(config.json), lambda path: path.write_text(text))
+        figures = {"facts": facts, "rows": [asdict(row) for row in rows]}
+        write_text(config.json, json.dumps(figures, indent=2) + "\n")
     return rows
 
 
@@ -105,7 +106,7 @@ def _training(
     """The default recipe's networks and optimiser, set up as training does it."""
     settings = TrainConfig(
         TrainingData(height=config.height, width=config.width),
-        model=ModelConfig(model, encoder_weights="none"),
+        model=ModelConfig(model=model, encoder_weights="none"),
         run=RunConfig(device=config.device, precision=precision, compile=compiled),  # type: ignore[arg-type]
     )
     street = SyntheticReader(StreetSettings(1, 3, config.height, config.width), "train")
@@ -135,13 +136,12 @@ def _step(run: Run, batch: Batch, whole: bool = True) -> Step:
     def step(repetition: int) -> None:
         guard.before_step()
         if isinstance(state.network, ManyDepth):
-            sweep = state.network.depth
-            loss, output = many_step(state.model, batch, plan, sweep.nearest, sweep.farthest, step=repetition)
+            loss, output = many_step(state.model, batch, plan, Draw(step=repetition))
         elif whole:
-            loss, output = mono_step(state.model, batch, plan, step=repetition)
+            loss, output = mono_step(state.model, batch, plan, Draw(step=repetition))
         else:
-            maps, motion, _ = state.model(batch.target_jittered, batch.sources_jittered, OFFSETS)
-            loss, output = torch.stack([output.mean() for output in (*maps, *motion)]).sum(), StepOutput()
+            maps, pose, _ = state.model(batch.target_jittered, batch.sources_jittered, OFFSETS)
+            loss, output = torch.stack([x.mean() for x in (*maps, *pose)]).sum(), StepOutput()
         state.optimiser.zero_grad(set_to_none=True)
         state.fabric.backward(loss)
         guard.apply(state.optimiser, [loss, *output.scalars.values()])

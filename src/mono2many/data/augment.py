@@ -3,15 +3,15 @@
 Half of the samples are mirrored, half change colours; which, and how much, is a function of
 (seed, step, sample). The jittered copies go to the networks; the losses see the plain ones.
 
-On the CPU a picture is worked on in bands of rows that stay in the processor's cache; elsewhere all samples
+On the CPU an image is worked on in bands of rows that stay in the processor's cache; elsewhere all samples
 that need the same change are worked on together.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
-from threading import RLock
 from weakref import finalize
 
 import numpy as np
@@ -46,7 +46,7 @@ def to_batch(
     seed: int = 0,
     step: int = 0,
 ) -> Batch:
-    """Float pictures on `device`, augmented unless `augmentation` is None."""
+    """Float images on `device`, augmented unless `augmentation` is None."""
     u = uniform(seed, step, raw.index, 10)  # on the host: nothing waits for the device
     mirrored = u[:, 0] < 0.5 if augmentation is not None and augmentation.mirror else None
     jitters = augmentation if augmentation is not None and augmentation.jitter else None
@@ -55,7 +55,7 @@ def to_batch(
     if raw.stereo_x is not None:
         rig = torch.eye(4).repeat(len(raw.index), 1, 1)
         rig[:, 0, 3] = raw.stereo_x
-        if mirrored is not None:  # what was to the left is to the right; the eyes stay which they are
+        if mirrored is not None:  # what was to the left is to the right; each camera keeps its name
             rig[mirrored, 0, 3] *= -1
     maps = {name: getattr(raw, name) for name in ("depth", "moving", "valid_mask")}
     maps = {name: values for name, values in maps.items() if values is not None}
@@ -65,8 +65,8 @@ def to_batch(
             intrinsics = torch.where(mirrored[:, None, None, None], other, intrinsics)
         maps = {name: torch.where(mirrored[:, None, None], x.flip(-1), x) for name, x in maps.items()}
     device = torch.device(device)
-    pictures = _pictures_in_bands if device.type == "cpu" else _pictures_at_once
-    frames, jittered = pictures(_on(device, raw.frames), mirrored, u, jitters)
+    convert = _images_in_bands if device.type == "cpu" else _images_at_once
+    frames, jittered = convert(_on(device, raw.frames), mirrored, u, jitters)
     absent, source = (~raw.exists).nonzero(as_tuple=True)
     if len(absent):
         # the networks see the target where there is no neighbour: black would upset their statistics
@@ -99,13 +99,13 @@ BAND = 2**15
 """Pixels, about: with what is computed on the way, 1 MB."""
 
 
-def _pictures_in_bands(
+def _images_in_bands(
     frames: UInt8[Tensor, "B F 3 H W"],
     mirrored: Bool[Tensor, "B"] | None,
     u: Float[Tensor, "B 10"],
     a: Augmentation | None,
 ) -> tuple[Float[Tensor, "B F 3 H W"], Float[Tensor, "B F 3 H W"]]:
-    """Plain pictures, and jittered ones (the same tensor where none is)."""
+    """Plain images, and jittered ones (the same tensor where none is)."""
     height, width = frames.shape[-2:]
     plans = [_plan(draws, a) for draws in u.tolist()]
     plain = _memory(frames.shape)
@@ -114,7 +114,7 @@ def _pictures_in_bands(
     bands = [slice(start, start + rows) for start in range(0, height, rows)]
     for b, f in product(*map(range, frames.shape[:2])):
         plan = plans[b]
-        # contrast needs to know the whole picture: what comes before it, then it and what comes after
+        # contrast needs to know the whole image: what comes before it, then it and what comes after
         split = next((i for i, (kind, _) in enumerate(plan) if kind == CONTRAST), len(plan))
         sums = torch.zeros(3)
         for band in bands:
@@ -137,28 +137,23 @@ def _pictures_in_bands(
 def _memory(shape: tuple[int, ...]) -> Tensor:
     """Memory for floats: an earlier batch's, once no tensor holds it any more. Fresh pages take the operating
     system as long as we take to fill them."""
-    array = next((free for free in reversed([*_FREE]) if free.shape == shape and _take(free)), None)
-    array = np.empty(shape, np.float32) if array is None else array
+    free = _free_memory(shape)
+    try:
+        array = free.pop()
+    except IndexError:
+        array = np.empty(shape, np.float32)
     lent = array.view()  # what the tensor and every view of it hold; the last one gives the memory back
-    finalize(lent, _FREE.append, array).atexit = False
+    finalize(lent, free.append, array).atexit = False
     return torch.from_numpy(lent)
 
 
-def _take(array: np.ndarray) -> bool:
-    """True for one thread only."""
-    with _LOCK:
-        for i, free in enumerate(_FREE):
-            if free is array:
-                del _FREE[i]
-                return True
-    return False
+@lru_cache(maxsize=4)
+def _free_memory(shape: tuple[int, ...]) -> deque[np.ndarray]:
+    """Arrays of this shape that no tensor holds. A deque's append and pop are safe between threads."""
+    return deque(maxlen=4)
 
 
-_FREE: deque[np.ndarray] = deque(maxlen=4)
-_LOCK = RLock()  # a finalizer may run while we hold it
-
-
-def _pictures_at_once(
+def _images_at_once(
     frames: UInt8[Tensor, "B F 3 H W"],
     mirrored: Bool[Tensor, "B"] | None,
     u: Float[Tensor, "B 10"],
@@ -171,11 +166,9 @@ def _pictures_at_once(
     plain = frames.float().div_(255)
     plans = [_plan(draws, a) for draws in u.tolist()]
     jittered = plain.clone() if any(plans) else plain
-    for turn, kind in product(range(4), range(4)):
+    for rank, kind in product(range(4), range(4)):
         found = [
-            (b, plan[turn][1])
-            for b, plan in enumerate(plans)
-            if plan[turn : turn + 1] and plan[turn][0] == kind
+            (b, plan[rank][1]) for b, plan in enumerate(plans) if len(plan) > rank and plan[rank][0] == kind
         ]
         if found:
             rows, amounts = (_on(frames.device, torch.tensor(x)) for x in zip(*found, strict=True))
@@ -204,7 +197,7 @@ def change_brightness(rgb: Tensor, amount: Amount) -> Tensor:
 
 
 def change_contrast(rgb: Tensor, amount: Amount, mean: Amount | None = None) -> Tensor:
-    """In place: away from the mean grey of each picture by the factor 1 + amount. mean: where it is known."""
+    """In place: away from the mean grey of each image by the factor 1 + amount. mean: where it is known."""
     if mean is None:
         red, green, blue = rgb.mean((-2, -1)).unbind(-1)
         mean = (red * GREY[0] + green * GREY[1] + blue * GREY[2])[..., None, None, None]
@@ -219,7 +212,7 @@ def change_saturation(rgb: Tensor, amount: Amount) -> Tensor:
 
 
 def change_hue(rgb: Tensor, amount: Amount) -> Tensor:
-    """In place: turn the hue of HSV by `amount` of a full circle, up to a third.
+    """In place: rotate the hue of HSV by `amount` of a full circle, up to a third.
 
     On HSV's hexagon, whose corners are 1 apart, a colour is (green + blue - red - min) / chroma + 1 away from
     red, towards green or blue, whichever is more. A colour d from a channel's own corner has of it

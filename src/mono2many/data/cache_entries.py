@@ -1,7 +1,6 @@
-"""The command `cache`: what the folder of decoded frames and laser scans holds, whether it is sound, and
+"""The command `cache`: what the folder of decoded frames and laser scans holds, whether it is intact, and
 removing what was not used for long."""
 
-import json
 import shutil
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mono2many.data.cache import cache_root, damage
+from mono2many.files import read_json
 
 DAY = 86400.0
 
@@ -73,10 +73,10 @@ def show_cache(
 
 def _about(folder: Path) -> str:
     try:
-        index = json.loads((folder / "index.json").read_text())["index"]
+        index = read_json(folder / "index.json", "the entry is built again")["index"]
         frames = sum(clip["frames"] for clip in index["clips"])
         return f"{index['fingerprint'].split()[0]}, {frames} frames"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return "unreadable"
 
 

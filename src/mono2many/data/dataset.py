@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -18,10 +17,10 @@ from mono2many.types import InputError, RawBatch, Reader, Sample
 class ClipDataset(Dataset[Sample]):
     """Every frame of a reader (every target, where its clips name them) that has a neighbour, with these.
 
-    offsets: times of the sources in frames, for example (-1, 1); 0: the other eye, where clips have one.
+    offsets: times of the sources in frames, for example (-1, 1); 0: the stereo partner, where clips have one.
     Frames of one data set have one size.
     shuffle_sources: take the sources from another clip instead, a control that must learn nothing.
-    baseline: what the eyes' distance shall be; None: the true metres.
+    baseline: the unit of length that stands for the distance of the stereo cameras; None: metres.
     Raises InputError if no frame has a neighbour.
     """
 
@@ -50,7 +49,8 @@ class ClipDataset(Dataset[Sample]):
         if not self.samples:
             raise InputError(
                 f"--data: no frame has a neighbour {' or '.join(map(str, offsets))} frames away; "
-                "give longer clips, a smaller --frame-step or, where the data set has that flag, a larger --max-gap"
+                "give longer clips, a smaller --frame-step or, where the data set has that flag, a larger "
+                "--max-gap"
             )
 
     def __len__(self) -> int:
@@ -60,28 +60,31 @@ class ClipDataset(Dataset[Sample]):
         """Where the sources of a sample are, (clip, index); None where one was never recorded."""
         clip, at = self.samples[index]
         other = (clip + len(self.clips) // 2) % len(self.clips) if self.shuffle_sources else clip
-        eye, limit = self.clips[other].stereo_partner, self.clips[other].frames
+        partner, limit = self.clips[other].stereo_partner, self.clips[other].frames
         return [
-            (other if o or eye is None else eye[0], at + o) if 0 <= at + o < limit else None
+            (other if o or partner is None else partner[0], at + o) if 0 <= at + o < limit else None
             for o in self.offsets
         ]
 
     def stereo_x(self, index: int) -> float | None:
         """Of a sample: see types.RawBatch."""
-        eye = self.clips[self.samples[index][0]].stereo_partner
-        if eye is None or 0 not in self.offsets:
+        partner = self.clips[self.samples[index][0]].stereo_partner
+        if partner is None or 0 not in self.offsets:
             return None
-        return eye[1] if self.baseline is None else math.copysign(self.baseline, eye[1])
+        return partner[1] if self.baseline is None else math.copysign(self.baseline, partner[1])
+
+    def _places(self, index: int) -> list[tuple[int, int] | None]:
+        """Of a sample's frames: its target, then its neighbours."""
+        return [self.samples[index], *self.neighbours(index)]
 
     def __getitem__(self, index: int) -> Sample:
-        target = self.reader.frame(*self.samples[index])
-        sources = [place and self.reader.frame(*place) for place in self.neighbours(index)]
-        frames = [target, *sources]
+        target, *sources = (place and self.reader.frame(*place) for place in self._places(index))
+        assert target is not None
         black = torch.zeros_like(target.image)
         return Sample(
-            frames=torch.stack([black if f is None else f.image for f in frames]),
-            exists=torch.tensor([f is not None for f in frames]),
-            intrinsics=torch.stack([(f or target).intrinsics for f in frames]),
+            frames=torch.stack([target.image, *(black if f is None else f.image for f in sources)]),
+            exists=torch.tensor([True, *(f is not None for f in sources)]),
+            intrinsics=torch.stack([target.intrinsics, *((f or target).intrinsics for f in sources)]),
             index=index,
             camera=self.clips[self.samples[index][0]].camera,
             depth=target.depth,
@@ -94,21 +97,15 @@ class ClipDataset(Dataset[Sample]):
         """The samples of a batch; out of the cache all frames at once."""
         if not isinstance(self.reader, CachedReader):
             return collate([self[i] for i in indices])
-        cache, row = self.reader, lambda place: self.reader.first_row[place[0]] + place[1]
-        places = [self.samples[i] for i in indices]
-        sources = [self.neighbours(i) for i in indices]
-        rows = torch.tensor(
-            [
-                [row(at), *(row(place or at) for place in near)]
-                for at, near in zip(places, sources, strict=True)
-            ]
-        )
-        exists = torch.tensor([[True, *(place is not None for place in near)] for near in sources])
+        cache, places = self.reader, [self._places(i) for i in indices]
+        rows = torch.tensor([[cache.row(*(place or of[0])) for place in of] for of in places])  # type: ignore[misc]
+        exists = torch.tensor([[place is not None for place in of] for of in places])
         frames, intrinsics = cache.rows("image", rows), cache.rows("intrinsics", rows)
         assert frames is not None
         assert intrinsics is not None
         for sample, frame in (~exists).nonzero().tolist():  # filling by mask would pass over all of it
             frames[sample, frame] = 0
+        stereo_x = [x for i in indices if (x := self.stereo_x(i)) is not None]
         return RawBatch(
             frames=frames,
             exists=exists,
@@ -116,41 +113,29 @@ class ClipDataset(Dataset[Sample]):
             index=torch.tensor(indices),
             depth=cache.rows("depth", rows[:, 0]),
             moving=cache.rows("moving", rows[:, 0]),
-            camera=torch.tensor([self.clips[clip].camera for clip, _ in places]),
+            camera=torch.tensor([self.clips[self.samples[i][0]].camera for i in indices]),
             valid_mask=cache.rows("valid_mask", rows[:, 0]),
-            stereo_x=_floats([self.stereo_x(i) for i in indices]),
+            stereo_x=torch.tensor(stereo_x) if len(stereo_x) == len(indices) else None,
         )
 
     def __getitems__(self, indices: Sequence[int]) -> RawBatch | InputError:
-        """For the loader. A mistake is given, not raised: a worker would wrap it into a page of text."""
+        """For the loader. An error is returned, not raised: a worker would wrap it into a page of text."""
         try:
             return self.batch(indices)
-        except InputError as mistake:
-            return mistake
+        except InputError as error:
+            return error
 
 
 def collate(samples: Sequence[Sample]) -> RawBatch:
-    """Stack samples of one data set."""
+    """Stack samples of one data set; what one of them lacks is None."""
 
-    def optional(values: list[Tensor | None]) -> Tensor | None:
-        known = [v for v in values if v is not None]
-        return torch.stack(known) if len(known) == len(values) else None
+    def stacked(values: list[Any]) -> Tensor | None:
+        if any(value is None for value in values):
+            return None
+        return torch.stack(values) if isinstance(values[0], Tensor) else torch.tensor(values)
 
-    return RawBatch(
-        frames=torch.stack([s.frames for s in samples]),
-        exists=torch.stack([s.exists for s in samples]),
-        intrinsics=torch.stack([s.intrinsics for s in samples]),
-        index=torch.tensor([s.index for s in samples]),
-        depth=optional([s.depth for s in samples]),
-        moving=optional([s.moving for s in samples]),
-        camera=torch.tensor([s.camera for s in samples]),
-        valid_mask=optional([s.valid_mask for s in samples]),
-        stereo_x=_floats([s.stereo_x for s in samples]),
-    )
-
-
-def _floats(values: list[float | None]) -> Float[Tensor, "N"] | None:
-    return None if None in values else torch.tensor(values, dtype=torch.float32)
+    names = [field.name for field in fields(RawBatch)]
+    return RawBatch(**{name: stacked([getattr(s, name) for s in samples]) for name in names})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

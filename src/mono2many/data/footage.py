@@ -1,11 +1,12 @@
-"""Films and folders of pictures as clips: which of their frames belong to a split, and the camera."""
+"""Videos and folders of images as clips: which of their frames belong to a split, and the camera."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+from mono2many.files import read_json
 from mono2many.geometry.camera import Size
 from mono2many.io.camera_file import FOV_GUESS, Camera, camera_from_fov, fit_camera, read_camera
 from mono2many.io.images import image_size, list_images
@@ -16,15 +17,16 @@ FEWEST_FRAMES = 3
 """A target and a neighbour on either side."""
 LEARN = "learn"
 """Instead of a camera file: training finds the camera."""
-LIST = ".clips.json"
+LIST, FORMAT, VERSION = ".clips.json", "mono2many-clips", 1
+"""Of the lists of clips that `prepare` writes: how their names end, and what stands in them."""
 
 
 @dataclass(frozen=True)
 class VideoSettings:
-    """Which footage, seen through which cameras, at what size."""
+    """Which footage, taken by which cameras, at what size."""
 
     paths: tuple[str, ...]
-    """Video files and folders of pictures, each one clip, or lists of clips that `prepare` wrote
+    """Video files and folders of images, each one clip, or lists of clips that `prepare` wrote
     (.clips.json)."""
     cameras: tuple[str, ...] = ()
     """Camera files (JSON): one for all paths, or one per path. `fov:70` instead of a file states a
@@ -43,7 +45,7 @@ class VideoSettings:
 
     def __post_init__(self) -> None:
         if not self.paths:
-            raise InputError("no footage given; give at least one video file or folder of pictures")
+            raise InputError("no footage given; give at least one video file or folder of images")
         if self.cameras and self.fov is not None and LEARN not in self.cameras:
             raise InputError("--camera and --fov are both given; keep --camera, which knows more")
         if not self.cameras and self.fov is None:
@@ -71,15 +73,15 @@ class Footage:
     name: str
     path: Path
     images: tuple[Path, ...]
-    """The pictures of a folder, in order; empty for a video."""
+    """The images of a folder, in order; empty for a video."""
     camera: Camera
     """Of the footage's own size."""
     number: int
     """Which of the given paths it belongs to: all of a path have one camera."""
     frames: Sequence[int]
-    """Numbers of the film's frames that belong to the split, rising."""
+    """Numbers of the video's frames that belong to the split, ascending."""
     times: Sequence[float] | None
-    """Of each, in seconds; None for pictures."""
+    """Of each, in seconds; None for images."""
 
 
 def split_range(frames: int, settings: VideoSettings, split: Split, path: str | Path) -> tuple[int, int]:
@@ -127,11 +129,11 @@ def _listed(settings: VideoSettings, number: int, path: Path, split: Split) -> l
     """The clips of a list that `prepare` wrote. Those too short to be split are for training, where one is
     longer."""
     again = "write the list again with `mono2many prepare`"
+    values = read_json(path, f"check --data, or {again}")
     try:
-        values = json.loads(path.read_text())
-        if (values["format"], values["version"]) != ("mono2many-clips", 1):
+        if (values["format"], values["version"]) != (FORMAT, VERSION):
             raise ValueError(f"format {values['format']!r}, version {values['version']!r}")
-        film, size = path.parent / values["film"], (int(values["height"]), int(values["width"]))
+        video, size = path.parent / values["film"], (int(values["height"]), int(values["width"]))
         listed = [([int(i) for i in clip["frames"]], clip.get("times")) for clip in values["clips"]]
         if not listed or not all(frames for frames, _ in listed):
             raise ValueError("nothing is listed")
@@ -139,38 +141,41 @@ def _listed(settings: VideoSettings, number: int, path: Path, split: Split) -> l
             raise ValueError("frames that are not in order")
         if any(times is not None and len(times) != len(frames) for frames, times in listed):
             raise ValueError("not as many times as frames")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check --data, or {again}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is not a list of clips as it should be ({error!r}); {again}") from error
-    images = tuple(list_images(film)) if film.is_dir() else ()
-    most = max(frames[-1] for frames, _ in listed)
-    if images and most >= len(images):
-        raise InputError(f"{path}: names picture {most + 1} of {film}, which has {len(images)}; {again}")
-    if not images and not film.is_file():
-        raise InputError(f"{path}: its film {film} is missing; bring it back, or {again}")
-    if not images and film.stat().st_size != values.get("bytes"):
-        raise InputError(
-            f"{path}: {film} has {film.stat().st_size} bytes, had {values.get('bytes')} when the list was "
-            f"written; {again}"
-        )
-    camera = _camera(settings, number, size, film)
+    images = _listed_images(path, video, max(frames[-1] for frames, _ in listed), values.get("bytes"), again)
+    camera = _camera(settings, number, size, video)
     found: list[Footage] = []
-    problem, divided = None, False
+    too_short: list[InputError] = []
     for i, (frames, times) in enumerate(listed):
-        start, stop = 0, len(frames) if split == "train" else 0
         try:
             start, stop = split_range(len(frames), settings, split, f"{path}, clip {i}")
-            divided = True
         except InputError as error:
-            problem = error
+            too_short.append(error)
+            start, stop = 0, len(frames) if split == "train" else 0
         if start < stop:
-            name = f"{film.name}#{i}"
+            name = f"{video.name}#{i}"
             part = times[start:stop] if times else None
-            found.append(Footage(name, film, images, camera, number, frames[start:stop], part))
-    if problem and not divided:
-        raise problem
+            found.append(Footage(name, video, images, camera, number, frames[start:stop], part))
+    if len(too_short) == len(listed):
+        raise too_short[-1]
     return found
+
+
+def _listed_images(path: Path, video: Path, last: int, size: Any, again: str) -> tuple[Path, ...]:
+    """Of the folder that a list names; none for a video. InputError where the list does not fit."""
+    if video.is_dir():
+        images = tuple(list_images(video))
+        if last >= len(images):
+            raise InputError(f"{path}: names image {last + 1} of {video}, which has {len(images)}; {again}")
+        return images
+    if not video.is_file():
+        raise InputError(f"{path}: its video {video} is missing; bring it back, or {again}")
+    if video.stat().st_size != size:
+        raise InputError(
+            f"{path}: {video} has {video.stat().st_size} bytes, had {size} when the list was written; {again}"
+        )
+    return ()
 
 
 def _camera(settings: VideoSettings, number: int, size: Size, path: Path) -> Camera:
@@ -181,8 +186,8 @@ def _camera(settings: VideoSettings, number: int, size: Size, path: Path) -> Cam
     if name.startswith("fov:"):
         try:
             return camera_from_fov(float(name[4:]), width, height)
+        except InputError:
+            raise
         except ValueError as error:
-            if isinstance(error, InputError):
-                raise
             raise InputError(f"--camera {name}: wanted degrees after 'fov:', for example fov:70") from error
     return fit_camera(read_camera(name), size, str(path), name)

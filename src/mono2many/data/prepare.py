@@ -1,4 +1,4 @@
-"""The command `prepare video`: looks through films once and lists the clips that can be learnt from."""
+"""The command `prepare video`: decodes videos once and lists the clips that a model can be trained on."""
 
 import json
 import math
@@ -6,56 +6,57 @@ import os
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from mono2many.data.measure import PairMeasures, measure_pairs, sharpness, shrink, to_grey
+from mono2many.data.footage import FORMAT, LIST, VERSION
+from mono2many.data.measure import (
+    SHARPNESS_WIDTH,
+    THRESHOLDS,
+    PairMeasures,
+    find_blurred,
+    find_cuts,
+    grey_and_sharpness,
+    measure_pairs,
+    size_at_width,
+)
+from mono2many.files import read_json, write_text
 from mono2many.io.images import image_size, list_images, read_image, resize_image
 from mono2many.io.videos import frame_times, probe_video, timed_frames
 from mono2many.types import InputError
 
-FORMAT, VERSION = "mono2many-clips", 1
-WIDTH = 640
-"""Frames are looked at in this width."""
-REPEATED = 0.3 / 255
-"""Mean difference to the frame before below which a frame repeats it. A highway at 25 frames/s has 1.3 / 255
-and more; a repeated frame that was compressed again 0.2 / 255 at most."""
-STANDING = 8e-4
-"""A quarter of the picture moves less than this share of its width (half a pixel of 640): nothing to learn
-from. A highway at 25 frames/s has 2.4e-3 and more."""
-SAME_SCENE = 0.35
-"""Agreement of neighbours below which a cut is possible. Highway, street and KITTI have 0.49 and more; pairs
-across a cut 0.31 and less."""
-JUMP = 1.5
-"""A cut's difference to that of the pairs around it, at least: fast motion lasts, a cut does not."""
-BLURRED = 0.5
-"""Share of the sharpness of the frames around it, below which a frame is blurred."""
 PAUSE = 1.0
 """Seconds without a kept frame that end a clip."""
+LEFT_OUT = {"duplicates": "repeated", "still": "standing", "off_grid": "beyond the frame rate"}
+"""Why frames are left out: the list's key and the summary's words."""
 
 
-@dataclass
-class Look:
-    """What was seen of a film, per frame in decoding order; comparisons are with the frame before."""
+class FrameRecord(NamedTuple):
+    """What was measured of a frame; difference and agreement are with the frame before."""
 
-    width: int
-    height: int
-    step: float | None
-    """Seconds from one wanted frame to the next; None where no one knows."""
-    times: list[float | None] = field(default_factory=list)
-    difference: list[float] = field(default_factory=list)
-    agreement: list[float] = field(default_factory=list)
-    sharpness: list[float] = field(default_factory=list)
-    fate: list[str] = field(default_factory=list)
+    time: float | None
+    """Seconds; None where they are not known."""
+    difference: float
+    agreement: float
+    sharpness: float
+    fate: str
     """kept, duplicates, still or off_grid."""
+
+
+class Scan(NamedTuple):
+    """A video, or a folder of images, with its frames in decoding order."""
+
+    height: int
+    width: int
+    step: float | None
+    """Seconds from one wanted frame to the next; None where they are not known."""
+    frames: list[FrameRecord]
 
 
 def prepare_video(
@@ -65,26 +66,25 @@ def prepare_video(
     shortest: int = 12,
     console: Console | None = None,
 ) -> list[Path]:
-    """Write OUT/STEM.clips.json for each film or folder of pictures; returns these paths.
+    """Write OUT/STEM.clips.json for each video or folder of images; returns these paths.
 
-    InputError where a film cannot be read to its end, or nothing is left of it.
+    InputError where a video cannot be read to its end, or none of its frames is left.
     """
     console = console or Console(highlight=False)
-    targets = [Path(out) / f"{_stem(Path(path))}.clips.json" for path in inputs]
-    for path, count in Counter(targets).items():
-        if count > 1:
+    paths = [Path(path) for path in inputs]
+    names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
+    targets = [Path(out) / f"{name}{LIST}" for name in names]
+    for target in targets:
+        if targets.count(target) > 1:
             raise InputError(
-                f"{path.name}: two inputs have this name; prepare them apart, with another --out"
+                f"{target.name}: two inputs have this name; prepare them apart, with another --out"
             )
-    for path in targets:
-        _may_replace(path)
-    for path, target in zip(map(Path, inputs), targets, strict=True):
-        clips = clip_list(path, look(path, fps, console), target.parent, shortest)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-        temporary.write_text(json.dumps(clips) + "\n")
-        temporary.replace(target)
-        _summary(console, path, clips)
+        if target.exists() and not _is_list(target):
+            raise InputError(f"{target}: exists and is no list of clips; move it away, or give another --out")
+    for path, target in zip(paths, targets, strict=True):
+        clips = clip_list(path, scan(path, fps, console), target.parent, shortest)
+        write_text(target, json.dumps(clips) + "\n")
+        _print_summary(console, path, clips)
     lists = shlex.join(map(str, targets))
     console.print(
         f"Next, with the camera's file or --camera learn:\n  mono2many train --datatype video --data {lists} "
@@ -94,66 +94,54 @@ def prepare_video(
     return targets
 
 
-def look(path: Path, fps: float | None, console: Console) -> Look:
-    """Decode a film, or open a folder's pictures, once, and measure each frame against its forerunners."""
-    unwanted: set[float | None] = set()
+def scan(path: Path, fps: float | None, console: Console) -> Scan:
+    """Decode a video, or open a folder's images, once; measure each frame against the one before and against
+    the last one that was kept."""
+    step, times = None, list[float]()
+    frames: Iterator[tuple[float | None, Tensor]]
     if path.is_dir():
         if fps is not None:
-            raise InputError(f"{path}: --fps {fps:g} needs times, which pictures do not have; leave it out")
+            raise InputError(f"{path}: --fps {fps:g} needs times, which images do not have; leave it out")
         images = list_images(path)
-        height, width = image_size(images[0])
-        seen, total = Look(width, height, None), len(images)
-        frames = _pictures(images, (height, width))
+        size, total = image_size(images[0]), len(images)
+        frames = _images(images, size)
     else:
         info, times = probe_video(path), frame_times(path)
+        size, total = (info.height, info.width), info.frames
         step = 1 / fps if fps else usual_step(times)
-        seen, total = Look(info.width, info.height, step), info.frames
-        if step:
-            unwanted |= set(times).difference(times[i] for i in on_grid(times, step))
-        frames = timed_frames(path, WIDTH)
+        frames = timed_frames(path, SHARPNESS_WIDTH)
+    off_grid = set(times).difference(times[i] for i in on_grid(times, step)) if step else set()
+    records: list[FrameRecord] = []
     before: Tensor | None = None
     kept: Tensor | None = None
     for time, image in track(frames, path.name, total, console=console, transient=True):
-        large = to_grey(image[None], WIDTH)
-        grey = shrink(large)
+        grey, sharp = grey_and_sharpness(image)
         pair = None if before is None else measure_pairs(before, grey)
-        if time in unwanted:
+        if time in off_grid:
             fate = "off_grid"
         else:
-            since = pair if kept is before or kept is None else measure_pairs(kept, grey)
-            fate = "kept" if since is None else _fate(since)
-        seen.times.append(time)
-        seen.difference.append(0.0 if pair is None else pair.difference.item())
-        seen.agreement.append(1.0 if pair is None else pair.agreement.item())
-        seen.sharpness.append(sharpness(large).item())
-        seen.fate.append(fate)
+            fate = _fate(pair if kept is None or kept is before else measure_pairs(kept, grey))
+        difference = 0.0 if pair is None else pair.difference.item()
+        agreement = 1.0 if pair is None else pair.agreement.item()
+        records.append(FrameRecord(time, difference, agreement, sharp, fate))
         before, kept = grey, grey if fate == "kept" else kept
-    return seen
+    return Scan(*size, step, records)
 
 
-def clip_list(path: Path, seen: Look, folder: Path, shortest: int) -> dict[str, Any]:
-    """What goes into the list that lies in `folder`. InputError where no clip is long enough."""
-    cuts = find_cuts(seen.difference, seen.agreement)
-    kept = [i for i, fate in enumerate(seen.fate) if fate == "kept"]
-    first = next((time for time in seen.times if time is not None), 0.0)
-    pause = max(PAUSE, 2.5 * (seen.step or 0))
-    clips: list[list[int]] = []
-    for i in kept:
-        last = clips[-1][-1] if clips else 0
-        start, end = seen.times[last], seen.times[i]
-        waited = (i - last) / 25 if start is None or end is None else end - start
-        if not clips or waited > pause or any(last < cut <= i for cut in cuts):
-            clips.append([])
-        clips[-1].append(i)
-    long = [clip for clip in clips if len(clip) >= shortest]
-    left_out = {name: seen.fate.count(name) for name in ("duplicates", "still", "off_grid")}
-    left_out["short_clips"] = len(kept) - sum(map(len, long))
+def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, Any]:
+    """The contents of the list that lies in `folder`. InputError where no clip is long enough."""
+    frames = seen.frames
+    cuts = find_cuts([f.difference for f in frames], [f.agreement for f in frames])
+    long = [clip for clip in _split(seen, cuts) if len(clip) >= shortest]
+    used = [i for clip in long for i in clip]
+    fates = Counter[str](f.fate for f in frames)
+    left_out = {name: fates[name] for name in LEFT_OUT} | {"short_clips": fates["kept"] - len(used)}
     if not long:
         raise InputError(
-            f"{path}: nothing is left of {len(seen.fate)} frames: {_words(left_out, len(seen.fate))}; film "
+            f"{path}: nothing is left of {len(frames)} frames: {_in_words(left_out, len(frames))}; film "
             f"while the camera moves, or allow shorter clips than --shortest {shortest}"
         )
-    used = sorted(i for clip in long for i in clip)
+    first = next((f.time for f in frames if f.time is not None), 0.0)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -162,12 +150,28 @@ def clip_list(path: Path, seen: Look, folder: Path, shortest: int) -> dict[str, 
         "width": seen.width,
         "height": seen.height,
         "fps": None if seen.step is None else 1 / seen.step,
-        "clips": [{"frames": clip, "times": _since(first, [seen.times[i] for i in clip])} for clip in long],
-        "frames": len(seen.fate),
+        "clips": [{"frames": clip, "times": _since(first, frames, clip)} for clip in long],
+        "frames": len(frames),
         "left_out": left_out,
         "cuts": cuts,
-        "blurred": [used[k] for k in find_blurred([seen.sharpness[i] for i in used])],
+        "blurred": [used[k] for k in find_blurred([frames[i].sharpness for i in used])],
     }
+
+
+def _split(seen: Scan, cuts: Sequence[int]) -> list[list[int]]:
+    """The kept frames' numbers, in clips that end at cuts and at long pauses."""
+    pause = max(PAUSE, 2.5 * (seen.step or 0))
+    clips: list[list[int]] = []
+    for i, frame in enumerate(seen.frames):
+        if frame.fate != "kept":
+            continue
+        last = clips[-1][-1] if clips else 0
+        start, end = seen.frames[last].time, frame.time
+        waited = (i - last) / 25 if start is None or end is None else end - start  # images: 25 frames/s
+        if not clips or waited > pause or any(last < cut <= i for cut in cuts):
+            clips.append([])
+        clips[-1].append(i)
+    return clips
 
 
 def usual_step(times: Sequence[float]) -> float | None:
@@ -182,7 +186,7 @@ def usual_step(times: Sequence[float]) -> float | None:
 
 def on_grid(times: Sequence[float], step: float) -> list[int]:
     """Numbers of the frames nearest to times that are `step` apart, at most one each. After a gap the grid
-    starts anew; it follows a clock that runs a little fast or slow."""
+    starts again; it follows a clock that runs a little fast or slow."""
     chosen: list[int] = []
     start, place, error = 0.0, 0, 0.0
     for i, time in enumerate(times):
@@ -203,86 +207,65 @@ def on_grid(times: Sequence[float], step: float) -> list[int]:
     return chosen
 
 
-def find_cuts(difference: Sequence[float], agreement: Sequence[float]) -> list[int]:
-    """Numbers of the frames that show another scene than the frame before."""
-    found = []
-    for i in range(1, len(difference)):
-        around = [*difference[max(1, i - 4) : i], *difference[i + 1 : i + 5]]
-        moving = [value for value in around if value > REPEATED] or [0.0]
-        if agreement[i] < SAME_SCENE and difference[i] > JUMP * median(moving):
-            found.append(i)
-    return found
-
-
-def find_blurred(values: Sequence[float]) -> list[int]:
-    """Positions whose sharpness is far below the median of the 12 before and 12 after."""
-    return [i for i, value in enumerate(values) if value < BLURRED * median(values[max(0, i - 12) : i + 13])]
-
-
-def _fate(since: PairMeasures) -> str:
-    if since.difference.item() < REPEATED:
+def _fate(since_kept: PairMeasures | None) -> str:
+    """Of a frame, by its comparison with the last one that was kept; None: it is the first."""
+    if since_kept is None:
+        return "kept"
+    if since_kept.repeated.item():
         return "duplicates"
-    standing = since.most.item() < STANDING and since.agreement.item() > SAME_SCENE
-    return "still" if standing else "kept"
+    one_scene = since_kept.agreement > THRESHOLDS.same_scene
+    return "still" if (since_kept.static & one_scene).item() else "kept"
 
 
-def _pictures(
-    images: Sequence[Path], size: tuple[int, int]
-) -> Iterator[tuple[float | None, UInt8[Tensor, "3 h w"]]]:
+def _images(paths: Sequence[Path], size: tuple[int, int]) -> Iterator[tuple[None, UInt8[Tensor, "3 h w"]]]:
+    """A folder's images, as `timed_frames` gives those of a video: without times, shrunk."""
     height, width = size
-    small = (max(1, round(height * WIDTH / width)), WIDTH) if width > WIDTH else size
-    for path in images:
+    small = size_at_width(height, width, SHARPNESS_WIDTH) if width > SHARPNESS_WIDTH else size
+    for path in paths:
         image = read_image(path)
         if tuple(image.shape[1:]) != size:
             raise InputError(
-                f"{path}: is {image.shape[2]}x{image.shape[1]}, but the folder's first picture is "
+                f"{path}: is {image.shape[2]}x{image.shape[1]}, but the folder's first image is "
                 f"{width}x{height}; keep one camera and size per folder"
             )
         yield None, resize_image(image, small)
 
 
-def _stem(path: Path) -> str:
-    return path.resolve().name if path.is_dir() else path.stem
-
-
 def _relative(path: Path, folder: Path) -> str:
-    """As seen from the list's folder; absolute where there is no such way (another drive)."""
+    """From the list's folder; absolute where there is no such path (another drive)."""
     try:
         return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
     except ValueError:
         return str(path.resolve())
 
 
-def _since(first: float, times: Sequence[float | None]) -> list[float] | None:
-    known = [round(time - first, 6) for time in times if time is not None]
-    return known if len(known) == len(times) else None
+def _since(first: float, frames: Sequence[FrameRecord], clip: Sequence[int]) -> list[float] | None:
+    """Seconds since the first frame; None where one is not known."""
+    known = [round(time - first, 6) for i in clip if (time := frames[i].time) is not None]
+    return known if len(known) == len(clip) else None
 
 
-def _may_replace(path: Path) -> None:
-    """A list of an earlier look may be replaced, nothing else."""
-    if not path.exists():
-        return
+def _is_list(path: Path) -> bool:
     try:
-        ours = json.loads(path.read_text())["format"] == FORMAT
-    except (OSError, ValueError, KeyError, TypeError):
-        ours = False
-    if not ours:
-        raise InputError(f"{path}: exists and is no list of clips; move it away, or give another --out")
+        return read_json(path, "").get("format") == FORMAT
+    except InputError:
+        return False
 
 
-def _words(left_out: dict[str, int], frames: int) -> str:
-    names = {"duplicates": "repeated", "still": "standing", "off_grid": "beyond the frame rate"}
-    said = [f"{n} {names.get(k, 'in short clips')} ({n / frames:.1%})" for k, n in left_out.items() if n]
-    return ", ".join(said) or "nothing"
+def _in_words(left_out: dict[str, int], frames: int) -> str:
+    words = LEFT_OUT | {"short_clips": "in short clips"}
+    return ", ".join(f"{n} {words[k]} ({n / frames:.1%})" for k, n in left_out.items() if n) or "nothing"
 
 
-def _summary(console: Console, path: Path, clips: dict[str, Any]) -> None:
-    rate = "pictures" if clips["fps"] is None else f"{clips['fps']:.4g} frames/s"
-    frames, kept = clips["frames"], sum(len(clip["frames"]) for clip in clips["clips"])
-    number, blurred = len(clips["clips"]), clips["blurred"]
+def _print_summary(console: Console, path: Path, clips: dict[str, Any]) -> None:
+    rate = "images" if clips["fps"] is None else f"{clips['fps']:.4g} frames/s"
+    frames, number = clips["frames"], len(clips["clips"])
+    kept = sum(len(clip["frames"]) for clip in clips["clips"])
+    plural = "" if number == 1 else "s"
     console.print(f"[bold]{path.name}[/]: {frames} frames, {clips['width']}x{clips['height']}, {rate}")
-    console.print(f"  kept      {kept} ({kept / frames:.1%}) in {number} clip{'s'[: number != 1]}")
-    console.print(f"  left out  {_words(clips['left_out'], frames)}")
-    for name, numbers in (("cuts", clips["cuts"]), ("blurred", blurred)):
-        shown = " ".join(map(str, numbers[:10])) + (" ..." if len(numbers) > 10 else "")
-        console.print(f"  {name:9} {len(numbers)}" + (f", at frame {shown}" if numbers else ""))
+    console.print(f"  kept      {kept} ({kept / frames:.1%}) in {number} clip{plural}")
+    console.print(f"  left out  {_in_words(clips['left_out'], frames)}")
+    for name in ("cuts", "blurred"):
+        found = clips[name]
+        shown = " ".join(map(str, found[:10])) + (" ..." if len(found) > 10 else "")
+        console.print(f"  {name:9} {len(found)}" + (f", at frame {shown}" if found else ""))

@@ -1,6 +1,5 @@
 """A camera as the user gives it: a small JSON file, or a field of view."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
+from mono2many.files import read_json
 from mono2many.geometry.camera import Size, intrinsics_from_fov, intrinsics_matrix, resize_intrinsics
 from mono2many.types import InputError
 
@@ -16,12 +16,12 @@ DISTORTION_KEYS = ("distortion_opencv_k1k2p1p2k3", "distortion")
 FOV_GUESS = 65.0
 """Degrees, horizontally: a phone's camera, where nothing is known of it."""
 ASPECT_TOLERANCE = 0.005
-"""Footage counts as a resized copy of the camera's picture if the aspect ratios agree to this share."""
+"""Footage counts as a resized copy of the camera's image if the aspect ratios agree to this share."""
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera with lens distortion, for pictures of width x height pixels."""
+    """A pinhole camera with lens distortion, for images of width x height pixels."""
 
     width: int
     height: int
@@ -45,27 +45,25 @@ def read_camera(path: str | Path) -> Camera:
 
     InputError, naming the file and the key, where a value is missing or cannot be true.
     """
-    values = _read_json(path)
+    values = read_json(path, "wanted width, height, fx, fy, cx, cy in braces: check --camera")
     width, height = (_whole_number(path, values, key) for key in ("width", "height"))
     fx, fy, cx, cy = (_number(path, values, key) for key in ("fx", "fy", "cx", "cy"))
     for key, focal, side in (("fx", fx, width), ("fy", fy, height)):
-        if focal <= 0:
-            raise _wrong(path, key, focal, "a positive number of pixels", "copy it from the calibration")
         if focal < 0.05 * side:
-            remedy = "if it is a share of the picture's size, multiply it by that size"
-            raise _wrong(path, key, focal, f"pixels (the picture has {side} of them)", remedy)
+            remedy = "copy it from the calibration; if it is a share of the image's size, multiply it by that"
+            raise _wrong(path, key, focal, f"pixels (the image has {side} of them)", remedy)
     if not 0.5 <= fx / fy <= 2:
         wanted = f"a value within a factor 2 of fy {fy:g}"
-        raise _wrong(path, "fx", fx, wanted, "check that both are in pixels of the same picture size")
+        raise _wrong(path, "fx", fx, wanted, "check that both are in pixels of the same image size")
     for key, centre, side in (("cx", cx, width), ("cy", cy, height)):
         if not -0.5 * side <= centre <= 1.5 * side:
             remedy = "check that width and height belong to this calibration"
-            raise _wrong(path, key, centre, f"a point in or near a picture of {side} pixels", remedy)
+            raise _wrong(path, key, centre, f"a point in or near an image of {side} pixels", remedy)
     return Camera(width, height, fx, fy, cx, cy, _distortion(path, values))
 
 
 def camera_from_fov(degrees: float, width: int, height: int) -> Camera:
-    """A camera without distortion from its horizontal field of view (degrees) and its picture size.
+    """A camera without distortion from its horizontal field of view (degrees) and its image size.
 
     InputError unless 1 <= degrees <= 170.
     """
@@ -80,7 +78,7 @@ def camera_from_fov(degrees: float, width: int, height: int) -> Camera:
 
 
 def camera_for(file: str | None, degrees: float | None) -> Callable[[int, int], Float[Tensor, "3 3"]]:
-    """K for pictures of (height, width), from a camera file or a horizontal field of view."""
+    """K for images of (height, width), from a camera file or a horizontal field of view."""
     known = read_camera(file) if file is not None else None
 
     def intrinsics(height: int, width: int) -> Tensor:
@@ -110,39 +108,23 @@ def fit_camera(camera: Camera, size: Size, footage: str, camera_name: str = "--c
     return Camera(width, height, fx, fy, cx, cy, camera.distortion)
 
 
-def _read_json(path: str | Path) -> dict[str, object]:
-    try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{path}: cannot read the camera file ({reason}); check --camera") from error
-    except ValueError as error:
-        raise InputError(
-            f"{path}: not a JSON camera file ({error}); wanted one object with width, height, fx, fy, cx, cy"
-        ) from error
-    if not isinstance(values, dict):
-        raise InputError(
-            f"{path}: found a JSON {type(values).__name__}, wanted one object with width, height, fx, fy, "
-            "cx, cy; put the camera's values in braces"
-        )
-    return values
-
-
 def _number(path: str | Path, values: dict[str, object], key: str) -> float:
     if key not in values:
         raise InputError(
             f"{path}: key '{key}' is missing, wanted a number of pixels; add it, or give --fov instead"
         )
     value = values[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not _is_finite(value):
         raise _wrong(path, key, value, "a finite number of pixels", "copy it from the calibration")
-    return float(value)
+    return float(value)  # type: ignore[arg-type]
 
 
 def _whole_number(path: str | Path, values: dict[str, object], key: str) -> int:
     value = _number(path, values, key)
     if value < 1 or value != int(value):
-        raise _wrong(path, key, values[key], "a positive whole number", "give the calibration pictures' size")
+        raise _wrong(
+            path, key, values[key], "a positive whole number", "give the size of the calibration images"
+        )
     return int(value)
 
 
@@ -150,14 +132,15 @@ def _distortion(path: str | Path, values: dict[str, object]) -> tuple[float, ...
     given = [key for key in DISTORTION_KEYS if values.get(key) not in (None, [])]
     if not given:
         return ()
-    key = given[0]
-    found = values[key]
-    if isinstance(found, list) and len(found) in (4, 5):
-        numbers = [float(v) for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
-        if len(numbers) == len(found) and all(math.isfinite(v) for v in numbers):
-            return tuple(numbers)
+    found = values[given[0]]
+    if isinstance(found, list) and len(found) in (4, 5) and all(map(_is_finite, found)):
+        return tuple(map(float, found))
     remedy = "copy OpenCV's first coefficients, or remove the key for footage without distortion"
-    raise _wrong(path, key, found, "4 or 5 finite numbers k1, k2, p1, p2, k3", remedy)
+    raise _wrong(path, given[0], found, "4 or 5 finite numbers k1, k2, p1, p2, k3", remedy)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _wrong(path: str | Path, key: str, found: object, wanted: str, remedy: str) -> InputError:

@@ -11,12 +11,14 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.files import explained, writing
 from mono2many.types import InputError, Scale
 
 FACTOR_KEY, SCALE_KEY = "mono2many:factor", "mono2many:scale"
 KITTI_FACTOR = 256.0
 KITTI_SIZE = (352, 1216)
 LARGEST = 65535
+UNREADABLE = "cannot be read as a depth map"
 
 
 def write_depth_npy(path: str | Path, depth: Float[Tensor, "H W"]) -> None:
@@ -24,12 +26,8 @@ def write_depth_npy(path: str | Path, depth: Float[Tensor, "H W"]) -> None:
 
     InputError where the file cannot be written.
     """
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("wb") as file:  # numpy.save would add an ending to a bare name
-            np.save(file, depth.detach().cpu().float().numpy())
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    with writing(path), Path(path).open("wb") as file:  # numpy.save would add a suffix to a bare name
+        np.save(file, depth.detach().cpu().float().numpy())
 
 
 def write_depth_png16(
@@ -47,37 +45,28 @@ def write_depth_png16(
     """
     depth = depth.detach().cpu().double()
     known = depth.isfinite() & (depth > 0)
-    if factor is None:
-        factor = best_factor(float(depth[known].max())) if bool(known.any()) else KITTI_FACTOR
+    if factor is None:  # the largest power of two with which the largest depth fits into 16 bits
+        largest = float(depth[known].max()) if bool(known.any()) else LARGEST / KITTI_FACTOR
+        factor = 2.0 ** math.floor(math.log2(LARGEST / largest))
     assert factor > 0, f"the factor must be positive, got {factor}"
     values = torch.where(known, (depth * factor).round().clamp(1, LARGEST), 0)
     text = PngInfo()
     text.add_text(FACTOR_KEY, repr(float(factor)))
     text.add_text(SCALE_KEY, scale)
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         Image.fromarray(values.numpy().astype(np.uint16)).save(path, format="PNG", pnginfo=text)
-    except OSError as error:
-        raise _unwritable(path, error) from error
     return float(factor)
 
 
 def write_kitti_png(path: str | Path, disparity: Float[Tensor, "H W"]) -> None:
     """What KITTI's depth prediction server takes: metres * 256, 16 bit, 1216 x 352, a value at every pixel.
 
-    disparity: 1 / metres, brought to that size bilinearly; depth is then clamped to [1e-3, 80]. InputError
-    where the file cannot be written.
+    disparity: 1 / metres, resized bilinearly; depth is then clamped to [1e-3, 80]. InputError where the file
+    cannot be written.
     """
     if disparity.shape != KITTI_SIZE:
-        disparity = F.interpolate(disparity[None, None], KITTI_SIZE, mode="bilinear", align_corners=False)[
-            0, 0
-        ]
+        disparity = F.interpolate(disparity[None, None], KITTI_SIZE, mode="bilinear")[0, 0]
     write_depth_png16(path, (1 / disparity).clamp(1e-3, 80.0))
-
-
-def best_factor(largest_depth: float) -> float:
-    """The largest power of two with which `largest_depth` still fits into 16 bits."""
-    return 2.0 ** math.floor(math.log2(LARGEST / largest_depth))
 
 
 def read_depth(path: Path, factor: float) -> Float[Tensor, "H W"]:
@@ -85,10 +74,8 @@ def read_depth(path: Path, factor: float) -> Float[Tensor, "H W"]:
     (or by that in its text). Raises InputError as read_depth_png16, and where an array is no map."""
     if path.suffix != ".npy":
         return read_depth_png16(path, factor)
-    try:
+    with explained(f"{path}: {UNREADABLE}", "write it again", (OSError, ValueError, EOFError)):
         depth = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read as a depth map ({error}); write it again") from error
     if depth.dim() != 2:
         raise InputError(f"{path}: is of shape {tuple(depth.shape)}, wanted H W; write it again")
     return torch.where(depth.isfinite() & (depth > 0), depth, torch.nan)
@@ -98,25 +85,14 @@ def read_depth_png16(path: str | Path, factor: float | None = None) -> Float[Ten
     """Depth from a 16-bit PNG, divided by the factor in its text (else by `factor`; 256 where there is none,
     as KITTI's own); NaN where unknown. InputError where the file is missing, broken or not 16-bit grey.
     """
-    try:
+    with explained(f"{path}: {UNREADABLE}", "write it again", (OSError, ValueError, SyntaxError)):
         with Image.open(path) as image:
-            image.load()
-            mode, text = image.mode, dict(image.info)
             values = np.asarray(image).astype(np.float32)
-        factor = float(text.get(FACTOR_KEY, factor or KITTI_FACTOR))
-    except (OSError, ValueError, SyntaxError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: cannot be read as a depth map ({reason}); write it again") from error
-    if not mode.startswith("I"):
+        factor = float(image.info.get(FACTOR_KEY, factor or KITTI_FACTOR))
+    if not image.mode.startswith("I"):
         raise InputError(
-            f"{path}: its pixels are of mode {mode}, wanted 16-bit grey: a picture of depth is no depth map; "
-            "give the file that write_depth_png16 wrote"
+            f"{path}: its pixels are of mode {image.mode}, wanted 16-bit grey: an image of depth is no depth "
+            "map; give the file that write_depth_png16 wrote"
         )
     depth = torch.from_numpy(values) / factor
     return torch.where(depth > 0, depth, torch.nan)
-
-
-def _unwritable(path: str | Path, error: OSError) -> InputError:
-    return InputError(
-        f"{path}: cannot write ({error.strerror or error}); check the folder and its free space"
-    )

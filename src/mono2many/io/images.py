@@ -1,4 +1,4 @@
-"""Pictures in and out: files to uint8 tensors (RGB, 3 H W) and back, and their resizing."""
+"""Images in and out: files to uint8 tensors (RGB, 3 H W) and back, and their resizing."""
 
 import io
 import re
@@ -14,55 +14,49 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.files import explained, writing
 from mono2many.types import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv")
 
+UNREADABLE = "cannot be read as an image"
+REPLACE = f"wanted one of {', '.join(IMAGE_SUFFIXES)}: replace or remove the file"
+NO_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+"""What decoders raise for a file that is missing, cut short or no image."""
 ORIENTATION = 0x0112
 """EXIF tag: how the camera was held."""
 
 
 def read_image(path: str | Path) -> UInt8[Tensor, "3 H W"]:
-    """RGB, 0 to 255, turned upright as EXIF says. Grey and palette pictures become RGB, transparency is
+    """RGB, 0 to 255, turned upright as EXIF says. Grey and palette images become RGB, transparency is
     dropped, 16-bit values are divided by 257.
 
-    InputError, naming the file, where it is missing, cut short or no picture.
+    InputError, naming the file, where it is missing, cut short or no image.
     """
-    try:
-        data = Path(path).read_bytes()
-        pixels = _decode(data)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or str(error).split("\n")[0].replace(repr(data), "it")
-        raise InputError(
-            f"{path}: cannot be read as a picture ({reason}); "
-            f"wanted one of {', '.join(IMAGE_SUFFIXES)}: replace or remove the file"
-        ) from error
+    with explained(f"{path}: {UNREADABLE}", REPLACE, NO_IMAGE):
+        pixels = _decode(Path(path).read_bytes())
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) of the picture that `read_image` would return, from the file's header alone.
+    """(height, width) of the image that `read_image` would return, from the file's header alone.
 
-    InputError where it is missing or no picture.
+    InputError where it is missing or no image.
     """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            sideways = image.getexif().get(ORIENTATION, 1) >= 5
-    except (OSError, ValueError, SyntaxError) as error:
-        reason = getattr(error, "strerror", None) or "its header is not a picture's"
-        raise InputError(f"{path}: cannot be read as a picture ({reason}); replace or remove it") from error
+    with explained(f"{path}: {UNREADABLE}", REPLACE, NO_IMAGE), Image.open(path) as image:
+        width, height = image.size
+        sideways = image.getexif().get(ORIENTATION, 1) >= 5
     return (width, height) if sideways else (height, width)
 
 
 def list_images(folder: str | Path) -> list[Path]:
-    """The folder's pictures in natural order: frame2 before frame10. Sub-folders and hidden files are not
-    looked at. InputError where the folder is missing or holds no picture.
+    """The folder's images in natural order: frame2 before frame10, without sub-folders and hidden files.
+    InputError where the folder is missing or holds no image.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; wanted a folder of pictures: check the path")
+        raise InputError(f"{folder}: no such folder; wanted a folder of images: check the path")
     images = [
         path
         for path in folder.iterdir()
@@ -70,7 +64,7 @@ def list_images(folder: str | Path) -> list[Path]:
     ]
     if not images:
         raise InputError(
-            f"{folder}: no pictures found; wanted files that end in {', '.join(IMAGE_SUFFIXES)} "
+            f"{folder}: no images found; wanted files that end in {', '.join(IMAGE_SUFFIXES)} "
             "directly in it: check the path"
         )
     return sorted(images, key=_natural)
@@ -81,7 +75,7 @@ def resize_image(
     size: tuple[int, int],
     filter: Literal["bilinear", "lanczos"] = "bilinear",
 ) -> UInt8[Tensor, "*batch 3 {size[0]} {size[1]}"]:
-    """The picture at `size` (height, width), antialiased when it shrinks, half-pixel centres.
+    """The image at `size` (height, width), antialiased when it shrinks, half-pixel centres.
 
     bilinear: torch's own uint8 path, at most one grey level from the rounded float result. lanczos: Pillow's,
     on the CPU, as the reference program resizes its input.
@@ -93,8 +87,8 @@ def resize_image(
     # channels last is three times as fast here, and what decoders deliver anyway
     stack = stack.contiguous(memory_format=torch.channels_last)
     if filter == "lanczos":
-        pictures = [Image.fromarray(p.numpy()) for p in stack.cpu().permute(0, 2, 3, 1).contiguous()]
-        shrunk = [np.array(p.resize(size[::-1], Image.Resampling.LANCZOS)) for p in pictures]
+        images = [Image.fromarray(i.numpy()) for i in stack.cpu().permute(0, 2, 3, 1).contiguous()]
+        shrunk = [np.array(i.resize(size[::-1], Image.Resampling.LANCZOS)) for i in images]
         resized = torch.from_numpy(np.stack(shrunk)).permute(0, 3, 1, 2)
     else:
         resized = F.interpolate(stack, size=size, mode="bilinear", align_corners=False, antialias=True)
@@ -102,21 +96,16 @@ def resize_image(
 
 
 def write_image(path: str | Path, image: UInt8[Tensor, "3 H W"], quality: int = 92) -> None:
-    """Writes RGB as the file's ending says (PNG, JPEG at `quality`, ...); makes the folder where needed.
+    """Writes RGB as the file's suffix says (PNG, JPEG at `quality`, ...); makes the folder where needed.
 
-    InputError where the ending is unknown or the file cannot be written.
+    InputError where the suffix is unknown or the file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise InputError(f"{path}: unknown ending for a picture; wanted one of {', '.join(IMAGE_SUFFIXES)}")
+        raise InputError(f"{path}: unknown suffix of an image; wanted one of {', '.join(IMAGE_SUFFIXES)}")
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path, quality=quality)  # PNG has no use for it
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot write ({error.strerror or error}); check the folder and its free space"
-        ) from error
+    with writing(path):
+        Image.fromarray(pixels).save(path, quality=quality)  # PNG ignores it
 
 
 def _decode(data: bytes) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mono2many.types import InputError
+from mono2many.files import explained
 
 T = TypeVar("T")
 
@@ -13,13 +13,10 @@ T = TypeVar("T")
 def read_timed_files(path: Path) -> tuple[list[float], list[Path]]:
     """Rising seconds, and the file of each (beside `path`); lines that begin with # are left out. Raises
     InputError where a line is something else."""
-    try:
+    with explained(f"{path}: wanted lines `timestamp file`", "unpack it again", (OSError, ValueError)):
         lines = path.read_text(encoding="utf-8").splitlines()
         rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
         listed = sorted((float(time), path.parent / name) for time, name in rows)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: wanted lines `timestamp file` ({reason}); unpack it again") from error
     return [time for time, _ in listed], [file for _, file in listed]
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 from types import TracebackType
 
 import av
+import numpy as np
 import torch
 from av.container import InputContainer
 from av.video.stream import VideoStream
 from jaxtyping import UInt8
 from torch import Tensor
 
+from mono2many.files import reason, writing
 from mono2many.types import InputError
 
 ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1")
@@ -42,8 +44,7 @@ def video_frames(path: str | Path, start: int = 0) -> Iterator[UInt8[Tensor, "3 
     InputError at the first frame where the file is missing or no video; InputError after the last good
     frame where it is damaged or cut short, with the number of good frames.
     """
-    for frame in islice(_decoded(path), start, None):
-        yield _upright_rgb(frame)
+    return map(_upright_rgb, islice(_decoded(path), start, None))
 
 
 def timed_frames(
@@ -54,14 +55,12 @@ def timed_frames(
     for frame in _decoded(path):
         time = None if frame.time is None else float(frame.time)
         height, shown = _upright_size(frame)
-        if width is not None and shown > width:
-            side = max(1, round(height * width / shown))
-            turned = _quarter_turns(frame) % 2
-            small = frame.reformat(*((side, width) if turned else (width, side)), interpolation="AREA")
-            image = torch.from_numpy(small.to_ndarray(format="rgb24")).permute(2, 0, 1)
-            yield time, image.rot90(_quarter_turns(frame), (1, 2)).contiguous()
-        else:
+        if width is None or shown <= width:
             yield time, _upright_rgb(frame)
+            continue
+        turns, size = _quarter_turns(frame), (width, max(1, round(height * width / shown)))
+        small = frame.reformat(*(size[::-1] if turns % 2 else size), interpolation="AREA")
+        yield time, _upright_rgb(small, turns).contiguous()
 
 
 def frame_times(path: str | Path) -> list[float]:
@@ -116,11 +115,8 @@ class VideoWriter:
         self.rate = Fraction(fps).limit_denominator(1001)
         self.stream: VideoStream | None = None
         self.size = (0, 0)
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(path, (OSError, ValueError, av.FFmpegError)):
             self.container = av.open(str(path), "w", format="mp4")
-        except (OSError, ValueError, av.FFmpegError) as error:
-            raise InputError(f"{path}: cannot write a video ({_reason(error)}); check the folder") from error
 
     def write(self, image: UInt8[Tensor, "3 H W"]) -> None:
         """Appends one frame: RGB, 0 to 255. InputError where the disk is full."""
@@ -129,14 +125,10 @@ class VideoWriter:
             self.stream = self._new_stream()
         assert image.shape[1:] == self.size, f"frame of {tuple(image.shape[1:])} in a video of {self.size}"
         height, width = self.size
-        pixels = image.detach().cpu().permute(1, 2, 0)
-        if height % 2:
-            pixels = torch.cat([pixels, pixels[-1:]], 0)
-        if width % 2:
-            pixels = torch.cat([pixels, pixels[:, -1:]], 1)
-        rgb = av.VideoFrame.from_ndarray(pixels.contiguous().numpy(), format="rgb24")
-        frame = rgb.reformat(format="yuv420p", dst_colorspace="ITU709")
-        self._mux(frame)
+        pixels = image.detach().cpu().permute(1, 2, 0).numpy()
+        even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+        self._mux(rgb.reformat(format="yuv420p", dst_colorspace="ITU709"))
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -163,12 +155,8 @@ class VideoWriter:
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         assert self.stream is not None
-        try:
+        with writing(self.path, (av.FFmpegError,)):
             self.container.mux(self.stream.encode(frame))
-        except av.FFmpegError as error:
-            raise InputError(
-                f"{self.path}: cannot write the video ({_reason(error)}); check the free space"
-            ) from error
 
 
 class _DamagedError(Exception):
@@ -189,14 +177,14 @@ def _decoded(path: str | Path) -> Iterator[av.VideoFrame]:
                     good += 1
                     yield frame
         except (_DamagedError, av.FFmpegError) as error:
-            damage = _reason(error)
+            damage = reason(error)
         try:
             for frame in stream.decode(None):  # what the decoder still holds
                 frame.time_base = stream.time_base  # which these frames do not know
                 good += 1
                 yield frame
         except av.FFmpegError as error:
-            damage = damage or _reason(error)
+            damage = damage or reason(error)
     if damage:
         source, kept = (shlex.quote(str(name)) for name in (path, f"good_{Path(path).stem}.mp4"))
         keep = f", or keep the good part: ffmpeg -i {source} -frames:v {good} -c:v libx264 -crf 18 {kept}"
@@ -223,20 +211,10 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Pack
         yield packet
     if count < promised:
         raise _DamagedError(f"its header promises {promised} frames")
-    promised_end = _promised_end(container, stream)
-    if promised_end - end > 0.5 / fps and _matroska_is_cut(container.name):
+    promised_end = (container.duration or 0) / av.time_base
+    is_matroska = "matroska" in container.format.name
+    if is_matroska and promised_end - end > 0.5 / fps and _matroska_is_cut(container.name):
         raise _DamagedError(f"it ends at {end:.2f} s, its header promises {promised_end:.2f} s")
-
-
-def _promised_end(container: InputContainer, stream: VideoStream) -> float:
-    """Seconds at which a Matroska file says that its video ends; 0 for other files."""
-    if "matroska" not in container.format.name:
-        return 0.0
-    if "DURATION" in stream.metadata:
-        with suppress(ValueError):
-            hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    return (container.duration or 0) / av.time_base
 
 
 def _matroska_is_cut(path: str | Path) -> bool:
@@ -261,7 +239,7 @@ def _opened(path: str | Path) -> InputContainer:
         container = av.open(str(path))
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:
         raise InputError(
-            f"{path}: cannot be opened as a video, 0 good frames ({_reason(error)}); it is no video or its "
+            f"{path}: cannot be opened as a video, 0 good frames ({reason(error)}); it is no video or its "
             "recording or copying was cut short: copy it again, or convert it: "
             f"ffmpeg -i {shlex.quote(str(path))} -c:v libx264 -crf 18 converted.mp4"
         ) from error
@@ -274,7 +252,7 @@ def _opened(path: str | Path) -> InputContainer:
 
 
 def _quarter_turns(frame: av.VideoFrame) -> int:
-    """How often the stored picture is to be turned counterclockwise by 90 degrees."""
+    """How often the stored image is to be turned counterclockwise by 90 degrees."""
     return round(getattr(frame, "rotation", 0) / 90) % 4
 
 
@@ -283,10 +261,8 @@ def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
     return (frame.width, frame.height) if _quarter_turns(frame) % 2 else (frame.height, frame.width)
 
 
-def _upright_rgb(frame: av.VideoFrame) -> UInt8[Tensor, "3 H W"]:
+def _upright_rgb(frame: av.VideoFrame, turns: int | None = None) -> UInt8[Tensor, "3 H W"]:
+    """`turns`: quarter turns, where the frame itself does not know them."""
+    turns = _quarter_turns(frame) if turns is None else turns
     image = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
-    return image.rot90(_quarter_turns(frame), (1, 2)) if _quarter_turns(frame) else image
-
-
-def _reason(error: BaseException) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).split("\n")[0]
+    return image.rot90(turns, (1, 2)) if turns else image

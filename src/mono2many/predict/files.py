@@ -1,8 +1,11 @@
 """The command `predict`: images, folders and videos in; depth files, images and videos out."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
@@ -19,13 +22,55 @@ from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
 Kind = Literal["npy", "png16", "colour", "video", "kitti"]
-Camera = Callable[[int, int], Tensor]
+IntrinsicsOf = Callable[[int, int], Tensor]
 """From height and width of a video's frames to K in their pixels."""
 FOR_IMAGES: tuple[Kind, ...] = ("npy", "png16", "colour")
 """By default."""
 FOR_VIDEOS: tuple[Kind, ...] = ("video",)
-STEADY = 0.95
-"""A video's colour range is a running mean with this memory, so that colours do not flicker."""
+MEMORY = 0.95
+"""Of the running mean that is a video's colour range, so that colours do not flicker."""
+
+
+class Input(NamedTuple):
+    """An image, a folder of images, or a video."""
+
+    name: str
+    path: Path
+    images: list[Path]
+    """Of a folder, or the image itself; empty: it is a video."""
+
+    @property
+    def stems(self) -> list[Path]:
+        """What the outputs' names begin with: of each image, or of the video."""
+        if self.images in ([], [self.path]):
+            return [Path(self.name)]
+        return [Path(self.name) / image.stem for image in self.images]
+
+
+def list_inputs(inputs: Sequence[str]) -> list[Input]:
+    """Images and folders first, then videos. InputError for what is missing or of no known kind."""
+    found = []
+    for name in inputs:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            found.append(Input(path.resolve().name, path, list_images(path)))
+        elif not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+        elif path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
+            found.append(Input(path.stem, path, [path] if path.suffix.lower() in IMAGE_SUFFIXES else []))
+        else:
+            known = " ".join(sorted({*IMAGE_SUFFIXES, *VIDEO_SUFFIXES}))
+            raise InputError(f"{path}: neither an image nor a video by its suffix; known are {known}")
+    return sorted(found, key=lambda one: not one.images)
+
+
+def check_distinct(outputs: Iterable[Path]) -> None:
+    """InputError where two are the same."""
+    for output, count in Counter(outputs).items():
+        if count > 1:
+            raise InputError(
+                f"two inputs would both be written as {output}_...; give them another --out each"
+            )
 
 
 def predict_files(
@@ -36,7 +81,7 @@ def predict_files(
     flip: bool = False,
     batch_size: int = 4,
     console: Console | None = None,
-    intrinsics_of: Camera | None = None,
+    intrinsics_of: IntrinsicsOf | None = None,
 ) -> list[Path]:
     """Predict every input and write what `save` names into `out`; returns the files written.
 
@@ -45,41 +90,34 @@ def predict_files(
     missing, of no known kind, or damaged, for kitti where the model is not in metres, and for a ManyDepth's
     video without `intrinsics_of`.
     """
-    out = Path(out)
-    folders, videos = sorted_inputs(inputs)
-    images = [image for folder in folders for image in folder]
-    targets = [target for _, target in images] + [Path(path.stem) for path in videos]
-    twice = next((target for target in targets if targets.count(target) > 1), None)
-    if twice is not None:
-        raise InputError(
-            f"two inputs would both be written as {out / twice}_...; give them another --out each"
-        )
+    out, found = Path(out), list_inputs(inputs)
+    check_distinct(out / stem for one in found for stem in one.stems)
     if "kitti" in save and predictor.card.scale != "metres":
         raise InputError(
             "--save kitti: KITTI's server wants metres, this model's depth is known up to scale; find out "
             "what its unit is with mono2many scale, or write npy"
         )
+    images = sum(len(one.images) for one in found)
     if images and save and not set(save) & {*FOR_IMAGES, "kitti"}:
         raise InputError(f"--save {' '.join(save)} writes nothing for images; add npy, png16 or colour")
     written: list[Path] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = console or Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        if images:
-            task = bar.add_task("images", total=len(images))
-            for folder in folders:
-                pictures = (read_image(path) for path, _ in folder)
-                found = _disparities(predictor, pictures, flip, 1, intrinsics_of, len(folder) > 1)
-                for (_, target), (image, disparity) in zip(folder, found, strict=True):
-                    written += write_depth(out / target, image, disparity, predictor, save or FOR_IMAGES)
+        task = bar.add_task("images", total=images, visible=images > 0)
+        for one in found:
+            if one.images:
+                frames = map(read_image, one.images)
+                predicted = _disparities(predictor, frames, flip, 1, intrinsics_of, len(one.images) > 1)
+                for stem, (image, disparity) in zip(one.stems, predicted, strict=True):
+                    written += write_depth(out / stem, image, disparity, predictor, save or FOR_IMAGES)
                     bar.advance(task)
-        for path in videos:
-            info = probe_video(path)
-            task = bar.add_task(path.name, total=info.frames)
-            stem = out / path.stem
-            frames = _disparities(predictor, video_frames(path), flip, batch_size, intrinsics_of)
-            for part in _write_video(predictor, frames, stem, info.fps, save or FOR_VIDEOS):
-                written += part
+                continue
+            info = probe_video(one.path)
+            task = bar.add_task(one.path.name, total=info.frames)
+            predicted = _disparities(predictor, video_frames(one.path), flip, batch_size, intrinsics_of)
+            for files in _write_video(predictor, predicted, out / one.name, info.fps, save or FOR_VIDEOS):
+                written += files
                 bar.advance(task)
     return list(dict.fromkeys(written))
 
@@ -122,13 +160,15 @@ def _disparities(
     frames: Iterable[UInt8[Tensor, "3 _ _"]],
     flip: bool,
     batch_size: int,
-    intrinsics_of: Camera | None,
-    film: bool = True,
+    intrinsics_of: IntrinsicsOf | None,
+    video: bool = True,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Each frame with its disparity."""
-    if isinstance(predictor.model, MonoDepth) or not film:
-        for batch in _stacked(frames, batch_size):
-            yield from zip(batch, predictor.disparity(batch, flip), strict=True)
+    frames = iter(frames)
+    if isinstance(predictor.model, MonoDepth) or not video:
+        while batch := list(islice(frames, batch_size)):
+            stack = torch.stack(batch)
+            yield from zip(stack, predictor.disparity(stack, flip), strict=True)
         return
     stream = None
     for image in frames:
@@ -146,56 +186,18 @@ def _write_video(
     kinds: Sequence[Kind],
 ) -> Iterator[list[Path]]:
     """Files written, frame by frame."""
-    still = [kind for kind in kinds if kind != "video"]
-    if "video" not in kinds:
-        yield from _stills(frames, predictor, stem, still)
-        return
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    film = stem.with_name(f"{stem.name}_depth.mp4")
+    per_frame = [kind for kind in kinds if kind != "video"]
+    path = stem.with_name(f"{stem.name}_depth.mp4")
     low = high = None
-    with VideoWriter(film, fps) as writer:
+    with VideoWriter(path, fps) if "video" in kinds else nullcontext() as writer:
         for number, (image, disparity) in enumerate(frames):
-            first, last = robust_range(disparity)
-            low = first if low is None else STEADY * low + (1 - STEADY) * first
-            high = last if high is None else STEADY * high + (1 - STEADY) * last
-            writer.write(side_by_side(image, colour_disparity(disparity, low=low, high=high)))
-            here = stem / f"{number:06d}"
-            yield [film, *(write_depth(here, image, disparity, predictor, still) if still else [])]
-
-
-def _stills(
-    frames: Iterable[tuple[Tensor, Tensor]], predictor: Predictor, stem: Path, kinds: Sequence[Kind]
-) -> Iterator[list[Path]]:
-    for number, (image, disparity) in enumerate(frames):
-        yield write_depth(stem / f"{number:06d}", image, disparity, predictor, kinds)
-
-
-def _stacked(frames: Iterable[Tensor], size: int) -> Iterator[UInt8[Tensor, "B 3 H W"]]:
-    stack: list[Tensor] = []
-    for frame in frames:
-        stack.append(frame)
-        if len(stack) == size:
-            yield torch.stack(stack)
-            stack = []
-    if stack:
-        yield torch.stack(stack)
-
-
-def sorted_inputs(inputs: Sequence[str]) -> tuple[list[list[tuple[Path, Path]]], list[Path]]:
-    """Images with the stem of their outputs (a folder's images, together, keep its name), and videos."""
-    images: list[list[tuple[Path, Path]]] = []
-    videos: list[Path] = []
-    for name in inputs:
-        path = Path(name).expanduser()
-        if path.is_dir():
-            images.append([(image, Path(path.resolve().name) / image.stem) for image in list_images(path)])
-        elif not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
-            images.append([(path, Path(path.stem))])
-        elif path.suffix.lower() in VIDEO_SUFFIXES:
-            videos.append(path)
-        else:
-            known = " ".join(sorted({*IMAGE_SUFFIXES, *VIDEO_SUFFIXES}))
-            raise InputError(f"{path}: neither an image nor a video by its ending; known are {known}")
-    return images, videos
+            files = []
+            if writer is not None:
+                first, last = robust_range(disparity)
+                low = first if low is None else MEMORY * low + (1 - MEMORY) * first
+                high = last if high is None else MEMORY * high + (1 - MEMORY) * last
+                writer.write(side_by_side(image, colour_disparity(disparity, low=low, high=high)))
+                files.append(path)
+            if per_frame:
+                files += write_depth(stem / f"{number:06d}", image, disparity, predictor, per_frame)
+            yield files

@@ -1,7 +1,7 @@
 """A ManyDepth on a video, frame by frame: what was computed of earlier frames is kept.
 
-Two things would spoil a match and are looked for in small grey images: a camera that stands (nothing to
-match, and motion networks rarely say "none") and a cut.
+Two things would spoil the matching and are found on thumbnails: a static camera (there is nothing to match,
+and pose networks rarely predict no motion) and a cut.
 """
 
 from collections import deque
@@ -10,25 +10,14 @@ from dataclasses import dataclass, field
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
+from mono2many.data.measure import THRESHOLDS, quick_agreement, quick_displacement, thumbnail
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert
-from mono2many.models.many import ManyDepth, chain, nearer
-from mono2many.models.pose import Motion
+from mono2many.models.chain import chain, nearer
+from mono2many.models.many import ManyDepth
+from mono2many.models.pose import RelativePose
 from mono2many.models.student import ImageFeatures
-
-WIDTH = 64
-"""Of the small grey images."""
-STANDING = 8e-4
-"""Of `shift`. A highway at 25 frames/s has 1.3e-3 and more, the embedded street 1.3e-2; a standing car with
-traffic before it has 6.4e-4 at most, a repeated frame with noise of 5 grey levels 6.9e-4."""
-SAME_SCENE = 0.4
-"""Of `agreement`. Neighbours of highway, street and KITTI have 0.46 and more; other streets 0.31 at most."""
-TEXTURE = 4 / 255
-"""Steeper slopes, in grey values per pixel, tell of a shift."""
-REACH, WINDOW = 3, 12
-"""Shifts tried, and windows compared, in pixels of the small images."""
 
 
 @dataclass
@@ -36,18 +25,19 @@ class FrameState:
     """A frame of the video."""
 
     image: Float[Tensor, "1 3 H W"]
-    small: Float[Tensor, "1 1 h w"]
+    thumbnail: Float[Tensor, "1 1 h w"]
     matching_features: Float[Tensor, "1 C _ _"]
     disparity: Float[Tensor, "1 H W"] | None = None
-    motions: dict[int, Motion | None] = field(default_factory=dict)
-    """What the pose network says of this frame and the one so many before; None: the camera stood."""
+    motions: dict[int, RelativePose | None] = field(default_factory=dict)
+    """The motion that the pose network predicts from this frame to the one so many before; None: the camera
+    was static."""
 
 
 class StreamState:
     """`state(image)` is the student's disparity of a video's next frame, matched with those before it.
 
-    Frames ahead cannot be matched and count as absent. Where the camera stands, and after a cut, which ends
-    the memory, it is single-frame depth, which the student learnt in the same scale.
+    Frames ahead cannot be matched and count as absent. Where the camera is static, and after a cut, which
+    empties the memory, it is single-frame depth, which the student learnt in the same scale.
     """
 
     def __init__(self, model: ManyDepth, intrinsics: Float[Tensor, "3 3"]) -> None:
@@ -58,9 +48,11 @@ class StreamState:
     @torch.inference_mode()
     def __call__(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 H W"]:
         features = self.model.depth.features(image)
-        now = FrameState(image, small_grey(image), features.matching_features)
-        if self.frames and agreement(self.frames[-1].small, now.small) < SAME_SCENE:
-            self.frames.clear()
+        now = FrameState(image, thumbnail(image), features.matching_features)
+        if self.frames:
+            agreement = quick_agreement(self.frames[-1].thumbnail, now.thumbnail)
+            if agreement < THRESHOLDS.quick_same_scene:
+                self.frames.clear()
         self.frames.append(now)
         now.disparity = self._disparity(features)
         return now.disparity
@@ -74,11 +66,11 @@ class StreamState:
             moved[i] = self._there(self.offsets[i]) and (moved[i] or (j > 0 and moved[j - 1]))
         if not any(moved):
             return net.disparity(net.sigmoids(features)[0])
-        none = (image.new_zeros(1, 1, 3), image.new_zeros(1, 1, 3))
+        none = RelativePose(image.new_zeros(1, 1, 3), image.new_zeros(1, 1, 3))
         axis_angle, translation = (
             torch.cat(part, 1) for part in zip(*(m or none for m in motions), strict=True)
         )
-        motion = chain((axis_angle, translation), self.offsets, self.model.units(image))
+        motion = chain(RelativePose(axis_angle, translation), self.offsets, self.model.units(image))
         if self.model.architecture.refines_motion:
             motion = torch.stack(
                 [self._refined(m, o) for m, o in zip(motion[0], self.offsets, strict=True)], 1
@@ -103,9 +95,9 @@ class StreamState:
     def _there(self, offset: int) -> bool:
         return -len(self.frames) < offset < 0
 
-    def _motions(self) -> list[Motion | None]:
+    def _motions(self) -> list[RelativePose | None]:
         """Of each frame to match and its next nearer one; None: no such frame, or it is as the other."""
-        found: list[Motion | None] = []
+        found: list[RelativePose | None] = []
         for offset, place in zip(self.offsets, nearer(self.offsets), strict=True):
             if not self._there(offset):
                 found.append(None)
@@ -113,43 +105,8 @@ class StreamState:
             at = self.offsets[place - 1] if place else 0
             later, earlier, gap = self.frames[at - 1], self.frames[offset - 1], at - offset
             if gap not in later.motions:
-                moved = shift(earlier.small, later.small) >= STANDING
+                moved = quick_displacement(earlier.thumbnail, later.thumbnail) >= THRESHOLDS.static
                 pair = (earlier.image, later.image[:, None])
                 later.motions[gap] = self.model.pose(*pair, (1,)) if moved else None
             found.append(later.motions[gap])
         return found
-
-
-def small_grey(image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 1 h w"]:
-    """WIDTH pixels wide."""
-    height, width = image.shape[-2:]
-    size = (max(1, round(height * WIDTH / width)), WIDTH)
-    return F.interpolate(image.mean(1, keepdim=True), size, mode="area")
-
-
-def shift(first: Float[Tensor, "1 1 h w"], second: Float[Tensor, "1 1 h w"]) -> float:
-    """How far three quarters of the slopes moved at most, as a share of the width: the change in grey over
-    the slope, a change of exposure aside. 0 where there are no slopes."""
-    second = second * (first.mean() / second.mean().clamp(min=1e-3))
-    mean = (first + second)[0, 0] / 2
-    across = (mean[1:-1, 2:] - mean[1:-1, :-2]) / 2
-    down = (mean[2:, 1:-1] - mean[:-2, 1:-1]) / 2
-    slope = torch.hypot(across, down)
-    change = (second - first)[0, 0, 1:-1, 1:-1]
-    moved = ((change - change.median()).abs() / slope)[slope > TEXTURE]
-    return float(moved.quantile(0.75)) / first.shape[-1] if len(moved) else 0.0
-
-
-def agreement(first: Float[Tensor, "1 1 h w"], second: Float[Tensor, "1 1 h w"]) -> float:
-    """Lower quartile over windows with texture of their correlation at the best shift of the second: 1 the
-    same scene, about 0.25 another. 1 where there is no texture."""
-    a, b = (x - F.avg_pool2d(x, 5, 1, 2, count_include_pad=False) for x in (first, second))
-    views = F.unfold(F.pad(b, (REACH,) * 4), 2 * REACH + 1).unflatten(2, a.shape[-2:])
-    product, own, other = (_windows(x) for x in (a * views, a * a, views * views))
-    best = (product / ((own * other).sqrt() + 1e-6)).amax(1)
-    textured = torch.maximum(own, _windows(b * b))[:, 0] > 1e-4
-    return float(best[textured].quantile(0.25)) if textured.any() else 1.0
-
-
-def _windows(values: Float[Tensor, "1 C h w"]) -> Float[Tensor, "1 C y x"]:
-    return F.avg_pool2d(values, WINDOW, WINDOW // 2, ceil_mode=True, count_include_pad=False)

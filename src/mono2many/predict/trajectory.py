@@ -1,4 +1,4 @@
-"""The camera's way through a video: what the pose network says from frame to frame, chained."""
+"""The camera's trajectory through a video: the relative poses that the network predicts, chained."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +17,8 @@ from mono2many.io.videos import probe_video, timed_frames
 from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.checkpoint import input_size
 from mono2many.models.mono import MonoDepth, head_motion
-from mono2many.predict.files import Camera, sorted_inputs
+from mono2many.models.pose import RelativePose
+from mono2many.predict.files import Input, IntrinsicsOf, check_distinct, list_inputs
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
@@ -26,13 +27,13 @@ from mono2many.types import InputError
 def trajectory(
     predictor: Predictor,
     frames: Iterable[UInt8[Tensor, "3 _ _"]],
-    intrinsics_of: Camera | None = None,
+    intrinsics_of: IntrinsicsOf | None = None,
     batch_size: int = 4,
     refine: bool = False,
 ) -> Float[Tensor, "N 4 4"]:
     """world_from_camera of each frame, in float64, in the unit that `card.scale` names; the world is the
     first camera's. intrinsics_of: for a model that learnt its cameras (else the first of these is taken), and
-    to refine each step on the images by the predicted depth.
+    to refine each relative pose on the images by the predicted depth.
 
     InputError for a model without a pose network, for fewer than two frames, and to refine without a camera.
     """
@@ -77,14 +78,14 @@ def _steps(
     if a.pose_input == "all":
         sources, offsets = torch.stack([images[:-2], images[2:]], 1), (-1, 1)  # type: ignore[assignment]
     sigmoid = target.new_zeros(len(target), 1, 1)
-    if a.pose_type in ("shared", "posecnn"):  # which look at the depth network's work
+    if a.pose_type in ("shared", "posecnn"):  # which depend on the depth network
         sigmoids, motion, _ = model(target, sources, offsets)
         sigmoid = sigmoids[0].squeeze(1)
     else:
         motion = model.pose(target, sources, offsets)
     k = k.expand(len(target), 3, 3)
     axis_angle, translation = scale_pose_by_focal(model, motion, k, images.shape[-1])
-    exact = (axis_angle.cpu().double(), translation.cpu().double())
+    exact = RelativePose(axis_angle.cpu().double(), translation.cpu().double())
     later_from_earlier = head_motion(a, exact, offsets, sigmoid.cpu())[:, -1]
     if refine:
         given = later_from_earlier.to(target)
@@ -99,44 +100,42 @@ def predict_trajectories(
     out: str | Path,
     kinds: Sequence[PoseKind],
     batch_size: int = 4,
-    intrinsics_of: Camera | None = None,
+    intrinsics_of: IntrinsicsOf | None = None,
     refine: bool = False,
 ) -> list[Path]:
-    """OUT/FILM_poses.txt (kitti) or .tum of every video and folder, `_metres` in the name where that is the
-    unit, and an image OUT/FILM_trajectory.png; returns the files written. A folder's images have their place
-    in it as TUM's timestamp. Raises InputError."""
-    folders, videos = sorted_inputs(inputs)
-    films = [
-        (target.parent.name or target.name, [path for path, _ in f]) for f in folders for target in [f[0][1]]
-    ]
-    names = [name for name, _ in films] + [path.stem for path in videos]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(
-            f"two inputs would both be written as {Path(out) / twice}_...; give them another --out each"
-        )
+    """OUT/NAME_poses.txt (kitti) or .tum of every video and folder, `_metres` in the name where that is the
+    unit, and a plot OUT/NAME_trajectory.png; returns the files written. TUM's timestamp of a folder's image
+    is its place in the folder. Raises InputError."""
     metric, console, written = predictor.card.scale == "metres", Console(stderr=True), list[Path]()
-
-    def write(name: str, timed: Iterable[tuple[float, Tensor]], count: int) -> None:
+    found = list_inputs(inputs)
+    check_distinct(Path(out) / one.name for one in found)
+    for one in found:
+        frames, count = _timed(one)
         times: list[float] = []
 
-        def images() -> Iterator[Tensor]:
-            shown = console.is_terminal
-            for time, image in track(timed, name, count, console=console, transient=True, disable=not shown):
+        def images(
+            frames: Iterable[tuple[float, Tensor]] = frames, times: list[float] = times
+        ) -> Iterator[Tensor]:
+            for time, image in frames:
                 times.append(time)
                 yield image
 
-        poses = trajectory(predictor, images(), intrinsics_of, batch_size, refine)
+        shown = track(
+            images(), one.name, count, console=console, transient=True, disable=not console.is_terminal
+        )
+        poses = trajectory(predictor, shown, intrinsics_of, batch_size, refine)
         for kind in kinds:
-            written.append(Path(out) / f"{name}_poses{'_metres' if metric else ''}{ENDINGS[kind]}")
+            written.append(Path(out) / f"{one.name}_poses{'_metres' if metric else ''}{ENDINGS[kind]}")
             write_poses(written[-1], poses, kind, times)
-        written.append(Path(out) / f"{name}_trajectory.png")
-        draw_trajectories(written[-1], {name: {"predicted": poses}}, "m" if metric else "up to scale")
-
-    for name, paths in films:
-        write(name, ((float(i), read_image(path)) for i, path in enumerate(paths)), len(paths))
-    for path in videos:
-        info = probe_video(path)
-        timed = enumerate(timed_frames(path))
-        write(path.stem, ((i / info.fps if t is None else t, x) for i, (t, x) in timed), info.frames)
+        written.append(Path(out) / f"{one.name}_trajectory.png")
+        draw_trajectories(written[-1], {one.name: {"predicted": poses}}, "m" if metric else "up to scale")
     return written
+
+
+def _timed(one: Input) -> tuple[Iterator[tuple[float, Tensor]], int]:
+    """The frames with their times in seconds (of images: their place in the folder), and their number."""
+    if one.images:
+        return ((float(i), read_image(path)) for i, path in enumerate(one.images)), len(one.images)
+    info = probe_video(one.path)
+    timed = enumerate(timed_frames(one.path))
+    return ((i / info.fps if t is None else t, image) for i, (t, image) in timed), info.frames

@@ -1,25 +1,25 @@
-"""Words for a training that goes wrong: what the figures mean and what usually causes them."""
+"""Messages for a training that goes wrong: what the figures mean and what usually causes them."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from mono2many.data.dataset import ClipDataset, spread_out
+from mono2many.data.measure import THRESHOLDS, quick_displacement, thumbnail
 from mono2many.geometry.camera import PLAUSIBLE_FOV
-from mono2many.predict.stream import STANDING, shift, small_grey
 
 START_UP = 0.3
 """Share of the training in which depth may still be flat: depth and motion have to find each other."""
 
 LOOKED_AT = 32
-"""Samples of which `standing` compares a pair."""
+"""Samples of which `static_camera` compares a pair."""
 
 SATURATED = 1e-5
-"""A mean sigmoid so near to 0 or 1 has no gradient left to come back: said at once."""
+"""A mean sigmoid this close to 0 or 1 has no gradient left to recover by: reported at once."""
 
 
 def collapse(scalars: Mapping[str, float], progress: float, rate: float, fov: float) -> str | None:
-    """One line that names the likely cause, with the figure that shows it, if training has collapsed; else
-    None. `progress`: share of the training done; `rate`: learning rate; `fov`: the camera's, in degrees."""
+    """One line with the likely cause and the figure that shows it, if training has collapsed; else None.
+    `progress`: share of the training done; `rate`: learning rate; `fov`: the camera's, in degrees."""
     if "sigmoid" not in scalars:
         return None
     stuck = not SATURATED < scalars["sigmoid"] < 1 - SATURATED
@@ -58,14 +58,14 @@ def _symptom(scalars: Mapping[str, float], rate: float) -> tuple[str, str] | Non
         )
     if sigmoid > 0.95:
         return (
-            f"everything is as near as it can be (mean sigmoid {sigmoid:.3f})",
+            f"depth is at its smallest nearly everywhere (mean sigmoid {sigmoid:.3f})",
             f"lower --learning-rate (now {rate:.1e}), or check the camera's focal length",
         )
     if sigmoid < 1e-3:
         return (
-            f"everything is as far as it can be (mean sigmoid {sigmoid:.1e})",
-            "neighbours that hardly move (--frame-step), cars driving along (--automask), or a wrong camera "
-            "file",
+            f"depth is at its largest nearly everywhere (mean sigmoid {sigmoid:.1e})",
+            "neighbours that hardly move (--frame-step), cars at the camera's speed (--automask), or a wrong "
+            "camera file",
         )
     if variation < 0.05:
         return (
@@ -76,26 +76,28 @@ def _symptom(scalars: Mapping[str, float], rate: float) -> tuple[str, str] | Non
 
 
 def static_camera(dataset: ClipDataset) -> str | None:
-    """What will happen where most of the training's frames are as their neighbours; None where they move."""
+    """A warning where the camera is static in most pairs of neighbours; None where it moves."""
     if not any(dataset.offsets):  # the stereo partner only
         return None
-    still = looked_at = 0
+    displacements = []
     for (index,) in spread_out(len(dataset), LOOKED_AT, 1):
         sample = dataset[index]
         if bool(sample.exists[1]):
-            first, second = (small_grey(frame[None] / 255) for frame in sample.frames[:2])
-            looked_at, still = looked_at + 1, still + (shift(first, second) < STANDING)
-    if still <= looked_at / 2:
+            first, second = (thumbnail(frame[None] / 255) for frame in sample.frames[:2])
+            displacements.append(quick_displacement(first, second))
+    pairs = len(displacements)
+    static = sum(displacement < THRESHOLDS.static for displacement in displacements)
+    if static <= pairs / 2:
         return None
     return (
-        f"the camera stands in {still} of {looked_at} pairs of neighbours looked at: they tell no depth, a "
-        "model would learn a constant or nonsense; give footage from a moving camera, or neighbours further "
-        "apart (--frame-step)"
+        f"the camera is static in {static} of {pairs} pairs of neighbours looked at, from which no depth can "
+        "be learnt: a model would learn a constant or nonsense; give footage from a moving camera, or "
+        "neighbours further apart (--frame-step)"
     )
 
 
 def not_finite(step: int, in_a_row: int, skipped: int, rate: float, folder: Path) -> str:
-    """Why losses may be infinite or not a number, and what is left."""
+    """Why losses may be infinite or not a number, and which checkpoint is left."""
     saved = sorted((folder / "checkpoints").glob("step-*.pt"))
     kept = f"the last good checkpoint is kept ({saved[-1]})" if saved else "no checkpoint was saved yet"
     return (
