@@ -16,7 +16,7 @@ from mono2many.data.marker import MARKER
 from mono2many.datasets.kitti.files import image_path
 from mono2many.datasets.kitti.splits import KittiFrame, pack, split_frames
 from mono2many.errors import InputError
-from mono2many.evaluate.kitti import model_test, newest_model
+from mono2many.evaluate.model_test import model_test, newest_model
 from mono2many.evaluate.run import evaluate
 from mono2many.io.depth_files import write_depth_png16
 from mono2many.io.images import write_image
