@@ -4,35 +4,23 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from mono2many.datasets import DATASETS
+
 REPOSITORY = Path(__file__).parents[1]
 DOCS = REPOSITORY / "docs"
 PAGES = (REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md")))
-COMMANDS = (
-    "train",
-    "evaluate",
-    "predict",
-    "info",
-    "scale",
-    "check",
-    "bench",
-    "street",
-    "cache",
-    "import-weights",
-    "prepare video",
-    "prepare kitti",
-    "prepare cityscapes",
-    "prepare synthetic",
-)
-OTHER_PROGRAMS = {"nnodes", "nproc-per-node", "node-rank", "master-addr", "master-port", "signal", "help"}
-
-
-def mono2many(*words: str) -> str:
-    command = [sys.executable, "-m", "mono2many", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+READING = ("train", "check", "evaluate", "scale")
+"""Commands that have the flags of a data set."""
+OTHERS = ("predict", "info", "bench", "street", "cache", "import-weights")
+OTHER_PROGRAMS = {
+    *("nnodes", "nproc-per-node", "node-rank", "master-addr", "master-port"),
+    *("nodes", "ntasks-per-node", "gpus-per-node", "signal", "help"),
+}
 
 
 @pytest.mark.parametrize(("page", "lines"), [("guide", 17), ("python", 8)])
@@ -65,8 +53,28 @@ def test_the_files_that_the_pages_link_to_or_name_exist() -> None:
             assert any((place / name).exists() for place in (page.parent, REPOSITORY)), f"{page.name}: {name}"
 
 
+def helps() -> Iterator[list[str]]:
+    """Every command, with every data set that it reads."""
+    for command in OTHERS:
+        yield [command]
+    for command in ("video", "synthetic", *(name for name, d in DATASETS.items() if d.prepare)):
+        yield ["prepare", command]
+    for command in READING:
+        for name, dataset in DATASETS.items():
+            if (dataset.training if command in ("train", "check") else dataset.scoring) is not None:
+                yield [command, "--datatype", name]
+
+
 def test_every_flag_that_the_pages_name_exists() -> None:
-    known = set(re.findall(r"--([a-z][a-z-]+)", " ".join(mono2many(*c.split(), "--help") for c in COMMANDS)))
+    code = f"""
+from contextlib import suppress
+from mono2many.cli import main
+for words in {list(helps())!r}:
+    with suppress(SystemExit):
+        main([*words, "--help"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    known = set(re.findall(r"--([a-z][a-z-]+)", done.stdout))
     for page in (REPOSITORY / "README.md", *sorted(DOCS.glob("*.md"))):
         named = re.findall(r"(?<![\w-])--([a-z][a-z_-]+)", page.read_text())
         flags = {flag.replace("_", "-") for flag in named}

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mono2many.errors import InputError
 from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.geometry.sweep import Sweep, aggregate_cost, depth_hypotheses, grey_patches, plane_sweep
-from mono2many.models.architecture import ManyArchitecture, MatchBy, PoseType
+from mono2many.models.architecture import DecoderType, ManyArchitecture, MatchBy, PoseType
 from mono2many.models.chain import chained_motion
 from mono2many.models.many import ManyDepth
 from mono2many.models.pixels import Gate, PixelStudentNet
