@@ -62,14 +62,7 @@ def trees(
 
 
 def _houses(
-    b: Builder,
-    rng: Generator,
-    side: int,
-    front: Real,
-    end: Real,
-    closed: Real,
-    sun_shift: Array,
-    limit: Real,
+    b: Builder, rng: Generator, side: int, front: Real, end: Real, closed: Real, sun_shift: Array, limit: Real
 ) -> None:
     """A row of houses; `closed`: how often one stands against the next."""
     b.rng = rng

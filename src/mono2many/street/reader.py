@@ -16,7 +16,7 @@ from mono2many.street.noise import Array
 from mono2many.street.objects import house, pole, tree
 from mono2many.street.paint import Road
 from mono2many.street.render import Picture, View, render
-from mono2many.street.scene import CARS, CONTACT, SHADOW, Builder, Car, Street, cast, own_axes, pick
+from mono2many.street.scene import CARS, CONTACT, SHADOW, Builder, Car, Street, cast, own_axes, pick, square
 from mono2many.street.shapes import Decals, Quads, join
 from mono2many.street.sky import Light
 from mono2many.street.vehicles import car_shape
@@ -290,7 +290,7 @@ def _wear(b: Builder, end: float) -> None:
         w, h = rng.uniform(0.3, 1.1), rng.uniform(0.5, 3)
         b.shadow(at, u, (-w, w, -h, h), rng.uniform(0.12, 0.3), 0.04)
         if rng.random() < 0.6:
-            b.shadow(at + 4, -u, (-0.33, 0.33, -0.33, 0.33), 0.5, 0.05, round_=True)
+            b.shadow(at + 4, -u, square(0.33), 0.5, 0.05, round_=True)
 
 
 def _traffic(rng: Generator, settings: StreetSettings, speed: float, lane: float) -> list[Car]:

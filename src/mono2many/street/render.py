@@ -176,13 +176,7 @@ def _screen_boxes(corners: Array, view: View) -> Ints:
     return np.stack(bounds, 1)
 
 
-def _darken(
-    shade: Array,
-    inverse: Array,
-    decals: Decals,
-    share_of_sun: float,
-    view: View,
-) -> None:
+def _darken(shade: Array, inverse: Array, decals: Decals, share_of_sun: float, view: View) -> None:
     """Multiply `shade` by what the decals leave of the light. All lie in the ground's plane."""
     if not len(decals.corners):
         return
@@ -211,13 +205,7 @@ def _darken(
     shade *= 1 - share_of_sun * (1 - sunlit)
 
 
-def _cast_balls(
-    inverse: Array,
-    owner: Ints,
-    first: int,
-    balls: Balls,
-    view: View,
-) -> None:
+def _cast_balls(inverse: Array, owner: Ints, first: int, balls: Balls, view: View) -> None:
     """Balls into the depth buffer; ball n gets the number first + n."""
     x, y = view.x, view.y
     seen = (balls.centre - view.origin) @ view.world_from_camera[:3, :3]

@@ -93,14 +93,7 @@ class Builder:
         self.parts.append(join(quads).moved(rotation.astype(np.float32), position.astype(np.float32)))
 
     def shadow(
-        self,
-        s: Real,
-        u: Real,
-        span: Span,
-        strength: Real,
-        soft: Real,
-        turn: Real = 0,
-        round_: bool = False,
+        self, s: Real, u: Real, span: Span, strength: Real, soft: Real, turn: Real = 0, round_: bool = False
     ) -> None:
         rotation, position = self.frame(s, u, turn)
         self.decals.append((footprint(span) @ rotation.T + position, strength, soft, round_, False))
@@ -148,6 +141,18 @@ def block(
     """A box whose top may be smaller. Five faces, as in FACES."""
     corners = np.concatenate([footprint(bottom, low), footprint(top, high)])
     return sheet(corners[FACES], kinds, colour, accent, params, corners.sum(0) / 8)
+
+
+def solid(
+    span: Span, low: Real, high: Real, colour: Array, face: list[Real], top: Span | None = None
+) -> Quads:
+    """A block of plain material; `face`: params of each of its faces. `top`: its upper side, if another."""
+    return block(span, top or span, low, high, "plain", colour, params=[face] * 5)
+
+
+def square(half: Real) -> Span:
+    """Around the origin."""
+    return -half, half, -half, half
 
 
 def sheet(

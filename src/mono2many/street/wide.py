@@ -10,7 +10,7 @@ from mono2many.street.noise import Array
 from mono2many.street.places import BEHIND, PLACES, line_road, over_and_between
 from mono2many.street.plans import draw_road
 from mono2many.street.roads import WideRoad
-from mono2many.street.scene import Builder, Real, Street
+from mono2many.street.scene import Builder, Real, Street, square
 from mono2many.street.shapes import join
 from mono2many.street.sky import draw_light
 from mono2many.street.traffic import crossing, parked, people, traffic
@@ -97,7 +97,7 @@ def _wear(b: Builder, end: Real) -> None:
         w, h = rng.uniform(0.3, 1.4), rng.uniform(0.5, 6)
         b.shadow(at, u, (-w, w, -h, h), rng.uniform(0.1, 0.32), 0.04)
         if rng.random() < 0.4 and road.kerbed:
-            b.shadow(at + 4, u - 0.5, (-0.33, 0.33, -0.33, 0.33), 0.5, 0.05, round_=True)
+            b.shadow(at + 4, u - 0.5, square(0.33), 0.5, 0.05, round_=True)
         if rng.random() < 0.15:
             b.shadow(at + 2, u, (-0.11, 0.11, -7, 7), 0.25, 0.08, rng.normal(0, 0.02))
 
