@@ -58,9 +58,8 @@ def steel_barrier(b: Builder, start: Real, end: Real, u: Real) -> None:
     """A steel rail on posts."""
     colour, places = b.pick(STEEL, 0.06), along(b, start, end, 24)
     ribbon(b, places, u, 0.45, 0.76, colour, [4.0, 0.16, 0.05, 0.35, 0.15, 0])
-    post: Span = square(0.05)
     for s in np.arange(start, min(end, start + 90), 4.0):
-        b.put([solid(post, 0, 0.7, colour * 0.8, plain(b.rng)).only([0, 1, 3])], s, u)
+        b.put([solid(square(0.05), 0, 0.7, colour * 0.8, plain(b.rng)).only([0, 1, 3])], s, u)
 
 
 def noise_wall(b: Builder, start: Real, end: Real, u: Real, high: Real) -> None:
@@ -78,9 +77,8 @@ def fence(b: Builder, start: Real, end: Real, u: Real) -> None:
         for level in range(int(rng.integers(1, 4))):
             up = 0.4 + 0.35 * level
             ribbon(b, places, u, up, up + 0.12, colour, [3.0, 9, 0.05, 0.4, 0.35, 0])
-        post: Span = square(0.06)
         for s in np.arange(start, min(end, start + 70), 3.0):
-            b.put([solid(post, 0, 1.25, colour, plain(rng))], s, u)
+            b.put([solid(square(0.06), 0, 1.25, colour, plain(rng))], s, u)
     elif style == 1:
         ribbon(b, places, u, 0.05, rng.uniform(0.9, 2.0), b.pick(WOODEN, 0.1), [0.14, 9, 0.02, 0.6, 0.35, 0])
     else:
@@ -94,18 +92,15 @@ def gantry(b: Builder, s: Real, left: Real, right: Real) -> None:
     dull = plain(rng, 0.2)
     parts = []
     for u in (left, right):
-        post: Span = (u - 0.2, u + 0.2, -0.2, 0.2)
-        parts.append(solid(post, 0, high + 1, colour, dull))
-    beam: Span = (left, right, -0.25, 0.25)
-    parts += _deck(beam, high, high + 0.7, colour, [2.0, 0.35, 0.1, 0.5, 0.2, 0.0])
+        parts.append(solid((u - 0.2, u + 0.2, -0.2, 0.2), 0, high + 1, colour, dull))
+    parts += _deck((left, right, -0.25, 0.25), high, high + 0.7, colour, [2.0, 0.35, 0.1, 0.5, 0.2, 0.0])
     u = left + rng.uniform(0.5, 3)
     paint = b.pick(BOARDS, 0.08)
     while u < right - 3:
         wide, tall = rng.uniform(2.6, 5), rng.uniform(1.6, 3)
         if u + wide > right - 0.5:
             break
-        board: Span = (u, u + wide, -0.4, -0.3)
-        parts.append(board_block(b, board, high - 0.6, high - 0.6 + tall, paint))
+        parts.append(board_block(b, (u, u + wide, -0.4, -0.3), high - 0.6, high - 0.6 + tall, paint))
         u += wide + rng.uniform(0.3, 4)
     b.put(parts, s, 0)
 
@@ -133,8 +128,7 @@ def bridge(b: Builder, s: Real, clear: Real, open_half: Real) -> None:
     wide, thick, turn = rng.uniform(6, 14), rng.uniform(0.9, 1.7), rng.normal(0, 0.12)
     far = open_half + 40
     courses: list[Real] = [rng.uniform(3, 9), rng.uniform(0.6, 3), 0.03, 0.3, 0.4, rng.uniform(0, 17)]
-    span: Span = (-far, far, -wide / 2, wide / 2)
-    parts = _deck(span, clear, clear + thick, colour, courses)
+    parts = _deck((-far, far, -wide / 2, wide / 2), clear, clear + thick, colour, courses)
     for f in (-wide / 2, wide / 2 - 0.2):
         rail: Span = (-far, far, f, f + 0.2)
         steel = rng.random() < 0.5
@@ -172,8 +166,7 @@ def road_sign(b: Builder, s: Real, u: Real, large: bool) -> None:
     low = rng.uniform(1.2, 2.2)
     parts = []
     for r in (-wide * 0.35, wide * 0.35):
-        post: Span = (r - 0.06, r + 0.06, -0.06, 0.06)
-        parts.append(solid(post, 0, low + tall * 0.8, colour, plain(rng)))
+        parts.append(solid((r - 0.06, r + 0.06, -0.06, 0.06), 0, low + tall * 0.8, colour, plain(rng)))
     paint = b.pick((*BOARDS, (0.8, 0.66, 0.12)), 0.08)
     parts.append(board_block(b, (-wide / 2, wide / 2, -0.14, -0.07), low, low + tall, paint))
     b.put(parts, s, u, rng.normal(0, 0.06))
@@ -181,11 +174,9 @@ def road_sign(b: Builder, s: Real, u: Real, large: bool) -> None:
 
 def delineators(b: Builder, start: Real, end: Real, u: Real) -> None:
     """White posts at the edge of the road."""
-    post: Span = square(0.06)
     for s in np.arange(start, min(end, start + 160), 25.0):
-        parts = [solid(post, 0, 1.0, np.full(3, 0.85), plain(b.rng))]
-        band: Span = square(0.065)
-        parts.append(solid(band, 0.7, 0.88, np.full(3, 0.08), plain(b.rng)))
+        parts = [solid(square(0.06), 0, 1.0, np.full(3, 0.85), plain(b.rng))]
+        parts.append(solid(square(0.065), 0.7, 0.88, np.full(3, 0.08), plain(b.rng)))
         for side in (-1, 1):
             b.put(parts, s, side * u)
 
@@ -195,10 +186,8 @@ def lamp_posts(b: Builder, start: Real, end: Real, u: Real, reach: Real, gap: Re
     rng, colour = b.rng, b.pick(STEEL, 0.1) * rng_tone(b)
     high = rng.uniform(7, 11)
     dull = plain(rng, 0.3)
-    post: Span = square(0.11)
-    tip: Span = square(0.06)
     for s in np.arange(start + rng.uniform(0, gap), end, gap):
-        parts = [solid(post, 0, high, colour, dull, top=tip).only([0, 1, 2, 3])]
+        parts = [solid(square(0.11), 0, high, colour, dull, top=square(0.06)).only([0, 1, 2, 3])]
         for arm in (reach,) if reach else (-2.0, 2.0):
             r0, r1 = sorted((0.0, float(arm)))
             parts.append(solid((r0, r1, -0.05, 0.05), high, high + 0.1, colour, dull))

@@ -199,12 +199,10 @@ def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
     height = rng.uniform(1.35, 1.75)
 
     end = settings.step * 1.25 * settings.frames + AHEAD
-    b = Builder(road, wear_rng)
+    b = Builder(road, wear_rng, sun_shift)
     _wear(b, end)
     for side in (-1, 1):
-        _line_street(
-            b, side, end, bool(parked[side > 0]), sun_shift, side_rngs[:4] if side < 0 else side_rngs[4:]
-        )
+        _line_street(b, side, end, bool(parked[side > 0]), side_rngs[:4] if side < 0 else side_rngs[4:])
 
     traffic = _traffic(traffic_rng, settings, speed, lane) if settings.moving else []
     return Street(road, light, join(b.parts), *b.gathered(), traffic, speed, lane, height, sway)
@@ -227,9 +225,7 @@ def _light(rng: Generator) -> tuple[Light, Array]:
     return Light(*lights, zenith.astype(single), horizon.astype(single), clouds), shift
 
 
-def _line_street(
-    b: Builder, side: int, end: float, parked: bool, sun_shift: Array, rngs: list[Generator]
-) -> None:
+def _line_street(b: Builder, side: int, end: float, parked: bool, rngs: list[Generator]) -> None:
     """Houses, trees, lamps and parked cars of one side."""
     road = b.road
     b.rng = rng = rngs[0]
@@ -240,12 +236,10 @@ def _line_street(
         width = rng.uniform(7, 19)
         # a row of houses on the inside of a bend is shorter than the street's middle line
         stretch = 1 / max(1 - road.curvature * side * line, 0.5)
-        house(
-            b, s + width / 2 * stretch, side, line + rng.choice([0, 0, rng.uniform(0, 1.5)]), width, sun_shift
-        )
+        house(b, s + width / 2 * stretch, side, line + rng.choice([0, 0, rng.uniform(0, 1.5)]), width)
         gap = rng.uniform(2, 6) if rng.random() < 0.3 else rng.uniform(0.05, 0.2)
         if gap > 3:
-            tree(b, s + (width + gap / 2) * stretch, side * (line + 3), rng.uniform(1, 1.5), sun_shift)
+            tree(b, s + (width + gap / 2) * stretch, side * (line + 3), rng.uniform(1, 1.5))
         s += (width + gap) * stretch
     b.rng = rng = rngs[1]
     greenery = rng.uniform(9, 22)
@@ -254,13 +248,13 @@ def _line_street(
     while s < end:
         if rng.random() < 0.75:
             trees.append(s)
-            tree(b, s, side * (kerb + 0.5), rng.uniform(0.75, 1.15), sun_shift)
+            tree(b, s, side * (kerb + 0.5), rng.uniform(0.75, 1.15))
         s += greenery * rng.uniform(0.7, 1.4)
     b.rng = rng = rngs[2]
     s = -BEHIND + rng.uniform(0, 8)
     while s < end:
         if all(abs(s - at) > 3.2 for at in trees):
-            pole(b, s, side * (kerb + 0.2), side, sun_shift)
+            pole(b, s, side * (kerb + 0.2), side)
         s += rng.uniform(14, 26)
     b.rng = rng = rngs[3]
     s = -BEHIND
@@ -274,7 +268,7 @@ def _line_street(
             b.shadow(s + length / 2, u, (-w, w, -h, h), *CONTACT, turn)
             _, position = b.frame(s + length / 2, u)
             rotation, _ = b.frame(s + length / 2, u, turn)
-            reach = sun_shift * 0.75
+            reach = b.sun_shift * 0.75
             corners = np.array([[-w, 0, -h], [w, 0, -h], [w, 0, h], [-w, 0, h]]) @ rotation.T + position
             b.decals.append((corners + reach, *SHADOW, False, True))
             s += length + rng.uniform(0.6, 1.6)

@@ -74,8 +74,12 @@ class Street:
 
 @dataclass
 class Builder:
+    """Gathers what stands along a road."""
+
     road: Road
     rng: Generator
+    sun_shift: Array
+    """How far along the ground a shadow falls per metre of height."""
     parts: list[Quads] = field(default_factory=list)
     balls: list[tuple[Array, float, Array]] = field(default_factory=list)
     decals: list[tuple[Array, float, float, bool, bool]] = field(default_factory=list)

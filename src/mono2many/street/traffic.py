@@ -95,7 +95,7 @@ def traffic(
     return cars
 
 
-def stand(b: Builder, shape: Shape, s: Real, u: Real, turn: Real, sun_shift: Array) -> None:
+def stand(b: Builder, shape: Shape, s: Real, u: Real, turn: Real) -> None:
     """A vehicle or person that does not move, with its shadows."""
     quads, length, width, high = shape
     b.put(quads, s, u, turn)
@@ -103,10 +103,10 @@ def stand(b: Builder, shape: Shape, s: Real, u: Real, turn: Real, sun_shift: Arr
     b.shadow(s, u, (-w, w, -h, h), *CONTACT, turn)
     rotation, position = b.frame(s, u, turn)
     ground = footprint((-w, w, -h, h)) @ rotation.T + position
-    b.decals.append((cast(ground, sun_shift * high * 0.85), *SHADOW, False, True))
+    b.decals.append((cast(ground, b.sun_shift * high * 0.85), *SHADOW, False, True))
 
 
-def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bool, sun_shift: Array) -> None:
+def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bool) -> None:
     """A row of parked vehicles on the road's paved edge: along it, or square to it."""
     rng, road = b.rng, b.road
     assert isinstance(road, WideRoad)
@@ -126,16 +126,15 @@ def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bo
                 s + 1.2,
                 u,
                 np.pi / 2 * side + (np.pi if rng.random() < 0.5 else 0) + rng.normal(0, 0.03),
-                sun_shift,
             )
             s += 2.5 + rng.uniform(0, 0.4)
         else:
             u = side * (road.edge + road.shoulder - 0.25 - shape[2] / 2)
-            stand(b, shape, s + shape[1] / 2, u, facing + rng.normal(0, 0.02), sun_shift)
+            stand(b, shape, s + shape[1] / 2, u, facing + rng.normal(0, 0.02))
             s += shape[1] + rng.uniform(0.6, 1.6)
 
 
-def people(b: Builder, start: Real, end: Real, side: int, many: Real, sun_shift: Array) -> None:
+def people(b: Builder, start: Real, end: Real, side: int, many: Real) -> None:
     """People on the footway, alone and in pairs; now and then a bicycle."""
     rng, road = b.rng, b.road
     assert isinstance(road, WideRoad)
@@ -145,11 +144,11 @@ def people(b: Builder, start: Real, end: Real, side: int, many: Real, sun_shift:
         for _ in range(int(rng.integers(1, 4))):
             u = side * (inner + rng.uniform(0.5, max(road.pavement - 0.3, 0.6)))
             shape = two_wheeler(rng) if rng.random() < 0.08 else person(rng)
-            stand(b, shape, s + rng.normal(0, 0.9), u, rng.choice([0, np.pi]) + rng.normal(0, 0.4), sun_shift)
+            stand(b, shape, s + rng.normal(0, 0.9), u, rng.choice([0, np.pi]) + rng.normal(0, 0.4))
         s += many * rng.uniform(0.4, 1.6)
 
 
-def crossing(b: Builder, after: Real, sun_shift: Array) -> None:
+def crossing(b: Builder, after: Real) -> None:
     """People on a zebra that the camera does not reach."""
     rng, road = b.rng, b.road
     assert isinstance(road, WideRoad)
@@ -157,11 +156,4 @@ def crossing(b: Builder, after: Real, sun_shift: Array) -> None:
         return
     for _ in range(int(rng.integers(1, 6))):
         u = rng.uniform(-road.edge, road.edge)
-        stand(
-            b,
-            person(rng, 1.0),
-            road.zebra + rng.uniform(0.4, 2.8),
-            u,
-            np.pi / 2 * rng.choice([-1, 1]),
-            sun_shift,
-        )
+        stand(b, person(rng, 1.0), road.zebra + rng.uniform(0.4, 2.8), u, np.pi / 2 * rng.choice([-1, 1]))

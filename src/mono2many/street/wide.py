@@ -39,23 +39,23 @@ def build_wide(entropy: list[int], frames: int, step: Real, moving: bool) -> Str
         (x, z), heading = road.place(speed * frames + base.uniform(20, 110), 0)
         rise = float(x), float(z), float(heading), base.uniform(0.01, 0.075), base.uniform(60, 500)
         road = replace(road, ramp=rise)
-    b = Builder(road, wear)
+    b = Builder(road, wear, sun_shift)
     if road.ramp is not None:
         b.parts.append(ramp(road))
     _wear(b, end)
     for side in (-1, 1):
-        line_road(b, sides[:4] if side < 0 else sides[4:], place, side, end, sun_shift)
+        line_road(b, sides[:4] if side < 0 else sides[4:], place, side, end)
         if road.shoulder > 2 and place != "motorway" and walk.random() < 0.85:
             b.rng = walk
-            parked(b, -BEHIND, 95.0, side, place, road.shoulder > 4.5, sun_shift)
+            parked(b, -BEHIND, 95.0, side, place, road.shoulder > 4.5)
         if road.kerbed and walk.random() < 0.7:
             b.rng = walk
-            people(b, -BEHIND, 70.0, side, walk.uniform(6, 30), sun_shift)
-    over_and_between(b, over, place, end, sun_shift)
+            people(b, -BEHIND, 70.0, side, walk.uniform(6, 30))
+    over_and_between(b, over, place, end)
     b.rng = land
     far_land(b, speed * frames / 2, place in ("town", "avenue", "suburb"))
     b.rng = walk
-    crossing(b, speed * frames + 7, sun_shift)
+    crossing(b, speed * frames + 7)
     driving = []
     if moving:
         driving = traffic(
