@@ -17,7 +17,6 @@ from mono2many.street.furniture import (
 )
 from mono2many.street.land import TREES, hill_side, slope, wood
 from mono2many.street.objects import house, pole
-from mono2many.street.roads import WideRoad
 from mono2many.street.scene import Builder, Real
 from mono2many.street.wide_paint import POINTED, ROUND, ROW
 
@@ -63,13 +62,8 @@ def _houses(b: Builder, rng: Generator, side: int, front: Real, end: Real, close
         s += (width + (rng.uniform(0.05, 0.2) if rng.random() < closed else rng.uniform(3, 18))) * stretch
 
 
-def _road(b: Builder) -> WideRoad:
-    assert isinstance(b.road, WideRoad)
-    return b.road
-
-
 def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: Real) -> None:
-    road, rng = _road(b), rngs[0]
+    road, rng = b.wide_road, rngs[0]
     kerb = road.edge + road.shoulder
     front = max(kerb + road.pavement + rng.choice([0.0, rng.uniform(0, 12)]), 4.6)
     front = min(front, 27.0)
@@ -91,7 +85,7 @@ def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: Real) -
 
 
 def _suburb(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
-    road, rng = _road(b), rngs[0]
+    road, rng = b.wide_road, rngs[0]
     kerb = road.edge + road.shoulder + road.pavement
     front = kerb + rng.uniform(3, 14)
     _houses(b, rng, side, front, end, 0.1, 130)
@@ -117,7 +111,7 @@ def _suburb(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
 
 
 def _country(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
-    road = _road(b)
+    road = b.wide_road
     kerb = road.edge + road.shoulder
     top = _bank_and_hedge(b, rngs[0], side, kerb, end)
     b.rng = rng = rngs[1]
@@ -154,7 +148,7 @@ def _bank_and_hedge(b: Builder, rng: Generator, side: int, kerb: Real, end: Real
     top = kerb + 1.5
     if rng.random() < 0.3:
         high = rng.uniform(0.8, 6)
-        foot = kerb + _road(b).pavement + rng.uniform(0.8, 3)
+        foot = kerb + b.wide_road.pavement + rng.uniform(0.8, 3)
         top = foot + high * rng.uniform(1.0, 2.5)
         slope(b, -BEHIND, end + 40, (side * foot, 0), (side * top, high))
         if rng.random() < 0.6:
@@ -187,7 +181,7 @@ def _wood_beyond(
 
 
 def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
-    road, rng = _road(b), rngs[0]
+    road, rng = b.wide_road, rngs[0]
     rim = road.edge + road.shoulder + 0.5
     b.rng = rng
     reach = end + 120
@@ -240,7 +234,7 @@ def _motorway_border(b: Builder, rng: Generator, side: int, rim: Real, reach: Re
 
 def over_and_between(b: Builder, rng: Generator, place: str, end: Real) -> None:
     """Barriers between the directions, gantries, bridges."""
-    road = _road(b)
+    road = b.wide_road
     b.rng = rng
     rim = road.edge + road.shoulder
     if place == "motorway":

@@ -16,9 +16,21 @@ from mono2many.street.noise import Array
 from mono2many.street.objects import house, pole, tree
 from mono2many.street.paint import Road
 from mono2many.street.render import Picture, View, render
-from mono2many.street.scene import CARS, CONTACT, SHADOW, Builder, Car, Street, cast, own_axes, pick, square
+from mono2many.street.scene import (
+    CARS,
+    CONTACT,
+    SHADOW,
+    Builder,
+    Car,
+    Street,
+    cast,
+    footprint,
+    own_axes,
+    pick,
+    square,
+)
 from mono2many.street.shapes import Decals, Quads, join
-from mono2many.street.sky import Light
+from mono2many.street.sky import draw_town_light
 from mono2many.street.vehicles import car_shape
 from mono2many.street.wide import build_wide
 from mono2many.types import Frame, FrameSequence, InputError, Split
@@ -147,7 +159,7 @@ def drive(road: Road, car: Car, index: int) -> tuple[Quads, Array]:
     position = np.array([x, 0.0 - road.lift(x, z), z])
     quads = car.quads.moved(rotation.astype(np.float32), position.astype(np.float32))
     w, h = car.width / 2 + 0.15, car.length / 2 + 0.15
-    spot = np.array([[-w, 0, -h], [w, 0, -h], [w, 0, h], [-w, 0, h]]) @ rotation.T + position
+    spot = footprint((-w, w, -h, h)) @ rotation.T + position
     return quads, spot[None]
 
 
@@ -161,7 +173,7 @@ def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
     seeds = np.random.SeedSequence([settings.seed, SPLITS.index(split), scene])
     # a generator for every kind of thing: a longer clip gets more street, not another street
     rng, traffic_rng, wear_rng, *side_rngs = (np.random.default_rng(s) for s in seeds.spawn(11))
-    light, sun_shift = _light(rng)
+    light, sun_shift = draw_town_light(rng)
     two_way = rng.random() < 0.7
     lanes = rng.uniform(2.75, 3.4) if two_way else rng.uniform(1.7, 2.1)
     parked = (rng.random() < 0.75, rng.random() < 0.75)
@@ -208,23 +220,6 @@ def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
     return Street(road, light, join(b.parts), *b.gathered(), traffic, speed, lane, height, sway)
 
 
-def _light(rng: Generator) -> tuple[Light, Array]:
-    """The light, and how far along the ground a shadow falls per metre of height."""
-    elevation, azimuth = rng.uniform(0.7, 1.2), rng.uniform(0, 2 * np.pi)
-    flat = np.cos(elevation)
-    to_sun = np.array([flat * np.sin(azimuth), -np.sin(elevation), flat * np.cos(azimuth)])
-    shift = np.array([-to_sun[0], 0, -to_sun[2]]) / np.sin(elevation)
-    cloudy = rng.random()
-    sun = np.array([1.0, 0.95, 0.84]) * (0.7 - 0.5 * cloudy)
-    sky = np.array([0.93, 0.97, 1.05]) * (0.64 + 0.3 * cloudy)
-    zenith = np.array([0.3, 0.5, 0.82]) * (1 - cloudy) + np.array([0.68, 0.72, 0.78]) * cloudy
-    horizon = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.84, 0.86, 0.87]) * cloudy
-    clouds = float(rng.uniform(-0.15, 0.35))
-    single = np.float32
-    lights = to_sun.astype(single), sun.astype(single), sky.astype(single)
-    return Light(*lights, zenith.astype(single), horizon.astype(single), clouds), shift
-
-
 def _line_street(b: Builder, side: int, end: float, parked: bool, rngs: list[Generator]) -> None:
     """Houses, trees, lamps and parked cars of one side."""
     road = b.road
@@ -266,11 +261,7 @@ def _line_street(b: Builder, side: int, end: float, parked: bool, rngs: list[Gen
             b.put(quads, s + length / 2, u, turn)
             w, h = width / 2 + 0.15, length / 2 + 0.15
             b.shadow(s + length / 2, u, (-w, w, -h, h), *CONTACT, turn)
-            _, position = b.frame(s + length / 2, u)
-            rotation, _ = b.frame(s + length / 2, u, turn)
-            reach = b.sun_shift * 0.75
-            corners = np.array([[-w, 0, -h], [w, 0, -h], [w, 0, h], [-w, 0, h]]) @ rotation.T + position
-            b.decals.append((corners + reach, *SHADOW, False, True))
+            b.shadow(s + length / 2, u, (-w, w, -h, h), *SHADOW, turn, cast_by=0.75)
             s += length + rng.uniform(0.6, 1.6)
         else:
             s += rng.uniform(3, 9)

@@ -12,6 +12,7 @@ from numpy.random import Generator
 from mono2many.street.kinds import KIND
 from mono2many.street.noise import Array
 from mono2many.street.paint import Road
+from mono2many.street.roads import WideRoad
 from mono2many.street.shapes import Balls, Decals, Quads, join
 from mono2many.street.sky import Light
 
@@ -84,6 +85,11 @@ class Builder:
     balls: list[tuple[Array, float, Array]] = field(default_factory=list)
     decals: list[tuple[Array, float, float, bool, bool]] = field(default_factory=list)
 
+    @property
+    def wide_road(self) -> WideRoad:
+        assert isinstance(self.road, WideRoad)
+        return self.road
+
     def pick(self, choices: Palette, spread: float = 0.05) -> Array:
         return pick(self.rng, choices, spread)
 
@@ -97,10 +103,20 @@ class Builder:
         self.parts.append(join(quads).moved(rotation.astype(np.float32), position.astype(np.float32)))
 
     def shadow(
-        self, s: Real, u: Real, span: Span, strength: Real, soft: Real, turn: Real = 0, round_: bool = False
+        self,
+        s: Real,
+        u: Real,
+        span: Span,
+        strength: Real,
+        soft: Real,
+        turn: Real = 0,
+        round_: bool = False,
+        cast_by: Real = 0,
     ) -> None:
+        """Darken the ground; `cast_by`: by the shadow of something so many metres above."""
         rotation, position = self.frame(s, u, turn)
-        self.decals.append((footprint(span) @ rotation.T + position, strength, soft, round_, False))
+        corners = footprint(span) @ rotation.T + position + self.sun_shift * cast_by
+        self.decals.append((corners, strength, soft, round_, cast_by > 0))
 
     def gathered(self) -> tuple[Balls, Decals]:
         """The balls and decals so far."""

@@ -3,8 +3,6 @@
 import numpy as np
 from numpy.random import Generator
 
-from mono2many.street.noise import Array
-from mono2many.street.roads import WideRoad
 from mono2many.street.scene import CONTACT, SHADOW, Builder, Car, Real, cast, footprint
 from mono2many.street.shapes import join
 from mono2many.street.vehicles import SHAPES, Shape, lamps, person, two_wheeler
@@ -31,25 +29,16 @@ def vehicle(rng: Generator, place: str, slow: bool = False) -> Shape:
     return SHAPES[str(rng.choice(list(SHAPES), p=shares / shares.sum()))](rng)
 
 
-def moving(shape: Shape, s: Real, u: Real, speed: Real, lit: bool, sun_shift: Array) -> Car:
+def moving(b: Builder, shape: Shape, s: Real, u: Real, speed: Real, lit: bool) -> Car:
     quads, length, width, high = shape
     if lit and length > 3:
         quads = [*quads, lamps(length, width)]
-    return Car(join(quads), length, width, s, u, speed, sun_shift * high * 0.85)
+    return Car(join(quads), length, width, s, u, speed, b.sun_shift * high * 0.85)
 
 
-def traffic(
-    rng: Generator,
-    road: WideRoad,
-    place: str,
-    frames: int,
-    speed: Real,
-    step: Real,
-    lane: int,
-    lit: bool,
-    sun_shift: Array,
-) -> list[Car]:
+def traffic(b: Builder, place: str, frames: int, speed: Real, step: Real, lane: int, lit: bool) -> list[Car]:
     """Vehicles of all lanes at frame 0. Within a lane all drive at one speed, so none meets another."""
+    rng, road = b.rng, b.wide_road
     density = str(
         rng.choice(
             list(GAPS),
@@ -79,7 +68,7 @@ def traffic(
                 first = False
             room = max((road.lane - shape[2]) / 2 - 0.2, 0.05)
             u = road.middle_of(i) + float(np.clip(rng.normal(0, 0.15), -room, room))
-            cars.append(moving(shape, s + length / 2, u, v, lit, sun_shift))
+            cars.append(moving(b, shape, s + length / 2, u, v, lit))
             s += length + low + (high - low) * rng.random() ** 1.6
     if not road.two_way:
         return cars
@@ -90,7 +79,7 @@ def traffic(
         low, high = GAPS[busy]
         while s < 120 and len(cars) < MOST + 10:
             shape = vehicle(rng, place, i == road.count - 1)
-            cars.append(moving(shape, s + shape[1] / 2, road.middle_of(i, own=False), -v, lit, sun_shift))
+            cars.append(moving(b, shape, s + shape[1] / 2, road.middle_of(i, own=False), -v, lit))
             s += shape[1] + low + (high - low) * rng.random() ** 1.6
     return cars
 
@@ -108,8 +97,7 @@ def stand(b: Builder, shape: Shape, s: Real, u: Real, turn: Real) -> None:
 
 def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bool) -> None:
     """A row of parked vehicles on the road's paved edge: along it, or square to it."""
-    rng, road = b.rng, b.road
-    assert isinstance(road, WideRoad)
+    rng, road = b.rng, b.wide_road
     full = rng.uniform(0.45, 0.95)
     s = start
     while s < end:
@@ -136,8 +124,7 @@ def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bo
 
 def people(b: Builder, start: Real, end: Real, side: int, many: Real) -> None:
     """People on the footway, alone and in pairs; now and then a bicycle."""
-    rng, road = b.rng, b.road
-    assert isinstance(road, WideRoad)
+    rng, road = b.rng, b.wide_road
     inner = road.edge + road.shoulder
     s = start + rng.uniform(0, many)
     while s < end:
@@ -150,8 +137,7 @@ def people(b: Builder, start: Real, end: Real, side: int, many: Real) -> None:
 
 def crossing(b: Builder, after: Real) -> None:
     """People on a zebra that the camera does not reach."""
-    rng, road = b.rng, b.road
-    assert isinstance(road, WideRoad)
+    rng, road = b.rng, b.wide_road
     if road.zebra < after:
         return
     for _ in range(int(rng.integers(1, 6))):

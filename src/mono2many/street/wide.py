@@ -58,9 +58,8 @@ def build_wide(entropy: list[int], frames: int, step: Real, moving: bool) -> Str
     crossing(b, speed * frames + 7)
     driving = []
     if moving:
-        driving = traffic(
-            cars, road, place, frames, speed, step, lane, light.dusk or light.haze > 6e-3, sun_shift
-        )
+        b.rng = cars
+        driving = traffic(b, place, frames, speed, step, lane, light.dusk or light.haze > 6e-3)
     u, height, sway, focal = _camera(base, road, lane)
     _something(b)
     balls, decals = b.gathered()
@@ -88,8 +87,7 @@ def _camera(rng: Generator, road: WideRoad, lane: int) -> tuple[float, float, Ar
 
 def _wear(b: Builder, end: Real) -> None:
     """Patches, covers and skid marks on the carriageways."""
-    rng, road = b.rng, b.road
-    assert isinstance(road, WideRoad)
+    rng, road = b.rng, b.wide_road
     often = rng.uniform(7, 40)
     for s in np.arange(-5, min(end, 110), often):
         at = s + rng.uniform(0, often)
