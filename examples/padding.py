@@ -21,8 +21,8 @@ from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, collate
 from mono2many.losses.objective import MonoTerms
 from mono2many.metrics.protocol import PROTOCOLS, align
-from mono2many.models.decoder import Padding
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.architecture import MonoArchitecture, Padding
+from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.optim import learning_rate, make_optimiser
 from mono2many.train.steps import StepPlan, mono_step, supervised_step

@@ -15,7 +15,8 @@ import tyro
 from torch import nn
 
 from mono2many import load
-from mono2many.models.mono import DepthNet, MonoArchitecture
+from mono2many.models.architecture import MonoArchitecture
+from mono2many.models.mono import DepthNet
 
 
 @dataclass(frozen=True)

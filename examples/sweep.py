@@ -25,8 +25,9 @@ from mono2many.geometry.sweep import (
     plane_sweep,
     subpixel_argmin,
 )
+from mono2many.models.chain import chained_motion
 from mono2many.models.checkpoint import load_model
-from mono2many.models.many import ManyDepth, chained_motion
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 

@@ -25,8 +25,9 @@ from torch.utils.data import DataLoader
 from mono2many.geometry.pose import transform_from_pose
 from mono2many.losses.supervised import supervised_objective
 from mono2many.metrics.protocol import PROTOCOLS, score
+from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, load_weights, read_card, save_model
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.optim import learning_rate
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
-from mono2many.models.student import ManyArchitecture
 from mono2many.street.film import write_film
 from mono2many.street.reader import StreetSettings
 

@@ -183,7 +183,9 @@ class DepthMap:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step logs. Tensors stay on the device until the log asks for them."""
+    """What a step returns beside its loss. Tensors stay on the device until the log asks for them."""
 
     scalars: dict[str, Float[Tensor, ""]] = field(default_factory=dict)
-    pictures: dict[str, Float[Tensor, "B C H W"]] = field(default_factory=dict)
+    images: dict[str, Float[Tensor, "B C H W"]] = field(default_factory=dict)
+    sweep_range: tuple[Float[Tensor, ""], Float[Tensor, ""]] | None = None
+    """Nearest and farthest depth of a ManyDepth's sweep after this step; None: as they were."""

@@ -19,8 +19,9 @@ from mono2many.datasets.kitti_odometry.reader import open_sequence
 from mono2many.datasets.kitti_odometry.street import write_odometry_street
 from mono2many.evaluate.odometry import evaluate_odometry
 from mono2many.io.trajectories import read_kitti_poses, read_tum_poses
+from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import load
 from mono2many.predict.trajectory import predict_trajectories
 from mono2many.types import InputError, Reader, Split

@@ -20,9 +20,9 @@ from mono2many.evaluate.kitti import model_test, newest_model
 from mono2many.evaluate.run import evaluate
 from mono2many.io.depth_files import write_depth_png16
 from mono2many.io.images import write_image
+from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
-from mono2many.models.mono import MonoArchitecture, MonoDepth
-from mono2many.train.settings import Datatype, SourceConfig
+from mono2many.models.mono import MonoDepth
 
 Tree = Callable[..., Path]
 HERE = (0, 1, 5)

@@ -16,9 +16,9 @@ from mono2many.evaluate.depth import METRIC, MODEL, SINGLE, STATIC, TEACHER
 from mono2many.evaluate.many import look, predictions, views
 from mono2many.evaluate.run import evaluate
 from mono2many.io.videos import VideoWriter
+from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
-from mono2many.models.student import ManyArchitecture
 from mono2many.predict.predictor import blend_mirrored, load
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.settings import SourceConfig

@@ -29,8 +29,9 @@ from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.warp import pixel_rays
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import PROTOCOLS
+from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, read_card, save_model
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.types import Frame, FrameSequence
 

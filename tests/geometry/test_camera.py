@@ -114,3 +114,12 @@ def test_a_field_of_view_comes_back_from_its_camera_wherever_the_axis_is():
     assert camera.horizontal_fov(camera.intrinsics_matrix(100.0, 100.0, -0.5, 0.0), 100) == pytest.approx(
         45, abs=1e-4
     )
+
+
+def test_the_closed_form_inverse_is_the_inverse() -> None:
+    k = torch.eye(3).repeat(5, 1, 1)
+    k[:, :2] += torch.rand(5, 2, 3)
+    k[:, 1, 0] = 0
+    other = torch.rand(5, 3, 3)
+    torch.testing.assert_close(camera.inverse_intrinsics(k) @ k, torch.eye(3).expand(5, 3, 3))
+    torch.testing.assert_close(camera.divide_by_intrinsics(other, k) @ k, other)

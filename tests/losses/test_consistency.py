@@ -13,7 +13,6 @@ from mono2many.losses.consistency import (
 )
 
 SURE = torch.ones(1, 1, 3, dtype=torch.bool)
-PLAIN = torch.tensor([False])
 
 
 def test_only_less_than_twice_and_more_than_half_the_teachers_depth_is_trusted() -> None:
@@ -23,19 +22,18 @@ def test_only_less_than_twice_and_more_than_half_the_teachers_depth_is_trusted()
         ([8.0, 2.0, 100.0], False),  # the bounds themselves do not count
     ):
         assert torch.equal(
-            consistency_mask(torch.tensor([[best]]), SURE, teacher, PLAIN), torch.full((1, 1, 3), expected)
+            consistency_mask(torch.tensor([[best]]), SURE, teacher), torch.full((1, 1, 3), expected)
         )
 
 
-def test_an_unsure_pixel_and_an_augmented_sample_are_not_trusted() -> None:
-    depth, unsure = torch.full((2, 1, 3), 4.0), torch.tensor([[[True, False, True]]]).expand(2, 1, 3)
-    found = consistency_mask(depth, unsure, depth, torch.tensor([False, True]))
-    assert found.tolist() == [[[True, False, True]], [[False] * 3]]
+def test_a_cell_that_was_not_compared_is_not_consistent() -> None:
+    depth, valid = torch.full((2, 1, 3), 4.0), torch.tensor([[[True, False, True]], [[False] * 3]])
+    assert torch.equal(consistency_mask(depth, valid, depth), valid)
 
 
 def test_each_cell_of_the_volume_answers_for_its_block_of_pixels() -> None:
     teacher = torch.full((1, 4, 8), 1.0)
-    found = consistency_mask(torch.tensor([[[1.0, 9.0]]]), SURE[..., :2], teacher, PLAIN)
+    found = consistency_mask(torch.tensor([[[1.0, 9.0]]]), SURE[..., :2], teacher)
     assert torch.equal(found, (torch.arange(8) < 4).expand(1, 4, 8))
 
 
@@ -74,7 +72,5 @@ def test_a_quarter_of_the_draws_stands_still_and_a_quarter_sees_nothing() -> Non
 def test_masks_agree_with_the_reference_program(parity: dict[str, Tensor], name: str) -> None:
     teacher = depth_from_sigmoid(parity["teacher_sigmoid_scale0"][:, 0], 0.1, 100.0)
     sure = parity["confidence_quarter"].bool() | (name == "motion_mask")
-    found = consistency_mask(
-        1 / parity["lowest_cost_disparity_quarter"], sure, teacher, torch.tensor([False, False])
-    )
+    found = consistency_mask(1 / parity["lowest_cost_disparity_quarter"], sure, teacher)
     assert torch.equal(found.float(), parity[name])

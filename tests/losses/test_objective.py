@@ -11,6 +11,7 @@ from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.losses.objective import (
     Head,
+    Matching,
     MonoTerms,
     PyramidLevel,
     Synthesis,
@@ -66,7 +67,7 @@ def test_pixels_that_standing_still_explains_stay_in_the_mean_as_constants() -> 
 
 @pytest.mark.parametrize("automask", [True, False])
 @pytest.mark.parametrize("combine", ["minimum", "average"])
-@pytest.mark.parametrize("reduction", ["all", "kept"])
+@pytest.mark.parametrize("reduction", ["all", "masked"])
 def test_no_source_at_all_gives_zero_loss_and_finite_gradients(
     automask: bool, combine: str, reduction: str
 ) -> None:
@@ -136,7 +137,7 @@ def test_what_standing_still_explains_better_does_not_dilute_the_mean_over_kept_
     target, sources = torch.rand(1, 3, 8, 16), torch.rand(1, 2, 3, 8, 16)
     moved = STILL.clone()
     moved[..., 0, 3] = 0.5
-    terms = MonoTerms(reduction="kept")
+    terms = MonoTerms(reduction="masked")
     level = level_of(target, sources, BOTH, terms)
     one = head(target, torch.full((1, 8, 16), 0.05), moved)
     _, parts, made = mono_objective([one], {0: level}, BOTH, terms)
@@ -154,9 +155,7 @@ def student(
     found = many_objective(
         [head(target, sigmoid, motion)],
         [teacher],
-        torch.full((1, 2, 4), best),
-        sure,
-        torch.tensor([False]),
+        Matching(torch.full((1, 2, 4), best), sure),
         {0: level},
         BOTH,
         terms,
@@ -205,8 +204,9 @@ def test_where_no_volume_is_a_student_may_learn_as_its_teacher_does() -> None:
     sure = torch.tensor([[True, False], [True, True]]).unsqueeze(1).repeat_interleave(2, 2)  # B 1 4
     best = torch.full((2, 1, 4), 9.0)  # not to be trusted beside 2
     spoiled = torch.tensor([False, True])
-    given = ([one], [teacher], best, sure, spoiled, {0: level}, exists, PLAIN)
-    _, parts, made = many_objective(*given, further=True)
+    valid = sure & ~spoiled[:, None, None]
+    given = ([one], [teacher], Matching(best, valid), {0: level}, exists, PLAIN)
+    _, parts, made = many_objective(*given, views_without_match=True)
     _, _, plain = mono_objective([one], {0: level}, exists, PLAIN)
     consistent = torch.ones(2, 8, 16, dtype=torch.bool)
     consistent[0, :, :8] = False  # compared, and not trusted: held to the teacher
@@ -223,8 +223,8 @@ def test_a_student_judged_at_a_coarser_level_asks_its_teacher_there() -> None:
     teacher = torch.full((1, 8, 16), sigmoid_of(2.0))
     one = Head(torch.full((1, 4, 8), sigmoid_of(5.0)), 1, target, STILL, 1)
     sure = torch.tensor([[[True, True, False, False]] * 2])
-    best, plain = torch.full((1, 2, 4), 2.0), torch.tensor([False])
-    _, parts, made = many_objective([one], [teacher], best, sure, plain, {1: level}, BOTH, PLAIN)
+    matching = Matching(torch.full((1, 2, 4), 2.0), sure)
+    _, parts, made = many_objective([one], [teacher], matching, {1: level}, BOTH, PLAIN)
     assert torch.equal(made.loss_mask, (torch.arange(8) < 4).expand(1, 4, 8))
     assert float(parts["consistency"]) == pytest.approx(1.5, rel=1e-5)  # 3 in half of the pixels
 
@@ -271,7 +271,7 @@ def test_loss_and_gradients_agree_with_the_reference_program(parity: dict[str, T
 
 
 def test_the_teachers_loss_agrees_with_the_reference_program(parity: dict[str, Tensor]) -> None:
-    ours = reference(parity, replace(PLAIN, reduction="kept"))
+    ours = reference(parity, replace(PLAIN, reduction="masked"))
     torch.testing.assert_close(ours["mono_loss"], parity["teacher_loss"], rtol=1e-5, atol=0)
     for name in ("grad_sigmoid0", "grad_translation"):
         theirs = parity[f"teacher_{name}"]
@@ -292,13 +292,13 @@ def test_the_students_loss_agrees_with_the_reference_program(
         parity["target"], parity["sources"], exists, camera, camera[:, None].expand(-1, 2, -1, -1), PLAIN
     )
 
+    valid = parity["confidence_quarter"].bool() & ~torch.tensor(augmented)[:, None, None]
+
     def loss_of(scales: range) -> tuple[Tensor, dict[str, Tensor], Synthesis]:
         return many_objective(
             [Head(sigmoids[s], 0, parity[f"target_scale{s}"], motion, s) for s in scales],
             [teacher[s] for s in scales],
-            1 / parity["lowest_cost_disparity_quarter"],
-            parity["confidence_quarter"].bool(),
-            torch.tensor(augmented),
+            Matching(1 / parity["lowest_cost_disparity_quarter"], valid),
             {0: level},
             exists,
             PLAIN,
@@ -355,3 +355,14 @@ def test_the_floor_costs_nothing_above_it_and_pulls_back_what_is_almost_gone() -
     assert logits.grad is not None
     # d/dx 0.05 ln(0.1 / s)^2 = -0.1 ln(0.1 / s) (1 - s), shared by four pixels
     assert logits.grad.sum() == pytest.approx(-0.1 * (math.log(0.1) + 20), rel=1e-3)
+
+
+def test_pixels_that_no_source_sees_count_as_un_warped_instead_of_as_perfect() -> None:
+    target, sources = torch.rand(1, 3, 8, 16), torch.rand(1, 2, 3, 8, 16)
+    level = level_of(target, sources, BOTH, MonoTerms(automask=False))
+    away = STILL.clone()
+    away[..., 0, 3] = 1e3  # every view leaves the image
+    one = head(target, torch.full((1, 8, 16), 0.5), away)
+    _, parts, made = mono_objective([one], {0: level}, BOTH, MonoTerms(automask=False))
+    assert not made.any_valid.any()
+    assert torch.equal(parts["photometric"], level.identity_error.mean())

@@ -6,6 +6,7 @@ from torch import nn
 
 from mono2many.geometry.camera import intrinsics_matrix, mirror_intrinsics
 from mono2many.models.cameras import LearntCameras, scale_pose_by_focal, with_learnt_cameras
+from mono2many.models.pose import RelativePose
 from mono2many.types import Batch
 
 FIRST = intrinsics_matrix(50.0, 60.0, 31.5, 20.0)
@@ -69,7 +70,7 @@ def test_a_longer_focal_length_turns_the_camera_less_so_that_the_picture_moves_a
     class Model(nn.Module):
         cameras = cameras()  # the first starts at fx = 50, the second at 30: a mean of 40 pixels
 
-    motion = (torch.tensor([[[0.1, 0.2, 0.3]]]), torch.tensor([[[1.0, 2.0, 3.0]]]))
+    motion = RelativePose(torch.tensor([[[0.1, 0.2, 0.3]]]), torch.tensor([[[1.0, 2.0, 3.0]]]))
     k = intrinsics_matrix(80.0, 80.0, 31.5, 31.5)[None]
     angle, shift = scale_pose_by_focal(Model(), motion, k, 64)
     torch.testing.assert_close(angle, torch.tensor([[[0.05, 0.1, 0.3]]]))  # 40 / 80 but for roll

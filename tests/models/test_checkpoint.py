@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mono2many.errors import InputError
+from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.checkpoint import (
     ModelCard,
     from_mono,
@@ -20,8 +21,7 @@ from mono2many.models.checkpoint import (
     write_atomically,
 )
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import MonoArchitecture, MonoDepth
-from mono2many.models.student import ManyArchitecture
+from mono2many.models.mono import MonoDepth
 
 LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light", min_depth=0.5)
 MANY = ManyArchitecture(**vars(LIGHT), hypotheses=8, spacing="inverse", matching=(-1, -2))

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mono2many.models.decoder import DepthDecoder, Elu, Padding
+from mono2many.models.architecture import Padding
+from mono2many.models.decoder import DepthDecoder, Elu
 
 CHANNELS = (8, 8, 16, 16, 24)
 

@@ -12,10 +12,12 @@ from torch.nn import functional as F
 from mono2many.errors import InputError
 from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.geometry.sweep import Sweep, aggregate_cost, depth_hypotheses, grey_patches, plane_sweep
-from mono2many.models.many import ManyDepth, chained_motion
-from mono2many.models.mono import DecoderType
-from mono2many.models.pose import Motion, PoseNet, PoseType
-from mono2many.models.student import Gate, ManyArchitecture, MatchBy, Student
+from mono2many.models.architecture import ManyArchitecture, MatchBy, PoseType
+from mono2many.models.chain import chained_motion
+from mono2many.models.many import ManyDepth
+from mono2many.models.pixels import Gate, PixelStudentNet
+from mono2many.models.pose import PoseNet, RelativePose
+from mono2many.models.student import Student
 
 LIGHT = ManyArchitecture(
     "light", "light", pose_type="light", hypotheses=12, matching=(-1, 1, -2), max_depth=50.0
@@ -45,7 +47,8 @@ def away_from_rest(model: ManyDepth) -> ManyDepth:
 
 
 def flat(student: Student) -> list[Tensor]:
-    return [*student.sigmoids, student.lowest_cost_depth, student.confidence, student.matching_residual]
+    more = [] if student.matching_residual is None else [student.matching_residual]
+    return [*student.sigmoids, student.lowest_cost_depth, student.confidence, *more]
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +144,10 @@ def test_one_call_gives_all_that_training_differentiates(match_by: MatchBy, pose
     model = away_from_rest(ManyDepth(kinds))
     s = seen()
     sources = s["matching"][:, [LIGHT.matching.index(-1), LIGHT.matching.index(1)]]
-    *parts, motion, refined, teacher = model(
+    student, motion, refined, teacher, sweep_range = model(
         s["image"], sources, (-1, 1), s["matching"], s["exists"], s["intrinsics"]
     )
-    student = Student(*parts)
+    assert sweep_range == (model.depth.nearest, model.depth.farthest)
     torch.testing.assert_close(flat(student), flat(model.match(**s)), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(motion, model.pose(s["image"], sources, (-1, 1)), rtol=0, atol=0)
     disparity = (1 / LIGHT.min_depth - 1 / LIGHT.max_depth) * teacher[0].squeeze(1) + 1 / LIGHT.max_depth
@@ -164,10 +167,10 @@ class Counting(PoseNet):
         nn.Module.__init__(self)
         self.turn = turn
 
-    def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> Motion:
+    def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> RelativePose:
         assert tuple(offsets) == (1,)  # the later picture second
         step = (sources[:, 0] - target).mean((1, 2, 3))[:, None, None] * torch.tensor([1.0, 2.0, 3.0])
-        return step * torch.tensor([0.0, 0.0, self.turn]), step
+        return RelativePose(step * torch.tensor([0.0, 0.0, self.turn]), step)
 
 
 def test_motions_are_told_between_neighbours_and_chained() -> None:
@@ -184,7 +187,7 @@ def test_motions_are_told_between_neighbours_and_chained() -> None:
 
 def test_motion_that_was_told_is_not_asked_for_again() -> None:
     class Silent(Counting):
-        def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> Motion:
+        def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> RelativePose:
             raise AssertionError("asked")
 
     current, matching = torch.rand(2, 3, 32, 32), torch.rand(2, 2, 3, 32, 32)
@@ -283,7 +286,7 @@ def test_a_gate_draws_depth_to_the_least_cost_where_there_are_costs_only() -> No
 
     model, s = away_from_rest(ManyDepth(replace(LIGHT, match_by="pixels"))), seen()
     net = model.depth
-    assert net.gate is not None
+    assert isinstance(net, PixelStudentNet)
     around = 1 / model.single(s["image"])
     net.set_range(around.min(), around.max())
     depths = {}
@@ -291,6 +294,7 @@ def test_a_gate_draws_depth_to_the_least_cost_where_there_are_costs_only() -> No
         net.gate.opened[-1].bias.fill_(bias)  # type: ignore[union-attr, operator]
         student = model.match(**s)
         depths[bias] = 1 / net.disparity(student.sigmoids[0])
+        assert student.matching_residual is not None
         assert (student.matching_residual.max() > 0.05) == (bias == 0)
         assert student.matching_residual.max() < 0.35
     ratio = (depths[0.0] / depths[-1e3]).log().abs()

@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from mono2many.geometry.pose import invert, transform_from_pose
-from mono2many.models.mono import MonoArchitecture, MonoDepth, head_motion
-from mono2many.models.pose import PoseInput, PoseNet, PoseType, source_from_target
+from mono2many.models.architecture import MonoArchitecture, PoseInput, PoseType
+from mono2many.models.mono import MonoDepth, head_motion
+from mono2many.models.pose import PoseNet, RelativePose, source_from_target
 
 
 @pytest.mark.parametrize("pose_type", ["separate", "shared", "posecnn", "light"])
@@ -28,20 +29,20 @@ def test_pairs_enter_in_temporal_order_and_earlier_sources_are_inverted() -> Non
         source[:, 0], target[:, None], (-1,)
     )  # the same pair, seen from the later frame
     torch.testing.assert_close((turn, shift), (back_turn, back_shift))
-    later = source_from_target((turn, shift), (1,), "pairs")
+    later = source_from_target(RelativePose(turn, shift), (1,), "pairs")
     torch.testing.assert_close(later, transform_from_pose(turn, shift))
-    torch.testing.assert_close(source_from_target((turn, shift), (-1,), "pairs"), invert(later))
+    torch.testing.assert_close(source_from_target(RelativePose(turn, shift), (-1,), "pairs"), invert(later))
 
 
 def test_with_all_frames_nothing_is_inverted() -> None:
     turn, shift = torch.rand(1, 2, 3), torch.rand(1, 2, 3)
-    matrices = source_from_target((turn, shift), (-1, 1), "all")
+    matrices = source_from_target(RelativePose(turn, shift), (-1, 1), "all")
     torch.testing.assert_close(matrices, transform_from_pose(turn, shift))
 
 
 def test_posecnns_translation_is_in_units_of_the_mean_disparity() -> None:
     architecture = MonoArchitecture(pose_type="posecnn", min_depth=1.0, max_depth=2.0)
-    motion = (torch.zeros(1, 1, 3), torch.ones(1, 1, 3))
+    motion = RelativePose(torch.zeros(1, 1, 3), torch.ones(1, 1, 3))
     nearest = torch.ones(1, 4, 4)  # sigmoid 1: disparity 1; sigmoid 0: 1/2
     assert head_motion(architecture, motion, (1,), nearest)[0, 0, 0, 3] == 1.0
     assert head_motion(architecture, motion, (1,), 0 * nearest)[0, 0, 0, 3] == 0.5

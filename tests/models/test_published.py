@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 from mono2many.errors import InputError
 from mono2many.geometry.sweep import depth_hypotheses, plane_sweep
+from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import load_model, load_weights
 from mono2many.models.encoder import make_encoder
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.published import import_weights, resnet_name
-from mono2many.models.student import ManyArchitecture
 
 Tensors = dict[str, Any]
 

@@ -15,8 +15,9 @@ from mono2many.errors import InputError
 from mono2many.evaluate.info import info
 from mono2many.io.images import write_image
 from mono2many.models import starter
+from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, input_size, load_model, read_card, save_model
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.models.starter import model_folder
 
 LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")

@@ -9,8 +9,9 @@ from mono2many.errors import InputError
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.io.images import read_image, write_image
 from mono2many.io.videos import VideoWriter, probe_video
+from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.predict.files import predict_files
 from mono2many.predict.predictor import Predictor
 

@@ -5,8 +5,9 @@ from PIL import Image
 
 from mono2many import Predictor, load
 from mono2many.errors import InputError
+from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import blend_mirrored
 
 LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")

@@ -14,10 +14,11 @@ from mono2many.geometry.align import refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
+from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
+from mono2many.models.chain import chained_motion
 from mono2many.models.checkpoint import ModelCard
-from mono2many.models.many import ManyDepth, chained_motion
-from mono2many.models.mono import MonoArchitecture, MonoDepth
-from mono2many.models.student import ManyArchitecture
+from mono2many.models.many import ManyDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.predict.files import predict_files
 from mono2many.predict.predictor import Predictor
 from mono2many.street.reader import StreetSettings, SyntheticReader

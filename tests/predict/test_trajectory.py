@@ -14,11 +14,11 @@ from mono2many.errors import InputError
 from mono2many.io.images import read_image, write_image
 from mono2many.io.trajectories import read_kitti_poses
 from mono2many.io.videos import VideoWriter
+from mono2many.models.architecture import ManyArchitecture, MonoArchitecture, PoseInput, PoseType
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import MonoArchitecture, MonoDepth
-from mono2many.models.pose import OUTPUT_SCALE, NoPose, PoseInput, PoseType
-from mono2many.models.student import ManyArchitecture
+from mono2many.models.mono import MonoDepth
+from mono2many.models.pose import OUTPUT_SCALE, NoPose
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.trajectory import predict_trajectories, trajectory
 

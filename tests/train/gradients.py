@@ -16,9 +16,10 @@ from torch import nn
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, batches
 from mono2many.datasets.street import StreetTraining
-from mono2many.train.loop import plan_at
+from mono2many.train.fabric import make_fabric
+from mono2many.train.plan import plan_at
 from mono2many.train.recipes import recipe
-from mono2many.train.setup import build_run, make_fabric, open_dataset
+from mono2many.train.setup import build_run, open_dataset
 from mono2many.train.steps import mono_step
 
 
@@ -44,7 +45,7 @@ def first_gradients(file: Path, processes: int) -> None:
     order = BatchOrder(len(dataset), 4, 0, 0, 1, fabric.global_rank, fabric.world_size)
     for clips in batches(dataset, order, 0, pin=False):
         assert len(clips.frames) == 4 // processes
-        batch = to_batch(clips, config.data.offsets, fabric.device, Augmentation(), 0, 0)
+        batch = to_batch(clips, config.neighbours, fabric.device, Augmentation(), 0, 0)
         loss, _ = mono_step(state.model, batch, plan_at(config, state.card.architecture, 0.0))
         fabric.backward(loss)
     gradients = {n: p.grad.contiguous() for n, p in state.network.named_parameters() if p.grad is not None}

@@ -189,7 +189,7 @@ def test_a_single_loss_that_is_not_finite_is_skipped_and_counted(
 
     def broken(*arguments: object, **more: object) -> object:
         loss, output = step(*arguments, **more)  # type: ignore[arg-type]
-        return (loss * torch.nan if arguments[4] == 2 else loss), output
+        return (loss * torch.nan if arguments[3].step == 2 else loss), output
 
     monkeypatch.setattr(loop, "mono_step", broken)
     folder = train(tiny(tmp_path), quiet())
@@ -221,7 +221,7 @@ def test_bad_steps_save_nothing_over_the_last_good_checkpoint(
 
     def broken(*arguments: object, **more: object) -> object:
         loss, output = step(*arguments, **more)  # type: ignore[arg-type]
-        return (loss * torch.nan if arguments[4] >= 3 else loss), output  # type: ignore[operator]
+        return (loss * torch.nan if arguments[3].step >= 3 else loss), output  # type: ignore[operator]
 
     monkeypatch.setattr(loop, "mono_step", broken)
     with pytest.raises(InputError, match=r"2 steps in a row.*kept \(.*step-00000003\.pt\)"):

@@ -16,7 +16,8 @@ from mono2many.datasets.street import StreetTraining
 from mono2many.errors import InputError
 from mono2many.models.checkpoint import load_model, save_model
 from mono2many.models.pose import NoPose
-from mono2many.train.loop import anchor_at, train
+from mono2many.train.loop import train
+from mono2many.train.plan import anchor_at
 from mono2many.train.recipes import recipe
 from mono2many.train.settings import LossConfig, ModelConfig, TrainConfig
 from mono2many.train.setup import open_dataset

@@ -7,12 +7,13 @@ import torch
 
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, collate
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.architecture import MonoArchitecture
+from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
-from mono2many.train.loop import plan_at
+from mono2many.train.plan import plan_at
 from mono2many.train.recipes import recipe
 from mono2many.train.settings import LossConfig, ModelConfig, TrainConfig
-from mono2many.train.steps import mono_step, supervised_step
+from mono2many.train.steps import Draw, mono_step, supervised_step
 from mono2many.types import Batch
 
 LIGHT = MonoArchitecture("light", "light", pose_type="light")
@@ -57,7 +58,7 @@ def test_every_variant_has_a_finite_loss_that_moves_depth_and_pose(
         predictive_mask=m.predictive_mask,
     )
     model = MonoDepth(architecture)
-    loss, output = mono_step(model, batch, plan_at(VARIANTS[name], architecture, progress), pictures=True)
+    loss, output = mono_step(model, batch, plan_at(VARIANTS[name], architecture, progress), with_images=True)
     loss.backward()
     assert loss.isfinite()
     assert loss > 0
@@ -65,7 +66,7 @@ def test_every_variant_has_a_finite_loss_that_moves_depth_and_pose(
         grads = [p.grad for p in part.parameters() if p.grad is not None]
         assert all(g.isfinite().all() for g in grads)
         assert sum(g.abs().sum() for g in grads) > 0
-    assert set(output.pictures) == {"image", "disparity", "warped_first", "warped_last", "error", "mask"}
+    assert set(output.images) == {"image", "disparity", "warped_first", "warped_last", "error", "mask"}
     assert {"photometric", "smoothness", "still", "sigmoid", "disparity_variation", "translation"} <= set(
         output.scalars
     )
@@ -75,7 +76,7 @@ def test_a_step_repeats_itself_and_changes_nothing_it_was_given(batch: Batch) ->
     model = MonoDepth(LIGHT).eval()
     plan = plan_at(TrainConfig(), LIGHT, 0.0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    first, second = (mono_step(model, batch, plan, seed=1, step=2)[0] for _ in range(2))
+    first, second = (mono_step(model, batch, plan, Draw(seed=1, step=2))[0] for _ in range(2))
     assert torch.equal(first, second)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 

@@ -157,7 +157,7 @@ def test_a_predictive_mask_knows_the_other_eye_and_a_metric_unit_is_the_metre(
 def test_a_teacher_in_another_unit_is_refused(street: Path, out: Path) -> None:
     config = tiny(street, out, "many", {**MS, "baseline": "metric"}, model="many")
     teacher = run(tiny(street, out, "teacher", MS))
-    with pytest.raises(InputError, match=r"teacher: its unit is not the eyes' 1 m"):
+    with pytest.raises(InputError, match=r"teacher: its unit is not the stereo pairs' 1 m"):
         run(replace(config, many=replace(config.many, teacher=str(teacher))))
 
 

@@ -32,11 +32,12 @@ from mono2many.files import write_text
 from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.models.many import ManyDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
+from mono2many.train.fabric import cpu_has_bf16, make_fabric
 from mono2many.train.guard import FiniteGuard
-from mono2many.train.loop import plan_at
+from mono2many.train.plan import plan_at
 from mono2many.train.settings import ModelConfig, RunConfig, TrainConfig, TrainingData
-from mono2many.train.setup import RunState, build_run, cpu_has_bf16, make_fabric
-from mono2many.train.steps import many_step, mono_step
+from mono2many.train.setup import RunState, build_run
+from mono2many.train.steps import Draw, many_step, mono_step
 from mono2many.types import Batch, RawBatch, StepOutput
 
 OFFSETS = (-1, 1)
@@ -105,7 +106,7 @@ def _training(
     """The default recipe's networks and optimiser, set up as training does it."""
     settings = TrainConfig(
         TrainingData(height=config.height, width=config.width),
-        model=ModelConfig(model, encoder_weights="none"),
+        model=ModelConfig(model=model, encoder_weights="none"),
         run=RunConfig(device=config.device, precision=precision, compile=compiled),  # type: ignore[arg-type]
     )
     street = SyntheticReader(StreetSettings(1, 3, config.height, config.width), "train")
@@ -135,13 +136,12 @@ def _step(run: Run, batch: Batch, whole: bool = True) -> Step:
     def step(repetition: int) -> None:
         guard.before_step()
         if isinstance(state.network, ManyDepth):
-            sweep = state.network.depth
-            loss, output = many_step(state.model, batch, plan, sweep.nearest, sweep.farthest, step=repetition)
+            loss, output = many_step(state.model, batch, plan, Draw(step=repetition))
         elif whole:
-            loss, output = mono_step(state.model, batch, plan, step=repetition)
+            loss, output = mono_step(state.model, batch, plan, Draw(step=repetition))
         else:
-            maps, motion, _ = state.model(batch.target_jittered, batch.sources_jittered, OFFSETS)
-            loss, output = torch.stack([output.mean() for output in (*maps, *motion)]).sum(), StepOutput()
+            maps, pose, _ = state.model(batch.target_jittered, batch.sources_jittered, OFFSETS)
+            loss, output = torch.stack([x.mean() for x in (*maps, *pose)]).sum(), StepOutput()
         state.optimiser.zero_grad(set_to_none=True)
         state.fabric.backward(loss)
         guard.apply(state.optimiser, [loss, *output.scalars.values()])

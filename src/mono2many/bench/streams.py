@@ -9,9 +9,11 @@ from torch import Tensor
 from mono2many.bench.yardstick import Step
 from mono2many.commands.bench import BenchConfig
 from mono2many.geometry.align import refine_motions
-from mono2many.models.many import ManyDepth, chained_motion
-from mono2many.models.pose import Motion, PoseNet
-from mono2many.models.student import ManyArchitecture, StudentNet
+from mono2many.models.architecture import ManyArchitecture
+from mono2many.models.chain import chained_motion
+from mono2many.models.many import ManyDepth
+from mono2many.models.pose import PoseNet, RelativePose
+from mono2many.models.student import StudentNet
 from mono2many.predict.stream import StreamState
 from mono2many.street.reader import StreetSettings, SyntheticReader
 
@@ -19,12 +21,12 @@ from mono2many.street.reader import StreetSettings, SyntheticReader
 class _Known(PoseNet):
     """Motion that someone else tells, odometry for example."""
 
-    def __init__(self, motion: Motion) -> None:
+    def __init__(self, motion: RelativePose) -> None:
         torch.nn.Module.__init__(self)
         self.pose_type: Literal["light"] = "light"
         self.motion = motion
 
-    def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> Motion:
+    def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> RelativePose:
         return self.motion
 
 

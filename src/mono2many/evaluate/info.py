@@ -7,9 +7,9 @@ from rich.table import Table
 from safetensors import safe_open
 from torch import nn
 
+from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard, load_model
 from mono2many.models.starter import model_folder
-from mono2many.models.student import ManyArchitecture
 
 
 def info(name: str, console: Console | None = None) -> None:

@@ -18,11 +18,11 @@ from mono2many.geometry.depth import depth_from_sigmoid
 from mono2many.losses.objective import MonoTerms, pyramid_level, synthesise
 from mono2many.losses.photometric import patches, photometric_error
 from mono2many.losses.reprojection import minimum_over_sources
+from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import MonoArchitecture, MonoDepth, head_motion
+from mono2many.models.mono import MonoDepth, head_motion
 from mono2many.models.pose import NO_POSE
-from mono2many.models.student import ManyArchitecture
 from mono2many.types import Batch, InputError
 
 NAME = "photometric: 0.85 SSIM + 0.15 L1, best neighbour, pixels that a neighbour sees"

@@ -37,8 +37,9 @@ from mono2many.evaluate.photometric import (
 from mono2many.evaluate.report.gallery import gallery
 from mono2many.evaluate.report.page import write_report
 from mono2many.metrics.protocol import PROTOCOLS
+from mono2many.models.architecture import matching_of
 from mono2many.models.checkpoint import ModelCard, input_size
-from mono2many.models.many import ManyDepth, matching_of
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.starter import model_folder
 from mono2many.predict.predictor import Predictor, load

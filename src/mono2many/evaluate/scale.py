@@ -32,8 +32,8 @@ from mono2many.geometry.pose import invert
 from mono2many.geometry.warp import backproject
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import median
+from mono2many.models.architecture import matching_of
 from mono2many.models.checkpoint import ModelCard, write_atomically
-from mono2many.models.many import matching_of
 from mono2many.models.starter import STARTER, model_folder
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import FrameSequence, InputError, Reader

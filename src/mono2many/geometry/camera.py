@@ -71,6 +71,26 @@ def mirror_intrinsics(intrinsics: Float[Tensor, "*batch 3 3"], width: int) -> Fl
     return mirrored
 
 
+def divide_by_intrinsics(
+    matrix: Float[Tensor, "*batch 3 3"], intrinsics: Float[Tensor, "*batch 3 3"]
+) -> Float[Tensor, "*batch 3 3"]:
+    """matrix K^-1, in closed form: can be exported, keeps its precision under autocast, and never waits for
+    the device."""
+    first, second, third = matrix.unbind(-1)
+    fx, skew, cx = intrinsics[..., 0, :, None].unbind(-2)
+    fy, cy = intrinsics[..., 1, 1:, None].unbind(-2)
+    first = first / fx
+    second = (second - skew * first) / fy
+    third = third - cx * first - cy * second
+    return torch.stack([first, second, third], -1)
+
+
+def inverse_intrinsics(intrinsics: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """K^-1."""
+    identity = torch.eye(3, device=intrinsics.device, dtype=intrinsics.dtype)
+    return divide_by_intrinsics(identity.expand_as(intrinsics), intrinsics)
+
+
 def distort(
     points_normalised: Float[Tensor, "*shape 2"], coefficients: Sequence[float]
 ) -> Float[Tensor, "*shape 2"]:
@@ -103,6 +123,6 @@ def undistortion_pixels(
     y = torch.arange(height, device=intrinsics.device, dtype=intrinsics.dtype)
     column, row = torch.meshgrid(x, y, indexing="xy")
     pixels = torch.stack([column, row, torch.ones_like(row)], -1)
-    rays = pixels @ torch.linalg.inv(intrinsics).T
+    rays = pixels @ inverse_intrinsics(intrinsics).T
     lens = distort(rays[..., :2], coefficients)
     return lens @ intrinsics[:2, :2].T + intrinsics[:2, 2]

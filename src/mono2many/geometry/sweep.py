@@ -16,6 +16,8 @@ from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.geometry.camera import divide_by_intrinsics
+
 Spacing = Literal["linear", "inverse"]
 """Hypotheses at equal steps of depth, or of inverse depth."""
 
@@ -132,17 +134,13 @@ def _homographies(
 ) -> Float[Tensor, "B F D 3 3"]:
     """d K R K^-1 + K t (0, 0, 1): takes (x, y, 1) to the matching frame's pixel times z.
 
-    Written out, because a matrix product loses precision under autocast and an inverse cannot be exported.
+    The product is written out, because a matrix product loses precision under autocast.
     """
     projected = (intrinsics[:, None, :, :, None] * matching_from_current[:, :, None, :3]).sum(3)
-    first, second, third, shift = projected.unbind(-1)
-    focal_x, skew, centre_x = intrinsics[:, 0, :, None, None].unbind(1)
-    focal_y, centre_y = intrinsics[:, 1, 1:, None, None].unbind(1)
-    first = first / focal_x
-    second = (second - skew * first) / focal_y
-    third = third - centre_x * first - centre_y * second
-    by_depth = [depths[:, None] * column.unsqueeze(2) for column in (first, second, third)]
-    return torch.stack([*by_depth[:2], by_depth[2] + shift.unsqueeze(2)], -1)
+    k = intrinsics[:, None].expand(-1, projected.shape[1], -1, -1)
+    rotated = divide_by_intrinsics(projected[..., :3], k)
+    first, second, third = (depths[:, None] * column.unsqueeze(2) for column in rotated.unbind(-1))
+    return torch.stack([first, second, third + projected[..., 3].unsqueeze(2)], -1)
 
 
 def _landing(

@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.geometry.camera import inverse_intrinsics
+
 MIN_Z = 1e-3
 """A point nearer than this to the source camera's plane, or behind it, is not seen."""
 
@@ -24,7 +26,7 @@ def pixel_rays(
     y = torch.arange(height, device=intrinsics.device, dtype=intrinsics.dtype)
     column, row = torch.meshgrid(x, y, indexing="xy")
     pixels = torch.stack([column, row, torch.ones_like(row)]).reshape(3, -1)
-    return _inverse(intrinsics) @ pixels
+    return inverse_intrinsics(intrinsics) @ pixels
 
 
 def backproject(
@@ -70,7 +72,7 @@ def warp(
     Seen: in front of the source camera (z > 1e-3) and inside its image. Outside, the border repeats.
     Zhou et al. 2017, sec. 3.2; Godard et al. 2019, eq. 2.
     """
-    homography = source_intrinsics @ source_from_target[:, :3, :3] @ _inverse(intrinsics)
+    homography = source_intrinsics @ source_from_target[:, :3, :3] @ inverse_intrinsics(intrinsics)
     translation = source_intrinsics @ source_from_target[:, :3, 3:]
     view, in_view = _Warp.apply(source, depth, homography, translation)
     return view, in_view
@@ -120,6 +122,7 @@ class _Warp(torch.autograd.Function):
         for at, points in zip(_pieces(depth), projected, strict=True):
             pixels, z = points[:, :2], _divisor(points[:, 2])
             grid = _grid(pixels.permute(0, 2, 3, 1), height, width)
+            # autograd's own operator: through grid_sample it would sample again, or keep every view
             by_image, by_grid = torch.ops.aten.grid_sampler_2d_backward(
                 gradients[0][at], source[at], grid, 0, 1, True, [trained, True]
             )  # bilinear, border, align_corners
@@ -151,8 +154,8 @@ def _pieces(depth: Tensor) -> list[slice]:
 def _ramps(depth: Tensor) -> tuple[Tensor, Tensor]:
     """All x and all y of an image."""
     height, width = depth.shape[-2:]
-    make = lambda n: torch.arange(n, device=depth.device, dtype=depth.dtype)  # noqa: E731
-    return make(width), make(height)
+    x, y = (torch.arange(n, device=depth.device, dtype=depth.dtype) for n in (width, height))
+    return x, y
 
 
 def _rotated_rays(homography: Tensor, depth: Tensor) -> Tensor:
@@ -168,8 +171,3 @@ def _grid(pixels: Tensor, height: int, width: int) -> Tensor:
     x, y = pixels.unbind(-1)
     grid = torch.stack([x * (2 / (width - 1)) - 1, y * (2 / (height - 1)) - 1]).nan_to_num(nan=-2.0)
     return grid.movedim(0, -1)
-
-
-def _inverse(intrinsics: Tensor) -> Tensor:
-    """Without the look at the result for which inv() waits for the device."""
-    return torch.linalg.inv_ex(intrinsics).inverse

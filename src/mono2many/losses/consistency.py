@@ -12,14 +12,12 @@ from torch.nn import functional as F
 
 def consistency_mask(
     lowest_cost_depth: Float[Tensor, "B h w"],
-    confidence: Bool[Tensor, "B h w"],
+    valid: Bool[Tensor, "B h w"],
     teacher_depth: Float[Tensor, "B H W"],
-    augmented: Bool[Tensor, "B"],
 ) -> Bool[Tensor, "B H W"]:
-    """Pixels whose cost volume saw every depth and whose best depth is less than twice the teacher's and
-    more than half of it; none where a sample's volume was spoiled on purpose."""
-    usable = confidence & ~augmented[:, None, None]
-    best = lowest_cost_depth.masked_fill(~usable, 0)  # 0 is not more than half of any depth
+    """Pixels whose cell is `valid` and whose depth of least cost is less than twice the teacher's and more
+    than half of it."""
+    best = lowest_cost_depth.masked_fill(~valid, 0)  # 0 is not more than half of any depth
     best = at_size(best, (teacher_depth.shape[-2], teacher_depth.shape[-1]))
     return (best < 2 * teacher_depth) & (teacher_depth < 2 * best)
 

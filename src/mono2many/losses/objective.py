@@ -8,7 +8,7 @@ ManyDepth's student: consistent pixels are supervised by their views, the others
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -36,7 +36,7 @@ class MonoTerms:
     combine: Literal["minimum", "average"] = "minimum"
     mask_unseen: bool = True
     """Leave out samples behind the camera or outside the source (the reference keeps them)."""
-    reduction: Literal["all", "kept"] = "all"
+    reduction: Literal["all", "masked"] = "all"
     """Mean over all pixels (MonoDepth) or over the loss mask (ManyDepth, its teacher too)."""
     smoothness: float = 1e-3
     disparity_floor: float = 0.0
@@ -65,6 +65,15 @@ class PyramidLevel:
     def source_valid(self, exists: Bool[Tensor, "B S"]) -> Bool[Tensor, "B S h w"]:
         """Pixels that each source may be compared at."""
         return _source_valid(exists, self.valid_mask, self.identity_error)
+
+
+class Matching(NamedTuple):
+    """The student's cost volume, at its size."""
+
+    lowest_cost_depth: Float[Tensor, "B h w"]
+    """Depth of the hypothesis that matched best."""
+    valid: Bool[Tensor, "B h w"]
+    """Cells that were compared; none of a sample whose volume is augmented."""
 
 
 @dataclass(frozen=True)
@@ -153,39 +162,32 @@ def mono_objective(
 def many_objective(
     student: Sequence[Head],
     teacher: Sequence[Float[Tensor, "B _ _"]],
-    lowest_cost_depth: Float[Tensor, "B h w"],
-    confidence: Bool[Tensor, "B h w"],
-    augmented: Bool[Tensor, "B"],
+    matching: Matching,
     levels: Mapping[int, PyramidLevel],
     exists: Bool[Tensor, "B S"],
     terms: MonoTerms,
-    further: bool = False,
+    views_without_match: bool = False,
 ) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]], Synthesis]:
-    """The student's loss, as mono_objective gives it; neither teacher nor motion gets a gradient.
+    """The student's loss, as mono_objective gives it; neither teacher nor poses get a gradient.
 
-    `teacher`: its sigmoids, one per head; the first, its finest, decides which pixels are consistent. What
-    matching finds is at the cost volume's size; `augmented` samples had theirs spoiled. further: where
-    no volume is, the student learns on alone in place of repeating its teacher (not in the paper). The
-    teacher's own loss is mono_objective with reduction "kept".
+    `teacher`: its sigmoids, one per head; the first, its finest, decides which pixels are consistent.
+    views_without_match: where no cell was compared, views that pass the auto-mask supervise the student in
+    place of its teacher (not in the paper). The teacher's own loss is mono_objective with reduction "masked".
     """
-    matched_cells = confidence & ~augmented[:, None, None]
-    consistent = {
-        k: consistency_mask(lowest_cost_depth, confidence, _depth(teacher[0], levels[k], terms), augmented)
-        for k in {head.level for head in student}
-    }
+    used = {head.level: levels[head.level] for head in student}
+    consistent = {k: consistency_mask(*matching, _depth(teacher[0], used[k], terms)) for k in used}
+    unmatched = {k: ~at_size(matching.valid, _size(used[k])) for k in used} if views_without_match else {}
     heads = [
         replace(
             head,
             source_from_target=head.source_from_target.detach(),
             supervision=TeacherSupervision(
-                _depth(sigmoid, levels[head.level], terms),
-                consistent[head.level],
-                ~at_size(matched_cells, _size(levels[head.level])) if further else None,
+                _depth(sigmoid, used[head.level], terms), consistent[head.level], unmatched.get(head.level)
             ),
         )
         for head, sigmoid in zip(student, teacher, strict=True)
     ]
-    return mono_objective(heads, levels, exists, replace(terms, automask=False, reduction="kept"))
+    return mono_objective(heads, levels, exists, replace(terms, automask=False, reduction="masked"))
 
 
 def synthesise(
@@ -193,7 +195,10 @@ def synthesise(
 ) -> tuple[Float[Tensor, "B S 3 h w"], Bool[Tensor, "B S h w"]]:
     """Every source as the target's camera would see it, and where it is seen; all in one batch."""
     number, count = level.sources.shape[:2]
-    repeat = lambda x: x.unsqueeze(1).expand(-1, count, *x.shape[1:]).flatten(0, 1)  # noqa: E731
+
+    def repeat(x: Tensor) -> Tensor:
+        return x.unsqueeze(1).expand(-1, count, *x.shape[1:]).flatten(0, 1)
+
     views, in_view = warp(
         level.sources.flatten(0, 1),
         repeat(depth),
@@ -227,22 +232,20 @@ def _head_loss(
         parts["predictive_mask"] = -terms.predictive_mask * mask.clamp(min=1e-7).log().mean()
     source_valid = level.source_valid(exists)
     best, any_valid = _combine(terms)(errors, source_valid & in_view if terms.mask_unseen else source_valid)
-    error, loss_mask = best, any_valid
+    loss_mask = any_valid
     if terms.automask:
         loss_mask = auto_mask(best, any_valid, level.identity_error, level.identity_valid)
-        error = torch.where(loss_mask, best, level.identity_error)
+    # outside the mask a constant, not 0: else a pose whose views leave the image would look perfect
+    error = torch.where(loss_mask, best, level.identity_error)
     if head.supervision is not None:
-        consistent = head.supervision.consistent
+        consistent, photometric_mask = head.supervision.consistent, head.supervision.photometric_mask
         loss_mask = loss_mask & consistent
-        if head.supervision.photometric_mask is not None:
-            photometric_mask = head.supervision.photometric_mask
-            loss_mask |= photometric_mask & auto_mask(
-                best, any_valid, level.identity_error, level.identity_valid
-            )
-            consistent = consistent | photometric_mask
+        if photometric_mask is not None:
+            passed = auto_mask(best, any_valid, level.identity_error, level.identity_valid)
+            loss_mask, consistent = loss_mask | photometric_mask & passed, consistent | photometric_mask
         parts["consistency"] = consistency(depth, head.supervision.teacher_depth, consistent).mean()
     parts["photometric"] = (
-        mean_over_mask(error, loss_mask) if terms.reduction == "kept" else mean_over_all(error)
+        mean_over_mask(error, loss_mask) if terms.reduction == "masked" else mean_over_all(error)
     )
     across, down = edge_aware_smoothness(head.sigmoid, head.image)
     parts["smoothness"] = (across.mean() + down.mean()) * (terms.smoothness / 2**head.scale)

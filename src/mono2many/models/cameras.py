@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mono2many.geometry.camera import mirror_intrinsics
-from mono2many.models.pose import Motion
+from mono2many.models.pose import RelativePose
 from mono2many.types import Batch
 
 
@@ -57,8 +57,8 @@ class LearntCameras(nn.Module):
 
 
 def scale_pose_by_focal(
-    model: nn.Module, motion: Motion, intrinsics: Float[Tensor, "B 3 3"], width: int
-) -> Motion:
+    model: nn.Module, motion: RelativePose, intrinsics: Float[Tensor, "B 3 3"], width: int
+) -> RelativePose:
     """What the pose network of a model with learnt cameras says, for a camera of this K: its sideways turns
     and steps are as the camera that training began with would see them, so that another focal length moves
     the image's middle no differently. Else the noise of motion pulls every focal length down, and networks
@@ -69,7 +69,7 @@ def scale_pose_by_focal(
     ratio = cameras.start[:, 0].mean() * width / intrinsics[:, 0, 0]
     one = torch.ones_like(ratio)
     sideways = torch.stack([ratio, ratio, one], 1).unsqueeze(1)
-    return motion[0] * sideways, motion[1] * sideways
+    return RelativePose(motion.axis_angle * sideways, motion.translation * sideways)
 
 
 def with_learnt_cameras(batch: Batch, cameras: LearntCameras | None) -> Batch:

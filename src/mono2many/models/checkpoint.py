@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from mono2many.files import atomic_write
+from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.models.pose import NO_POSE, NoPose
 from mono2many.models.starter import model_folder, remedy
-from mono2many.models.student import ManyArchitecture
 from mono2many.types import InputError, Scale
 
 FORMAT = "mono2many"

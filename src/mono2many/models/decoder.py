@@ -8,9 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mono2many.models.architecture import Padding
 from mono2many.models.encoder import Features
-
-Padding = Literal["reflect", "zeros", "replicate"]
 
 PAPER_WIDTHS = (256, 128, 64, 32, 16)
 MEDIUM_WIDTHS = (96, 64, 48, 32, 16)
@@ -112,6 +111,7 @@ class _CpuElu(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        # what autograd of torch's ELU calls: written with public operators, bfloat16 would be rounded twice
         return torch.ops.aten.elu_backward(gradients[0], 1.0, 1.0, 1.0, True, ctx.saved_tensors[0])
 
 

@@ -1,44 +1,21 @@
 """MonoDepth: a depth network that sees one frame and a pose network that sees neighbours."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from mono2many.geometry.depth import disparity_from_sigmoid
+from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.cameras import LearntCameras
-from mono2many.models.decoder import LIGHT_WIDTHS, MEDIUM_WIDTHS, PAPER_WIDTHS, DepthDecoder, Padding
+from mono2many.models.decoder import LIGHT_WIDTHS, MEDIUM_WIDTHS, PAPER_WIDTHS, DepthDecoder
 from mono2many.models.encoder import make_encoder
-from mono2many.models.pose import Motion, NoPose, PoseInput, PoseNet, PoseType, source_from_target
+from mono2many.models.pose import NoPose, PoseNet, RelativePose, source_from_target
 from mono2many.types import Batch
 
-DecoderType = Literal["paper", "medium", "light"]
 DECODER_WIDTHS = {"paper": PAPER_WIDTHS, "medium": MEDIUM_WIDTHS, "light": LIGHT_WIDTHS}
-
-
-@dataclass(frozen=True)
-class MonoArchitecture:
-    """All that is needed to build the networks again: it is stored with the weights."""
-
-    encoder: str = "resnet18"
-    decoder: DecoderType = "paper"
-    padding: Padding = "reflect"
-    scales: int = 4
-    pose_type: PoseType = "separate"
-    pose_input: PoseInput = "pairs"
-    pose_encoder: str = "resnet18"
-    sources: int = 2
-    """Neighbours in time that the loss looks at; 0: there is no pose network."""
-    stereo: bool = False
-    """The stereo partner is a source, too."""
-    predictive_mask: bool = False
-    min_depth: float = 0.1
-    max_depth: float = 100.0
-    cameras: int = 0
-    """Cameras learnt with the networks; 0: they are known."""
 
 
 class DepthNet(nn.Module):
@@ -65,6 +42,17 @@ class DepthNet(nn.Module):
         return low + (high - low) * sigmoid
 
 
+class MonoOutput(NamedTuple):
+    """All that training differentiates."""
+
+    sigmoids: list[Float[Tensor, "B 1 _ _"]]
+    """Finest first."""
+    pose: RelativePose
+    """Of every source."""
+    masks: list[Float[Tensor, "B S _ _"]] | None
+    """Explainability masks, finest first, if the architecture has them."""
+
+
 class MonoDepth(nn.Module):
     """The depth network and the pose network that trains with it. Weights: `depth.*` and `pose.*`, and
     `cameras.*` where these are learnt."""
@@ -81,18 +69,18 @@ class MonoDepth(nn.Module):
         self.pose = PoseNet(a.pose_type, a.pose_input, a.sources, *rest) if a.sources else NoPose()
         self.cameras = LearntCameras(a.cameras) if a.cameras else None
 
-    def on_batch(self, batch: Batch) -> tuple[list[Float[Tensor, "B 1 _ _"]], Motion]:
-        """Sigmoid maps and motion of a batch, as in `forward`."""
-        sigmoids, motion, _ = self(*batch.first_sources(self.architecture.sources).for_networks())
-        return sigmoids, motion
+    def on_batch(self, batch: Batch) -> tuple[list[Float[Tensor, "B 1 _ _"]], RelativePose]:
+        """Sigmoid maps and pose of a batch, as in `forward`."""
+        sigmoids, pose, _ = self(*batch.first_sources(self.architecture.sources).for_networks())
+        return sigmoids, pose
 
     def forward(
         self,
         target: Float[Tensor, "B 3 H W"],
         sources: Float[Tensor, "B S 3 H W"],
         offsets: Sequence[int],
-    ) -> tuple[list[Tensor], Motion, list[Tensor] | None]:
-        """(sigmoid maps B 1 h w finest first, motion of every source, predictive masks B S h w or None)."""
+    ) -> MonoOutput:
+        """Depth of the target and the pose of every source. RGB in [0, 1], in multiples of 32 pixels."""
         if self.pose.wants_features:
             everything = torch.cat([target.unsqueeze(1), sources], 1)
             features = self.depth.encoder(everything.flatten(0, 1))
@@ -101,18 +89,18 @@ class MonoDepth(nn.Module):
             last = features[-1]
             assert last is not None
             each = last.unflatten(0, (-1, count))
-            motion = self.pose(each[:, 0], each[:, 1:], offsets)
+            pose = self.pose(each[:, 0], each[:, 1:], offsets)
         else:
             of_target = self.depth.encoder(target)
-            motion = self.pose(target, sources, offsets)
+            pose = self.pose(target, sources, offsets)
         sigmoids = self.depth.decoder(of_target)
         masks = None if self.depth.mask_decoder is None else self.depth.mask_decoder(of_target)
-        return sigmoids, motion, masks
+        return MonoOutput(sigmoids, pose, masks)
 
 
 def head_motion(
     architecture: MonoArchitecture,
-    motion: Motion,
+    motion: RelativePose,
     offsets: Sequence[int],
     sigmoid: Float[Tensor, "B h w"],
     stereo_from_target: Float[Tensor, "B 4 4"] | None = None,

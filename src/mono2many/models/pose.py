@@ -7,7 +7,7 @@ light     six strided convolutions on half-size pairs, for training from nothing
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -15,12 +15,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mono2many.geometry.pose import invert, transform_from_pose
+from mono2many.models.architecture import PoseInput, PoseType
 from mono2many.models.encoder import Encoder, make_encoder
 from mono2many.types import InputError
 
-PoseType = Literal["separate", "shared", "posecnn", "light"]
-PoseInput = Literal["pairs", "all"]
-Motion = tuple[Float[Tensor, "B S 3"], Float[Tensor, "B S 3"]]
+
+class RelativePose(NamedTuple):
+    """Camera motion between the target and each source, in temporal order: `source_from_target` makes
+    matrices of it."""
+
+    axis_angle: Float[Tensor, "B S 3"]
+    """Radians."""
+    translation: Float[Tensor, "B S 3"]
+    """In depth's unit."""
+
 
 OUTPUT_SCALE = 0.01
 """Motions start near zero, where the photometric error can lead."""
@@ -67,10 +75,8 @@ class PoseNet(nn.Module):
         target: Float[Tensor, "B C H W"],
         sources: Float[Tensor, "B S C H W"],
         offsets: Sequence[int],
-    ) -> Motion:
-        """(axis-angle in radians, translation in depth's unit) of every source, each B S 3, as the network
-        says it: in temporal order. `source_from_target` makes matrices of them. All pairs run in one batch.
-        """
+    ) -> RelativePose:
+        """The pose of every source; all pairs run in one batch."""
         if self.half_size:  # each frame once, not once per pair
             target = F.avg_pool2d(target, 2)
             sources = F.avg_pool2d(sources.flatten(0, 1), 2).unflatten(0, sources.shape[:2])
@@ -86,11 +92,11 @@ class PoseNet(nn.Module):
             stacked = torch.stack([torch.cat(pair, 1) for pair in pairs], 1)
             prediction = self.trunk(stacked.flatten(0, 1)).float().mean((2, 3)) * OUTPUT_SCALE
             motions = prediction[:, :6].unflatten(0, stacked.shape[:2])
-        return motions[..., :3], motions[..., 3:]
+        return RelativePose(motions[..., :3], motions[..., 3:])
 
 
 NO_POSE = (
-    "this model has no pose network: it tells depth, no camera motion; for that, train with --stereo also "
+    "this model has no pose network: it predicts depth, no camera motion; for that, train with --stereo also "
     "instead of only, or import it again with pose_encoder.pth and pose.pth"
 )
 
@@ -102,15 +108,15 @@ class NoPose(PoseNet):
         nn.Module.__init__(self)
         self.pose_type, self.pose_input = "separate", "pairs"
 
-    def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> Motion:
+    def forward(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> RelativePose:
         if offsets:
             raise InputError(NO_POSE)
         nothing = target.new_empty(len(target), 0, 3, dtype=torch.float32)
-        return nothing, nothing
+        return RelativePose(nothing, nothing)
 
 
 def source_from_target(
-    motion: Motion,
+    motion: RelativePose,
     offsets: Sequence[int],
     pose_input: PoseInput,
     translation_scale: Float[Tensor, "B"] | None = None,

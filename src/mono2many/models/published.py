@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.models.pose import NoPose
-from mono2many.models.student import ManyArchitecture
 from mono2many.types import InputError
 
 STEREO_FACTOR = 5.4

@@ -14,8 +14,9 @@ from torch import Tensor
 from mono2many.data.measure import THRESHOLDS, quick_agreement, quick_displacement, thumbnail
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert
-from mono2many.models.many import ManyDepth, chain, nearer
-from mono2many.models.pose import Motion
+from mono2many.models.chain import chain, nearer
+from mono2many.models.many import ManyDepth
+from mono2many.models.pose import RelativePose
 from mono2many.models.student import ImageFeatures
 
 
@@ -27,7 +28,7 @@ class FrameState:
     thumbnail: Float[Tensor, "1 1 h w"]
     matching_features: Float[Tensor, "1 C _ _"]
     disparity: Float[Tensor, "1 H W"] | None = None
-    motions: dict[int, Motion | None] = field(default_factory=dict)
+    motions: dict[int, RelativePose | None] = field(default_factory=dict)
     """The motion that the pose network predicts from this frame to the one so many before; None: the camera
     was static."""
 
@@ -65,11 +66,11 @@ class StreamState:
             moved[i] = self._there(self.offsets[i]) and (moved[i] or (j > 0 and moved[j - 1]))
         if not any(moved):
             return net.disparity(net.sigmoids(features)[0])
-        none = (image.new_zeros(1, 1, 3), image.new_zeros(1, 1, 3))
+        none = RelativePose(image.new_zeros(1, 1, 3), image.new_zeros(1, 1, 3))
         axis_angle, translation = (
             torch.cat(part, 1) for part in zip(*(m or none for m in motions), strict=True)
         )
-        motion = chain((axis_angle, translation), self.offsets, self.model.units(image))
+        motion = chain(RelativePose(axis_angle, translation), self.offsets, self.model.units(image))
         if self.model.architecture.refines_motion:
             motion = torch.stack(
                 [self._refined(m, o) for m, o in zip(motion[0], self.offsets, strict=True)], 1
@@ -94,9 +95,9 @@ class StreamState:
     def _there(self, offset: int) -> bool:
         return -len(self.frames) < offset < 0
 
-    def _motions(self) -> list[Motion | None]:
+    def _motions(self) -> list[RelativePose | None]:
         """Of each frame to match and its next nearer one; None: no such frame, or it is as the other."""
-        found: list[Motion | None] = []
+        found: list[RelativePose | None] = []
         for offset, place in zip(self.offsets, nearer(self.offsets), strict=True):
             if not self._there(offset):
                 found.append(None)

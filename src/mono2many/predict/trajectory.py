@@ -17,6 +17,7 @@ from mono2many.io.videos import probe_video, timed_frames
 from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.checkpoint import input_size
 from mono2many.models.mono import MonoDepth, head_motion
+from mono2many.models.pose import RelativePose
 from mono2many.predict.files import Input, IntrinsicsOf, check_distinct, list_inputs
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
@@ -84,7 +85,7 @@ def _steps(
         motion = model.pose(target, sources, offsets)
     k = k.expand(len(target), 3, 3)
     axis_angle, translation = scale_pose_by_focal(model, motion, k, images.shape[-1])
-    exact = (axis_angle.cpu().double(), translation.cpu().double())
+    exact = RelativePose(axis_angle.cpu().double(), translation.cpu().double())
     later_from_earlier = head_motion(a, exact, offsets, sigmoid.cpu())[:, -1]
     if refine:
         given = later_from_earlier.to(target)

@@ -32,7 +32,7 @@ def write_cameras(state: RunState) -> list[Path]:
     if learnt is None:
         return []
     card, written = state.card, []
-    for number, (k, (height, width)) in enumerate(zip(learnt, state.film_sizes, strict=True)):
+    for number, (k, (height, width)) in enumerate(zip(learnt, state.camera_sizes, strict=True)):
         whole = resize_intrinsics(k, (card.height, card.width), (kept_rows(height, card.crop_bottom), width))
         (fx, _, cx), (_, fy, cy), _ = whole.tolist()
         text = json.dumps({**asdict(Camera(width, height, fx, fy, cx, cy)), "learnt": True}, indent=2) + "\n"

@@ -30,6 +30,7 @@ class FiniteGuard:
 
     def before_step(self) -> None:
         """Remember the networks' running statistics, which a forward pass changes."""
+        # one kernel; a loop of copy_ is one for each of some two hundred buffers, and there is no public name
         torch._foreach_copy_(self._before, self.buffers)
 
     def apply(self, optimiser: torch.optim.Optimizer, figures: Iterable[Tensor]) -> None:

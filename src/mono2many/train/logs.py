@@ -4,8 +4,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -57,14 +57,33 @@ class RunLog:
             if isinstance(value, (int, float)):
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
-    def pictures(self, step: int, output: StepOutput) -> None:
+    def images(self, step: int, output: StepOutput) -> None:
         """The first sample's images: image, disparity, warped views, error, mask."""
         if self.enabled:
-            for name, batch in output.pictures.items():
-                self._board.add_image(name, as_picture(name, batch[0]), step)
+            for name, batch in output.images.items():
+                self._board.add_image(name, as_image(name, batch[0]), step)
 
 
-def as_picture(name: str, values: Tensor) -> Tensor:
+class Clock:
+    """Steps per second since the last question, pauses left out."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.since = step, time.monotonic()
+
+    def steps_per_second(self, step: int) -> float:
+        now = time.monotonic()
+        speed = (step - self.step) / (now - self.since)
+        self.step, self.since = step, now
+        return speed
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.since += time.monotonic() - began
+
+
+def as_image(name: str, values: Tensor) -> Tensor:
     """C H W for TensorBoard: disparity in colour, one channel scaled to its maximum, RGB as it is."""
     if name == "disparity":
         return colour_disparity(values[0].cpu())

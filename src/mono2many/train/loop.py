@@ -3,10 +3,11 @@
 for every step: batch -> step -> weights; now and then log, validate, save
 """
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from lightning.fabric import Fabric
@@ -17,40 +18,27 @@ from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, spread_out
 from mono2many.data.marker import SYNTHETIC
 from mono2many.data.rng import step_seed
-from mono2many.losses.objective import MonoTerms
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import MonoArchitecture
 from mono2many.train.cameras import focal_lengths, widest_fov
 from mono2many.train.diagnose import collapse, not_finite, static_camera
+from mono2many.train.fabric import make_fabric
 from mono2many.train.folder import TrainState, begin_folder, claim_folder, restore_run, save_run
 from mono2many.train.guard import FiniteGuard
-from mono2many.train.logs import RunLog
+from mono2many.train.logs import Clock, RunLog
 from mono2many.train.optim import learning_rate
+from mono2many.train.plan import StepPlan, plan_at, range_momentum
 from mono2many.train.settings import TrainConfig
-from mono2many.train.setup import (
-    RunState,
-    build_run,
-    in_words,
-    make_fabric,
-    open_dataset,
-    progress_bar,
-)
+from mono2many.train.setup import RunState, build_run, in_words, open_dataset, progress_bar
 from mono2many.train.signals import stop_requested
-from mono2many.train.start import batch_norms, freeze_statistics, keep_start
-from mono2many.train.steps import StepPlan, StepResult, many_step, mono_step, supervised_step
+from mono2many.train.start import batch_norms, freeze_statistics, freeze_teacher, keep_start
+from mono2many.train.steps import Draw, StepResult, many_step, mono_step, supervised_step
 from mono2many.train.validate import validate
-from mono2many.types import Batch, InputError
-
-STAGES = ((0.2, ((0, 2),)), (0.6, ((0, 1), (0, 2))), (1.0, ((0, 0), (0, 1))))
-"""Coarse to fine: until this share of the training, these (map, pyramid level) pairs."""
-
-RANGE_MEMORY = 0.99
-"""Of the running average of the sweep's range (Watson et al. 2021)."""
+from mono2many.types import Batch, InputError, RawBatch, StepOutput
 
 VALIDATED = 64
-"""Samples looked at in a validation, spread evenly."""
+"""Samples of a validation, spread evenly."""
 
 
 def train(config: TrainConfig, console: Console | None = None) -> Path:
@@ -78,46 +66,27 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
     torch.manual_seed(config.run.seed)
     state = build_run(config, fabric, folder, dataset, resumes=checkpoint is not None)
     train_state = TrainState() if checkpoint is None else restore_run(state, checkpoint)
-    size, seed = config.optim.batch_size, config.run.seed
+    size, begin = config.optim.batch_size, train_state.step
     steps = config.optim.steps or max(1, config.optim.epochs * (len(dataset) // size))
-    order = BatchOrder(
-        len(dataset), size, seed, train_state.step, steps, fabric.global_rank, fabric.world_size
-    )
+    shares = (fabric.global_rank, fabric.world_size)
+    order = BatchOrder(len(dataset), size, config.run.seed, begin, steps, *shares)
     if fabric.is_global_zero:
-        begin_folder(folder, config, train_state.step)
+        begin_folder(folder, config, begin)
         if state.start is not None and checkpoint is None:
             keep_start(folder, str(config.run.start_from))
-    with RunLog(folder, console, fabric.is_global_zero, train_state.step) as log:
-        resumed = f"resumed from step {train_state.step}; " if checkpoint is not None else ""
+    with RunLog(folder, console, fabric.is_global_zero, begin) as log:
+        resumed = f"resumed from step {begin}; " if checkpoint is not None else ""
         log.say(
             f"[bold]{folder}[/]: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
-            f"steps {train_state.step} to {steps}, {size} samples each, {in_words(state)}"
+            f"steps {begin} to {steps}, {size} samples each, {in_words(state)}"
         )
-        if dataset.without_neighbour:
-            log.say(
-                f"left out: {dataset.without_neighbour} training frames without a neighbour to learn from",
-                "yellow",
-            )
-        if config.data.dataset.synthetic(config.dataset):
-            log.say(SYNTHETIC, "yellow")
+        for remark in _remarks(config, state, dataset):
+            log.say(remark, "yellow")
         if (warning := static_camera(dataset)) is not None:
             log.say(warning, "yellow")
-            log.event("warning", train_state.step, {"text": warning})
-        if state.card.architecture.stereo:
-            unit, spread = state.card.factor, state.card.factor_spread or 0
-            log.say(f"the model's unit is {unit:.4g} m ± {100 * spread:.1f} %: {state.card.factor_from}")
-        if state.fresh_pose:
-            log.say(
-                f"{config.run.start_from} has no pose network: one of type "
-                f"{state.card.architecture.pose_type} begins from nothing",
-                "yellow",
-            )
-        if state.was_metric:
-            log.say(
-                "its scale in metres is forgotten, since the weights change: mono2many scale again", "yellow"
-            )
+            log.event("warning", begin, {"text": warning})
         with stop_requested() as stop:
-            finished = _run(config, state, log, dataset, val_dataset, order, train_state, stop)
+            finished = _Loop(config, state, log, order, train_state).run(dataset, val_dataset, stop)
         if not finished:
             again = f"mono2many train --out {config.run.out} --name {config.run.name} --resume"
             log.say(f"stopped and saved; go on with: {again}", "yellow")
@@ -126,154 +95,208 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
     return folder
 
 
-def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float) -> StepPlan:
-    """What a step computes at this share of the training."""
-    loss = config.loss
-    heads: tuple[tuple[int, int], ...]
-    if loss.multi_scale == "coarse-to-fine":
-        heads = next(heads for until, heads in STAGES if progress < until or until == 1.0)
-    elif loss.multi_scale == "own":
-        heads = tuple((s, s) for s in range(architecture.scales))
-    else:
-        heads = tuple((s, 0) for s in range(architecture.scales))
-    terms = MonoTerms(
-        ssim=loss.ssim,
-        automask=loss.automask and progress >= loss.automask_from,
-        combine=loss.combine,
-        mask_unseen=loss.mask_unseen,
-        smoothness=loss.smoothness,
-        # the stereo baseline fixes the scale, which the floor must not choose; an anchor holds depth itself
-        disparity_floor=0.0 if architecture.stereo or config.anchor > 0 else loss.disparity_floor,
-        min_depth=architecture.min_depth,
-        max_depth=architecture.max_depth,
-    )
-    return StepPlan(
-        architecture,
-        terms,
-        heads,
-        loss.pyramid,
-        loss.camera_scaling,
-        loss.tie_noise,
-        anchor_at(config, progress),
-        matched=config.control != "no-matching",
-    )
+def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iterator[str]:
+    """What a user should know of this training before it begins."""
+    if dataset.without_neighbour:
+        yield f"left out: {dataset.without_neighbour} training frames without a neighbour to learn from"
+    if config.data.dataset.synthetic(config.dataset):
+        yield SYNTHETIC
+    card = state.card
+    if card.architecture.stereo:
+        deviation = 100 * (card.factor_spread or 0)
+        yield f"the model's unit is {card.factor:.4g} m ± {deviation:.1f} %: {card.factor_from}"
+    if state.fresh_pose:
+        kind = card.architecture.pose_type
+        yield f"{config.run.start_from} has no pose network: one of type {kind} begins from nothing"
+    if state.was_metric:
+        yield "its scale in metres is forgotten, since the weights change: mono2many scale again"
 
 
-def anchor_at(config: TrainConfig, progress: float) -> float:
-    """Weight of the anchor at this share of the training."""
-    until = config.loss.anchor_until
-    return config.anchor if until == 1 else config.anchor * max(0.0, 1 - progress / until)
+class _Due(NamedTuple):
+    """What follows a step."""
+
+    log: bool
+    images: bool
+    validate: bool
+    save: bool
 
 
-def _run(
-    config: TrainConfig,
-    state: RunState,
-    log: RunLog,
-    dataset: ClipDataset,
-    val_dataset: ClipDataset,
-    order: BatchOrder,
-    train_state: TrainState,
-    stop: Callable[[], bool],
-) -> bool:
-    """True when all steps were taken, False when asked to stop."""
-    fabric, optim, run, steps = state.fabric, config.optim, config.run, order.stop
-    augmentation = Augmentation(optim.mirror, optim.jitter, optim.mirror_camera)
-    device, offsets, cameras = fabric.device, config.offsets, state.network.cameras
-    freeze_at = config.many.freeze_at(steps, order.steps_per_epoch)
-    # packed frames are gathered faster than a process hands them over
-    workers = 0 if config.data.cache == "on" else config.data.workers
-    loader = batches(dataset, order, workers, pin=device.type == "cuda")
-    val_loader = batches(val_dataset, spread_out(len(val_dataset), VALIDATED, 8), 0, pin=False)
+class _Taken(NamedTuple):
+    """A step that was taken."""
 
-    def val_batches() -> Iterator[Batch]:
-        for raw in val_loader:
-            yield with_learnt_cameras(to_batch(raw, offsets, device), cameras)
+    loss: Tensor
+    output: StepOutput
+    intrinsics: Tensor
+    """Of its batch."""
+    rate: float
+    """Learning rate."""
 
-    guard = FiniteGuard(state.network, fabric, train_state.skipped)
-    val_every = run.val_every or max(1, steps // 10)
-    save_every = run.save_every or val_every
-    norms = batch_norms(state.network) if config.freezes_batchnorm else []
-    clock = Clock(order.start)
-    warned, unsaved = "", False
-    with progress_bar(log.console, log.enabled) as bar:
-        task = bar.add_task("training", total=steps, completed=order.start)
-        for step, raw in enumerate(loader, order.start):
-            done, progress = step + 1, step / steps
-            last = done == steps
-            logs_now, pictures = done % run.log_every == 0 or last, done % run.picture_every == 0
-            vals_now, saves_now = done % val_every == 0 or last, done % save_every == 0 or last or unsaved
-            frozen = step >= freeze_at
-            rate = learning_rate(step, steps, optim.learning_rate, optim.schedule, optim.warm_up)
-            if isinstance(state.network, ManyDepth):
-                freeze_teacher(state.network, frozen)
-                if frozen and config.many.fresh_optimiser:
-                    rate = optim.learning_rate
-                    if step == freeze_at:
-                        state.optimiser.state.clear()
-            freeze_statistics(norms)
-            for group in state.optimiser.param_groups:
-                held = "speed" in group and progress < optim.camera_from
-                group["lr"] = 0.0 if held else rate * group.get("speed", 1.0)
-            torch.manual_seed(step_seed(run.seed, step, fabric.global_rank))
-            batch = to_batch(raw, offsets, device, augmentation, run.seed, step)
-            batch = with_learnt_cameras(batch, cameras)
-            plan = plan_at(config, state.card.architecture, progress)
-            guard.before_step()
-            loss, output = _step(config, state, batch, plan, step, frozen, pictures)
-            loss = loss if cameras is None else loss + cameras.intrinsics_prior()
-            state.optimiser.zero_grad(set_to_none=True)
-            fabric.backward(loss)
-            if isinstance(state.network, ManyDepth):  # a buffer: a skipped step takes it back
-                state.network.depth.set_range(output.scalars["nearest"], output.scalars["farthest"])
-            guard.apply(state.optimiser, [loss, *output.scalars.values()])
-            stopping = _agreed(fabric, stop, done)
-            if logs_now or vals_now or saves_now or stopping or device.type == "cpu":
-                # the only waits for the device; while steps are skipped nothing is saved over the last good
-                bad = guard.in_a_row
-                if bad >= run.not_finite_limit:
-                    raise InputError(not_finite(step, bad, guard.skipped, rate, state.folder))
-                unsaved = bool(bad) and (unsaved or saves_now)
-                vals_now = vals_now and (not bad or last)
-                saves_now = (saves_now and not bad) or last or stopping
-            if pictures:
-                log.pictures(done, output)
-            if logs_now:
-                values = {"loss": loss.item(), **{name: v.item() for name, v in output.scalars.items()}}
-                if cameras is not None:
-                    values |= focal_lengths(state)
-                speed = clock.steps_per_second(done) * optim.batch_size
-                rates = {
-                    "learning_rate": rate,
-                    "samples_per_s": round(speed, 2),
-                    "skipped_steps": guard.skipped,
-                }
-                log.event("train", done, {**values, **rates})
-                figures = f"loss {values['loss']:.4f}  {speed:.1f} samples/s"
-                bar.update(task, description=figures)
-                if not log.console.is_terminal:
-                    log.say(f"step {done} of {steps}: {figures}")
-                fov = widest_fov(batch.intrinsics[0] if cameras is None else None, state)
-                warned = _warn(log, done, collapse(values, progress, rate, fov), warned)
-            bar.update(task, completed=done)
-            best = train_state.best
-            if vals_now and fabric.is_global_zero:
-                with clock.stopped():
-                    architecture = state.card.architecture
-                    result = validate(state.network, architecture, val_batches(), fabric.autocast)
-                    log.event("val", done, result.to_json())
-                    log.say(f"step {done}: {result.describe()}")
-                    best = min(best, result.error)
-                    if result.error < train_state.best:
-                        save_model(state.folder / "best", state.network, state.card)
-            train_state = TrainState(done, best, guard.skipped if saves_now else train_state.skipped)
-            if saves_now:
-                with clock.stopped():
-                    save_run(state, train_state, run.keep)
-            if vals_now or saves_now:
-                fabric.barrier()
-            if stopping:
-                return False
-    return True
+
+class _Loop:
+    """Takes the steps of a run."""
+
+    def __init__(
+        self, config: TrainConfig, state: RunState, log: RunLog, order: BatchOrder, train_state: TrainState
+    ) -> None:
+        self.config, self.state, self.log = config, state, log
+        self.order, self.train_state = order, train_state
+        optim = config.optim
+        self.augmentation = Augmentation(optim.mirror, optim.jitter, optim.mirror_camera)
+        self.freeze_at = config.many.freeze_at(order.stop, order.steps_per_epoch)
+        self.norms = batch_norms(state.network) if config.freezes_batchnorm else []
+        self.guard = FiniteGuard(state.network, state.fabric, train_state.skipped)
+        self.clock = Clock(order.start)
+        self.warned, self.unsaved = "", False
+        """The last warning, and whether a save that was due has been put off."""
+
+    def run(self, dataset: ClipDataset, val_dataset: ClipDataset, stop: Callable[[], bool]) -> bool:
+        """True when all steps were taken, False when asked to stop."""
+        fabric, steps = self.state.fabric, self.order.stop
+        # packed frames are gathered faster than a process hands them over
+        workers = 0 if self.config.data.cache == "on" else self.config.data.workers
+        loader = batches(dataset, self.order, workers, pin=fabric.device.type == "cuda")
+        val_loader = batches(val_dataset, spread_out(len(val_dataset), VALIDATED, 8), 0, pin=False)
+        with progress_bar(self.log.console, self.log.enabled) as bar:
+            task = bar.add_task("training", total=steps, completed=self.order.start)
+            for step, raw in enumerate(loader, self.order.start):
+                done = step + 1
+                due = self._due(done)
+                taken = self._take(step, raw, due.images)
+                stopping = _agreed(fabric, stop, done)
+                if due.log or due.validate or due.save or stopping or fabric.device.type == "cpu":
+                    due = self._unless_skipped(due, done, stopping, taken.rate)
+                if due.images:
+                    self.log.images(done, taken.output)
+                if due.log:
+                    bar.update(task, description=self._log(done, taken))
+                bar.update(task, completed=done)
+                best = self.train_state.best
+                if due.validate and fabric.is_global_zero:
+                    best = self._validate(done, (self._batch(raw) for raw in val_loader))
+                skipped = self.guard.skipped if due.save else self.train_state.skipped
+                self.train_state = TrainState(done, best, skipped)
+                if due.save:
+                    with self.clock.stopped():
+                        save_run(self.state, self.train_state, self.config.run.keep)
+                if due.validate or due.save:
+                    fabric.barrier()
+                if stopping:
+                    return False
+        return True
+
+    def _due(self, done: int) -> _Due:
+        run, last = self.config.run, done == self.order.stop
+        val_every = run.val_every or max(1, self.order.stop // 10)
+        return _Due(
+            log=done % run.log_every == 0 or last,
+            images=done % run.picture_every == 0,
+            validate=done % val_every == 0 or last,
+            save=done % (run.save_every or val_every) == 0 or last or self.unsaved,
+        )
+
+    def _unless_skipped(self, due: _Due, done: int, stopping: bool, rate: float) -> _Due:
+        """What remains due where steps are skipped: nothing is saved over the last good state. The loop's
+        only wait for the device."""
+        bad, last = self.guard.in_a_row, done == self.order.stop
+        if bad >= self.config.run.not_finite_limit:
+            raise InputError(not_finite(done - 1, bad, self.guard.skipped, rate, self.state.folder))
+        self.unsaved = bool(bad) and (self.unsaved or due.save)
+        return due._replace(
+            validate=due.validate and (not bad or last), save=(due.save and not bad) or last or stopping
+        )
+
+    def _take(self, step: int, raw: RawBatch, with_images: bool) -> _Taken:
+        """One step of the weights."""
+        state, seed = self.state, self.config.run.seed
+        frozen = step >= self.freeze_at
+        rate = self._prepare(step, frozen)
+        torch.manual_seed(step_seed(seed, step, state.fabric.global_rank))
+        batch = self._batch(raw, self.augmentation, step)
+        plan = plan_at(self.config, state.card.architecture, step / self.order.stop)
+        momentum = range_momentum(self.config.many, step, frozen)
+        plan = replace(plan, teacher_frozen=frozen, range_momentum=momentum)
+        self.guard.before_step()
+        loss, output = _step(self.config, state, batch, plan, Draw(seed, step), with_images)
+        cameras = state.network.cameras
+        loss = loss if cameras is None else loss + cameras.intrinsics_prior()
+        state.optimiser.zero_grad(set_to_none=True)
+        state.fabric.backward(loss)
+        if isinstance(state.network, ManyDepth) and output.sweep_range is not None:
+            state.network.depth.set_range(*output.sweep_range)  # buffers: a skipped step takes them back
+        self.guard.apply(state.optimiser, [loss, *output.scalars.values()])
+        return _Taken(loss, output, batch.intrinsics, rate)
+
+    def _prepare(self, step: int, frozen: bool) -> float:
+        """What is frozen, and each weight's learning rate; returns that of most."""
+        optim, state, steps = self.config.optim, self.state, self.order.stop
+        rate = learning_rate(step, steps, optim.learning_rate, optim.schedule, optim.warm_up)
+        if isinstance(state.network, ManyDepth):
+            freeze_teacher(state.network, frozen)
+            if frozen and self.config.many.fresh_optimiser:
+                rate = optim.learning_rate
+                if step == self.freeze_at:
+                    state.optimiser.state.clear()
+        freeze_statistics(self.norms)
+        for group in state.optimiser.param_groups:
+            held = "speed" in group and step / steps < optim.camera_from
+            group["lr"] = 0.0 if held else rate * group.get("speed", 1.0)
+        return rate
+
+    def _batch(self, raw: RawBatch, augmentation: Augmentation | None = None, step: int = 0) -> Batch:
+        device, seed = self.state.fabric.device, self.config.run.seed
+        batch = to_batch(raw, self.config.offsets, device, augmentation, seed, step)
+        return with_learnt_cameras(batch, self.state.network.cameras)
+
+    def _log(self, done: int, taken: _Taken) -> str:
+        """Write the figures, warn of a collapse; returns them for the progress bar."""
+        log, state = self.log, self.state
+        values = {"loss": taken.loss.item(), **{k: v.item() for k, v in taken.output.scalars.items()}}
+        learnt = state.network.cameras is not None
+        if learnt:
+            values |= focal_lengths(state)
+        speed = self.clock.steps_per_second(done) * self.config.optim.batch_size
+        rates = {
+            "learning_rate": taken.rate,
+            "samples_per_s": round(speed, 2),
+            "skipped_steps": self.guard.skipped,
+        }
+        log.event("train", done, {**values, **rates})
+        figures = f"loss {values['loss']:.4f}  {speed:.1f} samples/s"
+        if not log.console.is_terminal:
+            log.say(f"step {done} of {self.order.stop}: {figures}")
+        fov = widest_fov(None if learnt else taken.intrinsics[0], state)
+        cause = collapse(values, (done - 1) / self.order.stop, taken.rate, fov)
+        symptom = cause.split(" (")[0] if cause else ""
+        if cause is not None and symptom != self.warned:  # once as long as it stays the same
+            log.say(f"step {done}: {cause}", "yellow")
+            log.event("warning", done, {"text": cause})
+        self.warned = symptom
+        return figures
+
+    def _validate(self, done: int, val_batches: Iterator[Batch]) -> float:
+        """The smallest error so far, after saving the model if it is its own."""
+        state, best = self.state, self.train_state.best
+        with self.clock.stopped():
+            result = validate(state.network, state.card.architecture, val_batches, state.fabric.autocast)
+            self.log.event("val", done, result.to_json())
+            self.log.say(f"step {done}: {result.describe()}")
+            if result.error < best:
+                save_model(state.folder / "best", state.network, state.card)
+        return min(best, result.error)
+
+
+def _step(
+    config: TrainConfig, state: RunState, batch: Batch, plan: StepPlan, draw: Draw, with_images: bool
+) -> StepResult:
+    if config.control == "supervised":
+        return supervised_step(state.model, batch, plan)
+    if isinstance(state.network, ManyDepth):
+        return many_step(state.model, batch, plan, draw, with_images)
+    start_disparity = None
+    if state.start is not None and plan.anchor > 0:
+        with torch.no_grad(), state.fabric.autocast():
+            start_disparity = state.start(batch.target).float()
+    return mono_step(state.model, batch, plan, draw, with_images, start_disparity)
 
 
 def _agreed(fabric: Fabric, stop: Callable[[], bool], done: int) -> bool:
@@ -285,67 +308,3 @@ def _agreed(fabric: Fabric, stop: Callable[[], bool], done: int) -> bool:
     asked = fabric.all_reduce(torch.tensor(float(stop()), device=fabric.device), reduce_op="sum")
     assert isinstance(asked, Tensor)
     return bool(asked > 0)
-
-
-class Clock:
-    """Steps per second since the last question, pauses left out."""
-
-    def __init__(self, step: int) -> None:
-        self.step, self.since = step, time.monotonic()
-
-    def steps_per_second(self, step: int) -> float:
-        now = time.monotonic()
-        speed = (step - self.step) / (now - self.since)
-        self.step, self.since = step, now
-        return speed
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        began = time.monotonic()
-        yield
-        self.since += time.monotonic() - began
-
-
-def _warn(log: RunLog, step: int, cause: str | None, said: str) -> str:
-    """Say a cause of collapse, once as long as it stays the same; returns what has been said."""
-    begins = cause.split(" (")[0] if cause else ""
-    if cause is not None and begins != said:
-        log.say(f"step {step}: {cause}", "yellow")
-        log.event("warning", step, {"text": cause})
-    return begins
-
-
-def freeze_teacher(network: ManyDepth, frozen: bool) -> None:
-    """Teacher and motion learn, or are fixed with their batch statistics (Watson et al. 2021, sec. 4). Motion
-    that is refined on the images need not learn: held, it keeps the unit."""
-    for part, held in (
-        (network.teacher, frozen),
-        (network.pose, frozen or network.architecture.refines_motion),
-    ):
-        part.train(not held).requires_grad_(not held)
-
-
-def _step(
-    config: TrainConfig,
-    state: RunState,
-    batch: Batch,
-    plan: StepPlan,
-    step: int,
-    frozen: bool,
-    pictures: bool,
-) -> StepResult:
-    if config.control == "supervised":
-        return supervised_step(state.model, batch, plan)
-    seed = config.run.seed
-    if isinstance(state.network, ManyDepth):
-        many, sweep = config.many, state.network.depth
-        momentum = None if frozen and not many.frozen_at_once else RANGE_MEMORY
-        if momentum is not None and many.teacher is not None:  # it knows its depths from the first step
-            momentum = min(momentum, step / (step + 1))
-        near, far = sweep.nearest, sweep.farthest
-        return many_step(state.model, batch, plan, near, far, frozen, momentum, seed, step, pictures)
-    start_disparity = None
-    if state.start is not None and plan.anchor > 0:
-        with torch.no_grad(), state.fabric.autocast():
-            start_disparity = state.start(batch.target).float()
-    return mono_step(state.model, batch, plan, seed, step, pictures, start_disparity)

@@ -7,6 +7,7 @@ from mono2many.datasets import DEFAULT
 from mono2many.datasets.base import DatasetSettings, at_least
 from mono2many.datasets.choice import DataConfig, all_offsets, settings_of, time_offsets
 from mono2many.errors import InputError
+from mono2many.models.architecture import MatchBy, NetworkSettings
 
 ANCHOR = 0.1
 """Weight of the anchor where a training begins from a model."""
@@ -45,35 +46,14 @@ def default_training() -> DatasetSettings:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(NetworkSettings):
     """Which networks (Godard et al. 2019)."""
 
     model: Literal["mono", "many"] = "mono"
     """mono: depth of one frame. many: of several, where they are (ManyDepth, Watson et al. 2021)."""
-    encoder: str = "resnet18"
-    """Any timm model with features at strides 4 to 32, or `light`."""
     encoder_weights: str = "imagenet"
     """imagenet (downloaded; of tf_efficientnet_lite0 from the extra `weights`), none, or a file with timm's
     key names (for ResNets also torchvision's: they agree)."""
-    decoder: Literal["paper", "medium", "light"] = "paper"
-    """paper: ELU, widths 256 to 16. medium: BatchNorm and ReLU, widths 96 to 16. light: ReLU, 64 to 16."""
-    padding: Literal["reflect", "zeros", "replicate"] = "reflect"
-    """What the decoder's convolutions see beyond the border."""
-    scales: int = 4
-    """Disparity maps, at strides 1, 2, 4, 8."""
-    pose_type: Literal["separate", "shared", "posecnn", "light"] = "separate"
-    """separate: an encoder of its own. shared: a head on the depth encoder's features. posecnn: seven
-    strided convolutions. light: six, on half-size pairs."""
-    pose_input: Literal["pairs", "all"] = "pairs"
-    """Frames that enter the pose network together."""
-    pose_encoder: str = "resnet18"
-    """Encoder of pose type separate."""
-    predictive_mask: bool = False
-    """Predict which pixels to trust (Zhou et al. 2017) instead of the auto-mask."""
-    min_depth: float = 0.1
-    """Depth of sigmoid 1."""
-    max_depth: float = 100.0
-    """Depth of sigmoid 0."""
     start_far: bool = True
     """A new network begins with a depth of 30 times the eyes' distance (--stereo). Else it begins at sigmoid
     0.5, with the papers' settings twice the distance, from where networks without ImageNet weights do not
@@ -98,7 +78,7 @@ class ManyConfig:
     """Depths at which they are compared."""
     spacing: Literal["linear", "inverse"] | None = None
     """Even steps of depth, or of 1 / depth; default: of depth by features, of 1 / depth by pixels."""
-    match_by: Literal["features", "pixels"] = "features"
+    match_by: MatchBy = "features"
     """What is compared. features: the student's, along the motion that the network tells (the paper). pixels:
     the pictures' own, along a motion that the pictures refined (better, not in the paper; --teacher)."""
     teacher: str | None = None

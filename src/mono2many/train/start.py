@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mono2many.data.dataset import ClipDataset, spread_out
 from mono2many.models.checkpoint import load_model, save_model
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import DepthNet, MonoDepth
 from mono2many.models.pose import NoPose
 from mono2many.types import InputError
@@ -58,3 +59,13 @@ def freeze_statistics(norms: list[_BatchNorm]) -> None:
     """Normalise by running statistics and leave these as they are; after every `network.train()`."""
     for norm in norms:
         norm.eval()
+
+
+def freeze_teacher(network: ManyDepth, frozen: bool) -> None:
+    """Teacher and motion learn, or are fixed with their batch statistics (Watson et al. 2021, sec. 4). A pose
+    network whose poses are refined need not learn: frozen, it keeps the unit."""
+    for part, held in (
+        (network.teacher, frozen),
+        (network.pose, frozen or network.architecture.refines_motion),
+    ):
+        part.train(not held).requires_grad_(not held)

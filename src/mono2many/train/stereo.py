@@ -1,6 +1,6 @@
 """Stereo pairs in training: the unit that they give a model, and the depth that it begins with."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
@@ -16,21 +16,27 @@ NOMINAL = 0.1
 """Stereo baseline in the papers' unit, whatever it is in metres."""
 
 
-def unit_of(dataset: ClipDataset) -> dict[str, Any]:
-    """What the card says of the unit of a model that learns from these stereo pairs; nothing without any."""
-    eyes = [eye for clip, _ in dataset.samples if (eye := dataset.clips[clip].stereo_partner) is not None]
-    if not eyes or 0 not in dataset.offsets:
-        return {}
+@dataclass(frozen=True)
+class StereoUnit:
+    """Metres per unit of a model that learns from stereo pairs, as its card stores them."""
+
+    factor: float = 1.0
+    factor_spread: float | None = None
+    factor_from: str = "stereo, baseline as calibrated"
+
+
+def unit_of(dataset: ClipDataset) -> StereoUnit | None:
+    """The unit that these stereo pairs give a model; None where there are none."""
+    pairs = [pair for clip, _ in dataset.samples if (pair := dataset.clips[clip].stereo_partner) is not None]
+    if not pairs or 0 not in dataset.offsets:
+        return None
     if dataset.baseline is None:
-        return {"scale": "metres", "factor_from": "stereo, baseline as calibrated"}
-    metres = torch.tensor([abs(x) for _, x in eyes], dtype=torch.float64)
+        return StereoUnit()
+    metres = torch.tensor([abs(x) for _, x in pairs], dtype=torch.float64)
     mean = float(metres.mean())
-    return {
-        "scale": "metres",
-        "factor": mean / dataset.baseline,
-        "factor_spread": round(float(metres.std(correction=0)) / mean, 6),
-        "factor_from": f"stereo, baseline {dataset.baseline:g} of {mean:.4g} m",
-    }
+    deviation = round(float(metres.std(correction=0)) / mean, 6)
+    source = f"stereo, baseline {dataset.baseline:g} of {mean:.4g} m"
+    return StereoUnit(mean / dataset.baseline, deviation, source)
 
 
 @torch.no_grad()
@@ -44,12 +50,11 @@ def start_at(network: MonoDepth | ManyDepth, depth: float) -> None:
             head.bias.fill_(sigmoid.logit(1e-3))  # type: ignore[operator]
 
 
-def refuse_other_unit(teacher: str, unit: dict[str, Any]) -> None:
-    """A student learns in the unit of its teacher, whose motion it takes: that must be the eyes', too."""
+def refuse_other_unit(teacher: str, unit: StereoUnit | None) -> None:
+    """A student learns in the unit of its teacher, whose poses it takes: it must be the stereo pairs' too."""
     card = read_card(teacher)
-    factor = unit.get("factor", 1.0)
-    if unit and not (card.architecture.stereo and abs(card.factor / factor - 1) < 0.05):
+    if unit and not (card.architecture.stereo and abs(card.factor / unit.factor - 1) < 0.05):
         raise InputError(
-            f"--teacher {teacher}: its unit is not the eyes' {factor:.4g} m; wanted a teacher trained with "
-            "--stereo also and the same --baseline"
+            f"--teacher {teacher}: its unit is not the stereo pairs' {unit.factor:.4g} m; wanted a teacher "
+            "trained with --stereo also and the same --baseline"
         )

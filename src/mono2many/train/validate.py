@@ -12,8 +12,9 @@ from mono2many.evaluate.photometric import (
 )
 from mono2many.metrics.depth import DepthMetrics, mean_metrics
 from mono2many.metrics.protocol import PROTOCOLS, score
+from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import MonoArchitecture, MonoDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.types import Batch
 
 PROTOCOL = PROTOCOLS["synthetic-80m"]
