@@ -150,7 +150,7 @@ def _step(run: Run, batch: Batch, whole: bool = True) -> Step:
 
 
 def _inference(config: BenchConfig, state: RunState) -> Mapping[str, Step]:
-    """The depth network alone, one picture at a time."""
+    """The depth network alone, one image at a time."""
     device, network = state.fabric.device, state.network.depth.eval()
     image = torch.rand(1, 3, config.height, config.width, device=device)
     image = image.contiguous(memory_format=torch.channels_last)
@@ -181,21 +181,21 @@ def _best_batch(config: BenchConfig, device: torch.device) -> list[Row]:
 
 
 def _loaders(config: BenchConfig) -> list[Row]:
-    """On one thread; the film's decoder has threads of its own."""
+    """On one thread; the video's decoder has threads of its own."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            ways, film = ways_of_loading(Path(folder), (config.height, config.width), config.batch_size)
+            ways, video = ways_of_loading(Path(folder), (config.height, config.width), config.batch_size)
             rows = _in_turn(ways, config.steps, SAMPLES)
-            decoded = _in_turn({"decode film, frames": film}, config.steps, FRAMES)
+            decoded = _in_turn({"decode film, frames": video}, config.steps, FRAMES)
     finally:
         torch.set_num_threads(threads)
     return [replace(row, ratio=row.per_s / rows[0].per_s, note="one thread") for row in rows] + decoded
 
 
 def _batch(size: int, config: BenchConfig, device: torch.device) -> Batch:
-    """Textured pictures, shifted by four pixels between frames, on the device."""
+    """Textured images, shifted by four pixels between frames, on the device."""
     wide = (config.height, config.width + 8)
     parts = [F.interpolate(torch.rand(size, 3, wide[0] // r, wide[1] // r), wide) for r in (1, 4, 16)]
     texture = (torch.stack(parts).mean(0) * 255).to(torch.uint8)

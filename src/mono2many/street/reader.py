@@ -15,7 +15,7 @@ from numpy.random import Generator
 from mono2many.street.noise import Array
 from mono2many.street.objects import house, pole, tree
 from mono2many.street.paint import Road
-from mono2many.street.render import Picture, View, render
+from mono2many.street.render import Rendering, View, render
 from mono2many.street.scene import (
     CARS,
     CONTACT,
@@ -97,18 +97,18 @@ class SyntheticReader:
             raise IndexError(f"no frame {index} of clip {clip}: there are {have}")
         street = build_street(settings, self.split, clip)
         view = camera(street, settings, index)
-        picture = draw(street, view, index)
+        drawn = draw(street, view, index)
         middle = (view.width - 1) / 2, (view.height - 1) / 2
         return Frame(
-            image=torch.from_numpy(picture.image),
+            image=torch.from_numpy(drawn.image),
             intrinsics=torch.tensor([[view.focal, 0, middle[0]], [0, view.focal, middle[1]], [0, 0, 1]]),
-            depth=torch.from_numpy(picture.depth),
-            moving=torch.from_numpy(picture.quad >= len(street.quads.kind)),
+            depth=torch.from_numpy(drawn.depth),
+            moving=torch.from_numpy(drawn.quad >= len(street.quads.kind)),
             world_from_camera=torch.from_numpy(view.world_from_camera).float(),
         )
 
 
-def draw(street: Street, view: View, index: int) -> Picture:
+def draw(street: Street, view: View, index: int) -> Rendering:
     """The street at a frame. Quads numbered from len(street.quads.kind) belong to driving cars."""
     cars = [drive(street.road, car, index) for car in street.traffic]
     quads = join([street.quads, *(quads for quads, _ in cars)])

@@ -68,7 +68,7 @@ class Street:
     sway: Array
     """3 4: heading, pitch and roll, each as amplitude (radians), period (m), phase, mean."""
     focal: float = 0.58
-    """Focal length, in widths of the picture."""
+    """Focal length, in widths of the image."""
     place: str = "town"
     """What kind of road it is."""
 

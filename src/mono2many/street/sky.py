@@ -108,12 +108,13 @@ def draw_town_light(rng: Generator) -> tuple[Light, Array]:
     elevation, azimuth = rng.uniform(0.7, 1.2), rng.uniform(0, 2 * np.pi)
     to_sun, shift = _sun(elevation, azimuth)
     cloudy = rng.random()
-    sun = np.array([1.0, 0.95, 0.84]) * (0.7 - 0.5 * cloudy)
-    sky = np.array([0.93, 0.97, 1.05]) * (0.64 + 0.3 * cloudy)
-    zenith = np.array([0.3, 0.5, 0.82]) * (1 - cloudy) + np.array([0.68, 0.72, 0.78]) * cloudy
-    horizon = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.84, 0.86, 0.87]) * cloudy
+    sun: Array = np.array([1.0, 0.95, 0.84]) * (0.7 - 0.5 * cloudy)
+    sky: Array = np.array([0.93, 0.97, 1.05]) * (0.64 + 0.3 * cloudy)
+    zenith: Array = np.array([0.3, 0.5, 0.82]) * (1 - cloudy) + np.array([0.68, 0.72, 0.78]) * cloudy
+    horizon: Array = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.84, 0.86, 0.87]) * cloudy
     clouds = float(rng.uniform(-0.15, 0.35))
-    return Light(*(x.astype(np.float32) for x in (to_sun, sun, sky, zenith, horizon)), clouds), shift
+    to_sun, sun, sky, zenith, horizon = (x.astype(np.float32) for x in (to_sun, sun, sky, zenith, horizon))
+    return Light(to_sun, sun, sky, zenith, horizon, clouds), shift
 
 
 def draw_light(rng: Generator) -> tuple[WideLight, Array]:
@@ -127,11 +128,11 @@ def draw_light(rng: Generator) -> tuple[WideLight, Array]:
     warm = np.array([1.0, 0.95, 0.84])
     if mood == "low sun":
         warm = np.array([1.0, rng.uniform(0.72, 0.9), rng.uniform(0.42, 0.7)])
-    sun = warm * (0.85 - 0.85 * cloudy)
-    sky = np.array([0.9, 0.96, 1.06]) * (0.5 + 0.38 * cloudy) * (0.75 if mood == "low sun" else 1)
-    zenith = np.array([0.24, 0.45, 0.82]) * (1 - cloudy) + np.array([0.66, 0.7, 0.76]) * cloudy
+    sun: Array = warm * (0.85 - 0.85 * cloudy)
+    sky: Array = np.array([0.9, 0.96, 1.06]) * (0.5 + 0.38 * cloudy) * (0.75 if mood == "low sun" else 1)
+    zenith: Array = np.array([0.24, 0.45, 0.82]) * (1 - cloudy) + np.array([0.66, 0.7, 0.76]) * cloudy
     zenith *= rng.uniform(0.8, 1.15)
-    horizon = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.82, 0.85, 0.87]) * cloudy
+    horizon: Array = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.82, 0.85, 0.87]) * cloudy
     clouds = float(rng.uniform(-0.9, -0.4) if mood in ("sun", "low sun") else rng.uniform(-0.2, 0.4))
     if mood == "low sun":
         horizon = 0.5 * horizon + 0.5 * warm * 0.95
@@ -154,8 +155,8 @@ def draw_light(rng: Generator) -> tuple[WideLight, Array]:
     tone = np.clip(tone + contrast * (tone - 0.45) * tone * (1 - tone) * 4 * 0.6, 0, 1)
     lift = rng.uniform(0, 0.05)
     curve = np.round(255 * (lift + (1 - lift) * tone)).astype(np.uint8)
-    colours = (x.astype(np.float32) for x in (to_sun, sun, sky, zenith, horizon))
-    return WideLight(*colours, clouds, haze, mood == "dusk", wet, curve), shift
+    to_sun, sun, sky, zenith, horizon = (x.astype(np.float32) for x in (to_sun, sun, sky, zenith, horizon))
+    return WideLight(to_sun, sun, sky, zenith, horizon, clouds, haze, mood == "dusk", wet, curve), shift
 
 
 MOODS = (0.24, 0.16, 0.2, 0.2, 0.1, 0.1)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
+from mono2many.street.noise import Array
 from mono2many.street.scene import CONTACT, SHADOW, Builder, Car, Real, cast, footprint
 from mono2many.street.shapes import join
 from mono2many.street.vehicles import SHAPES, Shape, lamps, person, two_wheeler
@@ -29,11 +30,11 @@ def vehicle(rng: Generator, place: str, slow: bool = False) -> Shape:
     return SHAPES[str(rng.choice(list(SHAPES), p=shares / shares.sum()))](rng)
 
 
-def moving(b: Builder, shape: Shape, s: Real, u: Real, speed: Real, lit: bool) -> Car:
+def moving(shape: Shape, s: Real, u: Real, speed: Real, lit: bool, sun_shift: Array) -> Car:
     quads, length, width, high = shape
     if lit and length > 3:
         quads = [*quads, lamps(length, width)]
-    return Car(join(quads), length, width, s, u, speed, b.sun_shift * high * 0.85)
+    return Car(join(quads), length, width, s, u, speed, sun_shift * high * 0.85)
 
 
 def traffic(b: Builder, place: str, frames: int, speed: Real, step: Real, lane: int, lit: bool) -> list[Car]:
@@ -68,7 +69,7 @@ def traffic(b: Builder, place: str, frames: int, speed: Real, step: Real, lane: 
                 first = False
             room = max((road.lane - shape[2]) / 2 - 0.2, 0.05)
             u = road.middle_of(i) + float(np.clip(rng.normal(0, 0.15), -room, room))
-            cars.append(moving(b, shape, s + length / 2, u, v, lit))
+            cars.append(moving(shape, s + length / 2, u, v, lit, b.sun_shift))
             s += length + low + (high - low) * rng.random() ** 1.6
     if not road.two_way:
         return cars
@@ -79,7 +80,7 @@ def traffic(b: Builder, place: str, frames: int, speed: Real, step: Real, lane: 
         low, high = GAPS[busy]
         while s < 120 and len(cars) < MOST + 10:
             shape = vehicle(rng, place, i == road.count - 1)
-            cars.append(moving(b, shape, s + shape[1] / 2, road.middle_of(i, own=False), -v, lit))
+            cars.append(moving(shape, s + shape[1] / 2, road.middle_of(i, own=False), -v, lit, b.sun_shift))
             s += shape[1] + low + (high - low) * rng.random() ** 1.6
     return cars
 

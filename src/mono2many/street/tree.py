@@ -125,13 +125,13 @@ def see_through(
     world_from_camera: Float[Tensor, "4 4"],
     index: int,
 ) -> tuple[NDArray[np.uint8], Array]:
-    """What a camera of this focal length, cx, cy and size (height, width) sees of a street at a frame: a
-    picture (3 H W) and exact depth (H W, metres, NaN in the sky). A view's principal point is its middle, a
+    """What a camera of this focal length, cx, cy and size (height, width) sees of a street at a frame: an
+    image (3 H W) and exact depth (H W, metres, NaN in the sky). A view's principal point is its middle, a
     camera's lies there or to the upper left: more is drawn, and cut off."""
     (height, width), (focal, cx, cy) = size, lens
     tall, wide = (round(2 * (size - 1 - c)) + 1 for size, c in ((height, cy), (width, cx)))
-    picture = draw(street, View(tall, wide, focal, world_from_camera.numpy()), index)
-    return picture.image[:, -height:, -width:].copy(), picture.depth[-height:, -width:].copy()
+    drawn = draw(street, View(tall, wide, focal, world_from_camera.numpy()), index)
+    return drawn.image[:, -height:, -width:].copy(), drawn.depth[-height:, -width:].copy()
 
 
 def cast(
@@ -144,21 +144,21 @@ def cast(
     """A laser scan, N 4: x forward, y left, z up in the scanner's body, metres, and the surface's brightness
     as reflectance.
 
-    Rays are cast from the scanner itself, through pixels of a picture of its own: a column is a step, and a
-    beam meets in each the pixel nearest to it, less than STEP / 2 away. The picture looks forward; reach: how
+    Rays are cast from the scanner itself, through pixels of an image of its own: a column is a step, and a
+    beam meets in each the pixel nearest to it, less than STEP / 2 away. The image looks forward; reach: how
     far down and to the sides, as tangents.
     """
     per = 1 / np.tan(STEP)
     down, side = (round(per * tangent) for tangent in reach)
     world_from_view = world_from_body @ VIEW_FROM_BODY.T
-    picture = draw(street, View(2 * down + 1, 2 * side + 1, per, world_from_view.numpy()), index)
+    drawn = draw(street, View(2 * down + 1, 2 * side + 1, per, world_from_view.numpy()), index)
     x = np.arange(-side, side + 1) / per
     rows = np.rint(down - per * np.tan(BEAMS)[:, None] * np.hypot(1, x)).astype(int)
     beam, column = np.nonzero(rows <= 2 * down)
     row = rows[beam, column]
-    z = picture.depth[row, column].astype(np.float64)
+    z = drawn.depth[row, column].astype(np.float64)
     points = np.stack([z, -z * x[column], -z * (row - down) / per], 1)
-    reflectance = picture.image[:, row, column].mean(0) / 255
+    reflectance = drawn.image[:, row, column].mean(0) / 255
     # the sky's distance is no number, and so not below REACH
     kept = (np.linalg.norm(points, axis=1) < REACH) & (rng.random(len(z)) >= LOST)
     return np.column_stack([points, reflectance])[kept]

@@ -143,7 +143,7 @@ def bus(rng: Generator) -> Shape:
 
 
 def person(rng: Generator, stride: Real = 0.0) -> Shape:
-    """Somebody upright: legs, coat, head."""
+    """A person upright: legs, coat, head."""
     high = rng.uniform(1.5, 1.9) if rng.random() < 0.85 else rng.uniform(1.0, 1.4)
     wide = high * rng.uniform(0.12, 0.15)
     coat, trousers = pick(rng, CLOTHES, 0.15), pick(rng, CLOTHES, 0.15)
