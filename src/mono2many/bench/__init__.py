@@ -80,13 +80,15 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
             rows[at] = replace(row, note=f"{share:.2f} of MonoDepth's")
     rows += _in_turn(_inference(config, run[0]), config.steps, 1, cuda)
     rows += _beside_first(_in_turn(stream_steps(config, device), config.steps, 1, cuda))
-    rows += [*(_best_batch(config, device) if cuda else []), *_loaders(config)]
+    if cuda:
+        rows += _best_batch(config, device)
+    rows += _loaders(config)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     facts["peak memory"] = f"{peak // 2**20} MB resident, of the whole process"
     table = Table("", "ms", "per s", "ratio", "", box=None)
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        note = row.note + f" peak {row.peak_mb} MB" * cuda
+        note = f"{row.note} peak {row.peak_mb} MB" if cuda else row.note
         table.add_row(row.name, f"{row.milliseconds:.1f}", f"{row.per_s:.2f}", ratio, note)
     console.print(table)
     console.print(
@@ -171,7 +173,7 @@ def _best_batch(config: BenchConfig, device: torch.device) -> list[Row]:
         with suppress(torch.cuda.OutOfMemoryError):
             while True:
                 torch.compiler.reset()  # or it would be compiled for any size
-                name = f"step, batch {size}{', compiled' * compiled}"
+                name = f"step, batch {size}{', compiled' if compiled else ''}"
                 step = _step(run, _batch(size, config, device))
                 (row,) = _in_turn({name: step}, config.steps, size, cuda=True)
                 rows.append(replace(row, note=f"{row.per_s * teraflop:.1f} TFLOP/s"))

@@ -33,7 +33,10 @@ def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> tup
 
     Draws the embedded street at KITTI's size into `folder`: images/*.jpg, video.mp4, and a cache."""
     files = write_footage(folder)
-    opened = lambda path: VideoReader(VideoSettings((str(path),), (), 80.0, *size, 0.0), "train")  # noqa: E731
+
+    def opened(path: Path) -> VideoReader:
+        return VideoReader(VideoSettings((str(path),), (), 80.0, *size, 0.0), "train")
+
     originals = opened(folder / "images")
     jpeg = ClipDataset(originals, (-1, 1))
     cache = ClipDataset(cached(originals, folder / "cache", 0, None, lambda text: None), (-1, 1))

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mono2many.data.marker import MARKER
+from mono2many.files import explained
 from mono2many.street.noise import Array
 from mono2many.street.reader import draw
 from mono2many.street.render import View
@@ -37,7 +38,7 @@ VIEW_FROM_BODY = torch.tensor([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0
 
 @dataclass(frozen=True)
 class Jobs(Dataset[Exception | None], Generic[Item]):
-    """What draws a tree: asked for number i it writes the files of item i. It gives None, or the mistake: a
+    """What draws a tree: asked for number i it writes the files of item i. It returns None, or the error: a
     loader would wrap a raised one into text."""
 
     write: Callable[[Item], None]
@@ -49,8 +50,8 @@ class Jobs(Dataset[Exception | None], Generic[Item]):
     def __getitem__(self, number: int) -> Exception | None:
         try:
             self.write(self.items[number])
-        except (InputError, OSError) as mistake:
-            return mistake
+        except (InputError, OSError) as error:
+            return error
         return None
 
 
@@ -71,23 +72,21 @@ def write_tree(
         return root
     place = root.resolve()
     part = place.with_name(f".{place.name}.part")
+    remedy = "free some space or give another folder with --out"
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        jobs = begin(part)
-        for done, mistake in enumerate(DataLoader(jobs, batch_size=None, num_workers=workers), 1):
-            if mistake is not None:
-                raise mistake
-            if progress is not None:
-                progress(done, len(jobs))
-        (part / MARKER).write_text(json.dumps({**about, "version": version("mono2many")}, indent=2) + "\n")
-        if place.exists():
-            place.rmdir()
-        part.rename(place)
-    except OSError as error:
-        raise InputError(
-            f"{root}: the street cannot be written ({error.strerror or error}); free some space or give "
-            "another folder with --out"
-        ) from error
+        with explained(f"{root}: the street cannot be written", remedy):
+            shutil.rmtree(part, ignore_errors=True)
+            jobs = begin(part)
+            for done, error in enumerate(DataLoader(jobs, batch_size=None, num_workers=workers), 1):
+                if error is not None:
+                    raise error
+                if progress is not None:
+                    progress(done, len(jobs))
+            about = {**about, "version": version("mono2many")}
+            (part / MARKER).write_text(json.dumps(about, indent=2) + "\n")
+            if place.exists():
+                place.rmdir()
+            part.rename(place)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return root
