@@ -13,9 +13,10 @@ from pathlib import Path
 import torch
 import tyro
 
-from mono2many.datasets.kitti.files import velodyne_path
+from mono2many.datasets.kitti.files import read_calibration, velodyne_path
 from mono2many.datasets.kitti.splits import split_frames
-from mono2many.evaluate.truth import load_truths
+from mono2many.datasets.kitti.test_list import kitti_ground_truth
+from mono2many.evaluate.ground_truth import read_ground_truth
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.metrics.sparse import score_sparse
 
@@ -35,7 +36,12 @@ def main(drive: tyro.conf.Positional[Path], workers: int = 1) -> None:
                 (root / date / file.name).symlink_to(file)
         for what in ("read from scans", "from the cache"):
             began = time.perf_counter()
-            truths = load_truths(root, frames, protocol.truth, root / "cache", workers)
+            calibrations = {date: read_calibration(root, date) for date in {frame.date for frame in frames}}
+            sources = [
+                kitti_ground_truth(velodyne_path(root, f), f, protocol.truth, calibrations[f.date])
+                for f in frames
+            ]
+            truths = read_ground_truth(sources, root / "cache", workers)
             print(f"truth of {len(frames)} images, {what}: {time.perf_counter() - began:.1f} s")
     disparity = torch.rand(8, 192, 640) + 0.1
     began = time.perf_counter()

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mono2many.data.cityscapes_prepare import prepare_cityscapes
 from PIL import Image
 from rich.console import Console
 
-from mono2many.commands import EvaluateConfig
+from mono2many.commands.evaluate import EvaluateConfig
 from mono2many.data.dataset import ClipDataset
+from mono2many.datasets.choice import DataConfig
+from mono2many.datasets.cityscapes import CityScoring, CityTraining
 from mono2many.datasets.cityscapes.reader import (
     CityReader,
     CitySettings,
@@ -32,7 +33,7 @@ from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.checkpoint import read_card
 from mono2many.train.loop import train
 from mono2many.train.recipes import recipe
-from mono2many.train.settings import DataConfig, ManyConfig, SourceConfig, TrainConfig
+from mono2many.train.settings import ManyConfig, TrainConfig
 
 QUIET = Console(file=io.StringIO(), width=200)
 TEST = "testville_000002_000019"
@@ -77,11 +78,11 @@ def tree(root: Path, numbers: tuple[int, ...], **camera: Any) -> Path:
 
 
 def tiny(root: Path, out: Path, kind: str, **data: Any) -> TrainConfig:
-    base = recipe("scratch")
-    size = {"height": 64, "width": 128, "workers": 0, "datatype": "cityscapes", "data": (str(root),)}
+    base = recipe("scratch", "cityscapes")
     return replace(
         base,
-        data=replace(base.data, **{**size, "frame_step": 2, **data}),
+        data=replace(base.data, height=64, width=128, workers=0, frame_step=2),
+        dataset=CityTraining(str(root), **data),
         model=replace(base.model, model=kind),  # type: ignore[arg-type]
         many=ManyConfig(hypotheses=8),
         optim=replace(base.optim, steps=2, batch_size=2),
@@ -92,7 +93,9 @@ def tiny(root: Path, out: Path, kind: str, **data: Any) -> TrainConfig:
 def score(root: Path, source: dict[str, Any] | None = None, **settings: Any) -> tuple[dict[str, Any], str]:
     """The figures and what was printed."""
     console = Console(file=io.StringIO(), width=200)
-    config = EvaluateConfig(data=SourceConfig("cityscapes", (str(root),), **(source or {})), **settings)
+    own = {key: settings.pop(key) for key in ("model", "json", "device") if key in settings}
+    dataset = CityScoring(str(root), **(source or {}), **settings)
+    config = EvaluateConfig(data=DataConfig("cityscapes", frame_step=2), dataset=dataset, **own)
     figures = evaluate(config, console)
     return figures, console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -140,29 +143,6 @@ def test_frames_come_without_the_hood_and_neighbours_are_two_away(tmp_path: Path
     assert city_marks(root, None) == ["cityscapes aachen"]
 
 
-def test_a_prepared_tree_shows_the_same_in_small(tmp_path: Path) -> None:
-    root, out = tree(tmp_path / "city", (17, 18, 19)), tmp_path / "small"
-    done = prepare_cityscapes(root, out, ("train", "val"), width=8, workers=0, console=QUIET)
-    assert [len(snippet.files) for snippet in done] == [3]
-    (before,), (after,) = (read_snippets(folder, ("train",)) for folder in (root, out))
-    assert after.camera.prepared == (3, 8)
-    assert torch.equal(after.camera.intrinsics_at((3, 8)), before.camera.intrinsics_at((3, 8)))
-    small = after.camera.picture(after.files[19])
-    assert small.shape == (3, 3, 8)
-    assert (small[0].float() - torch.tensor([24.0, 44, 64])[:, None]).abs().max() <= 8  # rows in pairs, JPEG
-    depths = [s.camera.depth(s.path("disparity")) for s in (before, after)]
-    assert torch.equal(depths[0].nan_to_num(), depths[1].nan_to_num())
-    # it goes on where it was stopped, and is not mixed with another size
-    after.files[17].unlink()
-    kept = after.files[18].stat().st_mtime_ns
-    prepare_cityscapes(root, out, ("train",), width=8, workers=0, console=QUIET)
-    assert after.files[17].exists()
-    assert after.files[18].stat().st_mtime_ns == kept
-    for source, width, said in ((root, 4, "another preparation"), (out, 8, "prepared already")):
-        with pytest.raises(InputError, match=said):
-            prepare_cityscapes(source, out, ("train",), width=width, workers=0, console=QUIET)
-
-
 @pytest.mark.parametrize("kind", ["mono", "many"])
 def test_a_model_trains_on_the_street_in_this_layout_and_is_scored(
     kind: str, street: Path, tmp_path: Path
@@ -182,12 +162,6 @@ def test_a_model_trains_on_the_street_in_this_layout_and_is_scored(
     if kind == "many":
         assert card.architecture.matching == (-2,)  # type: ignore[attr-defined]
         assert "0 of 1 images have no neighbour" in said_of_it
-    # in small, without the hood, it is the same picture
-    prepare_cityscapes(street, tmp_path / "small", ("test",), workers=0, console=QUIET)
-    small, said_of_it = score(tmp_path / "small", model=str(folder))
-    assert "SYNTHETIC" in said_of_it
-    other, *_ = small["rows"].values()
-    assert other["metrics"]["abs_rel"] == pytest.approx(row["metrics"]["abs_rel"], rel=0.02)
     # what it was trained on is known again
     own = tmp_path / "own.txt"
     own.write_text("trainville_000000_000019\n")
@@ -267,8 +241,8 @@ def test_what_does_not_fit_is_refused_in_a_line_with_its_remedy(copy: Path, tmp_
 
 def test_flags_that_do_not_fit_cityscapes_are_refused() -> None:
     with pytest.raises(InputError, match=r"wants two lists, TRAIN.txt VAL.txt"):
-        DataConfig("cityscapes", split_files=("a.txt",))
+        CityTraining(split_files=("a.txt",))
     with pytest.raises(InputError, match="scoring wants one list"):
-        EvaluateConfig(model="m", data=SourceConfig("cityscapes", split_files=("a.txt", "b.txt")))
+        CityScoring(split_files=("a.txt", "b.txt"))
     with pytest.raises(InputError, match="wanted one of cityscapes-80m"):
         score(Path("x"), predictions="p.npy", protocol="eigen-80m")

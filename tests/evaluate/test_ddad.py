@@ -11,22 +11,24 @@ import pytest
 import torch
 from rich.console import Console
 
-from mono2many.commands import EvaluateConfig
+from mono2many.commands.evaluate import EvaluateConfig
+from mono2many.datasets.choice import DataConfig
+from mono2many.datasets.ddad import DdadScoring, DdadTraining
 from mono2many.datasets.ddad.dgp import FRONT, read_runs, scan_depth
 from mono2many.errors import InputError
 from mono2many.evaluate.run import evaluate
 from mono2many.io.images import write_image
 from mono2many.train.loop import train
 from mono2many.train.recipes import recipe
-from mono2many.train.settings import ManyConfig, SourceConfig, TrainConfig
+from mono2many.train.settings import ManyConfig, TrainConfig
 
 
 def tiny(root: Path, out: Path, kind: str, steps: int = 2, **data: Any) -> TrainConfig:
-    base = recipe("scratch")
-    size = {"height": 64, "width": 96, "workers": 0, "datatype": "ddad", "data": (str(root),)}
+    base = recipe("scratch", "ddad")
     return replace(
         base,
-        data=replace(base.data, **{**size, **data}),
+        data=replace(base.data, height=64, width=96, workers=0),
+        dataset=DdadTraining(str(root), **data),
         model=replace(base.model, model=kind),  # type: ignore[arg-type]
         many=ManyConfig(hypotheses=8),
         optim=replace(base.optim, steps=steps, batch_size=2),
@@ -37,7 +39,9 @@ def tiny(root: Path, out: Path, kind: str, steps: int = 2, **data: Any) -> Train
 def score(root: Path, source: dict[str, Any] | None = None, **settings: Any) -> tuple[dict[str, Any], str]:
     """The figures and what was printed."""
     console = Console(file=io.StringIO(), width=200)
-    config = EvaluateConfig(data=SourceConfig("ddad", (str(root),), **(source or {})), **settings)
+    own = {key: settings.pop(key) for key in ("model", "json", "device") if key in settings}
+    dataset = DdadScoring(str(root), **(source or {}), **settings)
+    config = EvaluateConfig(data=DataConfig("ddad"), dataset=dataset, **own)
     figures = evaluate(config, console)
     return figures, console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -121,14 +125,14 @@ def test_frames_without_neighbours_are_left_out_and_counted(dgp_street: Path, tm
     train(tiny(root, tmp_path, "mono"), Console(file=said, width=200))
     assert "left out: 1 training frames without a neighbour" in said.getvalue()
     with pytest.raises(InputError, match="a larger --max-gap"):
-        train(tiny(root, tmp_path, "many", largest_gap=0.05), Console(file=said))
+        train(tiny(root, tmp_path, "many", max_gap=0.05), Console(file=said))
 
 
 def test_a_model_trains_on_the_real_scenes_and_is_scored_there_as_contaminated(
     dgp_scenes: Path, tmp_path: Path
 ) -> None:
-    folder = train(tiny(dgp_scenes, tmp_path, "mono", largest_gap=1.5), Console(file=io.StringIO()))
-    source = {"largest_gap": 1.5}
+    folder = train(tiny(dgp_scenes, tmp_path, "mono", max_gap=1.5), Console(file=io.StringIO()))
+    source = {"max_gap": 1.5}
     with pytest.raises(InputError, match=r"6 of 6 .*training"):
         score(dgp_scenes, source, model=str(folder))
     figures, said = score(dgp_scenes, source, model=str(folder), allow_contaminated=True)

@@ -11,12 +11,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from mono2many.commands import EvaluateConfig, ModelTestConfig
+from mono2many.commands.evaluate import EvaluateConfig
+from mono2many.commands.model_test import ModelTestConfig
 from mono2many.data.marker import MARKER
+from mono2many.datasets.choice import DataConfig, find, settings_of
 from mono2many.datasets.kitti.files import image_path
 from mono2many.datasets.kitti.splits import KittiFrame, pack, split_frames
 from mono2many.errors import InputError
-from mono2many.evaluate.kitti import model_test, newest_model
+from mono2many.evaluate.model_test import model_test, newest_model
 from mono2many.evaluate.run import evaluate
 from mono2many.io.depth_files import write_depth_png16
 from mono2many.io.images import write_image
@@ -44,12 +46,14 @@ def stored(path: Path, values: dict[int, float], count: int = 697) -> str:
     return str(path)
 
 
-def score(root: Path, datatype: Datatype = "kitti_eigen", **settings: Any) -> tuple[dict[str, Any], str]:
+def score(root: Path, datatype: str = "kitti_eigen", **settings: Any) -> tuple[dict[str, Any], str]:
     """The figures and what was printed."""
     console = Console(file=StringIO(), width=100)
     settings = {"allow_missing": True, **settings}
-    source = {k: settings.pop(k) for k in ("allow_missing", "split_files") if k in settings}
-    config = EvaluateConfig(data=SourceConfig(datatype, (str(root),), **source), batch_size=2, **settings)
+    own = {key: settings.pop(key) for key in ("model", "json", "device") if key in settings}
+    kind: Any = settings_of(find(datatype), "scoring")
+    dataset = kind(str(root), batch_size=2, **settings)
+    config = EvaluateConfig(data=DataConfig(datatype), dataset=dataset, **own)
     figures = evaluate(config, console)
     return figures, console.file.getvalue()  # type: ignore[attr-defined]
 

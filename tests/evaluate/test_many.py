@@ -10,10 +10,15 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from mono2many.commands import EvaluateConfig
+from mono2many.commands.evaluate import EvaluateConfig
+from mono2many.datasets.choice import DataConfig
+from mono2many.datasets.kitti import KittiScoring
 from mono2many.datasets.kitti.splits import split_frames
-from mono2many.evaluate.depth import METRIC, MODEL, SINGLE, STATIC, TEACHER
-from mono2many.evaluate.many import look, predictions, views
+from mono2many.datasets.street import StreetScoring
+from mono2many.datasets.video import VideoData
+from mono2many.evaluate.depth import METRIC
+from mono2many.evaluate.frames import reader_frames
+from mono2many.evaluate.predictors import Method, from_network, network_disparities, network_inputs
 from mono2many.evaluate.run import evaluate
 from mono2many.io.videos import VideoWriter
 from mono2many.models.architecture import ManyArchitecture
@@ -21,11 +26,15 @@ from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
 from mono2many.predict.predictor import blend_mirrored, load
 from mono2many.street.reader import StreetSettings, SyntheticReader
-from mono2many.train.settings import SourceConfig
-from mono2many.types import InputError
+from mono2many.types import Frame, InputError
 
 MANY = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)
-FOUR = (MODEL, SINGLE, STATIC, TEACHER)
+MODEL, SINGLE, STATIC, TEACHER = FOUR = (
+    Method.MODEL,
+    Method.SINGLE_FRAME,
+    Method.STATIC_CAMERA,
+    Method.TEACHER,
+)
 
 
 def lively(model: ManyDepth) -> ManyDepth:
@@ -49,7 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_each_row_is_what_its_name_says(folder: Path) -> None:
     predictor, reader = load(folder, "cpu"), SyntheticReader(StreetSettings(1, 3, 64, 96), "test")
-    many, rows = predictor.model, predictions(predictor, reader, flip=False)
+    many, eval_frames = predictor.model, reader_frames(reader)
+    first, second, _ = from_network(predictor, batch_size=1)(eval_frames)
     assert isinstance(many, ManyDepth)
     frames = [reader.frame(0, i) for i in range(2)]
     (before, now), k = (f.image[None].float() / 255 for f in frames), frames[1].intrinsics[None]
@@ -61,27 +71,31 @@ def test_each_row_is_what_its_name_says(folder: Path) -> None:
         TEACHER: many.teacher(now),
     }
     for row, disparity in wanted.items():
-        found = rows[row](frames[1], (0, 1))
-        torch.testing.assert_close(found, disparity[0].detach() / 2, rtol=1e-4, atol=1e-5)
-    first = {row: rows[row](frames[0], (0, 0)) for row in FOUR}  # has no frame before it
+        torch.testing.assert_close(second[row], disparity.detach() / 2, rtol=1e-4, atol=1e-5)
+    # the first has no frame before it
     torch.testing.assert_close(first[MODEL], first[SINGLE], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(first[STATIC], first[SINGLE], rtol=1e-4, atol=1e-5)
+
+
+def flipped(frame: Frame) -> Frame:
+    return Frame(frame.image.flip(-1), frame.intrinsics)
 
 
 def test_with_flip_the_neighbours_are_mirrored_too(folder: Path) -> None:
     predictor, reader = load(folder, "cpu"), SyntheticReader(StreetSettings(1, 3, 64, 96), "test")
     before, now = (reader.frame(0, i) for i in range(2))  # its camera looks through the middle
-    plain = views(predictor, now.image, [before.image], now.intrinsics)
-    mirrored = views(predictor, now.image.flip(-1), [before.image.flip(-1)], now.intrinsics)
-    both = look(predictor, [plain, mirrored], flip=False)
-    for row, found in look(predictor, [plain], flip=True).items():
+    plain = network_inputs(predictor, now, [before], (64, 96))
+    mirrored = network_inputs(predictor, flipped(now), [flipped(before)], (64, 96))
+    both = network_disparities(predictor, [plain, mirrored], flip=False)
+    for row, found in network_disparities(predictor, [plain], flip=True).items():
         wanted = blend_mirrored(both[row][:1], both[row][1:].flip(-1))
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_the_street_is_scored_in_four_rows_with_holes_where_cars_drive(folder: Path) -> None:
     console = Console(file=StringIO(), width=100)
-    config = EvaluateConfig(model=str(folder), test_scenes=2, baseline_scenes=1)
+    streets = StreetScoring(test_scenes=2, baseline_scenes=1)
+    config = EvaluateConfig(model=str(folder), dataset=streets)
     figures = evaluate(config, console)
     said = console.file.getvalue()  # type: ignore[attr-defined]
     assert list(figures["rows"])[:4] == list(FOUR)
@@ -98,9 +112,10 @@ def test_the_street_is_scored_in_four_rows_with_holes_where_cars_drive(folder: P
 def test_a_street_too_short_for_what_a_model_matches_is_refused(tmp_path: Path) -> None:
     far = replace(MANY, matching=(-1, -2, -3))
     save_model(tmp_path, ManyDepth(far), ModelCard(far, 64, 96))
-    config = EvaluateConfig(model=str(tmp_path), data=SourceConfig(scene_frames=3), test_scenes=1)
+    streets = StreetScoring(scene_frames=3, test_scenes=1, baseline_scenes=1)
+    config = EvaluateConfig(model=str(tmp_path), dataset=streets)
     with pytest.raises(InputError, match=r"--scene-frames 3: .*\(-1 -2 -3\); ask for at least 4"):
-        evaluate(replace(config, baseline_scenes=1), Console(file=StringIO()))
+        evaluate(config, Console(file=StringIO()))
 
 
 def test_a_list_of_kitti_is_scored_in_four_rows_with_the_frames_beside_it(
@@ -110,9 +125,9 @@ def test_a_list_of_kitti_is_scored_in_four_rows_with_the_frames_beside_it(
     frames = [first, second, replace(first, number=first.number - 1)]
     root = kitti_tree(tmp_path / "dataset", frames)
     console = Console(file=StringIO(), width=100)
-    source = SourceConfig("kitti_eigen", (str(root),), allow_missing=True)
     page = tmp_path / "r.html"
-    config = EvaluateConfig(model=str(folder), data=source, batch_size=2, report=str(page))
+    dataset = KittiScoring(str(root), allow_missing=True, batch_size=2, report=str(page))
+    config = EvaluateConfig(str(folder), DataConfig("kitti_eigen"), dataset)
     figures = evaluate(config, console)
     assert set(figures["rows"]) == {*FOUR, METRIC}
     errors = {
@@ -134,9 +149,9 @@ def test_footage_is_judged_by_student_and_teacher(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "street.mp4", 10.0) as film:
         for i in range(12):
             film.write(street.frame(0, i).image)
-    source = SourceConfig("video", (str(tmp_path / "street.mp4"),), fov=80.0, hold_out=0.5)
+    dataset = VideoData((str(tmp_path / "street.mp4"),), fov=80.0, hold_out=0.5)
     console = Console(file=StringIO(), width=100)
-    figures = evaluate(EvaluateConfig(model=str(tmp_path / "many"), data=source), console)
+    figures = evaluate(EvaluateConfig(str(tmp_path / "many"), DataConfig("video"), dataset), console)
     assert figures["teacher"]["images"] == figures["images"] == 6
     assert figures["teacher"]["still"] != figures["predicted"] != figures["teacher"]["predicted"]
     assert "teacher" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -11,9 +11,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mono2many.evaluate.depth import Evaluation, RangeScore, evaluate_each, guesses
+from mono2many.evaluate.depth import Evaluation, Outcome, RangeScore, Row, score_frames
+from mono2many.evaluate.frames import EvalSet, reader_frames
+from mono2many.evaluate.ground_truth import open_ground_truth
+from mono2many.evaluate.predictors import Method, baselines, from_functions, with_baselines
 from mono2many.evaluate.report.charts import bars, curve, histogram
 from mono2many.evaluate.report.gallery import (
+    GalleryItem,
     best_and_worst,
     best_median_worst,
     enlarge_points,
@@ -26,6 +30,7 @@ from mono2many.metrics.published import PublishedResult
 from mono2many.types import Frame, FrameSequence, InputError
 
 PROTOCOL = PROTOCOLS["synthetic-80m"]
+MODEL, CONSTANT = Row(Method.MODEL), Row(Method.CONSTANT)
 NAN = float("nan")
 
 
@@ -45,18 +50,31 @@ class Slopes:
         return Frame(image, torch.eye(3), depth, moving)
 
 
-def worse_with_every_image(frame: Frame, place: tuple[int, int]) -> Tensor:
+def worse_with_every_image(image: Tensor) -> Tensor:
     """The left quarter is too far by 1.2, 1 and 1.5: image 1 is the best, then 0, then 2."""
     depth = torch.linspace(40, 5, 8)[:, None].expand(8, 16).clone()
-    depth[:, :4] *= {0: 1.2, 1: 1.0, 2: 1.5}[int(frame.image[0, 0, 0])]
+    depth[:, :4] *= {0: 1.2, 1: 1.0, 2: 1.5}[int(image[0, 0, 0])]
     return 1 / depth
 
 
 @pytest.fixture(scope="module")
-def evaluations() -> dict[str, Evaluation]:
+def outcome() -> Outcome:
     reader = Slopes()
-    training = [reader.frame(0, 0)]
-    return evaluate_each({"model": worse_with_every_image, **guesses(training, PROTOCOL)}, reader, PROTOCOL)
+    frames = reader_frames(reader)
+    eval_set = EvalSet("slopes", frames, len(frames), PROTOCOL)
+    predict = with_baselines(
+        from_functions({Method.MODEL: worse_with_every_image}), baselines([reader.frame(0, 0)], PROTOCOL)
+    )
+    return score_frames(eval_set, predict, open_ground_truth(frames))
+
+
+@pytest.fixture(scope="module")
+def evaluations(outcome: Outcome) -> dict[Row, Evaluation]:
+    return outcome.rows
+
+
+def best_to_worst(outcome: Outcome) -> list[GalleryItem]:
+    return gallery(outcome, best_median_worst(outcome.rows[MODEL].per_image))
 
 
 class Outline(HTMLParser):
@@ -82,9 +100,9 @@ class Outline(HTMLParser):
 
 
 def test_the_report_is_one_file_that_fetches_and_runs_nothing(
-    tmp_path: Path, evaluations: dict[str, Evaluation]
+    tmp_path: Path, outcome: Outcome, evaluations: dict[Row, Evaluation]
 ) -> None:
-    images = gallery(worse_with_every_image, Slopes(), PROTOCOL, evaluations["model"])
+    images = best_to_worst(outcome)
     path = write_report(
         tmp_path / "new folder" / "report.html",
         "Slopes & <script>alert(1)</script>",
@@ -113,8 +131,8 @@ def test_the_report_is_one_file_that_fetches_and_runs_nothing(
         assert words in text
 
 
-def test_the_report_shows_the_best_the_median_and_the_worst_image(evaluations: dict[str, Evaluation]) -> None:
-    images = gallery(worse_with_every_image, Slopes(), PROTOCOL, evaluations["model"])
+def test_the_report_shows_the_best_the_median_and_the_worst_image(outcome: Outcome) -> None:
+    images = best_to_worst(outcome)
     assert [item.label for item in images] == ["Best", "Median", "Worst"]
     assert [item.caption[-7:] for item in images] == ["frame 1", "frame 0", "frame 2"]
     assert images[0].abs_rel == pytest.approx(0, abs=1e-6)
@@ -123,24 +141,24 @@ def test_the_report_shows_the_best_the_median_and_the_worst_image(evaluations: d
 
 
 def test_the_headline_is_the_models_error_over_the_better_baseline(
-    tmp_path: Path, evaluations: dict[str, Evaluation]
+    tmp_path: Path, evaluations: dict[Row, Evaluation]
 ) -> None:
-    rows = {"model": evaluations["constant"], "constant": evaluations["constant"]}
+    rows = {MODEL: evaluations[CONSTANT], CONSTANT: evaluations[CONSTANT]}
     text = write_report(tmp_path / "report.html", "Slopes", rows).read_text()
     assert re.search(r'class="figure">1\.00<small>×', text)
     assert "no better than a baseline that ignores the image" in text
 
 
 def test_a_report_without_baselines_images_or_curve_shows_the_error_alone(
-    tmp_path: Path, evaluations: dict[str, Evaluation]
+    tmp_path: Path, evaluations: dict[Row, Evaluation]
 ) -> None:
-    text = write_report(tmp_path / "report.html", "Slopes", {"model": evaluations["constant"]}).read_text()
-    assert f'class="figure">{evaluations["constant"].metrics.abs_rel:.3f}<' in text
+    text = write_report(tmp_path / "report.html", "Slopes", {MODEL: evaluations[CONSTANT]}).read_text()
+    assert f'class="figure">{evaluations[CONSTANT].metrics.abs_rel:.3f}<' in text
     assert "<img" not in text
 
 
 def test_published_numbers_stand_below_the_models_own_with_their_source(
-    tmp_path: Path, evaluations: dict[str, Evaluation]
+    tmp_path: Path, evaluations: dict[Row, Evaluation]
 ) -> None:
     paper = PublishedResult(
         "synthetic-80m", "Walls & all", (0.132, None, 4.5, None, 0.845, None, None), "A <1>"
@@ -148,12 +166,12 @@ def test_published_numbers_stand_below_the_models_own_with_their_source(
     text = write_report(tmp_path / "report.html", "Slopes", evaluations, published=[paper]).read_text()
     table = text[text.index("Published numbers") :]
     ours, theirs = re.findall(r"<tr[ >].*?</tr>", table[: table.index("</table>")])[-2:]
-    assert f"<td>{evaluations['model'].metrics.abs_rel:.3f}</td>" in ours
+    assert f"<td>{evaluations[MODEL].metrics.abs_rel:.3f}</td>" in ours
     cells = re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", theirs)
     assert cells == ["Walls &amp; all", "0.132", "–", "4.500", "–", "0.845", "–", "–", "A &lt;1&gt;"]
 
 
-def test_marks_stand_above_every_number(tmp_path: Path, evaluations: dict[str, Evaluation]) -> None:
+def test_marks_stand_above_every_number(tmp_path: Path, evaluations: dict[Row, Evaluation]) -> None:
     marks = ["SYNTHETIC: not KITTI", "CONTAMINATED: 3 of 3 <images>"]
     text = write_report(tmp_path / "report.html", "Slopes", evaluations, marks=marks).read_text()
     places = [text.index(word) for word in ("SYNTHETIC", "3 of 3 &lt;images&gt;", 'class="figure"')]
@@ -161,11 +179,11 @@ def test_marks_stand_above_every_number(tmp_path: Path, evaluations: dict[str, E
 
 
 def test_errors_near_and_far_are_a_table_and_a_chart(
-    tmp_path: Path, evaluations: dict[str, Evaluation]
+    tmp_path: Path, evaluations: dict[Row, Evaluation]
 ) -> None:
-    near, far = evaluations["constant"].metrics, evaluations["model"].metrics
+    near, far = evaluations[CONSTANT].metrics, evaluations[MODEL].metrics
     ranges = (RangeScore(0.0, 10.0, 12345, 3, near), RangeScore(10.0, 80.0, 7, 1, far))
-    row = {"model": replace(evaluations["model"], ranges=ranges)}
+    row = {MODEL: replace(evaluations[MODEL], ranges=ranges)}
     text = write_report(tmp_path / "report.html", "Slopes", row).read_text()
     assert re.search(rf">0 to 10 m</th><td>{near.abs_rel:.3f}</td>.*<td>12,345</td><td>3</td>", text)
     assert re.search(rf">10 to 80 m</th><td>{far.abs_rel:.3f}</td>.*<td>7</td><td>1</td>", text)
@@ -173,9 +191,9 @@ def test_errors_near_and_far_are_a_table_and_a_chart(
 
 
 def test_the_first_image_of_a_group_is_shown_and_the_others_on_demand(
-    tmp_path: Path, evaluations: dict[str, Evaluation]
+    tmp_path: Path, outcome: Outcome, evaluations: dict[Row, Evaluation]
 ) -> None:
-    shown = gallery(worse_with_every_image, Slopes(), PROTOCOL, evaluations["model"])
+    shown = best_to_worst(outcome)
     labels = ("Best 1", "Best 2", "Best 3", "Worst 1", "Worst 2")
     images = [replace(shown[0], label=label) for label in labels]
     text = write_report(tmp_path / "report.html", "Slopes", evaluations, images).read_text()
@@ -185,8 +203,8 @@ def test_the_first_image_of_a_group_is_shown_and_the_others_on_demand(
     assert ["".join(found) for found in order][:9] == best + worst
 
 
-def test_no_image_is_among_both_the_best_and_the_worst(evaluations: dict[str, Evaluation]) -> None:
-    three = evaluations["model"].per_image  # image 1 is the best, then 0, then 2
+def test_no_image_is_among_both_the_best_and_the_worst(evaluations: dict[Row, Evaluation]) -> None:
+    three = evaluations[MODEL].per_image  # image 1 is the best, then 0, then 2
     assert best_and_worst(three, 1) == [("Best 1", 1), ("Worst 1", 2)]
     assert best_and_worst(three) == [("Best 1", 1), ("Best 2", 0), ("Worst 1", 2)]
 
@@ -203,7 +221,7 @@ def test_a_right_prediction_of_another_size_and_unit_is_pale_where_lidar_measure
     assert item.error[:, coloured].float().mean() == pytest.approx(221, abs=2)
 
 
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, evaluations: dict[str, Evaluation]) -> None:
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, evaluations: dict[Row, Evaluation]) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot write the report to"):
         write_report(tmp_path / "file" / "report.html", "Slopes", evaluations)
@@ -218,9 +236,9 @@ def test_a_png_in_the_page_is_the_image() -> None:
 
 
 def test_of_seven_images_the_first_the_fourth_and_the_last_are_shown(
-    evaluations: dict[str, Evaluation],
+    evaluations: dict[Row, Evaluation],
 ) -> None:
-    three = evaluations["model"].per_image  # image 1 is the best, then 0, then 2
+    three = evaluations[MODEL].per_image  # image 1 is the best, then 0, then 2
     seven = [three[i] for i in (2, 2, 0, 1, 2, 0, 1)]
     assert best_median_worst(seven) == [("Best", 3), ("Median", 5), ("Worst", 4)]
     assert best_median_worst(three[:2]) == [("Best", 1), ("Worst", 0)]

@@ -1,6 +1,7 @@
 """Metric scale: planes and paths whose height and length are known, and the folder that remembers it."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -12,9 +13,15 @@ from torch import Tensor
 
 from mono2many import load
 from mono2many.cli import main
-from mono2many.commands import EvaluateConfig
+from mono2many.commands.evaluate import EvaluateConfig
+from mono2many.datasets.choice import DataConfig
+from mono2many.datasets.street import StreetScoring
+from mono2many.datasets.video import VideoData
 from mono2many.errors import InputError
-from mono2many.evaluate.depth import CONSTANT, METRIC, MODEL, compare, evaluate_each
+from mono2many.evaluate.depth import METRIC, Row, compare, score_frames
+from mono2many.evaluate.frames import EvalSet, reader_frames
+from mono2many.evaluate.ground_truth import open_ground_truth
+from mono2many.evaluate.predictors import Method, from_functions
 from mono2many.evaluate.run import open_as_trained
 from mono2many.evaluate.scale import (
     Look,
@@ -232,7 +239,7 @@ def test_the_film_tells_the_true_height_and_the_length_of_the_path(film: Path) -
     assert along[-1] == pytest.approx(float(steps.sum()), rel=1e-3)
 
 
-def test_the_row_in_metres_is_not_aligned_and_is_no_guess() -> None:
+def test_the_row_in_metres_is_not_aligned_and_is_no_baseline() -> None:
     class Wall:
         clips = (FrameSequence("wall", 1),)
 
@@ -242,24 +249,31 @@ def test_the_row_in_metres_is_not_aligned_and_is_no_guess() -> None:
         def fingerprint(self) -> str:
             return "wall"
 
-    def eight(frame: Frame, place: tuple[int, int]) -> Tensor:
+    def eight(image: Tensor) -> Tensor:
         return torch.full((8, 8), 1 / 8)
 
-    aligned = evaluate_each({MODEL: eight, CONSTANT: eight}, Wall(), PROTOCOLS["synthetic-80m"])
-    metric = evaluate_each({METRIC: eight}, Wall(), PROTOCOLS["synthetic-80m-metric"])
-    assert aligned[MODEL].metrics.abs_rel == pytest.approx(0, abs=1e-6)
-    assert aligned[MODEL].median_ratio == pytest.approx(1.25)
-    assert metric[METRIC].metrics.abs_rel == pytest.approx(0.2)
-    assert compare({**aligned, **metric}).better_guess == CONSTANT
+    frames = reader_frames(Wall())
+    wall = EvalSet("wall", frames, len(frames), PROTOCOLS["synthetic-80m"])
+    predict = from_functions({Method.MODEL: eight, Method.CONSTANT: eight})
+    rows = score_frames(wall, predict, open_ground_truth(frames), metric=True).rows
+    model, constant, metric = Row(Method.MODEL), Row(Method.CONSTANT), Row(Method.MODEL, metric=True)
+    assert list(rows) == [model, constant, metric]
+    assert rows[model].metrics.abs_rel == pytest.approx(0, abs=1e-6)
+    assert rows[model].median_ratio == pytest.approx(1.25)
+    assert rows[metric].protocol == PROTOCOLS["synthetic-80m-metric"]
+    assert rows[metric].metrics.abs_rel == pytest.approx(0.2)
+    comparison = compare(rows, model)
+    assert comparison is not None
+    assert comparison.baseline == constant
 
 
 def test_evaluation_says_metres_and_adds_the_row(folder: Path, tmp_path: Path) -> None:
-    from mono2many.commands import EvaluateConfig
     from mono2many.evaluate.run import evaluate
 
     store(folder, ModelCard(LIGHT, 64, 96, 0.0, "metres", 2.0, None, "factor 2"))
     page = tmp_path / "report.html"
-    config = EvaluateConfig(str(folder), test_scenes=1, baseline_scenes=1, report=str(page), device="cpu")
+    streets = StreetScoring(test_scenes=1, baseline_scenes=1, report=str(page))
+    config = EvaluateConfig(str(folder), dataset=streets, device="cpu")
     console = Console(record=True, width=100, file=StringIO())
     figures = evaluate(config, console)
     assert figures["scale"] == "metres"
@@ -272,6 +286,15 @@ def test_evaluation_says_metres_and_adds_the_row(folder: Path, tmp_path: Path) -
 
 def test_footage_is_opened_at_the_nearest_of_a_models_sizes(film: Path) -> None:
     several = ModelCard(LIGHT, 64, 192, sizes=((64, 192), (96, 160)))  # the film is 96x64
-    data = SourceConfig("video", (str(film),), camera=(str(film.with_suffix(".json")),), hold_out_frames=3)
-    config = EvaluateConfig(model="any", data=data)
-    assert open_as_trained(config, several, 1, "test").frame(0, 0).image.shape == (3, 96, 160)
+    dataset = VideoData((str(film),), camera=(str(film.with_suffix(".json")),), hold_out_frames=3)
+    assert open_as_trained(DataConfig("video"), dataset, several, "test").frame(0, 0).image.shape == (
+        3,
+        96,
+        160,
+    )
+    lower = replace(several, crop_bottom=0.25)  # 96x48, nearer to 160x96 than to 192x64
+    assert open_as_trained(video, dataset, lower, "test").frame(0, 0).image.shape == (
+        3,
+        96,
+        160,
+    )

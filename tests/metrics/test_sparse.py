@@ -66,6 +66,7 @@ def test_a_batch_of_images_of_any_size_scores_as_each_of_them_alone(protocol: Pr
         assert astuple(found.metrics) == pytest.approx(astuple(alone.metrics), rel=1e-6)
         silog, irmse = server_metrics(depth[aligned.kept], aligned.depth[aligned.kept])
         assert (found.silog, found.irmse) == pytest.approx((silog, irmse), rel=1e-5)
+        assert found.static is found.moving is found.holes is None
         for (low, high), (pixels, metrics) in zip(RANGES, found.ranges, strict=True):
             part = score_region(aligned, depth, (depth >= low) & (depth < high))
             if part is None or metrics is None:  # what lies beyond the protocol's farthest
@@ -75,6 +76,34 @@ def test_a_batch_of_images_of_any_size_scores_as_each_of_them_alone(protocol: Pr
                 continue
             assert pixels == part.pixels
             assert astuple(metrics) == pytest.approx(astuple(part.metrics), rel=1e-6)
+
+
+@pytest.mark.parametrize("protocol", [PROTOCOLS["synthetic-80m"], EIGEN], ids=lambda p: p.name)
+def test_static_and_moving_pixels_and_holes_score_as_in_each_image_alone(protocol: Protocol) -> None:
+    truths = [truth(75, 248, 0.5), truth(74, 245, 1), truth(40, 50, 0.2), truth(40, 50, 0.2)]
+    masks = [torch.rand(t.shape) < 0.3 for t in truths[:2]] + [torch.zeros(40, 50, dtype=torch.bool), None]
+    disparities = [torch.rand(h, w) * 0.2 + 0.02 for h, w in ((48, 160), (74, 245), (40, 50), (40, 50))]
+    sparse = [sparse_truth(t, moving) for t, moving in zip(truths, masks, strict=True)]
+    scores = score_sparse(disparities, sparse, protocol)
+    for disparity, depth, moving, found in zip(disparities, truths, masks, scores, strict=True):
+        aligned = align(disparity, depth, protocol)
+        assert aligned is not None
+        assert found is not None
+        if moving is None:
+            assert found.static is found.moving is found.holes is None
+            continue
+        static, of_moving = (score_region(aligned, depth, mask) for mask in (~moving, moving))
+        assert static is not None
+        assert found.static is not None
+        assert astuple(found.static) == pytest.approx(astuple(static.metrics), rel=1e-6)
+        if of_moving is None or found.moving is None:
+            assert of_moving is found.moving is found.holes is None
+            continue
+        assert astuple(found.moving) == pytest.approx(astuple(of_moving.metrics), rel=1e-6)
+        inside = aligned.kept & moving
+        ratio = aligned.depth[inside] / depth[inside]
+        assert found.holes == pytest.approx(float(((ratio > 2) | (ratio < 0.5)).float().mean()), rel=1e-6)
+    assert [found is not None and found.moving is not None for found in scores] == [True, True, False, False]
 
 
 def test_images_without_any_truth_have_no_score() -> None:

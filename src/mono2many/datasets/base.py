@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from mono2many.errors import InputError
 
 if TYPE_CHECKING:
-    from mono2many.evaluate.frames import EvalSet
+    from mono2many.evaluate.frames import EvalSet, TrajectorySet
     from mono2many.metrics.protocol import Protocol
+    from mono2many.models.checkpoint import ModelCard
     from mono2many.types import Reader, Split
 else:  # these modules import PyTorch
-    EvalSet = Protocol = Reader = Split = Any
+    EvalSet = ModelCard = Protocol = Reader = Split = TrajectorySet = Any
 
 ROOT = "dataset"
 """The folder where a data set lies unless --data says so."""
@@ -126,6 +127,25 @@ class TestListOptions(DepthOptions):
 
 
 @dataclass(frozen=True)
+class TrajectoryOptions(DatasetSettings):
+    """Flags of a score that compares trajectories."""
+
+    sequences: tuple[str, ...] = ()
+    """Which to score; by default the papers', or, where they are not there, those with poses."""
+    trajectory: str | None = None
+    """Draw the trajectories from above into this file, a PNG."""
+    refine_motion: bool = False
+    """Align each step with the images by the predicted depth; not in the papers."""
+    allow_contaminated: bool = False
+    """Score frames that the model was trained on, and mark the figures."""
+    batch_size: int = 8
+    """Images that are predicted together."""
+
+    def __post_init__(self) -> None:
+        at_least("--batch-size", self.batch_size, 1)
+
+
+@dataclass(frozen=True)
 class ReadOptions:
     """How frames are wanted; the same for every data set."""
 
@@ -165,11 +185,12 @@ class Dataset:
     """The data set that scores a model trained on this one, where it is another."""
     family: str = ""
     """Data sets of one family read the same folder: their common settings carry over."""
-    test_list: Callable[..., EvalSet] | None = None
-    """The images with measured depth, of settings `scoring`. None: scored by photometric error."""
+    test_list: Callable[[Any, Protocol, ModelCard | None], EvalSet] | None = None
+    """The images with measured depth, of settings `scoring`, for a protocol and a model (None: predictions of
+    a file are scored, which need no images). None: scored by photometric error."""
     protocols: tuple[str, ...] = ()
     """Names of the protocols for its measured depth, the papers' first."""
-    trajectories: Callable[..., Any] | None = None
+    trajectories: Callable[..., TrajectorySet] | None = None
     """Sequences with measured poses: scored by their trajectory, instead of depth."""
     exact_depth: bool = False
     """Every frame comes with its exact depth."""

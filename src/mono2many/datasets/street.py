@@ -10,6 +10,9 @@ from mono2many.datasets.base import (
     Dataset,
     DatasetSettings,
     DepthOptions,
+    EvalSet,
+    ModelCard,
+    Protocol,
     Reader,
     ReadOptions,
     Split,
@@ -93,6 +96,19 @@ def open_street(s: StreetData, options: ReadOptions, split: Split) -> Reader:
     )
 
 
+def test_list(s: StreetScoring, protocol: Protocol, card: ModelCard | None) -> EvalSet:
+    """At the size at which the model was trained."""
+    from mono2many.evaluate.street_list import street_eval_set
+    from mono2many.models.architecture import matching_of
+
+    assert card is not None, "there is no file of predictions for streets"
+    options = ReadOptions(card.height, card.width, resize=card.resize)
+    matching = matching_of(card.architecture)
+    return street_eval_set(
+        open_street(s, options, s.split), open_street(s, options, "train"), protocol, matching
+    )
+
+
 def prepare(arguments: list[str]) -> None:
     from mono2many.commands.prepare_synthetic import run
 
@@ -107,6 +123,8 @@ STREET = Dataset(
     scoring=StreetScoring,
     open=open_street,
     exact_depth=True,
+    protocols=("synthetic-80m",),
+    test_list=test_list,
     prepare=prepare,
     preparation="the embedded street in the layout of another data set",
 )

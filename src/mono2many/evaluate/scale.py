@@ -25,6 +25,7 @@ from torch import Tensor
 from mono2many.commands.scale import ScaleConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
+from mono2many.datasets.choice import all_offsets, time_offsets
 from mono2many.evaluate.photometric import predict_batches
 from mono2many.evaluate.run import open_as_trained
 from mono2many.geometry.align import FINE, SURE_SIGMA, refine_motion

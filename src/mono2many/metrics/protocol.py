@@ -106,6 +106,11 @@ def with_alignment(protocol: Protocol, text: str) -> Protocol:
     return replace(protocol, name=f"{protocol.name}, {words}", align=align)
 
 
+def metric_protocol(protocol: Protocol) -> Protocol:
+    """The protocol for depth in metres, which is not aligned."""
+    return PROTOCOLS.get(f"{protocol.name}-metric") or with_alignment(protocol, "none")
+
+
 @dataclass(frozen=True)
 class Aligned:
     """A prediction in the truth's size and unit."""

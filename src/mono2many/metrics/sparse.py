@@ -25,6 +25,8 @@ from mono2many.types import InputError
 
 RANGES = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (40.0, 80.0), (80.0, 200.0))
 """Metres of true depth, [low, high), that are also scored apart."""
+HOLE = 2
+"""A moving pixel is in a hole where its aligned depth is wrong by more than this factor."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class SparseTruth:
     """row * width + column, rising."""
     depth: Float[Tensor, "N"]
     """Metres."""
+    moving: Bool[Tensor, "N"] | None = None
+    """Of objects that move in the world; None where it is not known."""
 
     def dense(self) -> Float[Tensor, "H W"]:
         """As a map, NaN where unmeasured."""
@@ -45,10 +49,11 @@ class SparseTruth:
         return depth.view(self.size)
 
 
-def sparse_truth(depth: Float[Tensor, "H W"]) -> SparseTruth:
+def sparse_truth(depth: Float[Tensor, "H W"], moving: Bool[Tensor, "H W"] | None = None) -> SparseTruth:
     """The finite, positive pixels of a map in metres."""
     pixels = (depth.isfinite() & (depth > 0)).flatten().nonzero()[:, 0]
-    return SparseTruth((depth.shape[0], depth.shape[1]), pixels.int(), depth.flatten()[pixels].float())
+    size, measured = (depth.shape[0], depth.shape[1]), depth.flatten()[pixels].float()
+    return SparseTruth(size, pixels.int(), measured, None if moving is None else moving.flatten()[pixels])
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,11 @@ class SparseScore:
     root of the mean (1/truth - 1/predicted)^2 in 1/km."""
     ranges: tuple[tuple[int, DepthMetrics | None], ...]
     """Of each of RANGES: pixels, and metrics with the ratio of the whole image."""
+    static: DepthMetrics | None
+    moving: DepthMetrics | None
+    """With the ratio of the whole image; None without such pixels, or where it is not known what moves."""
+    holes: float | None
+    """Share of the moving pixels in holes."""
 
 
 def score_sparse(
@@ -112,7 +122,17 @@ def score_sparse(
     for image in ((count > 0) & ~(ratio.isfinite() & (ratio > 0))).nonzero()[:, 0].tolist():
         raise refuse(image, NO_RATIO.format(protocol.align))
     depth = (depth * ratio[:, None].float()).clamp(protocol.min_depth, protocol.max_depth)
-    return _scores(truth.double(), depth.double(), kept, ratio)
+    return _scores(truth.double(), depth.double(), kept, *_regions(truths, kept), ratio)
+
+
+def _regions(
+    truths: Sequence[SparseTruth], kept: Bool[Tensor, "B N"]
+) -> tuple[Bool[Tensor, "B N"], Bool[Tensor, "B N"]]:
+    """The static and the moving ones of the pixels that count; neither where it is not known what moves."""
+    known = torch.tensor([t.moving is not None for t in truths])[:, None]
+    masks = [torch.zeros(len(t.pixels), dtype=torch.bool) if t.moving is None else t.moving for t in truths]
+    moving = pad_sequence(masks, batch_first=True)
+    return kept & known & ~moving, kept & moving
 
 
 def _kept(
@@ -172,9 +192,11 @@ def _scores(
     truth: Float[Tensor, "B N"],
     depth: Float[Tensor, "B N"],
     kept: Bool[Tensor, "B N"],
+    static: Bool[Tensor, "B N"],
+    moving: Bool[Tensor, "B N"],
     ratio: Float[Tensor, "B"],
 ) -> list[SparseScore | None]:
-    """The formulas of metrics.depth as sums over masks: all kept pixels, and those of each range."""
+    """The formulas of metrics.depth as sums over masks: all kept pixels, each range, static, moving ones."""
     difference, logs = truth - depth, truth.log() - depth.log()
     larger = torch.maximum(truth / depth, depth / truth)
     terms = torch.stack(
@@ -186,23 +208,29 @@ def _scores(
             *((larger < 1.25**k).double() for k in (1, 2, 3)),
             logs,
             (1000 / truth - 1000 / depth).square(),
+            (larger > HOLE).double(),
         ],
         1,
     )
-    masks = torch.stack([kept, *(kept & (truth >= low) & (truth < high) for low, high in RANGES)], 1)
-    weights = masks.double()
+    ranges = [kept & (truth >= low) & (truth < high) for low, high in RANGES]
+    weights = torch.stack([kept, *ranges, static, moving], 1).double()
     count = weights.sum(2)
-    means = weights @ terms.mT / count[..., None].clamp(min=1)  # B R 9
+    means = weights @ terms.mT / count[..., None].clamp(min=1)  # B R 10
     silog = (means[:, 0, 3] - means[:, 0, 7].square()).clamp(min=0).sqrt() * 100
-    irmse = means[:, 0, 8].sqrt()
+    irmse, holes = means[:, 0, 8].sqrt(), means[:, -1, 9]
     means[:, :, 2:4] = means[:, :, 2:4].sqrt()
-    scores: list[SparseScore | None] = []
-    columns = (means[..., :7], count.long(), ratio, silog, irmse)
-    for of_masks, counts, *rest in zip(*(column.tolist() for column in columns), strict=True):
-        (pixels, whole), *ranges = [
-            (n, DepthMetrics(*m) if n else None) for m, n in zip(of_masks, counts, strict=True)
-        ]
-        factor, s, i = rest
-        score = None if whole is None else SparseScore(whole, factor, pixels, s, i, tuple(ranges))
-        scores.append(score)
-    return scores
+    columns = (means[..., :7], count.long(), ratio, silog, irmse, holes)
+    return [_score(*values) for values in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+def _score(
+    means: list[list[float]], counts: list[int], ratio: float, silog: float, irmse: float, holes: float
+) -> SparseScore | None:
+    """Of one image; the rows of means and counts are those of the masks in _scores."""
+    metrics = [DepthMetrics(*row) if n else None for row, n in zip(means, counts, strict=True)]
+    whole, *ranges, static, moving = metrics
+    if whole is None:
+        return None
+    parts = tuple(zip(counts[1:-2], ranges, strict=True))
+    share = None if moving is None else holes
+    return SparseScore(whole, ratio, counts[0], silog, irmse, parts, static, moving, share)

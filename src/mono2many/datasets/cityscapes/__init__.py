@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mono2many.datasets.base import Dataset, Reader, ReadOptions, RootSettings, Split, TestListOptions
+from mono2many.datasets.base import (
+    Dataset,
+    EvalSet,
+    ModelCard,
+    Protocol,
+    Reader,
+    ReadOptions,
+    RootSettings,
+    Split,
+    TestListOptions,
+)
 from mono2many.errors import InputError
 
 EGO_VEHICLE = 0.25
@@ -62,6 +72,19 @@ def open_cityscapes(s: CityData, options: ReadOptions, split: Split) -> Reader:
     return CityReader(CitySettings(s.root, listed, *how), split)
 
 
+def test_list(s: CityScoring, protocol: Protocol, card: ModelCard | None) -> EvalSet:
+    from mono2many.datasets.cityscapes.test_list import cityscapes_eval_set
+
+    return cityscapes_eval_set(
+        s.root,
+        s.split,
+        protocol,
+        list_file=s.split_files[0] if s.split_files else None,
+        allow_missing=s.allow_missing,
+        needs_images=card is not None,
+    )
+
+
 def marks(s: CityTraining) -> list[str]:
     from mono2many.datasets.cityscapes.reader import city_marks
 
@@ -82,6 +105,7 @@ CITYSCAPES = Dataset(
     scoring=CityScoring,
     open=open_cityscapes,
     protocols=("cityscapes-80m",),
+    test_list=test_list,
     listed=True,
     marks=marks,
     layout="cityscapes",

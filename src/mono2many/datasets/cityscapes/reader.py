@@ -50,8 +50,6 @@ class CityCamera:
     """Metres between the eyes that disparities were measured with."""
     whole: Size = WHOLE
     """Of disparities, and of pictures as they were recorded."""
-    prepared: Size | None = None
-    """Of pictures without the hood that `prepare_cityscapes` wrote."""
 
     @property
     def kept(self) -> Size:
@@ -60,7 +58,7 @@ class CityCamera:
 
     def picture(self, path: Path) -> UInt8[Tensor, "3 H W"]:
         """Without the hood. InputError where it has not the size that the camera file means."""
-        image, wanted = read_image(path), self.prepared or self.whole
+        image, wanted = read_image(path), self.whole
         if tuple(image.shape[1:]) != wanted:
             raise InputError(
                 f"{path}: is {image.shape[2]}x{image.shape[1]}, its camera file is for "
@@ -109,13 +107,13 @@ class Snippet:
 
 
 def read_camera(path: Path) -> CityCamera:
-    """InputError where the file is missing or lacks something. `size` and `prepared` are ours: of pictures
+    """InputError where the file is missing or lacks something. `size` is ours: of images
     that are not as recorded."""
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         k = [float(found["intrinsic"][name]) for name in ("fx", "fy", "u0", "v0")]
         baseline = float(found["extrinsic"]["baseline"])
-        whole, prepared = (tuple(map(int, found.get(key, ()))) for key in ("size", "prepared"))
+        whole = tuple(map(int, found.get("size", WHOLE)))
         if not (min(k) > 0 and baseline > 0):
             raise ValueError("a number that must be positive is not")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -124,7 +122,7 @@ def read_camera(path: Path) -> CityCamera:
             f"{path}: is no camera file with fx, fy, u0, v0 and baseline ({reason}); "
             f"{AGAIN.format('camera', path.parents[3])}"
         ) from error
-    return CityCamera(intrinsics_matrix(*k), baseline, whole or WHOLE, prepared or None)  # type: ignore[arg-type]
+    return CityCamera(intrinsics_matrix(*k), baseline, whole)  # type: ignore[arg-type]
 
 
 def read_snippets(root: Path, splits: Sequence[Split], allow_missing: bool = False) -> list[Snippet]:

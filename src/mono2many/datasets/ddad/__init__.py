@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mono2many.datasets.base import Dataset, Reader, ReadOptions, RootSettings, Split, TestListOptions
+from mono2many.datasets.base import (
+    Dataset,
+    EvalSet,
+    ModelCard,
+    Protocol,
+    Reader,
+    ReadOptions,
+    RootSettings,
+    Split,
+    TestListOptions,
+)
 from mono2many.errors import InputError
 
 
@@ -59,6 +69,12 @@ def open_ddad(s: DdadData, options: ReadOptions, split: Split) -> Reader:
     return DdadReader(DdadSettings(s.root, *how), split)
 
 
+def test_list(s: DdadScoring, protocol: Protocol, card: ModelCard | None) -> EvalSet:
+    from mono2many.datasets.ddad.test_list import ddad_eval_set
+
+    return ddad_eval_set(s.root, protocol, s.cameras, s.max_gap, s.max_lag, s.masks)
+
+
 def marks(s: DdadData) -> list[str]:
     from mono2many.datasets.ddad.dgp import scene_files
     from mono2many.datasets.ddad.reader import scene_mark
@@ -80,6 +96,7 @@ DDAD = Dataset(
     scoring=DdadScoring,
     open=open_ddad,
     protocols=("ddad-200m",),
+    test_list=test_list,
     listed=True,
     marks=marks,
     layout="dgp",

@@ -5,7 +5,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from mono2many.datasets.base import Dataset, Reader, ReadOptions, RootSettings, Split, TestListOptions
+from mono2many.datasets.base import (
+    Dataset,
+    EvalSet,
+    ModelCard,
+    Protocol,
+    Reader,
+    ReadOptions,
+    RootSettings,
+    Split,
+    TestListOptions,
+)
 from mono2many.errors import InputError
 
 
@@ -75,6 +85,22 @@ def open_kitti(name: str, s: KittiData, options: ReadOptions, split: Split) -> R
     return KittiReader(KittiSettings(s.root, tuple(frames), *how, name))
 
 
+def test_list(name: str, s: KittiScoring, protocol: Protocol, card: ModelCard | None) -> EvalSet:
+    from mono2many.datasets.kitti.test_list import kitti_eval_set
+
+    if isinstance(s, OwnListsScoring) and len(s.split_files) != 1:
+        raise InputError("--split-files: scoring wants one list, --split-files TEST.txt")
+    return kitti_eval_set(
+        s.root,
+        name,
+        protocol,
+        list_file=s.split_files[0] if isinstance(s, OwnListsScoring) else None,
+        reference_camera=s.intrinsics == "reference",
+        allow_missing=s.allow_missing,
+        needs_images=card is not None,
+    )
+
+
 def own_marks(s: OwnListsTraining) -> list[str]:
     from mono2many.datasets.kitti.splits import pack, read_split_file
 
@@ -83,7 +109,8 @@ def own_marks(s: OwnListsTraining) -> list[str]:
 
 def _listed(name: str, summary: str, **more: Any) -> Dataset:
     kinds: dict[str, Any] = {"family": "kitti", "listed": True, "settings": KittiData, "protocols": PROTOCOLS}
-    return Dataset(name, summary, open=partial(open_kitti, name), **(kinds | more))
+    kinds |= {"open": partial(open_kitti, name), "test_list": partial(test_list, name)}
+    return Dataset(name, summary, **(kinds | more))
 
 
 def _to_train_on(name: str, summary: str, **more: Any) -> Dataset:

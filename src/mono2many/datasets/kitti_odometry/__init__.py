@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mono2many.datasets.base import Dataset, Reader, ReadOptions, Split, at_least
+from mono2many.datasets.base import Dataset, Reader, ReadOptions, Split, TrajectoryOptions, TrajectorySet
 from mono2many.datasets.kitti import KittiData
 
 
@@ -26,22 +26,8 @@ class OdometryTraining(OdometryData):
 
 
 @dataclass(frozen=True)
-class OdometryScoring(OdometryData):
-    """How trajectories are scored."""
-
-    sequences: tuple[str, ...] = ()
-    """Which to score; by default 09 and 10, or, where neither is there, those with poses."""
-    trajectory: str | None = None
-    """Draw the trajectories from above into this file, a PNG."""
-    refine_motion: bool = False
-    """Align each step with the images by the predicted depth; not in the papers."""
-    allow_contaminated: bool = False
-    """Score frames that the model was trained on, and mark the figures."""
-    batch_size: int = 8
-    """Images that are predicted together."""
-
-    def __post_init__(self) -> None:
-        at_least("--batch-size", self.batch_size, 1)
+class OdometryScoring(OdometryData, TrajectoryOptions):
+    """How trajectories are scored; by default of 09 and 10."""
 
 
 def open_odometry(s: OdometryData, options: ReadOptions, split: Split) -> Reader:
@@ -52,6 +38,12 @@ def open_odometry(s: OdometryData, options: ReadOptions, split: Split) -> Reader
     frames = tuple(split_frames(KITTI_ODOMETRY.name, split))
     how = (options.height, options.width, options.offsets, s.intrinsics, options.resize, s.allow_missing)
     return OdometryReader(KittiSettings(s.root, frames, *how, KITTI_ODOMETRY.name), s.grey)
+
+
+def trajectories(s: OdometryScoring) -> TrajectorySet:
+    from mono2many.datasets.kitti_odometry.test_list import trajectory_set
+
+    return trajectory_set(s.root, s.sequences, s.grey, s.allow_missing)
 
 
 def write_street(*arguments: Any) -> Path:
@@ -68,6 +60,7 @@ KITTI_ODOMETRY = Dataset(
     training=OdometryTraining,
     scoring=OdometryScoring,
     open=open_odometry,
+    trajectories=trajectories,
     listed=True,
     layout="odometry",
     layout_holds="KITTI's sequences with poses",

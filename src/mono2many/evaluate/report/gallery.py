@@ -9,11 +9,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.evaluate.depth import Evaluation, ImageResult, Predict
+from mono2many.evaluate.depth import ImageResult, Outcome
 from mono2many.io.colour import colour_depth_error, colour_disparity, robust_range
 from mono2many.io.images import resize_image
 from mono2many.metrics.protocol import Protocol, align
-from mono2many.types import Reader
 
 MAX_WIDTH = 640
 """Pixels. Wider images are reduced, so that the page stays small."""
@@ -54,24 +53,20 @@ class GalleryItem:
     error: UInt8[Tensor, "3 H W"]
 
 
-def gallery(
-    predict: Predict, reader: Reader, protocol: Protocol, evaluation: Evaluation
-) -> list[GalleryItem]:
-    """The images of the best, the median and the worst Abs Rel, predicted again.
+def gallery(outcome: Outcome, chosen: Sequence[tuple[str, int]]) -> list[GalleryItem]:
+    """Images of the main row, predicted again, as far as their files are there.
 
-    `evaluation` is what `evaluate_depth` returned for the same three. Errors as in `evaluate_depth`.
+    chosen: labels and indices in its per_image. Errors as in `score_frames`.
     """
-    clip_number = {clip.name: number for number, clip in enumerate(reader.clips)}
-    items = []
-    for label, i in best_median_worst(evaluation.per_image):
-        result = evaluation.per_image[i]
-        place = (clip_number[result.clip], result.index)
-        frame = reader.frame(*place)
-        assert frame.depth is not None, "an evaluated frame has a depth"
-        with torch.no_grad():
-            disparity = predict(frame, place)
-        caption, abs_rel = f"{result.clip}, frame {result.index}", result.metrics.abs_rel
-        items.append(gallery_item(label, caption, abs_rel, frame.image, disparity, frame.depth, protocol))
+    scored, per_image = outcome.scored_frames(), outcome.rows[outcome.main].per_image
+    shown = [(label, i, opened) for label, i in chosen if (opened := scored[i].at(0)) is not None]
+    frames = [scored[i] for _, i, _ in shown]
+    maps = (disparity for batch in outcome.predict(frames) for disparity in next(iter(batch.values())))
+    protocol, items = outcome.eval_set.protocol, []
+    for (label, i, opened), disparity in zip(shown, maps, strict=True):
+        truth, abs_rel = outcome.ground_truth([scored[i]])[0].dense(), per_image[i].metrics.abs_rel
+        image, name = opened().image, scored[i].name
+        items.append(gallery_item(label, name, abs_rel, image, disparity, truth, protocol))
     return items
 
 

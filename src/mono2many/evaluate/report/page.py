@@ -1,8 +1,8 @@
 """One HTML file that shows how accurate depths are: no other file, no script, nothing fetched.
 
-    evaluations = evaluate_each({"model": predict, **guesses(training, protocol)}, reader, protocol)
-    images = gallery(predict, reader, protocol, evaluations["model"])
-    write_report("report.html", "Synthetic street", evaluations, images, {"Model": folder}, curve=points)
+    outcome = score_frames(eval_set, predict, open_ground_truth(eval_set.frames))
+    images = gallery(outcome, best_and_worst(outcome.rows[outcome.main].per_image))
+    write_report("report.html", "Synthetic street", outcome.rows, images, {"Model": folder}, curve=points)
 
 The page is page.html.jinja with the style sheet report.css; this module gathers the values that it shows.
 """
@@ -21,9 +21,10 @@ from PIL import Image
 from torch import Tensor
 
 from mono2many import __version__
-from mono2many.evaluate.depth import COLUMNS, GUESSES, METRIC, MODEL, Evaluation, compare, ratio_text
+from mono2many.evaluate.depth import Evaluation, Row, compare
 from mono2many.evaluate.report import charts
 from mono2many.evaluate.report.gallery import DISPARITY_LEGEND, ERROR_LEGEND, GalleryItem
+from mono2many.evaluate.tables import COLUMNS, ratio_text
 from mono2many.metrics.published import PublishedResult
 from mono2many.types import InputError
 
@@ -31,25 +32,25 @@ from mono2many.types import InputError
 def write_report(
     path: str | Path,
     title: str,
-    evaluations: Mapping[str, Evaluation],
+    evaluations: Mapping[Row, Evaluation],
     images: Sequence[GalleryItem] = (),
     facts: Mapping[str, str] | None = None,
     curve: Sequence[tuple[int, float]] | None = None,
-    model: str = MODEL,
+    model: Row | None = None,
     published: Sequence[PublishedResult] = (),
     marks: Sequence[str] = (),
 ) -> Path:
     """Write the page and return its path; missing folders are made.
 
-    `evaluations` holds the row `model` and any baselines, and `published` further results, all of the same
-    protocol. `images` are shown in this order; of "Best 1", "Best 2" ... only the first is unfolded. `facts`
-    are lines such as {"Data": ..., "Model": ...}; protocol, number of images, date and version are added.
-    `curve` holds (training step, Abs Rel). `marks` are warnings, shown above everything else. Raises
-    InputError if the file cannot be written.
+    `evaluations` holds the row `model` (by default the first) and any baselines, and `published` further
+    results, all of the same protocol. `images` are shown in this order; of "Best 1", "Best 2" ... only the
+    first is unfolded. `facts` are lines such as {"Data": ..., "Model": ...}; protocol, number of images, date
+    and version are added. `curve` holds (training step, Abs Rel). `marks` are warnings, shown above all else.
+    Raises InputError if the file cannot be written.
     """
-    has_baseline = any(name in evaluations for name in GUESSES)
-    comparison = compare(evaluations, model) if has_baseline else None
-    baseline = comparison.better_guess if comparison else None
+    model = model or next(iter(evaluations))
+    comparison = compare(evaluations, model)
+    baseline = comparison.baseline if comparison else None
     text = _template().render(
         version=__version__,
         today=date.today().isoformat(),
@@ -61,7 +62,6 @@ def write_report(
         ratio=comparison.ratio if comparison else None,
         facts=facts or {},
         columns=COLUMNS,
-        not_aligned=METRIC,
         published=published,
         legends=[DISPARITY_LEGEND, ERROR_LEGEND],
         image_groups=_groups(images),
@@ -108,17 +108,17 @@ def _groups(images: Sequence[GalleryItem]) -> list[list[GalleryItem]]:
 
 
 def _charts(
-    evaluations: Mapping[str, Evaluation],
-    model: str,
-    baseline: str | None,
+    evaluations: Mapping[Row, Evaluation],
+    model: Row,
+    baseline: Row | None,
     curve: Sequence[tuple[int, float]] | None,
 ) -> list[tuple[str, str]]:
     """Headings and drawings (SVG); `baseline` is the row to compare with."""
     evaluation = evaluations[model]
     drawings = []
     if evaluation.ranges:
-        shown = [name for name in (model, baseline) if name and evaluations[name].ranges]
-        rows = {name: [part.metrics.abs_rel for part in evaluations[name].ranges] for name in shown}
+        shown = [row for row in (model, baseline) if row and evaluations[row].ranges]
+        rows = {str(row): [part.metrics.abs_rel for part in evaluations[row].ranges] for row in shown}
         groups = [f"{part.low:g}–{part.high:g}" for part in evaluation.ranges]
         drawings.append(("Abs Rel by true depth", charts.bars(groups, rows, "true depth, m", "Abs Rel")))
     errors = [image.metrics.abs_rel for image in evaluation.per_image]
@@ -127,6 +127,6 @@ def _charts(
         scales = [image.ratio / evaluation.median_ratio for image in evaluation.per_image]
         drawings.append(("Scale of each image", charts.histogram(scales, "ratio / median ratio")))
     if curve:
-        reference = (baseline, evaluations[baseline].metrics.abs_rel) if baseline else None
+        reference = (str(baseline), evaluations[baseline].metrics.abs_rel) if baseline else None
         drawings.append(("Abs Rel during training", charts.curve(curve, "Abs Rel", reference)))
     return drawings

@@ -1,25 +1,36 @@
 """True depth of KITTI images: its cache, and the reference evaluator's numbers on a real drive."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from mono2many.datasets.kitti.files import velodyne_path
+from mono2many.datasets.kitti.files import read_calibration, velodyne_path
 from mono2many.datasets.kitti.splits import KittiFrame
+from mono2many.datasets.kitti.test_list import ground_truth_path, kitti_ground_truth
 from mono2many.errors import InputError
-from mono2many.evaluate.truth import load_truths
+from mono2many.evaluate.ground_truth import read_ground_truth
 from mono2many.io.depth_files import write_depth_png16
 from mono2many.metrics.depth import mean_metrics
-from mono2many.metrics.protocol import PROTOCOLS, median
-from mono2many.metrics.sparse import score_sparse
+from mono2many.metrics.protocol import PROTOCOLS, Truth, median
+from mono2many.metrics.sparse import SparseTruth, score_sparse
 
 DRIVE = "2011_09_26_drive_0002_sync"
 Tree = Callable[..., Path]
+
+
+def read(root: Path, frames: Sequence[KittiFrame], kind: Truth, *rest: Any) -> list[SparseTruth]:
+    sources = [
+        kitti_ground_truth(path, f, kind, read_calibration(root, f.date))
+        for f in frames
+        if (path := ground_truth_path(root, f, kind)) is not None
+    ]
+    return read_ground_truth(sources, *rest)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +44,7 @@ def test_a_real_drive_scores_as_in_the_reference_evaluator(
     name: str, reference: tuple[float, ...], ratio: float, tmp_path: Path, kitti_raw: Path
 ) -> None:
     protocol = PROTOCOLS[name]
-    truths = load_truths(kitti_raw, [KittiFrame(DRIVE, n) for n in (0, 3, 6, 9)], protocol.truth, tmp_path)
+    truths = read(kitti_raw, [KittiFrame(DRIVE, n) for n in (0, 3, 6, 9)], protocol.truth, tmp_path)
     assert [len(truth.pixels) for truth in truths] == [19137, 19299, 19196, 19113]
     # near below, far above, as streets are
     rows = 0.01 + 0.3 * ((torch.arange(192) + 0.5) / 192 - 0.45).clamp(min=0)
@@ -51,7 +62,7 @@ def test_a_scan_is_read_once_and_again_when_its_file_or_its_copy_changes(
     told: list[tuple[int, int]] = []
 
     def load() -> float:
-        (truth,) = load_truths(root, [frame], "lidar-forward", cache, 1, lambda *done: told.append(done))
+        (truth,) = read(root, [frame], "lidar-forward", cache, 1, lambda *done: told.append(done))
         assert len(truth.pixels) == 35
         (value,) = set(truth.depth.tolist())
         return value
@@ -73,7 +84,7 @@ def test_a_scan_is_read_once_and_again_when_its_file_or_its_copy_changes(
 def test_where_nothing_can_be_kept_truth_is_read_all_the_same(tmp_path: Path, kitti_tree: Tree) -> None:
     frame = KittiFrame(DRIVE, 0)
     (tmp_path / "cache").write_text("a file, no folder")
-    (truth,) = load_truths(kitti_tree(tmp_path / "data", [frame]), [frame], "lidar-z", tmp_path / "cache")
+    (truth,) = read(kitti_tree(tmp_path / "data", [frame]), [frame], "lidar-z", tmp_path / "cache")
     assert set(truth.depth.tolist()) == {10}
 
 
@@ -84,8 +95,8 @@ def test_improved_depth_must_have_the_pictures_size(tmp_path: Path, kitti_tree: 
     depth = torch.full((16, 40), torch.nan)
     depth[3, 7] = 42.5
     write_depth_png16(path, depth)
-    (truth,) = load_truths(root, [frame], "improved", tmp_path / "cache")
+    (truth,) = read(root, [frame], "improved", tmp_path / "cache")
     assert (truth.size, truth.pixels.tolist(), truth.depth.tolist()) == ((16, 40), [3 * 40 + 7], [42.5])
     write_depth_png16(path, depth[:, :39])
     with pytest.raises(InputError, match="39x16 pixels, the calibration says 40x16"):
-        load_truths(root, [frame], "improved", tmp_path / "cache")
+        read(root, [frame], "improved", tmp_path / "cache")
