@@ -21,8 +21,8 @@ from rich.console import Console
 from mono2many import load
 from mono2many.datasets.video import VideoTraining
 from mono2many.metrics.protocol import PROTOCOLS, score
-from mono2many.street.film import write_film
 from mono2many.street.reader import StreetSettings, SyntheticReader
+from mono2many.street.video import write_street_video
 from mono2many.train.loop import train
 from mono2many.train.settings import TrainConfig
 
@@ -117,7 +117,7 @@ def main(s: Settings) -> None:
     for number, (film_name, street) in enumerate(films(s).items()):
         film = s.out / f"film{number}.mp4"
         if not film.exists():
-            write_film(film, street)
+            write_street_video(film, street)
         figures[film_name] = {"start": {"abs_rel": abs_rel("starter", street)}}
         print(f"{film_name}: start {figures[film_name]['start']['abs_rel']:.3f}", flush=True)
         for name in s.schedules:

@@ -13,8 +13,8 @@ import pytest
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
-from mono2many.street.film import write_film
 from mono2many.street.reader import StreetSettings
+from mono2many.street.video import write_street_video
 
 REPOSITORY = Path(__file__).parents[1]
 ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -43,7 +43,7 @@ def test_the_padding_experiment_writes_table_figures_and_picture(tmp_path: Path)
 def test_the_standing_experiment_finds_that_a_repeated_frame_keeps_its_depth(tmp_path: Path) -> None:
     kinds = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)
     save_model(tmp_path / "many", ManyDepth(kinds), ModelCard(kinds, 64, 96))
-    film, camera = write_film(tmp_path / "film.mp4", StreetSettings(frames=6, height=64, width=96))
+    film, camera = write_street_video(tmp_path / "film.mp4", StreetSettings(frames=6, height=64, width=96))
     words = [
         "--model",
         tmp_path / "many",
@@ -76,7 +76,7 @@ print(hole_share(disparity), hole_share(disparity.flip(0)))
 
 
 def test_holes_and_speed_of_the_starter_are_measured_on_a_video(tmp_path: Path) -> None:
-    write_film(tmp_path / "street.mp4", StreetSettings(frames=20, height=64, width=192))
+    write_street_video(tmp_path / "street.mp4", StreetSettings(frames=20, height=64, width=192))
     folder = tmp_path / "holes"
     run(
         REPOSITORY / "examples" / "holes.py",

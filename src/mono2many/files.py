@@ -115,4 +115,4 @@ def writing(path: str | Path, errors: Errors = (OSError,)) -> Iterator[None]:
 
 def reason(error: BaseException) -> str:
     """What an error says, in one line, without the file's name where the system says it apart."""
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).split("\n")[0]
+    return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())

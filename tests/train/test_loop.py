@@ -20,8 +20,8 @@ from mono2many.errors import InputError
 from mono2many.io.camera_file import read_camera
 from mono2many.io.videos import VideoWriter
 from mono2many.models.checkpoint import read_card
-from mono2many.street.film import write_film
 from mono2many.street.reader import StreetSettings
+from mono2many.street.video import write_street_video
 from mono2many.train.loop import train
 from mono2many.train.recipes import from_json, recipe
 from mono2many.train.settings import ModelConfig, OptimConfig, RunConfig, TrainConfig
@@ -232,7 +232,7 @@ def test_a_learnt_camera_starts_from_the_field_of_view_moves_and_is_written_for_
     tmp_path: Path,
 ) -> None:
     config = tiny(tmp_path)
-    film, _ = write_film(tmp_path / "film.mp4", StreetSettings(frames=12, height=64, width=96))
+    film, _ = write_street_video(tmp_path / "film.mp4", StreetSettings(frames=12, height=64, width=96))
     config = replace(
         config,
         data=replace(config.data, datatype="video"),

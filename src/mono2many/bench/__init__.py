@@ -80,13 +80,15 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
             rows[at] = replace(row, note=f"{share:.2f} of MonoDepth's")
     rows += _in_turn(_inference(config, run[0]), config.steps, 1, cuda)
     rows += _beside_first(_in_turn(stream_steps(config, device), config.steps, 1, cuda))
-    rows += [*(_best_batch(config, device) if cuda else []), *_loaders(config)]
+    if cuda:
+        rows += _best_batch(config, device)
+    rows += _loaders(config)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     facts["peak memory"] = f"{peak // 2**20} MB resident, of the whole process"
     table = Table("", "ms", "per s", "ratio", "", box=None)
     for row in rows:
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        note = row.note + f" peak {row.peak_mb} MB" * cuda
+        note = f"{row.note} peak {row.peak_mb} MB" if cuda else row.note
         table.add_row(row.name, f"{row.milliseconds:.1f}", f"{row.per_s:.2f}", ratio, note)
     console.print(table)
     console.print(
@@ -150,7 +152,7 @@ def _step(run: Run, batch: Batch, whole: bool = True) -> Step:
 
 
 def _inference(config: BenchConfig, state: RunState) -> Mapping[str, Step]:
-    """The depth network alone, one picture at a time."""
+    """The depth network alone, one image at a time."""
     device, network = state.fabric.device, state.network.depth.eval()
     image = torch.rand(1, 3, config.height, config.width, device=device)
     image = image.contiguous(memory_format=torch.channels_last)
@@ -171,7 +173,7 @@ def _best_batch(config: BenchConfig, device: torch.device) -> list[Row]:
         with suppress(torch.cuda.OutOfMemoryError):
             while True:
                 torch.compiler.reset()  # or it would be compiled for any size
-                name = f"step, batch {size}{', compiled' * compiled}"
+                name = f"step, batch {size}{', compiled' if compiled else ''}"
                 step = _step(run, _batch(size, config, device))
                 (row,) = _in_turn({name: step}, config.steps, size, cuda=True)
                 rows.append(replace(row, note=f"{row.per_s * teraflop:.1f} TFLOP/s"))
@@ -181,21 +183,21 @@ def _best_batch(config: BenchConfig, device: torch.device) -> list[Row]:
 
 
 def _loaders(config: BenchConfig) -> list[Row]:
-    """On one thread; the film's decoder has threads of its own."""
+    """On one thread; the video's decoder has threads of its own."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            ways, film = ways_of_loading(Path(folder), (config.height, config.width), config.batch_size)
+            ways, video = ways_of_loading(Path(folder), (config.height, config.width), config.batch_size)
             rows = _in_turn(ways, config.steps, SAMPLES)
-            decoded = _in_turn({"decode film, frames": film}, config.steps, FRAMES)
+            decoded = _in_turn({"decode film, frames": video}, config.steps, FRAMES)
     finally:
         torch.set_num_threads(threads)
     return [replace(row, ratio=row.per_s / rows[0].per_s, note="one thread") for row in rows] + decoded
 
 
 def _batch(size: int, config: BenchConfig, device: torch.device) -> Batch:
-    """Textured pictures, shifted by four pixels between frames, on the device."""
+    """Textured images, shifted by four pixels between frames, on the device."""
     wide = (config.height, config.width + 8)
     parts = [F.interpolate(torch.rand(size, 3, wide[0] // r, wide[1] // r), wide) for r in (1, 4, 16)]
     texture = (torch.stack(parts).mean(0) * 255).to(torch.uint8)

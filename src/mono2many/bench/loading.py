@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms import ColorJitter
-from torchvision.transforms import functional as pictures
+from torchvision.transforms import functional as transforms
 
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.cache import cached
@@ -29,12 +29,15 @@ Load = Callable[[int], object]
 
 
 def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> tuple[Mapping[str, Load], Load]:
-    """(by name: SAMPLES samples, the plain way first; a film's FRAMES frames decoded and resized).
+    """(by name: SAMPLES samples, the plain way first; a video's FRAMES frames decoded and resized).
 
-    Draws the embedded street at KITTI's size into `folder`: pictures/*.jpg, film.mp4, and a cache."""
+    Draws the embedded street at KITTI's size into `folder`: images/*.jpg, video.mp4, and a cache."""
     files = write_footage(folder)
-    opened = lambda path: VideoReader(VideoSettings((str(path),), (), 80.0, *size, 0.0), "train")  # noqa: E731
-    originals = opened(folder / "pictures")
+
+    def opened(path: Path) -> VideoReader:
+        return VideoReader(VideoSettings((str(path),), (), 80.0, *size, 0.0), "train")
+
+    originals = opened(folder / "images")
     jpeg = ClipDataset(originals, (-1, 1))
     cache = ClipDataset(cached(originals, folder / "cache", 0, None, lambda text: None), (-1, 1))
     ways: dict[str, Load] = {
@@ -44,7 +47,7 @@ def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> tup
         "load from cache": lambda step: load(cache, batch_size, step),
         "load from JPEG": lambda step: load(jpeg, batch_size, step),
     }
-    return ways, lambda step: opened(folder / "film.mp4").load()
+    return ways, lambda step: opened(folder / "video.mp4").load()
 
 
 def load(dataset: ClipDataset, batch_size: int, step: int) -> None:
@@ -61,25 +64,25 @@ def load_plainly(
     fall on the samples that data.augment chooses with seed 0."""
     mirrored, jittered = (uniform(0, step, torch.tensor([index]), 2)[0] < 0.5).tolist()
     plain = [Image.open(f).convert("RGB").resize(size[::-1], Image.Resampling.LANCZOS) for f in files]
-    plain = [ImageOps.mirror(picture) for picture in plain] if mirrored else plain
+    plain = [ImageOps.mirror(image) for image in plain] if mirrored else plain
     changed = plain
     if jittered:
         span = (0.8, 1.2)
         order, *amounts = ColorJitter.get_params(span, span, span, (-0.1, 0.1))
         names = ("brightness", "contrast", "saturation", "hue")
         for kind in order.tolist():
-            change = getattr(pictures, f"adjust_{names[kind]}")
-            changed = [change(picture, amounts[kind]) for picture in changed]
-    return torch.stack([pictures.to_tensor(picture) for picture in (*plain, *changed)])
+            change = getattr(transforms, f"adjust_{names[kind]}")
+            changed = [change(image, amounts[kind]) for image in changed]
+    return torch.stack([transforms.to_tensor(image) for image in (*plain, *changed)])
 
 
 def write_footage(folder: Path) -> list[Path]:
-    """FRAMES frames of the street as pictures/*.jpg and as film.mp4; returns the pictures."""
+    """FRAMES frames of the street as images/*.jpg and as video.mp4; returns the images."""
     street = SyntheticReader(StreetSettings(1, FRAMES, 375, 1242), "test")
-    files = [folder / "pictures" / f"{i:03d}.jpg" for i in range(FRAMES)]
-    with VideoWriter(folder / "film.mp4", 10.0) as film:
+    files = [folder / "images" / f"{i:03d}.jpg" for i in range(FRAMES)]
+    with VideoWriter(folder / "video.mp4", 10.0) as video:
         for i, path in enumerate(files):
             image = street.frame(0, i).image
             write_image(path, image)
-            film.write(image)
+            video.write(image)
     return files

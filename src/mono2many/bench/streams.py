@@ -1,4 +1,4 @@
-"""How long one more frame of a film takes a ManyDepth, in parts."""
+"""How long one more frame of a video takes a ManyDepth, in parts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -19,7 +19,7 @@ from mono2many.street.reader import StreetSettings, SyntheticReader
 
 
 class _Known(PoseNet):
-    """Motion that someone else tells, odometry for example."""
+    """A pose that is given, by odometry for example."""
 
     def __init__(self, motion: RelativePose) -> None:
         torch.nn.Module.__init__(self)

@@ -40,7 +40,7 @@ class YardstickDepth(nn.Module):
 
 
 class YardstickPose(nn.Module):
-    """A second ResNet18 that sees two pictures, and the papers' head. It stays as it is, too."""
+    """A second ResNet18 that takes two images, and the papers' head. It stays as it is, too."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -33,11 +33,11 @@ class StreetConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(StreetConfig, "mono2many street", arguments)
-    from mono2many.street.film import write_film
     from mono2many.street.reader import StreetSettings
+    from mono2many.street.video import write_street_video
 
     settings = StreetSettings(
         frames=config.frames, height=config.height, width=config.width, variety=config.variety
     )
-    film, camera = write_film(config.film, settings, scene=config.scene)
+    film, camera = write_street_video(config.film, settings, scene=config.scene)
     print(f"{film} and its camera {camera}")

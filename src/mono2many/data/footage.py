@@ -47,7 +47,7 @@ class VideoSettings:
         if not self.paths:
             raise InputError("no footage given; give at least one video file or folder of images")
         if self.cameras and self.fov is not None and LEARN not in self.cameras:
-            raise InputError("--camera and --fov are both given; keep --camera, which knows more")
+            raise InputError("--camera and --fov are both given; keep --camera, which is more exact")
         if not self.cameras and self.fov is None:
             raise InputError(
                 "the camera of the footage is not known: give --camera FILE.json (width, height, fx, fy, cx, "

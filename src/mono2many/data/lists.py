@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from mono2many.files import explained
 from mono2many.types import InputError
 
 Item = TypeVar("Item")
@@ -23,11 +24,8 @@ def consecutive(numbers: Sequence[int]) -> list[tuple[int, int]]:
 def read_list(path: str | Path, parse: Callable[[str], Item | None], example: str) -> list[Item]:
     """What a file lists, an item a line; parse: None for a line that is no item, which is an InputError."""
     wanted = f"wanted lines such as: {example}"
-    try:
+    with explained(f"{path}: cannot be read as a list of frames", wanted, (OSError, ValueError)):
         lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise InputError(f"{path}: cannot be read as a list of frames ({reason}); {wanted}") from error
     items = []
     for row, line in enumerate(map(str.strip, lines), 1):
         item = parse(line) if line else None

@@ -138,7 +138,7 @@ def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, 
     left_out = {name: fates[name] for name in LEFT_OUT} | {"short_clips": fates["kept"] - len(used)}
     if not long:
         raise InputError(
-            f"{path}: nothing is left of {len(frames)} frames: {_in_words(left_out, len(frames))}; film "
+            f"{path}: nothing is left of {len(frames)} frames: {_in_words(left_out, len(frames))}; record "
             f"while the camera moves, or allow shorter clips than --shortest {shortest}"
         )
     first = next((f.time for f in frames if f.time is not None), 0.0)

@@ -1,7 +1,7 @@
-"""Your own footage as a data set: videos, or folders of pictures, each with its camera.
+"""Your own footage as a data set: videos, or folders of images, each with its camera.
 
 Frames arrive at training size, without lens distortion. A video can only be decoded in order: `stream` runs
-through it once, for the cache; without a cache its frames are kept in memory. Pictures in folders are opened
+through it once, for the cache; without a cache its frames are kept in memory. Images in folders are opened
 one by one.
 """
 
@@ -32,7 +32,7 @@ FRAMES = 1
 
 
 class VideoReader:
-    """A types.Reader over videos and folders of pictures.
+    """A types.Reader over videos and folders of images.
 
     `split` "train" is all but the end of each clip, "val" and "test" are both the held-out end. Building it
     counts the frames and reads the cameras; `stream`, `load` or the first `frame` of a clip decodes. Without
@@ -65,7 +65,7 @@ class VideoReader:
 
     @property
     def has_videos(self) -> bool:
-        """False where all footage is folders of pictures, which need not be opened in order."""
+        """False where all footage is folders of images, which need not be opened in order."""
         return any(not clip.images for clip in self.footage)
 
     @property
@@ -86,7 +86,7 @@ class VideoReader:
         files = dict.fromkeys(file for clip in self.footage for file in (clip.images or (clip.path,)))
         stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
         clips = [(c.camera, c.number, list(c.frames)) for c in self.footage]
-        text = f"{self.size} {self.crop_bottom} {clips} {stamps}"  # long where there are many pictures
+        text = f"{self.size} {self.crop_bottom} {clips} {stamps}"  # long where there are many images
         return f"video {FRAMES} {hashlib.sha256(text.encode()).hexdigest()}"
 
     def frame(self, clip: int, index: int) -> Frame:
@@ -119,11 +119,11 @@ class VideoReader:
         self._decoded |= kept
 
     def stream(self, places: Sequence[tuple[int, int]]) -> Iterator[Frame]:
-        """The frames at these (clip, index), one after the other. A film is run through once for as long as
+        """The frames at these (clip, index), one after the other. A video is decoded once for as long as
         its frames follow each other."""
         for _, run in groupby(places, lambda place: self.footage[place[0]].number):
             clips, indices = zip(*run, strict=True)
-            footage = self.footage[clips[0]]  # clips of one path have one film and one camera
+            footage = self.footage[clips[0]]  # clips of one path have one video and one camera
             numbers = [self.footage[clip].frames[index] for clip, index in zip(clips, indices, strict=True)]
             paths = [footage.images[number] if footage.images else footage.path for number in numbers]
             raw = map(read_image, paths) if footage.images else _numbered_frames(footage.path, numbers)
@@ -173,18 +173,18 @@ def undistort(frames: UInt8[Tensor, "N 3 h w"], pixels: Float[Tensor, "h w 2"]) 
     return view[0].round_().to(torch.uint8).unflatten(0, (-1, 3))
 
 
-def _numbered_frames(film: Path, numbers: Sequence[int]) -> Iterator[UInt8[Tensor, "3 h w"]]:
-    """These frames of a film, decoded in one run while the numbers rise."""
+def _numbered_frames(video: Path, numbers: Sequence[int]) -> Iterator[UInt8[Tensor, "3 h w"]]:
+    """These frames of a video, decoded in one run while the numbers rise."""
     frames: Iterator[Tensor] = iter(())
     following = numbers[0] + 1
     for number in numbers:
         if number < following:
-            frames, following = video_frames(film, number), number
+            frames, following = video_frames(video, number), number
         frame = next(islice(frames, number - following, None), None)
         if frame is None:
             raise InputError(
-                f"{film}: ends before frame {number}, which was counted; "
-                f"convert it: ffmpeg -i {film.name} -c:v libx264 -crf 18 converted.mp4"
+                f"{video}: ends before frame {number}, which was counted; "
+                f"convert it: ffmpeg -i {video.name} -c:v libx264 -crf 18 converted.mp4"
             )
         following = number + 1
         yield frame
@@ -195,7 +195,7 @@ def _checked(image: UInt8[Tensor, "3 h w"], camera: Camera, path: Path) -> UInt8
     if (height, width) != (camera.height, camera.width):
         raise InputError(
             f"{path}: is {width}x{height}, but what comes before it is {camera.width}x{camera.height}; "
-            "keep one camera and one size of picture per path of --data"
+            "keep one camera and one image size per path of --data"
         )
     return image
 

@@ -162,7 +162,7 @@ def motion(m: PairMeasures, step: int, width: int) -> Finding:
 
 def standing(m: PairMeasures) -> list[Finding]:
     """Pairs that repeat a frame, and pairs in which the camera does not move."""
-    prepare = "mono2many prepare video FILM leaves them out"
+    prepare = "mono2many prepare video VIDEO leaves them out"
     return [
         _share("repeated", m.repeated, "of the pairs", 0.01, 0.3, prepare),
         _share("standing", m.static, "of the pairs", 0.1, 0.5, prepare),
@@ -173,7 +173,7 @@ def overlap(m: PairMeasures, step: int) -> Finding:
     """Whether neighbours show the same scene once their displacement is undone."""
     apart = (m.agreement < THRESHOLDS.other_scene) & ~m.repeated
     smaller = "a smaller --frame-step" if step > 1 else "more frames/s"
-    remedy = f"cuts? mono2many prepare video FILM; pictures out of order? rename them; too fast? {smaller}"
+    remedy = f"cuts? mono2many prepare video VIDEO; pictures out of order? rename them; too fast? {smaller}"
     return _share("overlap", apart, "of the pairs show different scenes", 0.01, 0.2, remedy)
 
 
@@ -185,7 +185,7 @@ def brightness(m: PairMeasures) -> Finding:
 
 def blur(sharp: Float[Tensor, "N"]) -> Finding:
     soft = sharp < THRESHOLDS.soft * sharp.median()
-    remedy = "mono2many prepare video FILM lists blurred frames; film with a shorter exposure"
+    remedy = "mono2many prepare video VIDEO lists blurred frames; record with a shorter exposure"
     return _share("sharpness", soft, "of the frames are much softer", 0.1, 1.0, remedy)
 
 

@@ -1,4 +1,4 @@
-"""Numbers as colours, for people to look at: disparity, errors, pictures side by side."""
+"""Numbers as colours, for people to look at: disparity, errors, images side by side."""
 
 from functools import lru_cache
 
@@ -17,9 +17,9 @@ def colour_disparity(
 ) -> UInt8[Tensor, "3 H W"]:
     """Near is bright, far is dark; black where disparity is not finite.
 
-    `low` and `high` (disparity's unit) get the palette's ends; by default the picture's own 1st and 98th
+    `low` and `high` (disparity's unit) get the palette's ends; by default the image's own 1st and 98th
     percentiles, so that a few wild pixels do not darken the rest. For a video give both, or the colours
-    flicker. `palette` is any name that matplotlib knows.
+    flicker. `palette` is any name of a matplotlib colormap.
     """
     known = disparity.isfinite()
     if low is None or high is None:
@@ -33,7 +33,7 @@ def robust_range(
 ) -> tuple[float, float]:
     """Two percentiles (0 to 100) of the finite values, in their unit; (0, 1) where there is none.
 
-    Of a large picture an even share of about 100,000 pixels is looked at.
+    Of a large image about 100,000 pixels, evenly spaced, are used.
     """
     finite = values[values.isfinite()].detach().float()
     if not finite.numel():
@@ -55,8 +55,8 @@ def colour_depth_error(
 
 
 def side_by_side(*images: UInt8[Tensor, "3 _ _"]) -> UInt8[Tensor, "3 H W"]:
-    """The pictures in one row, left to right, all at the first one's height (the others are resized)."""
-    assert images, "side_by_side wants at least one picture"
+    """The images in one row, left to right, all at the first one's height (the others are resized)."""
+    assert images, "side_by_side wants at least one image"
     height = images[0].shape[1]
     row = []
     for image in images:
@@ -74,6 +74,6 @@ def _paint(unit: Float[Tensor, "H W"], known: Bool[Tensor, "H W"], palette: str)
 
 @lru_cache
 def _palette(name: str) -> UInt8[Tensor, "256 3"]:
-    from matplotlib import colormaps  # slow to import, and only pictures need it
+    from matplotlib import colormaps  # slow to import, and only images in colour need it
 
     return torch.from_numpy(colormaps[name].resampled(256)(range(256), bytes=True)[:, :3].copy())

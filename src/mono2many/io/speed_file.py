@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
+from mono2many.files import explained
 from mono2many.types import FrameSequence, InputError
 
 COLUMNS = ("time", "frame", "speed", "metres")
@@ -14,17 +15,14 @@ WANTED = "a header with speed (m/s) or metres (since the line before), and time 
 
 
 def read_speed(path: str | Path) -> dict[str, Float[ndarray, "N"]]:
-    """The known columns of a CSV file: `time` since the film's beginning (s), `frame` of the film, `speed`
+    """The known columns of a CSV file: `time` since the video's beginning (s), `frame` of the video, `speed`
     (m/s), `metres` since the line before. Raises InputError naming file, line and column."""
-    try:
+    with explained(f"{path}: cannot be read as CSV", f"wanted {WANTED}", (OSError, ValueError)):
         text = Path(path).expanduser().read_text(encoding="utf-8-sig")
         lines = [line for line in text.splitlines() if line.strip()] or ["nothing"]
         found = np.genfromtxt(
             lines, delimiter=",", names=True, case_sensitive="lower", autostrip=True, ndmin=1
         )
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read as CSV ({reason}); wanted {WANTED}") from error
     names = found.dtype.names or ()
     table = {name: np.atleast_1d(found[name]).astype(float) for name in COLUMNS if name in names}
     if not {"speed", "metres"} & set(table) or not {"time", "frame"} & set(table):
@@ -48,12 +46,12 @@ def metres_along(table: Mapping[str, ndarray], name: str | Path, clip: FrameSequ
     times = None if clip.times is None else np.array(clip.times)
     if "time" in table and times is not None:
         key, at = "time", times
-    elif "#" in clip.name:  # a clip of a list: frames of the film are left out
+    elif "#" in clip.name:  # a clip of a list: frames of the video are left out
         raise InputError(f"{name}: frames of {clip.name} are found by their times; add a column time (s)")
     elif "frame" not in table:
         raise InputError(f"{name}: when the frames of {clip.name} were taken is unknown; add a column frame")
     elif times is not None and times[0] > 0:
-        raise InputError(f"{name}: {clip.name} begins in the middle of its film; add a column time")
+        raise InputError(f"{name}: {clip.name} begins in the middle of its video; add a column time")
     else:
         key, at = "frame", numbers
     if "metres" in table:

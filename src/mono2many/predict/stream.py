@@ -89,8 +89,8 @@ class StreamState:
             return then_from_now[None]
         then, now = self.frames[offset - 1], self.frames[-1]
         assert then.disparity is not None
-        pictures = (then.image, now.image[:, None], then.disparity)
-        return invert(refine_motions(invert(then_from_now)[None, None], *pictures, self.intrinsics)[:, 0])
+        images = (then.image, now.image[:, None], then.disparity)
+        return invert(refine_motions(invert(then_from_now)[None, None], *images, self.intrinsics)[:, 0])
 
     def _there(self, offset: int) -> bool:
         return -len(self.frames) < offset < 0

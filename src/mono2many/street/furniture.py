@@ -4,7 +4,7 @@ import numpy as np
 
 from mono2many.street.land import along, strip
 from mono2many.street.noise import Array
-from mono2many.street.scene import Builder, Palette, Real, Span, block, plain, sheet
+from mono2many.street.scene import Builder, Palette, Real, Span, block, plain, sheet, solid, square
 from mono2many.street.shapes import Quads
 
 CONCRETE: Palette = ((0.55, 0.54, 0.51), (0.62, 0.6, 0.57), (0.48, 0.48, 0.47), (0.66, 0.65, 0.63))
@@ -58,13 +58,8 @@ def steel_barrier(b: Builder, start: Real, end: Real, u: Real) -> None:
     """A steel rail on posts."""
     colour, places = b.pick(STEEL, 0.06), along(b, start, end, 24)
     ribbon(b, places, u, 0.45, 0.76, colour, [4.0, 0.16, 0.05, 0.35, 0.15, 0])
-    post: Span = (-0.05, 0.05, -0.05, 0.05)
     for s in np.arange(start, min(end, start + 90), 4.0):
-        b.put(
-            [block(post, post, 0, 0.7, "plain", colour * 0.8, params=[plain(b.rng)] * 5).only([0, 1, 3])],
-            s,
-            u,
-        )
+        b.put([solid(square(0.05), 0, 0.7, colour * 0.8, plain(b.rng)).only([0, 1, 3])], s, u)
 
 
 def noise_wall(b: Builder, start: Real, end: Real, u: Real, high: Real) -> None:
@@ -82,9 +77,8 @@ def fence(b: Builder, start: Real, end: Real, u: Real) -> None:
         for level in range(int(rng.integers(1, 4))):
             up = 0.4 + 0.35 * level
             ribbon(b, places, u, up, up + 0.12, colour, [3.0, 9, 0.05, 0.4, 0.35, 0])
-        post: Span = (-0.06, 0.06, -0.06, 0.06)
         for s in np.arange(start, min(end, start + 70), 3.0):
-            b.put([block(post, post, 0, 1.25, "plain", colour, params=[plain(rng)] * 5)], s, u)
+            b.put([solid(square(0.06), 0, 1.25, colour, plain(rng))], s, u)
     elif style == 1:
         ribbon(b, places, u, 0.05, rng.uniform(0.9, 2.0), b.pick(WOODEN, 0.1), [0.14, 9, 0.02, 0.6, 0.35, 0])
     else:
@@ -95,21 +89,18 @@ def gantry(b: Builder, s: Real, left: Real, right: Real) -> None:
     """Two posts and a beam over the road, with boards."""
     rng, colour = b.rng, b.pick(STEEL, 0.06)
     high = rng.uniform(5.6, 7.0)
-    dull = [plain(rng, 0.2)] * 5
+    dull = plain(rng, 0.2)
     parts = []
     for u in (left, right):
-        post: Span = (u - 0.2, u + 0.2, -0.2, 0.2)
-        parts.append(block(post, post, 0, high + 1, "plain", colour, params=dull))
-    beam: Span = (left, right, -0.25, 0.25)
-    parts += _deck(beam, high, high + 0.7, colour, [[2.0, 0.35, 0.1, 0.5, 0.2, 0.0]] * 5)
+        parts.append(solid((u - 0.2, u + 0.2, -0.2, 0.2), 0, high + 1, colour, dull))
+    parts += _deck((left, right, -0.25, 0.25), high, high + 0.7, colour, [2.0, 0.35, 0.1, 0.5, 0.2, 0.0])
     u = left + rng.uniform(0.5, 3)
     paint = b.pick(BOARDS, 0.08)
     while u < right - 3:
         wide, tall = rng.uniform(2.6, 5), rng.uniform(1.6, 3)
         if u + wide > right - 0.5:
             break
-        board: Span = (u, u + wide, -0.4, -0.3)
-        parts.append(board_block(b, board, high - 0.6, high - 0.6 + tall, paint))
+        parts.append(board_block(b, (u, u + wide, -0.4, -0.3), high - 0.6, high - 0.6 + tall, paint))
         u += wide + rng.uniform(0.3, 4)
     b.put(parts, s, 0)
 
@@ -122,12 +113,12 @@ def board_block(b: Builder, span: Span, low: Real, high: Real, paint: Array) -> 
     return block(span, span, low, high, ["board", *["plain"] * 4], paint, ink, params)
 
 
-def _deck(span: Span, low: Real, high: Real, colour: Array, params: list[list[Real]]) -> list[Quads]:
+def _deck(span: Span, low: Real, high: Real, colour: Array, face: list[Real]) -> list[Quads]:
     """A block with its lower face."""
     r0, r1, f0, f1 = span
     under = np.array([[[r0, low, f0], [r1, low, f0], [r1, low, f1], [r0, low, f1]]])
-    top = block(span, span, low, high, "plain", colour, params=params)
-    below = sheet(under, "plain", colour * 0.55, params=params[:1], middle=np.array([0, low + 5.0, 0]))
+    top = solid(span, low, high, colour, face)
+    below = sheet(under, "plain", colour * 0.55, params=[face], middle=np.array([0, low + 5.0, 0]))
     return [top, below]
 
 
@@ -136,35 +127,24 @@ def bridge(b: Builder, s: Real, clear: Real, open_half: Real) -> None:
     rng, colour = b.rng, b.pick(CONCRETE, 0.1)
     wide, thick, turn = rng.uniform(6, 14), rng.uniform(0.9, 1.7), rng.normal(0, 0.12)
     far = open_half + 40
-    courses = [[rng.uniform(3, 9), rng.uniform(0.6, 3), 0.03, 0.3, 0.4, rng.uniform(0, 17)]] * 5
-    span: Span = (-far, far, -wide / 2, wide / 2)
-    parts = _deck(span, clear, clear + thick, colour, courses)
+    courses: list[Real] = [rng.uniform(3, 9), rng.uniform(0.6, 3), 0.03, 0.3, 0.4, rng.uniform(0, 17)]
+    parts = _deck((-far, far, -wide / 2, wide / 2), clear, clear + thick, colour, courses)
     for f in (-wide / 2, wide / 2 - 0.2):
         rail: Span = (-far, far, f, f + 0.2)
         steel = rng.random() < 0.5
-        rows = [[2.0, 0.25, 0.1, 0.5, 0.2, 0.0]] * 5
-        parts.append(
-            block(
-                rail,
-                rail,
-                clear + thick,
-                clear + thick + 1,
-                "plain",
-                colour * (0.75 if steel else 1.05),
-                params=rows,
-            )
-        )
+        bars: list[Real] = [2.0, 0.25, 0.1, 0.5, 0.2, 0.0]
+        parts.append(solid(rail, clear + thick, clear + thick + 1, colour * (0.75 if steel else 1.05), bars))
     walls = rng.random() < 0.5
     for side in (-1, 1):
         if walls:
             r = sorted((side * open_half, side * far))
             end: Span = (r[0], r[1], -wide / 2, wide / 2)
-            parts.append(block(end, end, 0, clear, "plain", colour * 0.9, params=courses))
+            parts.append(solid(end, 0, clear, colour * 0.9, courses))
         else:
             r = sorted((side * (open_half + 9), side * far))
             foot: Span = (r[0] - (9 if side > 0 else 0), r[1] + (9 if side < 0 else 0), -wide / 2, wide / 2)
             end = (r[0], r[1], -wide / 2, wide / 2)
-            parts.append(block(foot, end, 0, clear, "plain", colour * 0.85, params=courses))
+            parts.append(solid(foot, 0, clear, colour * 0.85, courses, top=end))
     b.put(parts, s, 0, turn)
     b.shadow(s, 0, (-open_half, open_half, -wide / 2, wide / 2), 0.55, 2.0, turn)
 
@@ -172,21 +152,7 @@ def bridge(b: Builder, s: Real, clear: Real, open_half: Real) -> None:
 def pier(b: Builder, s: Real, u: Real, clear: Real) -> None:
     """A bridge's support between the carriageways."""
     post: Span = (-0.4, 0.4, -2.5, 2.5)
-    b.put(
-        [
-            block(
-                post,
-                post,
-                0,
-                clear,
-                "plain",
-                b.pick(CONCRETE, 0.1),
-                params=[plain(b.rng, 0.3, 9, 1.5, 0.2)] * 5,
-            )
-        ],
-        s,
-        u,
-    )
+    b.put([solid(post, 0, clear, b.pick(CONCRETE, 0.1), plain(b.rng, 0.3, 9, 1.5, 0.2))], s, u)
 
 
 def road_sign(b: Builder, s: Real, u: Real, large: bool) -> None:
@@ -200,8 +166,7 @@ def road_sign(b: Builder, s: Real, u: Real, large: bool) -> None:
     low = rng.uniform(1.2, 2.2)
     parts = []
     for r in (-wide * 0.35, wide * 0.35):
-        post: Span = (r - 0.06, r + 0.06, -0.06, 0.06)
-        parts.append(block(post, post, 0, low + tall * 0.8, "plain", colour, params=[plain(rng)] * 5))
+        parts.append(solid((r - 0.06, r + 0.06, -0.06, 0.06), 0, low + tall * 0.8, colour, plain(rng)))
     paint = b.pick((*BOARDS, (0.8, 0.66, 0.12)), 0.08)
     parts.append(board_block(b, (-wide / 2, wide / 2, -0.14, -0.07), low, low + tall, paint))
     b.put(parts, s, u, rng.normal(0, 0.06))
@@ -209,11 +174,9 @@ def road_sign(b: Builder, s: Real, u: Real, large: bool) -> None:
 
 def delineators(b: Builder, start: Real, end: Real, u: Real) -> None:
     """White posts at the edge of the road."""
-    post: Span = (-0.06, 0.06, -0.06, 0.06)
     for s in np.arange(start, min(end, start + 160), 25.0):
-        parts = [block(post, post, 0, 1.0, "plain", np.full(3, 0.85), params=[plain(b.rng)] * 5)]
-        band: Span = (-0.065, 0.065, -0.065, 0.065)
-        parts.append(block(band, band, 0.7, 0.88, "plain", np.full(3, 0.08), params=[plain(b.rng)] * 5))
+        parts = [solid(square(0.06), 0, 1.0, np.full(3, 0.85), plain(b.rng))]
+        parts.append(solid(square(0.065), 0.7, 0.88, np.full(3, 0.08), plain(b.rng)))
         for side in (-1, 1):
             b.put(parts, s, side * u)
 
@@ -222,27 +185,15 @@ def lamp_posts(b: Builder, start: Real, end: Real, u: Real, reach: Real, gap: Re
     """Tall lamps; `reach` is how far the arm leads towards +u (negative: towards -u; 0: both ways)."""
     rng, colour = b.rng, b.pick(STEEL, 0.1) * rng_tone(b)
     high = rng.uniform(7, 11)
-    dull = [plain(rng, 0.3)] * 5
-    post: Span = (-0.11, 0.11, -0.11, 0.11)
-    tip: Span = (-0.06, 0.06, -0.06, 0.06)
+    dull = plain(rng, 0.3)
     for s in np.arange(start + rng.uniform(0, gap), end, gap):
-        parts = [block(post, tip, 0, high, "plain", colour, params=dull).only([0, 1, 2, 3])]
+        parts = [solid(square(0.11), 0, high, colour, dull, top=square(0.06)).only([0, 1, 2, 3])]
         for arm in (reach,) if reach else (-2.0, 2.0):
             r0, r1 = sorted((0.0, float(arm)))
-            parts.append(
-                block(
-                    (r0, r1, -0.05, 0.05),
-                    (r0, r1, -0.05, 0.05),
-                    high,
-                    high + 0.1,
-                    "plain",
-                    colour,
-                    params=dull,
-                )
-            )
+            parts.append(solid((r0, r1, -0.05, 0.05), high, high + 0.1, colour, dull))
             t = float(arm) - np.sign(arm) * 0.35
             head: Span = (t - 0.4, t + 0.4, -0.15, 0.15)
-            parts.append(block(head, head, high - 0.1, high + 0.12, "plain", colour * 0.9, params=dull))
+            parts.append(solid(head, high - 0.1, high + 0.12, colour * 0.9, dull))
         b.put(parts, s, u)
 
 

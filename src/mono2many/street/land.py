@@ -5,7 +5,19 @@ import numpy as np
 from mono2many.street.noise import Array
 from mono2many.street.objects import tree
 from mono2many.street.roads import WideRoad
-from mono2many.street.scene import Builder, Palette, Real, Span, block, footprint, own_axes, plain, sheet
+from mono2many.street.scene import (
+    Builder,
+    Palette,
+    Real,
+    Span,
+    block,
+    footprint,
+    own_axes,
+    plain,
+    sheet,
+    solid,
+    square,
+)
 from mono2many.street.shapes import Quads
 from mono2many.street.wide_paint import POINTED, RIDGE, ROUND, ROW, STEPS
 
@@ -122,19 +134,16 @@ def far_land(b: Builder, at: Real, urban: bool) -> None:
         backdrop(b, at, near, rng.uniform(8, 20), "wood", style, rng.uniform(4, 9))
 
 
-def conifer(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
+def conifer(b: Builder, s: Real, u: Real, big: Real) -> None:
     """Four tapering skirts of twigs on a trunk."""
     rng = b.rng
     high, colour = rng.uniform(7, 12) * big, b.pick(NEEDLES, 0.15)
     wide = high * rng.uniform(0.13, 0.2)
-    trunk: Span = (-0.15, 0.15, -0.15, 0.15)
-    parts = [
-        block(trunk, trunk, 0, high * 0.2, "plain", np.array([0.3, 0.23, 0.18]), params=[plain(rng)] * 5)
-    ]
+    parts = [solid(square(0.15), 0, high * 0.2, np.array([0.3, 0.23, 0.18]), plain(rng))]
     for i in range(4):
         w, t = wide * (1 - 0.2 * i), wide * (0.5 - 0.16 * i)
-        low: Span = (-w, w, -w, w)
-        top: Span = (-t, t, -t, t)
+        low: Span = square(w)
+        top: Span = square(t)
         y = high * (0.12 + 0.22 * i)
         params: list[list[Real]] = [[rng.uniform(0, 17), rng.uniform(0, 17)]] * 5
         parts.append(
@@ -143,26 +152,25 @@ def conifer(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
             )
         )
     b.put(parts, s, u, rng.uniform(0, 1.5))
-    _tree_shadow(b, s, u, wide, high * 0.5, sun_shift)
+    _tree_shadow(b, s, u, wide, high * 0.5)
 
 
-def poplar(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
+def poplar(b: Builder, s: Real, u: Real, big: Real) -> None:
     """A tall narrow column of balls."""
     rng = b.rng
     wide, colour = rng.uniform(0.9, 1.3) * big, b.pick(LEAVES, 0.12)
     rotation, position = b.frame(s, u)
-    trunk: Span = (-0.14, 0.14, -0.14, 0.14)
-    b.put([block(trunk, trunk, 0, 2.5, "plain", np.array([0.34, 0.28, 0.22]), params=[plain(rng)] * 5)], s, u)
+    b.put([solid(square(0.14), 0, 2.5, np.array([0.34, 0.28, 0.22]), plain(rng))], s, u)
     count = 8
     for i in range(count):
         share = i / (count - 1)
         r = wide * (0.75 + 0.5 * np.sin(np.pi * share)) * (1 - 0.35 * share)
         own = np.array([rng.normal(0, 0.15), 2.0 + r * 0.5 + i * wide * 0.95, rng.normal(0, 0.15)])
         b.balls.append((rotation @ own + position, r, colour * (0.75 + 0.35 * share)))
-    _tree_shadow(b, s, u, wide, 5.0, sun_shift)
+    _tree_shadow(b, s, u, wide, 5.0)
 
 
-def bush(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
+def bush(b: Builder, s: Real, u: Real, big: Real) -> None:
     """Two or three balls on the ground."""
     rng = b.rng
     colour = b.pick(LEAVES, 0.15)
@@ -171,31 +179,30 @@ def bush(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
         r = rng.uniform(0.45, 0.9) * big
         own = np.array([rng.normal(0, 0.5 * big), r * 0.7, rng.normal(0, 0.5 * big)])
         b.balls.append((rotation @ own + position, r, colour * rng.uniform(0.85, 1.15)))
-    b.shadow(s, u, (-big, big, -big, big), 0.5, 0.6 * big, round_=True)
+    b.shadow(s, u, square(big), 0.5, 0.6 * big, round_=True)
 
 
-def bare(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
+def bare(b: Builder, s: Real, u: Real, big: Real) -> None:
     """A trunk with bare branches."""
     rng = b.rng
     high, bark = rng.uniform(3, 5) * big, b.pick(((0.3, 0.26, 0.22), (0.42, 0.38, 0.33), (0.24, 0.2, 0.18)))
-    rough: list[list[Real]] = [plain(rng, 0.5, 0.1, 9, 0.3)] * 5
+    rough = plain(rng, 0.5, 0.1, 9, 0.3)
     w = 0.17 * big
-    low: Span = (-w, w, -w, w)
-    parts = [block(low, (-w * 0.5, w * 0.5, -w * 0.5, w * 0.5), 0, high, "plain", bark, params=rough)]
+    parts = [solid(square(w), 0, high, bark, rough, top=square(w * 0.5))]
     for i in range(8):
         angle, from_up = i * 2.4 + rng.uniform(0, 0.8), high * rng.uniform(0.5, 1.0)
         out, t = rng.uniform(0.8, 1.7) * big, w * 0.4
         r, f = out * np.cos(angle), out * np.sin(angle)
         branch: Span = (r - t * 0.4, r + t * 0.4, f - t * 0.4, f + t * 0.4)
         up = from_up + rng.uniform(1.2, 2.4) * big
-        parts.append(block((-t, t, -t, t), branch, from_up - 0.2, up, "plain", bark, params=rough))
+        parts.append(solid(square(t), from_up - 0.2, up, bark, rough, top=branch))
     b.put(parts, s, u, rng.uniform(0, 3))
-    _tree_shadow(b, s, u, 0.4 * big, high, sun_shift)
+    _tree_shadow(b, s, u, 0.4 * big, high)
 
 
-def _tree_shadow(b: Builder, s: Real, u: Real, wide: Real, up: Real, sun_shift: Array) -> None:
+def _tree_shadow(b: Builder, s: Real, u: Real, wide: Real, up: Real) -> None:
     _, position = b.frame(s, u)
-    spot = footprint((-wide, wide, -wide, wide)) + position + sun_shift * up
+    spot = footprint(square(wide)) + position + b.sun_shift * up
     b.decals.append((spot, 0.8, wide * 0.6, True, True))
 
 

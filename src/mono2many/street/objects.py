@@ -4,7 +4,7 @@ import numpy as np
 from numpy.random import Generator
 
 from mono2many.street.noise import Array
-from mono2many.street.scene import Builder, Palette, Real, Span, block, footprint, plain, sheet
+from mono2many.street.scene import Builder, Palette, Real, Span, block, footprint, plain, sheet, solid, square
 from mono2many.street.shapes import Quads
 
 PLASTER: Palette = (
@@ -24,7 +24,7 @@ BRICK: Palette = (
 TILES: Palette = ((0.5, 0.27, 0.2), (0.33, 0.33, 0.36), (0.42, 0.3, 0.25), (0.28, 0.3, 0.33))
 
 
-def house(b: Builder, s: Real, side: int, front: Real, width: Real, sun_shift: Array) -> None:
+def house(b: Builder, s: Real, side: int, front: Real, width: Real) -> None:
     """A house of `width` along the street whose front lies `front` metres from the middle."""
     rng = b.rng
     gabled = width < 12 and rng.random() < 0.6
@@ -59,8 +59,8 @@ def house(b: Builder, s: Real, side: int, front: Real, width: Real, sun_shift: A
         parts += _gabled_roof(rng, width, depth, height, roof, tiles, colour, brick)
     else:
         lip: Span = (-width / 2 - 0.12, width / 2 + 0.12, -0.22, depth)
-        edge = [plain(rng, 0.25)] * 5
-        parts.append(block(lip, lip, height, height + 0.35, "plain", colour * np.float32(0.85), params=edge))
+        edge = plain(rng, 0.25)
+        parts.append(solid(lip, height, height + 0.35, colour * np.float32(0.85), edge))
         if rng.random() < 0.35 and floors > 1:
             parts += _balconies(rng, width, bays, base, storey, floors, trim)
     if shop and rng.random() < 0.7:
@@ -69,7 +69,7 @@ def house(b: Builder, s: Real, side: int, front: Real, width: Real, sun_shift: A
     rotation, position = b.frame(s, side * front, turn)
     bottom = footprint((-width / 2, width / 2, 0, depth)) @ rotation.T + position
     for i, j in ((0, 1), (1, 2), (3, 0)):
-        reach = sun_shift * height
+        reach = b.sun_shift * height
         b.decals.append(
             (np.stack([bottom[i], bottom[j], bottom[j] + reach, bottom[i] + reach]), 1.0, 0.1, False, True)
         )
@@ -97,7 +97,7 @@ def _gabled_roof(
     parts.append(sheet(ends, "plain", colour, params=[stone] * 2, middle=np.array([0, height, depth / 2])))
     c = rng.uniform(-h * 0.7, h * 0.7)
     stack: Span = (c - 0.4, c + 0.4, depth / 2 + 0.6, depth / 2 + 1.2)
-    parts.append(block(stack, stack, height, ridge + 0.9, "plain", np.array(BRICK[0]), params=[stone] * 5))
+    parts.append(solid(stack, height, ridge + 0.9, np.array(BRICK[0]), stone))
     return parts
 
 
@@ -129,16 +129,14 @@ def _awning(b: Builder, width: Real) -> list[Quads]:
     return [sheet(awning, "plain", cloth, params=[stripe], middle=lower), below]
 
 
-def tree(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
+def tree(b: Builder, s: Real, u: Real, big: Real) -> None:
     """A trunk and a crown of leafy balls."""
     rng = b.rng
     trunk = rng.uniform(2.2, 2.9) * big
     wide, bark = 0.13 * big, plain(rng, 0.5, 0.1, 9, 0.3)
-    low: Span = (-wide, wide, -wide, wide)
-    high: Span = (-wide * 0.6, wide * 0.6, -wide * 0.6, wide * 0.6)
-    shape = block(
-        low, high, 0, trunk + big, "plain", b.pick(((0.32, 0.25, 0.19), (0.4, 0.35, 0.3))), params=[bark] * 5
-    )
+    low: Span = square(wide)
+    high: Span = square(wide * 0.6)
+    shape = solid(low, 0, trunk + big, b.pick(((0.32, 0.25, 0.19), (0.4, 0.35, 0.3))), bark, top=high)
     b.put([shape], s, u, rng.uniform(0, 3))
     rotation, position = b.frame(s, u)
     green = b.pick(((0.25, 0.4, 0.14), (0.33, 0.44, 0.17), (0.2, 0.36, 0.18), (0.5, 0.42, 0.14)), 0.1)
@@ -152,41 +150,39 @@ def tree(b: Builder, s: Real, u: Real, big: Real, sun_shift: Array) -> None:
         b.balls.append((rotation @ own + position, radius, green * (0.75 + 0.4 * share)))
     heart = position + np.array([0, -trunk - crown * 0.95, 0])
     b.balls.append((heart, crown * 0.62, green * 0.6))
-    middle = position + sun_shift * (trunk + crown)
-    spot = footprint((-crown, crown, -crown, crown)) + middle
+    middle = position + b.sun_shift * (trunk + crown)
+    spot = footprint(square(crown)) + middle
     b.decals.append((spot, 0.85, crown * 0.7, True, True))
 
 
-def pole(b: Builder, s: Real, u: Real, side: int, sun_shift: Array) -> None:
+def pole(b: Builder, s: Real, u: Real, side: int) -> None:
     """A street lamp, or a traffic sign."""
     rng = b.rng
     grey, dull = (
         b.pick(((0.33, 0.35, 0.36), (0.24, 0.3, 0.27), (0.5, 0.5, 0.5))),
-        [plain(rng, 0.35, 9, 0.6, 0.2)] * 5,
+        plain(rng, 0.35, 9, 0.6, 0.2),
     )
     if rng.random() < 0.6:
         high = rng.uniform(5.5, 7.5)
-        post: Span = (-0.08, 0.08, -0.08, 0.08)
-        tip: Span = (-0.05, 0.05, -0.05, 0.05)
+        post: Span = square(0.08)
         arm: Span = (-1.5, 0.05, -0.05, 0.05) if side > 0 else (-0.05, 1.5, -0.05, 0.05)
         head: Span = (-1.7, -1.1, -0.13, 0.13) if side > 0 else (1.1, 1.7, -0.13, 0.13)
-        parts = [block(post, tip, 0, high, "plain", grey, params=dull)]
-        parts += [block(arm, arm, high, high + 0.09, "plain", grey, params=dull)]
-        parts += [block(head, head, high - 0.1, high + 0.12, "plain", grey * 0.8, params=dull)]
+        parts = [solid(post, 0, high, grey, dull, top=square(0.05))]
+        parts += [solid(arm, high, high + 0.09, grey, dull)]
+        parts += [solid(head, high - 0.1, high + 0.12, grey * 0.8, dull)]
     else:
         high = rng.uniform(2.4, 3.0)
-        post = (-0.04, 0.04, -0.04, 0.04)
-        board: Span = (-0.32, 0.32, -0.06, -0.045)
+        post = square(0.04)
         paint = b.pick(((0.72, 0.12, 0.1), (0.1, 0.25, 0.6), (0.85, 0.75, 0.2)))
-        parts = [block(post, post, 0, high, "plain", grey, params=dull)]
-        face = [plain(rng, 0.2)] * 5
-        parts += [block(board, board, high - 0.65, high, "plain", np.full(3, 0.85), params=face)]
+        parts = [solid(post, 0, high, grey, dull)]
+        face = plain(rng, 0.2)
+        parts += [solid((-0.32, 0.32, -0.06, -0.045), high - 0.65, high, np.full(3, 0.85), face)]
         r = 0.26
         inner = footprint((-r, r, 0, 2 * r))[:, [0, 2, 1]] + np.array([0, high - 0.325 - r, -0.065])
-        parts += [sheet(inner[None], "plain", paint, params=face, middle=np.array([0, high, 1.0]))]
+        parts += [sheet(inner[None], "plain", paint, params=[face], middle=np.array([0, high, 1.0]))]
     b.put(parts, s, u)
     _, position = b.frame(s, u)
     wide = np.array([0.1, 0, 0])
-    reach = sun_shift * high
+    reach = b.sun_shift * high
     spot = np.stack([position - wide, position + wide, position + wide + reach, position - wide + reach])
     b.decals.append((spot, 0.8, 0.1, False, True))

@@ -16,9 +16,7 @@ from mono2many.street.furniture import (
     steel_barrier,
 )
 from mono2many.street.land import TREES, hill_side, slope, wood
-from mono2many.street.noise import Array
 from mono2many.street.objects import house, pole
-from mono2many.street.roads import WideRoad
 from mono2many.street.scene import Builder, Real
 from mono2many.street.wide_paint import POINTED, ROUND, ROW
 
@@ -27,28 +25,20 @@ PLACES = {"town": 0.16, "avenue": 0.14, "suburb": 0.13, "country": 0.22, "motorw
 BEHIND = 14.0
 
 
-def line_road(b: Builder, rngs: list[Generator], place: str, side: int, end: Real, sun_shift: Array) -> None:
+def line_road(b: Builder, rngs: list[Generator], place: str, side: int, end: Real) -> None:
     """Everything beside the road on one side. One generator for each kind of thing."""
     if place in ("town", "avenue"):
-        _town(b, rngs, place, side, end, sun_shift)
+        _town(b, rngs, place, side, end)
     elif place == "suburb":
-        _suburb(b, rngs, side, end, sun_shift)
+        _suburb(b, rngs, side, end)
     elif place == "country":
-        _country(b, rngs, side, end, sun_shift)
+        _country(b, rngs, side, end)
     else:
-        _motorway(b, rngs, side, end, sun_shift)
+        _motorway(b, rngs, side, end)
 
 
 def trees(
-    b: Builder,
-    rng: Generator,
-    side: int,
-    u: Real,
-    end: Real,
-    gap: Real,
-    sun_shift: Array,
-    kinds: list[str],
-    spread: Real = 0.3,
+    b: Builder, rng: Generator, side: int, u: Real, end: Real, gap: Real, kinds: list[str], spread: Real = 0.3
 ) -> None:
     """Single trees of a few kinds about |u| metres out."""
     b.rng = rng
@@ -57,64 +47,48 @@ def trees(
         kind = str(rng.choice(kinds))
         big = rng.uniform(0.75, 1.35)
         out = max(u + abs(rng.normal(0, spread)), u)
-        TREES[kind](b, s, side * (out + (2.5 if kind == "conifer" else 0)), big, sun_shift)
+        TREES[kind](b, s, side * (out + (2.5 if kind == "conifer" else 0)), big)
         s += gap * rng.uniform(0.5, 1.6)
 
 
-def _houses(
-    b: Builder,
-    rng: Generator,
-    side: int,
-    front: Real,
-    end: Real,
-    closed: Real,
-    sun_shift: Array,
-    limit: Real,
-) -> None:
+def _houses(b: Builder, rng: Generator, side: int, front: Real, end: Real, closed: Real, limit: Real) -> None:
     """A row of houses; `closed`: how often one stands against the next."""
     b.rng = rng
     s = -BEHIND + rng.uniform(-6, 0)
     while s < min(end, limit):
         width = rng.uniform(7, 19)
         stretch = 1 / max(1 - b.road.curvature * side * front, 0.5)
-        house(
-            b, s + width / 2 * stretch, side, front + rng.choice([0, 0, rng.uniform(0, 2)]), width, sun_shift
-        )
+        house(b, s + width / 2 * stretch, side, front + rng.choice([0, 0, rng.uniform(0, 2)]), width)
         s += (width + (rng.uniform(0.05, 0.2) if rng.random() < closed else rng.uniform(3, 18))) * stretch
 
 
-def _road(b: Builder) -> WideRoad:
-    assert isinstance(b.road, WideRoad)
-    return b.road
-
-
-def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: Real, sun_shift: Array) -> None:
-    road, rng = _road(b), rngs[0]
+def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: Real) -> None:
+    road, rng = b.wide_road, rngs[0]
     kerb = road.edge + road.shoulder
     front = max(kerb + road.pavement + rng.choice([0.0, rng.uniform(0, 12)]), 4.6)
     front = min(front, 27.0)
-    _houses(b, rngs[0], side, front, end, rng.choice([0.85, 0.5]), sun_shift, 150)
+    _houses(b, rngs[0], side, front, end, rng.choice([0.85, 0.5]), 150)
     rng = rngs[1]
     if rng.random() < 0.7:
         gap = rng.uniform(8, 22)
         kinds = [str(k) for k in rng.choice(["round", "round", "poplar", "bare"], 2)]
-        trees(b, rng, side, kerb + 0.7, min(end, 120), gap, sun_shift, kinds, 0.05)
+        trees(b, rng, side, kerb + 0.7, min(end, 120), gap, kinds, 0.05)
     b.rng = rng = rngs[2]
     if rng.random() < 0.6:
         lamp_posts(
             b, -BEHIND, min(end, 110), side * (kerb + 0.4), -side * rng.uniform(1.2, 2.5), rng.uniform(18, 32)
         )
     for s in np.arange(-BEHIND + rng.uniform(0, 20), min(end, 90), rng.uniform(15, 40)):
-        pole(b, s, side * (kerb + 0.35), side, sun_shift)
+        pole(b, s, side * (kerb + 0.35), side)
     if place == "avenue" and road.inner > 1.5 and side > 0 and rng.random() < 0.7:
-        trees(b, rng, 1, 0.0, min(end, 120), rng.uniform(8, 18), sun_shift, ["round", "bare", "poplar"], 0.0)
+        trees(b, rng, 1, 0.0, min(end, 120), rng.uniform(8, 18), ["round", "bare", "poplar"], 0.0)
 
 
-def _suburb(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: Array) -> None:
-    road, rng = _road(b), rngs[0]
+def _suburb(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
+    road, rng = b.wide_road, rngs[0]
     kerb = road.edge + road.shoulder + road.pavement
     front = kerb + rng.uniform(3, 14)
-    _houses(b, rng, side, front, end, 0.1, sun_shift, 130)
+    _houses(b, rng, side, front, end, 0.1, 130)
     b.rng = rng = rngs[1]
     style = rng.random()
     if style < 0.4:
@@ -130,21 +104,21 @@ def _suburb(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: 
             rng.uniform(1.2, 2.5),
         )
     kinds = [str(k) for k in rng.choice(list(TREES), 3)]
-    trees(b, rng, side, kerb + 1.8, min(end, 120), rng.uniform(8, 26), sun_shift, kinds, 1.5)
+    trees(b, rng, side, kerb + 1.8, min(end, 120), rng.uniform(8, 26), kinds, 1.5)
     b.rng = rng = rngs[2]
     for s in np.arange(-BEHIND + rng.uniform(0, 20), min(end, 100), rng.uniform(22, 40)):
-        pole(b, s, side * (kerb - road.pavement + 0.4), side, sun_shift)
+        pole(b, s, side * (kerb - road.pavement + 0.4), side)
 
 
-def _country(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: Array) -> None:
-    road = _road(b)
+def _country(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
+    road = b.wide_road
     kerb = road.edge + road.shoulder
     top = _bank_and_hedge(b, rngs[0], side, kerb, end)
     b.rng = rng = rngs[1]
     kinds = [str(k) for k in rng.choice(list(TREES), 3)]
     if rng.random() < 0.75:
         out, gap, spread = top + rng.uniform(0.8, 6), rng.uniform(6, 35), float(rng.choice([0.1, 4.0]))
-        trees(b, rng, side, out, min(end, 150), gap, sun_shift, kinds, spread)
+        trees(b, rng, side, out, min(end, 150), gap, kinds, spread)
     b.rng = rng = rngs[2]
     if rng.random() < 0.6:
         begin = rng.uniform(-60, 90)
@@ -153,7 +127,7 @@ def _country(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift:
             _wood_beyond(b, begin, begin + long, side, top, (6, 90), (7, 20), (3.5, 8))
             begin += long + rng.uniform(0, 60)
     if rng.random() < 0.4:
-        house(b, rng.uniform(10, 100), side, top + rng.uniform(5, 30), rng.uniform(8, 18), sun_shift)
+        house(b, rng.uniform(10, 100), side, top + rng.uniform(5, 30), rng.uniform(8, 18))
     if rng.random() < 0.3:
         hill_side(b, rng.uniform(80, 220), side * rng.uniform(70, 160), rng.uniform(12, 55))
     b.rng = rng = rngs[3]
@@ -165,7 +139,7 @@ def _country(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift:
         road_sign(b, rng.uniform(8, 70), side * (kerb + 1.4), False)
     if rng.random() < 0.35:
         for s in np.arange(-BEHIND + rng.uniform(0, 20), min(end, 110), rng.uniform(28, 40)):
-            pole(b, s, side * (top + 1.2), side, sun_shift)
+            pole(b, s, side * (top + 1.2), side)
 
 
 def _bank_and_hedge(b: Builder, rng: Generator, side: int, kerb: Real, end: Real) -> Real:
@@ -174,7 +148,7 @@ def _bank_and_hedge(b: Builder, rng: Generator, side: int, kerb: Real, end: Real
     top = kerb + 1.5
     if rng.random() < 0.3:
         high = rng.uniform(0.8, 6)
-        foot = kerb + _road(b).pavement + rng.uniform(0.8, 3)
+        foot = kerb + b.wide_road.pavement + rng.uniform(0.8, 3)
         top = foot + high * rng.uniform(1.0, 2.5)
         slope(b, -BEHIND, end + 40, (side * foot, 0), (side * top, high))
         if rng.random() < 0.6:
@@ -206,8 +180,8 @@ def _wood_beyond(
     wood(b, begin, end, side * out, height, int(b.rng.choice([ROUND, POINTED, ROW])), b.rng.uniform(*wide))
 
 
-def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift: Array) -> None:
-    road, rng = _road(b), rngs[0]
+def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
+    road, rng = b.wide_road, rngs[0]
     rim = road.edge + road.shoulder + 0.5
     b.rng = rng
     reach = end + 120
@@ -220,10 +194,10 @@ def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real, sun_shift
     b.rng = rng = rngs[2]
     if rng.random() < 0.5:
         kinds = [str(k) for k in rng.choice(list(TREES), 3)]
-        trees(b, rng, side, out + 1.5, min(end, 150), rng.uniform(9, 40), sun_shift, kinds, 3.0)
+        trees(b, rng, side, out + 1.5, min(end, 150), rng.uniform(9, 40), kinds, 3.0)
     if rng.random() < 0.25:
         for s in np.arange(rng.uniform(-10, 60), 170, rng.uniform(30, 70)):
-            house(b, s, side, out + rng.uniform(12, 60), rng.uniform(12, 19), sun_shift)
+            house(b, s, side, out + rng.uniform(12, 60), rng.uniform(12, 19))
     if rng.random() < 0.25:
         hill_side(b, rng.uniform(100, 260), side * rng.uniform(90, 190), rng.uniform(15, 70))
     b.rng = rng = rngs[3]
@@ -258,9 +232,9 @@ def _motorway_border(b: Builder, rng: Generator, side: int, rim: Real, reach: Re
     return out
 
 
-def over_and_between(b: Builder, rng: Generator, place: str, end: Real, sun_shift: Array) -> None:
+def over_and_between(b: Builder, rng: Generator, place: str, end: Real) -> None:
     """Barriers between the directions, gantries, bridges."""
-    road = _road(b)
+    road = b.wide_road
     b.rng = rng
     rim = road.edge + road.shoulder
     if place == "motorway":

@@ -15,10 +15,22 @@ from numpy.random import Generator
 from mono2many.street.noise import Array
 from mono2many.street.objects import house, pole, tree
 from mono2many.street.paint import Road
-from mono2many.street.render import Picture, View, render
-from mono2many.street.scene import CARS, CONTACT, SHADOW, Builder, Car, Street, cast, own_axes, pick
+from mono2many.street.render import Rendering, View, render
+from mono2many.street.scene import (
+    CARS,
+    CONTACT,
+    SHADOW,
+    Builder,
+    Car,
+    Street,
+    cast,
+    footprint,
+    own_axes,
+    pick,
+    square,
+)
 from mono2many.street.shapes import Decals, Quads, join
-from mono2many.street.sky import Light
+from mono2many.street.sky import draw_town_light
 from mono2many.street.vehicles import car_shape
 from mono2many.street.wide import build_wide
 from mono2many.types import Frame, FrameSequence, InputError, Split
@@ -85,18 +97,18 @@ class SyntheticReader:
             raise IndexError(f"no frame {index} of clip {clip}: there are {have}")
         street = build_street(settings, self.split, clip)
         view = camera(street, settings, index)
-        picture = draw(street, view, index)
+        drawn = draw(street, view, index)
         middle = (view.width - 1) / 2, (view.height - 1) / 2
         return Frame(
-            image=torch.from_numpy(picture.image),
+            image=torch.from_numpy(drawn.image),
             intrinsics=torch.tensor([[view.focal, 0, middle[0]], [0, view.focal, middle[1]], [0, 0, 1]]),
-            depth=torch.from_numpy(picture.depth),
-            moving=torch.from_numpy(picture.quad >= len(street.quads.kind)),
+            depth=torch.from_numpy(drawn.depth),
+            moving=torch.from_numpy(drawn.quad >= len(street.quads.kind)),
             world_from_camera=torch.from_numpy(view.world_from_camera).float(),
         )
 
 
-def draw(street: Street, view: View, index: int) -> Picture:
+def draw(street: Street, view: View, index: int) -> Rendering:
     """The street at a frame. Quads numbered from len(street.quads.kind) belong to driving cars."""
     cars = [drive(street.road, car, index) for car in street.traffic]
     quads = join([street.quads, *(quads for quads, _ in cars)])
@@ -147,7 +159,7 @@ def drive(road: Road, car: Car, index: int) -> tuple[Quads, Array]:
     position = np.array([x, 0.0 - road.lift(x, z), z])
     quads = car.quads.moved(rotation.astype(np.float32), position.astype(np.float32))
     w, h = car.width / 2 + 0.15, car.length / 2 + 0.15
-    spot = np.array([[-w, 0, -h], [w, 0, -h], [w, 0, h], [-w, 0, h]]) @ rotation.T + position
+    spot = footprint((-w, w, -h, h)) @ rotation.T + position
     return quads, spot[None]
 
 
@@ -161,7 +173,7 @@ def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
     seeds = np.random.SeedSequence([settings.seed, SPLITS.index(split), scene])
     # a generator for every kind of thing: a longer clip gets more street, not another street
     rng, traffic_rng, wear_rng, *side_rngs = (np.random.default_rng(s) for s in seeds.spawn(11))
-    light, sun_shift = _light(rng)
+    light, sun_shift = draw_town_light(rng)
     two_way = rng.random() < 0.7
     lanes = rng.uniform(2.75, 3.4) if two_way else rng.uniform(1.7, 2.1)
     parked = (rng.random() < 0.75, rng.random() < 0.75)
@@ -199,37 +211,16 @@ def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
     height = rng.uniform(1.35, 1.75)
 
     end = settings.step * 1.25 * settings.frames + AHEAD
-    b = Builder(road, wear_rng)
+    b = Builder(road, wear_rng, sun_shift)
     _wear(b, end)
     for side in (-1, 1):
-        _line_street(
-            b, side, end, bool(parked[side > 0]), sun_shift, side_rngs[:4] if side < 0 else side_rngs[4:]
-        )
+        _line_street(b, side, end, bool(parked[side > 0]), side_rngs[:4] if side < 0 else side_rngs[4:])
 
     traffic = _traffic(traffic_rng, settings, speed, lane) if settings.moving else []
     return Street(road, light, join(b.parts), *b.gathered(), traffic, speed, lane, height, sway)
 
 
-def _light(rng: Generator) -> tuple[Light, Array]:
-    """The light, and how far along the ground a shadow falls per metre of height."""
-    elevation, azimuth = rng.uniform(0.7, 1.2), rng.uniform(0, 2 * np.pi)
-    flat = np.cos(elevation)
-    to_sun = np.array([flat * np.sin(azimuth), -np.sin(elevation), flat * np.cos(azimuth)])
-    shift = np.array([-to_sun[0], 0, -to_sun[2]]) / np.sin(elevation)
-    cloudy = rng.random()
-    sun = np.array([1.0, 0.95, 0.84]) * (0.7 - 0.5 * cloudy)
-    sky = np.array([0.93, 0.97, 1.05]) * (0.64 + 0.3 * cloudy)
-    zenith = np.array([0.3, 0.5, 0.82]) * (1 - cloudy) + np.array([0.68, 0.72, 0.78]) * cloudy
-    horizon = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.84, 0.86, 0.87]) * cloudy
-    clouds = float(rng.uniform(-0.15, 0.35))
-    single = np.float32
-    lights = to_sun.astype(single), sun.astype(single), sky.astype(single)
-    return Light(*lights, zenith.astype(single), horizon.astype(single), clouds), shift
-
-
-def _line_street(
-    b: Builder, side: int, end: float, parked: bool, sun_shift: Array, rngs: list[Generator]
-) -> None:
+def _line_street(b: Builder, side: int, end: float, parked: bool, rngs: list[Generator]) -> None:
     """Houses, trees, lamps and parked cars of one side."""
     road = b.road
     b.rng = rng = rngs[0]
@@ -240,12 +231,10 @@ def _line_street(
         width = rng.uniform(7, 19)
         # a row of houses on the inside of a bend is shorter than the street's middle line
         stretch = 1 / max(1 - road.curvature * side * line, 0.5)
-        house(
-            b, s + width / 2 * stretch, side, line + rng.choice([0, 0, rng.uniform(0, 1.5)]), width, sun_shift
-        )
+        house(b, s + width / 2 * stretch, side, line + rng.choice([0, 0, rng.uniform(0, 1.5)]), width)
         gap = rng.uniform(2, 6) if rng.random() < 0.3 else rng.uniform(0.05, 0.2)
         if gap > 3:
-            tree(b, s + (width + gap / 2) * stretch, side * (line + 3), rng.uniform(1, 1.5), sun_shift)
+            tree(b, s + (width + gap / 2) * stretch, side * (line + 3), rng.uniform(1, 1.5))
         s += (width + gap) * stretch
     b.rng = rng = rngs[1]
     greenery = rng.uniform(9, 22)
@@ -254,13 +243,13 @@ def _line_street(
     while s < end:
         if rng.random() < 0.75:
             trees.append(s)
-            tree(b, s, side * (kerb + 0.5), rng.uniform(0.75, 1.15), sun_shift)
+            tree(b, s, side * (kerb + 0.5), rng.uniform(0.75, 1.15))
         s += greenery * rng.uniform(0.7, 1.4)
     b.rng = rng = rngs[2]
     s = -BEHIND + rng.uniform(0, 8)
     while s < end:
         if all(abs(s - at) > 3.2 for at in trees):
-            pole(b, s, side * (kerb + 0.2), side, sun_shift)
+            pole(b, s, side * (kerb + 0.2), side)
         s += rng.uniform(14, 26)
     b.rng = rng = rngs[3]
     s = -BEHIND
@@ -272,11 +261,7 @@ def _line_street(
             b.put(quads, s + length / 2, u, turn)
             w, h = width / 2 + 0.15, length / 2 + 0.15
             b.shadow(s + length / 2, u, (-w, w, -h, h), *CONTACT, turn)
-            _, position = b.frame(s + length / 2, u)
-            rotation, _ = b.frame(s + length / 2, u, turn)
-            reach = sun_shift * 0.75
-            corners = np.array([[-w, 0, -h], [w, 0, -h], [w, 0, h], [-w, 0, h]]) @ rotation.T + position
-            b.decals.append((corners + reach, *SHADOW, False, True))
+            b.shadow(s + length / 2, u, (-w, w, -h, h), *SHADOW, turn, cast_by=0.75)
             s += length + rng.uniform(0.6, 1.6)
         else:
             s += rng.uniform(3, 9)
@@ -290,7 +275,7 @@ def _wear(b: Builder, end: float) -> None:
         w, h = rng.uniform(0.3, 1.1), rng.uniform(0.5, 3)
         b.shadow(at, u, (-w, w, -h, h), rng.uniform(0.12, 0.3), 0.04)
         if rng.random() < 0.6:
-            b.shadow(at + 4, -u, (-0.33, 0.33, -0.33, 0.33), 0.5, 0.05, round_=True)
+            b.shadow(at + 4, -u, square(0.33), 0.5, 0.05, round_=True)
 
 
 def _traffic(rng: Generator, settings: StreetSettings, speed: float, lane: float) -> list[Car]:

@@ -65,7 +65,7 @@ def _half_pixels(size: int) -> Array:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Rendering:
     """What the ray caster returns."""
 
     image: NDArray[np.uint8]
@@ -76,8 +76,8 @@ class Picture:
     """H W, index of the quad at the pixel's centre, -1 elsewhere."""
 
 
-def render(quads: Quads, balls: Balls, decals: Decals, road: Road, light: Light, view: View) -> Picture:
-    """One picture of the scene. See the top of the file."""
+def render(quads: Quads, balls: Balls, decals: Decals, road: Road, light: Light, view: View) -> Rendering:
+    """The scene as a camera sees it. See the top of the file."""
     x, y = view.x, view.y
     ground = Quads(
         np.array([[[0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]]], np.float32),
@@ -124,7 +124,7 @@ def render(quads: Quads, balls: Balls, decals: Decals, road: Road, light: Light,
     with np.errstate(divide="ignore"):
         depth = np.where(centre >= 0, 1 / inverse[1::2, 1::2], np.nan).astype(np.float32)
     image = light.develop(_tent(colour))
-    return Picture(image, depth, np.where((centre > 0) & (centre < len(quads.kind)), centre - 1, -1))
+    return Rendering(image, depth, np.where((centre > 0) & (centre < len(quads.kind)), centre - 1, -1))
 
 
 @dataclass(frozen=True)
@@ -176,13 +176,7 @@ def _screen_boxes(corners: Array, view: View) -> Ints:
     return np.stack(bounds, 1)
 
 
-def _darken(
-    shade: Array,
-    inverse: Array,
-    decals: Decals,
-    share_of_sun: float,
-    view: View,
-) -> None:
+def _darken(shade: Array, inverse: Array, decals: Decals, share_of_sun: float, view: View) -> None:
     """Multiply `shade` by what the decals leave of the light. All lie in the ground's plane."""
     if not len(decals.corners):
         return
@@ -211,13 +205,7 @@ def _darken(
     shade *= 1 - share_of_sun * (1 - sunlit)
 
 
-def _cast_balls(
-    inverse: Array,
-    owner: Ints,
-    first: int,
-    balls: Balls,
-    view: View,
-) -> None:
+def _cast_balls(inverse: Array, owner: Ints, first: int, balls: Balls, view: View) -> None:
     """Balls into the depth buffer; ball n gets the number first + n."""
     x, y = view.x, view.y
     seen = (balls.centre - view.origin) @ view.world_from_camera[:3, :3]
@@ -253,7 +241,7 @@ def _cast_balls(
 
 
 def _extent(side: float, ahead: float, radius: float, focal: float) -> tuple[float, float]:
-    """First and last pixel of a ball along one axis: the planes through the eye that touch it."""
+    """First and last pixel of a ball along one axis: the planes through the camera that touch it."""
     spread = radius * np.sqrt(side * side + ahead * ahead - radius * radius)
     scale = focal / (ahead * ahead - radius * radius)
     return (side * ahead - spread) * scale, (side * ahead + spread) * scale

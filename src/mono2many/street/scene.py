@@ -12,6 +12,7 @@ from numpy.random import Generator
 from mono2many.street.kinds import KIND
 from mono2many.street.noise import Array
 from mono2many.street.paint import Road
+from mono2many.street.roads import WideRoad
 from mono2many.street.shapes import Balls, Decals, Quads, join
 from mono2many.street.sky import Light
 
@@ -67,18 +68,27 @@ class Street:
     sway: Array
     """3 4: heading, pitch and roll, each as amplitude (radians), period (m), phase, mean."""
     focal: float = 0.58
-    """Focal length, in widths of the picture."""
+    """Focal length, in widths of the image."""
     place: str = "town"
     """What kind of road it is."""
 
 
 @dataclass
 class Builder:
+    """Gathers what stands along a road."""
+
     road: Road
     rng: Generator
+    sun_shift: Array
+    """How far along the ground a shadow falls per metre of height."""
     parts: list[Quads] = field(default_factory=list)
     balls: list[tuple[Array, float, Array]] = field(default_factory=list)
     decals: list[tuple[Array, float, float, bool, bool]] = field(default_factory=list)
+
+    @property
+    def wide_road(self) -> WideRoad:
+        assert isinstance(self.road, WideRoad)
+        return self.road
 
     def pick(self, choices: Palette, spread: float = 0.05) -> Array:
         return pick(self.rng, choices, spread)
@@ -101,9 +111,12 @@ class Builder:
         soft: Real,
         turn: Real = 0,
         round_: bool = False,
+        cast_by: Real = 0,
     ) -> None:
+        """Darken the ground; `cast_by`: by the shadow of something so many metres above."""
         rotation, position = self.frame(s, u, turn)
-        self.decals.append((footprint(span) @ rotation.T + position, strength, soft, round_, False))
+        corners = footprint(span) @ rotation.T + position + self.sun_shift * cast_by
+        self.decals.append((corners, strength, soft, round_, cast_by > 0))
 
     def gathered(self) -> tuple[Balls, Decals]:
         """The balls and decals so far."""
@@ -148,6 +161,18 @@ def block(
     """A box whose top may be smaller. Five faces, as in FACES."""
     corners = np.concatenate([footprint(bottom, low), footprint(top, high)])
     return sheet(corners[FACES], kinds, colour, accent, params, corners.sum(0) / 8)
+
+
+def solid(
+    span: Span, low: Real, high: Real, colour: Array, face: list[Real], top: Span | None = None
+) -> Quads:
+    """A block of plain material; `face`: params of each of its faces. `top`: its upper side, if another."""
+    return block(span, top or span, low, high, "plain", colour, params=[face] * 5)
+
+
+def square(half: Real) -> Span:
+    """Around the origin."""
+    return -half, half, -half, half
 
 
 def sheet(

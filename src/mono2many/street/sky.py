@@ -96,24 +96,43 @@ class WideLight(Light):
         return np.stack([curve[plane] for curve, plane in zip(self.curve, image, strict=True)])
 
 
+def _sun(elevation: float, azimuth: float) -> tuple[Array, Array]:
+    """Unit vector to the sun, and how far along the ground a shadow falls per metre of height."""
+    flat = np.cos(elevation)
+    to_sun = np.array([flat * np.sin(azimuth), -np.sin(elevation), flat * np.cos(azimuth)])
+    return to_sun, np.array([-to_sun[0], 0, -to_sun[2]]) / np.sin(elevation)
+
+
+def draw_town_light(rng: Generator) -> tuple[Light, Array]:
+    """The light of a town by day, and how far along the ground a shadow falls per metre of height."""
+    elevation, azimuth = rng.uniform(0.7, 1.2), rng.uniform(0, 2 * np.pi)
+    to_sun, shift = _sun(elevation, azimuth)
+    cloudy = rng.random()
+    sun: Array = np.array([1.0, 0.95, 0.84]) * (0.7 - 0.5 * cloudy)
+    sky: Array = np.array([0.93, 0.97, 1.05]) * (0.64 + 0.3 * cloudy)
+    zenith: Array = np.array([0.3, 0.5, 0.82]) * (1 - cloudy) + np.array([0.68, 0.72, 0.78]) * cloudy
+    horizon: Array = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.84, 0.86, 0.87]) * cloudy
+    clouds = float(rng.uniform(-0.15, 0.35))
+    to_sun, sun, sky, zenith, horizon = (x.astype(np.float32) for x in (to_sun, sun, sky, zenith, horizon))
+    return Light(to_sun, sun, sky, zenith, horizon, clouds), shift
+
+
 def draw_light(rng: Generator) -> tuple[WideLight, Array]:
     """The light, and how far along the ground a shadow falls per metre of height."""
     mood = str(rng.choice(["sun", "low sun", "clouds", "overcast", "white", "dusk"], p=MOODS))
     elevation = rng.uniform(0.2, 0.45) if mood == "low sun" else rng.uniform(0.5, 1.25)
     azimuth = rng.uniform(0, 2 * np.pi)
-    flat = np.cos(elevation)
-    to_sun = np.array([flat * np.sin(azimuth), -np.sin(elevation), flat * np.cos(azimuth)])
-    shift = np.array([-to_sun[0], 0, -to_sun[2]]) / np.sin(elevation)
+    to_sun, shift = _sun(elevation, azimuth)
     cloudy = {"sun": 0.0, "low sun": 0.1, "clouds": 0.45}.get(mood, 1.0) + rng.uniform(0, 0.15)
     cloudy = min(cloudy, 0.96)
     warm = np.array([1.0, 0.95, 0.84])
     if mood == "low sun":
         warm = np.array([1.0, rng.uniform(0.72, 0.9), rng.uniform(0.42, 0.7)])
-    sun = warm * (0.85 - 0.85 * cloudy)
-    sky = np.array([0.9, 0.96, 1.06]) * (0.5 + 0.38 * cloudy) * (0.75 if mood == "low sun" else 1)
-    zenith = np.array([0.24, 0.45, 0.82]) * (1 - cloudy) + np.array([0.66, 0.7, 0.76]) * cloudy
+    sun: Array = warm * (0.85 - 0.85 * cloudy)
+    sky: Array = np.array([0.9, 0.96, 1.06]) * (0.5 + 0.38 * cloudy) * (0.75 if mood == "low sun" else 1)
+    zenith: Array = np.array([0.24, 0.45, 0.82]) * (1 - cloudy) + np.array([0.66, 0.7, 0.76]) * cloudy
     zenith *= rng.uniform(0.8, 1.15)
-    horizon = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.82, 0.85, 0.87]) * cloudy
+    horizon: Array = np.array([0.8, 0.87, 0.94]) * (1 - cloudy) + np.array([0.82, 0.85, 0.87]) * cloudy
     clouds = float(rng.uniform(-0.9, -0.4) if mood in ("sun", "low sun") else rng.uniform(-0.2, 0.4))
     if mood == "low sun":
         horizon = 0.5 * horizon + 0.5 * warm * 0.95
@@ -136,10 +155,8 @@ def draw_light(rng: Generator) -> tuple[WideLight, Array]:
     tone = np.clip(tone + contrast * (tone - 0.45) * tone * (1 - tone) * 4 * 0.6, 0, 1)
     lift = rng.uniform(0, 0.05)
     curve = np.round(255 * (lift + (1 - lift) * tone)).astype(np.uint8)
-    single = np.float32
-    to_sun, sun, sky = to_sun.astype(single), sun.astype(single), sky.astype(single)
-    ends = zenith.astype(single), horizon.astype(single)
-    return WideLight(to_sun, sun, sky, *ends, clouds, haze, mood == "dusk", wet, curve), shift
+    to_sun, sun, sky, zenith, horizon = (x.astype(np.float32) for x in (to_sun, sun, sky, zenith, horizon))
+    return WideLight(to_sun, sun, sky, zenith, horizon, clouds, haze, mood == "dusk", wet, curve), shift
 
 
 MOODS = (0.24, 0.16, 0.2, 0.2, 0.1, 0.1)

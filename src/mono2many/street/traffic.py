@@ -4,7 +4,6 @@ import numpy as np
 from numpy.random import Generator
 
 from mono2many.street.noise import Array
-from mono2many.street.roads import WideRoad
 from mono2many.street.scene import CONTACT, SHADOW, Builder, Car, Real, cast, footprint
 from mono2many.street.shapes import join
 from mono2many.street.vehicles import SHAPES, Shape, lamps, person, two_wheeler
@@ -38,18 +37,9 @@ def moving(shape: Shape, s: Real, u: Real, speed: Real, lit: bool, sun_shift: Ar
     return Car(join(quads), length, width, s, u, speed, sun_shift * high * 0.85)
 
 
-def traffic(
-    rng: Generator,
-    road: WideRoad,
-    place: str,
-    frames: int,
-    speed: Real,
-    step: Real,
-    lane: int,
-    lit: bool,
-    sun_shift: Array,
-) -> list[Car]:
+def traffic(b: Builder, place: str, frames: int, speed: Real, step: Real, lane: int, lit: bool) -> list[Car]:
     """Vehicles of all lanes at frame 0. Within a lane all drive at one speed, so none meets another."""
+    rng, road = b.rng, b.wide_road
     density = str(
         rng.choice(
             list(GAPS),
@@ -79,7 +69,7 @@ def traffic(
                 first = False
             room = max((road.lane - shape[2]) / 2 - 0.2, 0.05)
             u = road.middle_of(i) + float(np.clip(rng.normal(0, 0.15), -room, room))
-            cars.append(moving(shape, s + length / 2, u, v, lit, sun_shift))
+            cars.append(moving(shape, s + length / 2, u, v, lit, b.sun_shift))
             s += length + low + (high - low) * rng.random() ** 1.6
     if not road.two_way:
         return cars
@@ -90,12 +80,12 @@ def traffic(
         low, high = GAPS[busy]
         while s < 120 and len(cars) < MOST + 10:
             shape = vehicle(rng, place, i == road.count - 1)
-            cars.append(moving(shape, s + shape[1] / 2, road.middle_of(i, own=False), -v, lit, sun_shift))
+            cars.append(moving(shape, s + shape[1] / 2, road.middle_of(i, own=False), -v, lit, b.sun_shift))
             s += shape[1] + low + (high - low) * rng.random() ** 1.6
     return cars
 
 
-def stand(b: Builder, shape: Shape, s: Real, u: Real, turn: Real, sun_shift: Array) -> None:
+def stand(b: Builder, shape: Shape, s: Real, u: Real, turn: Real) -> None:
     """A vehicle or person that does not move, with its shadows."""
     quads, length, width, high = shape
     b.put(quads, s, u, turn)
@@ -103,13 +93,12 @@ def stand(b: Builder, shape: Shape, s: Real, u: Real, turn: Real, sun_shift: Arr
     b.shadow(s, u, (-w, w, -h, h), *CONTACT, turn)
     rotation, position = b.frame(s, u, turn)
     ground = footprint((-w, w, -h, h)) @ rotation.T + position
-    b.decals.append((cast(ground, sun_shift * high * 0.85), *SHADOW, False, True))
+    b.decals.append((cast(ground, b.sun_shift * high * 0.85), *SHADOW, False, True))
 
 
-def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bool, sun_shift: Array) -> None:
+def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bool) -> None:
     """A row of parked vehicles on the road's paved edge: along it, or square to it."""
-    rng, road = b.rng, b.road
-    assert isinstance(road, WideRoad)
+    rng, road = b.rng, b.wide_road
     full = rng.uniform(0.45, 0.95)
     s = start
     while s < end:
@@ -126,42 +115,32 @@ def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bo
                 s + 1.2,
                 u,
                 np.pi / 2 * side + (np.pi if rng.random() < 0.5 else 0) + rng.normal(0, 0.03),
-                sun_shift,
             )
             s += 2.5 + rng.uniform(0, 0.4)
         else:
             u = side * (road.edge + road.shoulder - 0.25 - shape[2] / 2)
-            stand(b, shape, s + shape[1] / 2, u, facing + rng.normal(0, 0.02), sun_shift)
+            stand(b, shape, s + shape[1] / 2, u, facing + rng.normal(0, 0.02))
             s += shape[1] + rng.uniform(0.6, 1.6)
 
 
-def people(b: Builder, start: Real, end: Real, side: int, many: Real, sun_shift: Array) -> None:
+def people(b: Builder, start: Real, end: Real, side: int, many: Real) -> None:
     """People on the footway, alone and in pairs; now and then a bicycle."""
-    rng, road = b.rng, b.road
-    assert isinstance(road, WideRoad)
+    rng, road = b.rng, b.wide_road
     inner = road.edge + road.shoulder
     s = start + rng.uniform(0, many)
     while s < end:
         for _ in range(int(rng.integers(1, 4))):
             u = side * (inner + rng.uniform(0.5, max(road.pavement - 0.3, 0.6)))
             shape = two_wheeler(rng) if rng.random() < 0.08 else person(rng)
-            stand(b, shape, s + rng.normal(0, 0.9), u, rng.choice([0, np.pi]) + rng.normal(0, 0.4), sun_shift)
+            stand(b, shape, s + rng.normal(0, 0.9), u, rng.choice([0, np.pi]) + rng.normal(0, 0.4))
         s += many * rng.uniform(0.4, 1.6)
 
 
-def crossing(b: Builder, after: Real, sun_shift: Array) -> None:
+def crossing(b: Builder, after: Real) -> None:
     """People on a zebra that the camera does not reach."""
-    rng, road = b.rng, b.road
-    assert isinstance(road, WideRoad)
+    rng, road = b.rng, b.wide_road
     if road.zebra < after:
         return
     for _ in range(int(rng.integers(1, 6))):
         u = rng.uniform(-road.edge, road.edge)
-        stand(
-            b,
-            person(rng, 1.0),
-            road.zebra + rng.uniform(0.4, 2.8),
-            u,
-            np.pi / 2 * rng.choice([-1, 1]),
-            sun_shift,
-        )
+        stand(b, person(rng, 1.0), road.zebra + rng.uniform(0.4, 2.8), u, np.pi / 2 * rng.choice([-1, 1]))

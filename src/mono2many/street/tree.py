@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mono2many.data.marker import MARKER
+from mono2many.files import explained
 from mono2many.street.noise import Array
 from mono2many.street.reader import draw
 from mono2many.street.render import View
@@ -37,7 +38,7 @@ VIEW_FROM_BODY = torch.tensor([[0, -1, 0, 0], [0, 0, -1, 0], [1, 0, 0, 0], [0, 0
 
 @dataclass(frozen=True)
 class Jobs(Dataset[Exception | None], Generic[Item]):
-    """What draws a tree: asked for number i it writes the files of item i. It gives None, or the mistake: a
+    """What draws a tree: asked for number i it writes the files of item i. It returns None, or the error: a
     loader would wrap a raised one into text."""
 
     write: Callable[[Item], None]
@@ -49,8 +50,8 @@ class Jobs(Dataset[Exception | None], Generic[Item]):
     def __getitem__(self, number: int) -> Exception | None:
         try:
             self.write(self.items[number])
-        except (InputError, OSError) as mistake:
-            return mistake
+        except (InputError, OSError) as error:
+            return error
         return None
 
 
@@ -71,23 +72,21 @@ def write_tree(
         return root
     place = root.resolve()
     part = place.with_name(f".{place.name}.part")
+    remedy = "free some space or give another folder with --out"
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        jobs = begin(part)
-        for done, mistake in enumerate(DataLoader(jobs, batch_size=None, num_workers=workers), 1):
-            if mistake is not None:
-                raise mistake
-            if progress is not None:
-                progress(done, len(jobs))
-        (part / MARKER).write_text(json.dumps({**about, "version": version("mono2many")}, indent=2) + "\n")
-        if place.exists():
-            place.rmdir()
-        part.rename(place)
-    except OSError as error:
-        raise InputError(
-            f"{root}: the street cannot be written ({error.strerror or error}); free some space or give "
-            "another folder with --out"
-        ) from error
+        with explained(f"{root}: the street cannot be written", remedy):
+            shutil.rmtree(part, ignore_errors=True)
+            jobs = begin(part)
+            for done, error in enumerate(DataLoader(jobs, batch_size=None, num_workers=workers), 1):
+                if error is not None:
+                    raise error
+                if progress is not None:
+                    progress(done, len(jobs))
+            about = {**about, "version": version("mono2many")}
+            (part / MARKER).write_text(json.dumps(about, indent=2) + "\n")
+            if place.exists():
+                place.rmdir()
+            part.rename(place)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return root
@@ -125,13 +124,13 @@ def see_through(
     world_from_camera: Float[Tensor, "4 4"],
     index: int,
 ) -> tuple[NDArray[np.uint8], Array]:
-    """What a camera of this focal length, cx, cy and size (height, width) sees of a street at a frame: a
-    picture (3 H W) and exact depth (H W, metres, NaN in the sky). A view's principal point is its middle, a
+    """What a camera of this focal length, cx, cy and size (height, width) sees of a street at a frame: an
+    image (3 H W) and exact depth (H W, metres, NaN in the sky). A view's principal point is its middle, a
     camera's lies there or to the upper left: more is drawn, and cut off."""
     (height, width), (focal, cx, cy) = size, lens
     tall, wide = (round(2 * (size - 1 - c)) + 1 for size, c in ((height, cy), (width, cx)))
-    picture = draw(street, View(tall, wide, focal, world_from_camera.numpy()), index)
-    return picture.image[:, -height:, -width:].copy(), picture.depth[-height:, -width:].copy()
+    drawn = draw(street, View(tall, wide, focal, world_from_camera.numpy()), index)
+    return drawn.image[:, -height:, -width:].copy(), drawn.depth[-height:, -width:].copy()
 
 
 def cast(
@@ -144,21 +143,21 @@ def cast(
     """A laser scan, N 4: x forward, y left, z up in the scanner's body, metres, and the surface's brightness
     as reflectance.
 
-    Rays are cast from the scanner itself, through pixels of a picture of its own: a column is a step, and a
-    beam meets in each the pixel nearest to it, less than STEP / 2 away. The picture looks forward; reach: how
+    Rays are cast from the scanner itself, through pixels of an image of its own: a column is a step, and a
+    beam meets in each the pixel nearest to it, less than STEP / 2 away. The image looks forward; reach: how
     far down and to the sides, as tangents.
     """
     per = 1 / np.tan(STEP)
     down, side = (round(per * tangent) for tangent in reach)
     world_from_view = world_from_body @ VIEW_FROM_BODY.T
-    picture = draw(street, View(2 * down + 1, 2 * side + 1, per, world_from_view.numpy()), index)
+    drawn = draw(street, View(2 * down + 1, 2 * side + 1, per, world_from_view.numpy()), index)
     x = np.arange(-side, side + 1) / per
     rows = np.rint(down - per * np.tan(BEAMS)[:, None] * np.hypot(1, x)).astype(int)
     beam, column = np.nonzero(rows <= 2 * down)
     row = rows[beam, column]
-    z = picture.depth[row, column].astype(np.float64)
+    z = drawn.depth[row, column].astype(np.float64)
     points = np.stack([z, -z * x[column], -z * (row - down) / per], 1)
-    reflectance = picture.image[:, row, column].mean(0) / 255
+    reflectance = drawn.image[:, row, column].mean(0) / 255
     # the sky's distance is no number, and so not below REACH
     kept = (np.linalg.norm(points, axis=1) < REACH) & (rng.random(len(z)) >= LOST)
     return np.column_stack([points, reflectance])[kept]

@@ -7,7 +7,7 @@ from numpy.random import Generator
 
 from mono2many.street.kinds import KIND
 from mono2many.street.noise import Array
-from mono2many.street.scene import Palette, Real, Span, block, pick, plain, sheet
+from mono2many.street.scene import Palette, Real, Span, block, pick, plain, sheet, solid
 from mono2many.street.shapes import Quads
 
 Shape = tuple[list[Quads], float, float, float]
@@ -68,7 +68,7 @@ def car_shape(rng: Generator, colour: Array, van: bool) -> tuple[list[Quads], fl
             corners = np.array([[[r, 0, f0], [r, 0, f1], [r, wheel, f1], [r, wheel, f0]]])
             parts.append(sheet(corners, "wheel", colour, middle=np.zeros(3)))
         box: Span = (-half + 0.02, half - 0.02, axle - wheel * 0.35, axle + wheel * 0.35)
-        ends = block(box, box, 0.0, 0.25, "plain", np.full(3, 0.05), params=[plain(rng)] * 5)
+        ends = solid(box, 0.0, 0.25, np.full(3, 0.05), plain(rng))
         parts.append(ends.only([0, 2]))
     return parts, length, width
 
@@ -123,11 +123,9 @@ def lorry(rng: Generator) -> Shape:
     )
     parts += wheels(half + 0.02, axles, 1.0 if long else 0.85, cabin)
     inner: Span = (-half + 0.05, half - 0.05, rear + 1.4, rear + 2.4)
-    parts.append(
-        block(inner, inner, 0, 0.75, "plain", np.full(3, 0.05), params=[plain(rng)] * 5).only([0, 2])
-    )
+    parts.append(solid(inner, 0, 0.75, np.full(3, 0.05), plain(rng)).only([0, 2]))
     chassis: Span = (-0.5, 0.5, rear + 0.6, front - 0.5)
-    dark = block(chassis, chassis, 0.35, 0.9, "plain", np.full(3, 0.07), params=[plain(rng)] * 5)
+    dark = solid(chassis, 0.35, 0.9, np.full(3, 0.07), plain(rng))
     parts.append(dark.only([1, 3]))
     return parts, length, 2 * half, high
 
@@ -140,40 +138,36 @@ def bus(rng: Generator) -> Shape:
     parts = [box_body(rng, span, 0.3, high, 3, colour, accent, 0.5)]
     parts += wheels(half + 0.02, [-length * 0.28, length * 0.31], 0.95, colour)
     inner: Span = (-half + 0.1, half - 0.1, -length * 0.28, length * 0.31)
-    parts.append(
-        block(inner, inner, 0, 0.35, "plain", np.full(3, 0.05), params=[plain(rng)] * 5).only([0, 2])
-    )
+    parts.append(solid(inner, 0, 0.35, np.full(3, 0.05), plain(rng)).only([0, 2]))
     return parts, length, 2 * half, high
 
 
 def person(rng: Generator, stride: Real = 0.0) -> Shape:
-    """Somebody upright: legs, coat, head."""
+    """A person upright: legs, coat, head."""
     high = rng.uniform(1.5, 1.9) if rng.random() < 0.85 else rng.uniform(1.0, 1.4)
     wide = high * rng.uniform(0.12, 0.15)
     coat, trousers = pick(rng, CLOTHES, 0.15), pick(rng, CLOTHES, 0.15)
     parts = []
     step = 0.16 * high * (stride or rng.uniform(0, 0.8))
-    rough = [plain(rng, 0.5)] * 5
+    rough = plain(rng, 0.5)
     for side in (-1, 1):
         r, f = side * wide * 0.5, side * step
         foot: Span = (r - wide * 0.36, r + wide * 0.36, f - 0.1, f + 0.1)
         hip: Span = (r - wide * 0.5, r + wide * 0.5, -0.09, 0.09)
-        parts.append(block(foot, hip, 0, high * 0.48, "plain", trousers, params=rough).only([0, 1, 2, 3]))
+        parts.append(solid(foot, 0, high * 0.48, trousers, rough, top=hip).only([0, 1, 2, 3]))
         out = side * wide * 1.25
         hand: Span = (out - wide * 0.24, out + wide * 0.24, -f - 0.06, -f + 0.06)
         upper = side * wide * 1.05
         arm: Span = (upper - wide * 0.26, upper + wide * 0.26, -0.06, 0.06)
-        parts.append(block(hand, arm, high * 0.44, high * 0.8, "plain", coat * 0.92, params=rough))
+        parts.append(solid(hand, high * 0.44, high * 0.8, coat * 0.92, rough, top=arm))
     waist: Span = (-wide, wide, -0.12, 0.12)
     chest: Span = (-wide * 0.95, wide * 0.95, -0.1, 0.1)
-    parts.append(block(waist, chest, high * 0.42, high * 0.83, "plain", coat, params=rough))
+    parts.append(solid(waist, high * 0.42, high * 0.83, coat, rough, top=chest))
     face: Span = (-wide * 0.42, wide * 0.42, -0.09, 0.09)
     head: Span = (-wide * 0.36, wide * 0.36, -0.08, 0.08)
-    parts.append(block(face, head, high * 0.83, high, "plain", pick(rng, SKIN, 0.1), params=rough))
+    parts.append(solid(face, high * 0.83, high, pick(rng, SKIN, 0.1), rough, top=head))
     hair: Span = (-wide * 0.44, wide * 0.44, -0.1, 0.06)
-    parts.append(
-        block(hair, head, high * 0.92, high * 1.01, "plain", pick(rng, CLOTHES, 0.2) * 0.6, params=rough)
-    )
+    parts.append(solid(hair, high * 0.92, high * 1.01, pick(rng, CLOTHES, 0.2) * 0.6, rough, top=head))
     return parts, 0.5, 2.6 * wide, high
 
 
@@ -182,7 +176,7 @@ def two_wheeler(rng: Generator) -> Shape:
     motor = rng.random() < 0.5
     size, base = (0.64, 1.35) if motor else (0.68, 1.05)
     coat, frame = pick(rng, CLOTHES, 0.15), pick(rng, PAINT, 0.2)
-    rough = [plain(rng, 0.5)] * 5
+    rough = plain(rng, 0.5)
     parts = []
     for f in (-base / 2, base / 2):
         for r in (-0.04, 0.04):
@@ -198,25 +192,23 @@ def two_wheeler(rng: Generator) -> Shape:
             )
             parts.append(sheet(corners, "wheel", frame, middle=np.array([0.0, size / 2, f])))
         tyre: Span = (-0.05, 0.05, f - size * 0.42, f + size * 0.42)
-        parts.append(
-            block(tyre, tyre, 0.02, size * 0.96, "plain", np.full(3, 0.07), params=rough).only([0, 2])
-        )
+        parts.append(solid(tyre, 0.02, size * 0.96, np.full(3, 0.07), rough).only([0, 2]))
     wide = 0.17 if motor else 0.05
     body: Span = (-wide, wide, -base * 0.45, base * 0.4)
-    parts.append(block(body, body, 0.38, 0.85, "plain", frame, params=rough))
+    parts.append(solid(body, 0.38, 0.85, frame, rough))
     seat: Span = (-0.19, 0.19, -0.4, -0.1)
     chest: Span = (-0.2, 0.2, -0.15, 0.15)
-    parts.append(block(seat, chest, 0.85, 1.45, "plain", coat, params=rough))
+    parts.append(solid(seat, 0.85, 1.45, coat, rough, top=chest))
     head: Span = (-0.11, 0.11, -0.05, 0.2)
     helmet = pick(rng, PAINT if motor else SKIN, 0.1)
-    parts.append(block(head, head, 1.45, 1.72, "plain", helmet, params=rough))
+    parts.append(solid(head, 1.45, 1.72, helmet, rough))
     for side in (-1, 1):
         foot: Span = (side * 0.16 - 0.07, side * 0.16 + 0.07, 0.0, 0.2)
         hip: Span = (side * 0.13 - 0.08, side * 0.13 + 0.08, -0.35, -0.1)
-        parts.append(block(foot, hip, 0.3, 0.9, "plain", coat * 0.6, params=rough))
+        parts.append(solid(foot, 0.3, 0.9, coat * 0.6, rough, top=hip))
         hand: Span = (side * 0.24 - 0.05, side * 0.24 + 0.05, 0.35, 0.45)
         arm: Span = (side * 0.21 - 0.06, side * 0.21 + 0.06, -0.05, 0.08)
-        parts.append(block(hand, arm, 0.95, 1.35, "plain", coat * 0.9, params=rough))
+        parts.append(solid(hand, 0.95, 1.35, coat * 0.9, rough, top=arm))
     return parts, base + size, 0.7, 1.72
 
 

@@ -10,7 +10,7 @@ from mono2many.street.noise import Array
 from mono2many.street.places import BEHIND, PLACES, line_road, over_and_between
 from mono2many.street.plans import draw_road
 from mono2many.street.roads import WideRoad
-from mono2many.street.scene import Builder, Real, Street
+from mono2many.street.scene import Builder, Real, Street, square
 from mono2many.street.shapes import join
 from mono2many.street.sky import draw_light
 from mono2many.street.traffic import crossing, parked, people, traffic
@@ -39,28 +39,27 @@ def build_wide(entropy: list[int], frames: int, step: Real, moving: bool) -> Str
         (x, z), heading = road.place(speed * frames + base.uniform(20, 110), 0)
         rise = float(x), float(z), float(heading), base.uniform(0.01, 0.075), base.uniform(60, 500)
         road = replace(road, ramp=rise)
-    b = Builder(road, wear)
+    b = Builder(road, wear, sun_shift)
     if road.ramp is not None:
         b.parts.append(ramp(road))
     _wear(b, end)
     for side in (-1, 1):
-        line_road(b, sides[:4] if side < 0 else sides[4:], place, side, end, sun_shift)
+        line_road(b, sides[:4] if side < 0 else sides[4:], place, side, end)
         if road.shoulder > 2 and place != "motorway" and walk.random() < 0.85:
             b.rng = walk
-            parked(b, -BEHIND, 95.0, side, place, road.shoulder > 4.5, sun_shift)
+            parked(b, -BEHIND, 95.0, side, place, road.shoulder > 4.5)
         if road.kerbed and walk.random() < 0.7:
             b.rng = walk
-            people(b, -BEHIND, 70.0, side, walk.uniform(6, 30), sun_shift)
-    over_and_between(b, over, place, end, sun_shift)
+            people(b, -BEHIND, 70.0, side, walk.uniform(6, 30))
+    over_and_between(b, over, place, end)
     b.rng = land
     far_land(b, speed * frames / 2, place in ("town", "avenue", "suburb"))
     b.rng = walk
-    crossing(b, speed * frames + 7, sun_shift)
+    crossing(b, speed * frames + 7)
     driving = []
     if moving:
-        driving = traffic(
-            cars, road, place, frames, speed, step, lane, light.dusk or light.haze > 6e-3, sun_shift
-        )
+        b.rng = cars
+        driving = traffic(b, place, frames, speed, step, lane, light.dusk or light.haze > 6e-3)
     u, height, sway, focal = _camera(base, road, lane)
     _something(b)
     balls, decals = b.gathered()
@@ -88,8 +87,7 @@ def _camera(rng: Generator, road: WideRoad, lane: int) -> tuple[float, float, Ar
 
 def _wear(b: Builder, end: Real) -> None:
     """Patches, covers and skid marks on the carriageways."""
-    rng, road = b.rng, b.road
-    assert isinstance(road, WideRoad)
+    rng, road = b.rng, b.wide_road
     often = rng.uniform(7, 40)
     for s in np.arange(-5, min(end, 110), often):
         at = s + rng.uniform(0, often)
@@ -97,7 +95,7 @@ def _wear(b: Builder, end: Real) -> None:
         w, h = rng.uniform(0.3, 1.4), rng.uniform(0.5, 6)
         b.shadow(at, u, (-w, w, -h, h), rng.uniform(0.1, 0.32), 0.04)
         if rng.random() < 0.4 and road.kerbed:
-            b.shadow(at + 4, u - 0.5, (-0.33, 0.33, -0.33, 0.33), 0.5, 0.05, round_=True)
+            b.shadow(at + 4, u - 0.5, square(0.33), 0.5, 0.05, round_=True)
         if rng.random() < 0.15:
             b.shadow(at + 2, u, (-0.11, 0.11, -7, 7), 0.25, 0.08, rng.normal(0, 0.02))
 

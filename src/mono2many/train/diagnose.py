@@ -42,7 +42,7 @@ def _symptom(scalars: Mapping[str, float], rate: float) -> tuple[str, str] | Non
     if seen < 0.02:
         return (
             f"the neighbours show only {seen:.1%} of the pixels",
-            f"the predicted motion leaves the picture; lower --learning-rate (now {rate:.1e}), or check the "
+            f"the predicted motion leaves the image; lower --learning-rate (now {rate:.1e}), or check the "
             "camera file",
         )
     if kept < 0.02:

@@ -1,4 +1,4 @@
-"""The embedded street as a film with its camera and speed: footage for whoever has none at hand."""
+"""The embedded street as a video with its camera and speed, where there is no footage at hand."""
 
 import csv
 import json
@@ -17,7 +17,7 @@ from mono2many.types import InputError, Split
 FRAMES_PER_SECOND = 12.0
 
 
-def write_film(
+def write_street_video(
     path: str | Path,
     settings: StreetSettings,
     split: Split = "test",
@@ -25,17 +25,17 @@ def write_film(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, Path]:
     """Write one scene as a video, and beside it the camera file that `mono2many train --camera` reads, with
-    the camera's mean height above the road, and FILM_speed.csv for `mono2many scale --scale-from speed`.
+    the camera's mean height above the road, and NAME_speed.csv for `mono2many scale --scale-from speed`.
 
     Raises InputError if the file cannot be a video.
     """
     path = Path(path)
     if path.suffix.lower() != ".mp4":
-        raise InputError(f"{path}: the film is written as .mp4; try {path.with_suffix('.mp4')}")
+        raise InputError(f"{path}: the video is written as .mp4; try {path.with_suffix('.mp4')}")
     speed_path = path.with_name(f"{path.stem}_speed.csv")
     for taken in (path, path.with_suffix(".json"), speed_path):
         if taken.exists():
-            raise InputError(f"{taken} exists already; remove it or name another film")
+            raise InputError(f"{taken} exists already; remove it or name another video")
     reader = SyntheticReader(replace(settings, scenes=scene + 1), split)
     path.parent.mkdir(parents=True, exist_ok=True)
     places = []
