@@ -60,7 +60,8 @@ def begin_as_trained(kind: type[Config], arguments: list[str], use: Use) -> Conf
         elif datatype is None and _imported(card):
             data = DataConfig(IMPORTED)
     settings = settings or settings_of(data.dataset, use)()
-    return kind(data=data, dataset=settings)  # type: ignore[call-arg]
+    named = {} if name is None else {"model": name}
+    return kind(**named, data=data, dataset=settings)  # type: ignore[call-arg]
 
 
 def _imported(card: Path) -> bool:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import tyro
-
 from mono2many.commands.data import begin_as_trained, parse_with_data
+from mono2many.commands.flags import parse, value_of
 from mono2many.datasets import DEFAULT
 from mono2many.datasets.base import DatasetSettings, at_least
 from mono2many.datasets.choice import DataConfig
@@ -15,8 +14,8 @@ from mono2many.datasets.choice import DataConfig
 class ScaleConfig:
     """Find out how many metres a model's unit is, and store it with the model."""
 
-    model: str = tyro.MISSING
-    """Model folder, or `starter` (with --out)."""
+    model: str
+    """Model folder, or `starter` together with --out."""
     out: str | None = None
     """Folder for a copy of the model that knows its metres; by default it is stored with the model itself."""
     scale_from: tuple[str, ...] = ()
@@ -34,6 +33,8 @@ class ScaleConfig:
 
 
 def run(arguments: list[str]) -> None:
+    if value_of(arguments, "--model") is None:
+        parse(ScaleConfig, "mono2many scale", arguments)  # which says so, or prints help
     base = begin_as_trained(ScaleConfig, arguments, "settings")
     config = parse_with_data(ScaleConfig, "mono2many scale", arguments, "settings", base)
     config = replace(config, dataset=config.dataset.with_learnt_cameras(config.model))

@@ -76,11 +76,12 @@ def open_recording(folder: Path, scale: float | None) -> Recording:
     known = tum and not (folder / "camera.json").exists()
     camera = Camera(**TUM) if known else read_camera(folder / "camera.json")  # type: ignore[arg-type]
     path = folder / ("groundtruth.txt" if tum else "trajectory.txt")
-    seconds, poses = read_tum_poses(path) if path.exists() else ([], [])
+    times_and_poses = read_tum_poses(path) if path.exists() else ((), ())
+    seconds, poses = map(list, times_and_poses)
     if tum:
         times, images = read_timed_files(folder / "rgb.txt")
         depth = nearest_in_time(times, *read_timed_files(folder / "depth.txt"), SLACK)
-        posed = nearest_in_time(times, [float(t) for t in seconds], list(poses), SLACK)
+        posed = nearest_in_time(times, [float(t) for t in seconds], poses, SLACK)
         return Recording(str(folder), camera, images, depth, posed, scale or 5000.0)
     images = list_images(folder / "images")
     maps = {file.stem: file for kind in ("*.png", "*.npy") for file in (folder / "depth").glob(kind)}
@@ -90,7 +91,7 @@ def open_recording(folder: Path, scale: float | None) -> Recording:
             "images' names, as many poses as images or none, and a camera without distortion"
         )
     depth = [maps.get(image.stem) for image in images]
-    return Recording(str(folder), camera, images, depth, list(poses) or [None] * len(images), scale or 1000.0)
+    return Recording(str(folder), camera, images, depth, poses or [None] * len(images), scale or 1000.0)
 
 
 def open_rgbd(s: RgbdData, options: ReadOptions, split: Split | None) -> Reader:
