@@ -40,7 +40,7 @@ class ModelCard:
     """Size of the images it was trained on: inputs are resized to it, unless there are `sizes`."""
     width: int
     crop_bottom: float = 0.0
-    """Share of the height below that was cut off in training: the camera carrier's own bonnet."""
+    """Share of the height cut off at the bottom in training: the ego vehicle."""
     scale: Scale = "up to scale"
     factor: float = 1.0
     """Metres per unit of the networks' depth and translation, where `scale` is "metres"."""
@@ -54,7 +54,7 @@ class ModelCard:
     seen: tuple[str, ...] = ()
     """Frames that training used: names of splits, or packed lines."""
     has_pose: bool = True
-    """False: it tells depth only (imported so, or trained with --stereo only)."""
+    """False: it predicts depth only (imported so, or trained with --stereo only)."""
     sizes: tuple[tuple[int, int], ...] = ()
     """Heights and widths, where it was trained at several: see `input_size`. Written only then: a program
     that does not know them refuses the folder, rather than predict at a size that it was not made for."""
@@ -139,7 +139,7 @@ def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str,
 
 
 def read_card(folder: str | Path) -> ModelCard:
-    """What config.json says. Raises InputError naming file and key."""
+    """The card in config.json. Raises InputError naming file and key."""
     folder = model_folder(folder)
     path = folder / "config.json"
     try:
@@ -190,7 +190,7 @@ def _known(kind: type, raw: Mapping[str, Any], without: str = "") -> dict[str, A
 
 def save_training_state(path: Path, state: Mapping[str, Any]) -> None:
     """Weights, optimiser and step in one file, whole or not at all."""
-    buffer = io.BytesIO()  # written through our own file: a full disk is then an error that says so
+    buffer = io.BytesIO()  # written through our own file: a full disk is then a clear error
     torch.save(dict(state), buffer)
     write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 

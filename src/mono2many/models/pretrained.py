@@ -72,9 +72,8 @@ def load_pretrained(model: nn.Module, name: str, file: str | Path, images: int) 
 def timm_names(given: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
     """EfficientNet-Lite's tensors from efficientnet_pytorch's names to timm's; other names stay as they are.
 
-    wanted: timm's names. They tell how its stages split the blocks, which the file counts through, and which
-    blocks begin with an expansion.
-    """
+    wanted: timm's names. They determine how its stages split the blocks, which the file counts through, and
+    which blocks begin with an expansion."""
     blocks = list(dict.fromkeys(key[: key.index(".", 9)] for key in wanted if key.startswith("blocks.")))
     expands = {block for block in blocks if f"{block}.conv_pwl.weight" in wanted}
 

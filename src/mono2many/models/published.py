@@ -7,7 +7,7 @@ pose_encoder.pth  like encoder.pth, for two images; it and pose.pth (net.0: 1x1;
 
 ManyDepth's: mono_encoder.pth and mono_depth.pth are the teacher's, as above; depth.pth the student's; and
 encoder.pth       layer0.0, layer0.1 (first convolution and its normalisation), layer1.1, layer2 .. 4,
-                  reduce_conv.0, beside them height, width, the sweep's range and what we have no use for
+                  reduce_conv.0, beside them height, width, the sweep's range and what is not needed here
 """
 
 import math

@@ -68,8 +68,8 @@ def predict_files(
         if images:
             task = bar.add_task("images", total=len(images))
             for folder in folders:
-                pictures = (read_image(path) for path, _ in folder)
-                found = _disparities(predictor, pictures, flip, 1, intrinsics_of, len(folder) > 1)
+                opened = (read_image(path) for path, _ in folder)
+                found = _disparities(predictor, opened, flip, 1, intrinsics_of, len(folder) > 1)
                 for (_, target), (image, disparity) in zip(folder, found, strict=True):
                     written += write_depth(out / target, image, disparity, predictor, save or FOR_IMAGES)
                     bar.advance(task)
@@ -123,10 +123,10 @@ def _disparities(
     flip: bool,
     batch_size: int,
     intrinsics_of: Camera | None,
-    film: bool = True,
+    is_video: bool = True,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Each frame with its disparity."""
-    if isinstance(predictor.model, MonoDepth) or not film:
+    if isinstance(predictor.model, MonoDepth) or not is_video:
         for batch in _stacked(frames, batch_size):
             yield from zip(batch, predictor.disparity(batch, flip), strict=True)
         return
@@ -146,21 +146,21 @@ def _write_video(
     kinds: Sequence[Kind],
 ) -> Iterator[list[Path]]:
     """Files written, frame by frame."""
-    still = [kind for kind in kinds if kind != "video"]
+    per_frame = [kind for kind in kinds if kind != "video"]
     if "video" not in kinds:
-        yield from _stills(frames, predictor, stem, still)
+        yield from _stills(frames, predictor, stem, per_frame)
         return
     stem.parent.mkdir(parents=True, exist_ok=True)
-    film = stem.with_name(f"{stem.name}_depth.mp4")
+    video = stem.with_name(f"{stem.name}_depth.mp4")
     low = high = None
-    with VideoWriter(film, fps) as writer:
+    with VideoWriter(video, fps) as writer:
         for number, (image, disparity) in enumerate(frames):
             first, last = robust_range(disparity)
             low = first if low is None else STEADY * low + (1 - STEADY) * first
             high = last if high is None else STEADY * high + (1 - STEADY) * last
             writer.write(side_by_side(image, colour_disparity(disparity, low=low, high=high)))
             here = stem / f"{number:06d}"
-            yield [film, *(write_depth(here, image, disparity, predictor, still) if still else [])]
+            yield [video, *(write_depth(here, image, disparity, predictor, per_frame) if per_frame else [])]
 
 
 def _stills(

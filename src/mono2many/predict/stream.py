@@ -1,7 +1,7 @@
 """A ManyDepth on a video, frame by frame: what was computed of earlier frames is kept.
 
-Two things would spoil a match and are looked for in small grey images: a camera that stands (nothing to
-match, and motion networks rarely say "none") and a cut.
+Two things would break matching and are detected in small grey images: a static camera (no parallax, and
+pose networks rarely predict none) and a cut.
 """
 
 from collections import deque
@@ -27,7 +27,7 @@ traffic before it has 6.4e-4 at most, a repeated frame with noise of 5 grey leve
 SAME_SCENE = 0.4
 """Of `agreement`. Neighbours of highway, street and KITTI have 0.46 and more; other streets 0.31 at most."""
 TEXTURE = 4 / 255
-"""Steeper slopes, in grey values per pixel, tell of a shift."""
+"""Only slopes steeper than this, in grey values per pixel, count for a shift."""
 REACH, WINDOW = 3, 12
 """Shifts tried, and windows compared, in pixels of the small images."""
 
@@ -41,15 +41,14 @@ class FrameState:
     matching_features: Float[Tensor, "1 C _ _"]
     disparity: Float[Tensor, "1 H W"] | None = None
     motions: dict[int, RelativePose | None] = field(default_factory=dict)
-    """What the pose network says of this frame and the one so many before; None: the camera stood."""
+    """The predicted pose between this frame and the one so many before; None: the camera was static."""
 
 
 class StreamState:
     """`state(image)` is the student's disparity of a video's next frame, matched with those before it.
 
-    Frames ahead cannot be matched and count as absent. Where the camera stands, and after a cut, which ends
-    the memory, it is single-frame depth, which the student learnt in the same scale.
-    """
+    Frames ahead cannot be matched and count as absent. Where the camera is static, and after a cut, which
+    clears the state, it is single-frame depth, which the student learnt in the same scale."""
 
     def __init__(self, model: ManyDepth, intrinsics: Float[Tensor, "3 3"]) -> None:
         self.model, self.intrinsics = model, intrinsics.unsqueeze(0)
@@ -98,8 +97,8 @@ class StreamState:
             return then_from_now[None]
         then, now = self.frames[offset - 1], self.frames[-1]
         assert then.disparity is not None
-        pictures = (then.image, now.image[:, None], then.disparity)
-        return invert(refine_motions(invert(then_from_now)[None, None], *pictures, self.intrinsics)[:, 0])
+        given = (then.image, now.image[:, None], then.disparity, self.intrinsics)
+        return invert(refine_motions(invert(then_from_now)[None, None], *given)[:, 0])
 
     def _there(self, offset: int) -> bool:
         return -len(self.frames) < offset < 0

@@ -1,4 +1,4 @@
-"""The camera's way through a video: what the pose network says from frame to frame, chained."""
+"""The camera's trajectory through a video: the predicted pose from frame to frame, chained."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -38,32 +38,32 @@ def trajectory(
     InputError for a model without a pose network, for fewer than two frames, and to refine without a camera.
     """
     if refine and intrinsics_of is None:
-        raise InputError("--refine-motion wants to know the camera: add --camera FILE.json or --fov 65")
+        raise InputError("--refine-motion needs the camera: add --camera FILE.json or --fov 65")
     model = predictor.model if isinstance(predictor.model, MonoDepth) else predictor.model.as_mono()
-    poses, held, k = [torch.eye(4, dtype=torch.float64)], list[Tensor](), torch.eye(3)[None]
+    poses, images, k = [torch.eye(4, dtype=torch.float64)], list[Tensor](), torch.eye(3)[None]
     inner: tuple[int, int] | None = None
 
     def add() -> None:
-        for step in _steps(model, torch.cat(held), k, refine):
+        for step in _steps(model, torch.cat(images), k, refine):
             step[:3, 3] *= predictor.unit
             poses.append(poses[-1] @ step)
 
     for frame in frames:
         inner = inner or input_size(predictor.card, frame.shape[-2:])  # one for all of them
         image = predictor.inputs([frame], inner)
-        if not held:
-            held.append(torch.zeros_like(image))  # before the first there is none
+        if not images:
+            images.append(torch.zeros_like(image))  # before the first there is none
             if intrinsics_of is not None and (refine or model.cameras is not None):
                 size = (frame.shape[1], frame.shape[2])
                 k = predictor.camera(intrinsics_of(*size)[None], size)
             elif model.cameras is not None:
                 first = torch.zeros(1, dtype=torch.int64, device=image.device)
                 k = model.cameras(first, *image.shape[-2:])
-        held.append(image)
-        if len(held) == batch_size + 2:
+        images.append(image)
+        if len(images) == batch_size + 2:
             add()
-            held = held[-2:]
-    if len(held) > 2:
+            images = images[-2:]
+    if len(images) > 2:
         add()
     if len(poses) < 2:
         raise InputError("a trajectory wants two frames or more: name a video or a folder of images")
@@ -78,7 +78,7 @@ def _steps(
     if a.pose_input == "all":
         sources, offsets = torch.stack([images[:-2], images[2:]], 1), (-1, 1)  # type: ignore[assignment]
     sigmoid = target.new_zeros(len(target), 1, 1)
-    if a.pose_type in ("shared", "posecnn"):  # which look at the depth network's work
+    if a.pose_type in ("shared", "posecnn"):  # which use the depth network's output
         sigmoids, motion, _ = model(target, sources, offsets)
         sigmoid = sigmoids[0].squeeze(1)
     else:
@@ -107,10 +107,10 @@ def predict_trajectories(
     unit, and an image OUT/FILM_trajectory.png; returns the files written. A folder's images have their place
     in it as TUM's timestamp. Raises InputError."""
     folders, videos = sorted_inputs(inputs)
-    films = [
+    named_folders = [
         (target.parent.name or target.name, [path for path, _ in f]) for f in folders for target in [f[0][1]]
     ]
-    names = [name for name, _ in films] + [path.stem for path in videos]
+    names = [name for name, _ in named_folders] + [path.stem for path in videos]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise InputError(
@@ -134,7 +134,7 @@ def predict_trajectories(
         written.append(Path(out) / f"{name}_trajectory.png")
         draw_trajectories(written[-1], {name: {"predicted": poses}}, "m" if metric else "up to scale")
 
-    for name, paths in films:
+    for name, paths in named_folders:
         write(name, ((float(i), read_image(path)) for i, path in enumerate(paths)), len(paths))
     for path in videos:
         info = probe_video(path)

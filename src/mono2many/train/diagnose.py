@@ -10,11 +10,11 @@ from mono2many.predict.stream import STANDING, shift, small_grey
 START_UP = 0.3
 """Share of the training in which depth may still be flat: depth and motion have to find each other."""
 
-LOOKED_AT = 32
-"""Samples of which `standing` compares a pair."""
+SAMPLED = 32
+"""Samples of which `static_camera` compares a pair."""
 
 SATURATED = 1e-5
-"""A mean sigmoid so near to 0 or 1 has no gradient left to come back: said at once."""
+"""A mean sigmoid so near to 0 or 1 has no gradient left to come back: reported at once."""
 
 
 def collapse(scalars: Mapping[str, float], progress: float, rate: float, fov: float) -> str | None:
@@ -42,7 +42,7 @@ def _symptom(scalars: Mapping[str, float], rate: float) -> tuple[str, str] | Non
     if seen < 0.02:
         return (
             f"the neighbours show only {seen:.1%} of the pixels",
-            f"the predicted motion leaves the picture; lower --learning-rate (now {rate:.1e}), or check the "
+            f"the predicted motion leaves the image; lower --learning-rate (now {rate:.1e}), or check the "
             "camera file",
         )
     if kept < 0.02:
@@ -76,20 +76,20 @@ def _symptom(scalars: Mapping[str, float], rate: float) -> tuple[str, str] | Non
 
 
 def static_camera(dataset: ClipDataset) -> str | None:
-    """What will happen where most of the training's frames are as their neighbours; None where they move."""
+    """A warning where the camera is static in most of the training's pairs of neighbours; None otherwise."""
     if not any(dataset.offsets):  # the stereo partner only
         return None
-    still = looked_at = 0
-    for (index,) in spread_out(len(dataset), LOOKED_AT, 1):
+    static = compared = 0
+    for (index,) in spread_out(len(dataset), SAMPLED, 1):
         sample = dataset[index]
         if bool(sample.exists[1]):
             first, second = (small_grey(frame[None] / 255) for frame in sample.frames[:2])
-            looked_at, still = looked_at + 1, still + (shift(first, second) < STANDING)
-    if still <= looked_at / 2:
+            compared, static = compared + 1, static + (shift(first, second) < STANDING)
+    if static <= compared / 2:
         return None
     return (
-        f"the camera stands in {still} of {looked_at} pairs of neighbours looked at: they tell no depth, a "
-        "model would learn a constant or nonsense; give footage from a moving camera, or neighbours further "
+        f"the camera stands in {static} of {compared} pairs of neighbours: they determine no depth, a model "
+        "would learn a constant or nonsense; give footage from a moving camera, or neighbours further "
         "apart (--frame-step)"
     )
 

@@ -213,7 +213,7 @@ def is_street(data: DataConfig) -> bool:
 
 
 def _seen(data: DataConfig) -> list[str]:
-    """What a later evaluation has to know of the training's frames: see kitti_splits.seen_frames."""
+    """Frames of the training, for later evaluations: see kitti_splits.seen_frames."""
     if data.datatype == OWN_LISTS:
         return pack(frame for path in data.split_files for frame in read_split_file(path))
     if data.datatype == "ddad":
@@ -243,9 +243,9 @@ def as_configured(config: TrainConfig) -> MonoArchitecture:
         "match_by": many.match_by,
     }
     if m.model == "many" and many.teacher is not None:
-        taught = read_card(many.teacher).architecture
+        known = read_card(many.teacher).architecture
         return ManyArchitecture(
-            **{f.name: getattr(taught, f.name) for f in fields(MonoArchitecture)}, **further
+            **{f.name: getattr(known, f.name) for f in fields(MonoArchitecture)}, **further
         )
     kind = ManyArchitecture if m.model == "many" else MonoArchitecture
     chosen = {f.name: getattr(m, f.name) for f in fields(NetworkSettings)}
