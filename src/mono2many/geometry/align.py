@@ -78,29 +78,20 @@ def refine_motion(
             )
             level_depth = 1 / F.avg_pool2d(1 / depth.float().unsqueeze(1), stride).squeeze(1)
             level_size = (target_grey.shape[-2], target_grey.shape[-1])
-            full_size = (
-                level_size[0] * stride,
-                level_size[1] * stride,
-            )  # a rest that fills no cell is left out
+            # a rest that fills no cell is left out
+            full_size = (level_size[0] * stride, level_size[1] * stride)
             theirs = intrinsics if source_intrinsics is None else source_intrinsics
             cameras = tuple(resize_intrinsics(k.float(), full_size, level_size) for k in (intrinsics, theirs))
             jacobian = _jacobian(target_grey.squeeze(1), level_depth, cameras[0])
+            given = (jacobian, target_grey, source_grey, level_depth, *cameras)
             patches = tuple(-(-size // PATCH) for size in level_size)
             log_offset = F.interpolate(log_offset.unsqueeze(1), patches, mode="bilinear").squeeze(1)
             for _ in range(STEPS):
                 motion, exposure, log_offset = _gauss_newton_step(
-                    motion,
-                    exposure,
-                    log_offset,
-                    jacobian,
-                    target_grey,
-                    source_grey,
-                    level_depth,
-                    *cameras,
-                    log_depth_sigma=log_depth_sigma,
+                    motion, exposure, log_offset, *given, log_depth_sigma=log_depth_sigma
                 )
-        in_view = (target_grey, source_grey, _corrected(level_depth, log_offset), *cameras)
-        better = _misfit(motion, exposure, *in_view) < _misfit(initial, exposure, *in_view)
+        level = (target_grey, source_grey, _corrected(level_depth, log_offset), *cameras)
+        better = _misfit(motion, exposure, *level) < _misfit(initial, exposure, *level)
         return torch.where(better[:, None, None], motion, initial).to(source_from_target)
 
 
@@ -162,11 +153,8 @@ def _gauss_newton_step(
     found = torch.linalg.solve_ex(normal + damping, right).result.squeeze(2)
     update = (left - found.unsqueeze(1) @ mixed) / (own + prior)
     log_offset = (log_offset + update.view_as(log_offset)).clamp(-1, 1)
-    return (
-        motion @ invert(transform_from_pose(found[:, 3:6], found[:, :3])),
-        exposure - found[:, 6:],
-        log_offset,
-    )
+    motion = motion @ invert(transform_from_pose(found[:, 3:6], found[:, :3]))
+    return motion, exposure - found[:, 6:], log_offset
 
 
 def _patch_sums(values: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C y x"]:
