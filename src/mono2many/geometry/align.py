@@ -83,12 +83,12 @@ def refine_motion(
             theirs = intrinsics if source_intrinsics is None else source_intrinsics
             cameras = tuple(resize_intrinsics(k.float(), full_size, level_size) for k in (intrinsics, theirs))
             jacobian = _jacobian(target_grey.squeeze(1), level_depth, cameras[0])
-            given = (jacobian, target_grey, source_grey, level_depth, *cameras)
+            fixed = (jacobian, target_grey, source_grey, level_depth, *cameras)
             patches = tuple(-(-size // PATCH) for size in level_size)
             log_offset = F.interpolate(log_offset.unsqueeze(1), patches, mode="bilinear").squeeze(1)
             for _ in range(STEPS):
                 motion, exposure, log_offset = _gauss_newton_step(
-                    motion, exposure, log_offset, *given, log_depth_sigma=log_depth_sigma
+                    motion, exposure, log_offset, *fixed, log_depth_sigma=log_depth_sigma
                 )
         level = (target_grey, source_grey, _corrected(level_depth, log_offset), *cameras)
         better = _misfit(motion, exposure, *level) < _misfit(initial, exposure, *level)
