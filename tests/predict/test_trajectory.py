@@ -145,7 +145,7 @@ def test_steps_that_are_refined_follow_the_pictures_where_the_network_saw_nothin
         seen = torch.linalg.inv(now) @ before @ wall
         assert 60 * float(seen[0] / seen[2]) == pytest.approx(-1.5, abs=0.1)
         assert 60 * float(seen[1] / seen[2]) == pytest.approx(0, abs=0.1)
-    with pytest.raises(InputError, match="--refine-motion wants to know the camera"):
+    with pytest.raises(InputError, match="--refine-motion needs the camera"):
         trajectory(predictor, film, refine=True)
 
 

@@ -1,12 +1,11 @@
-"""Motion refined on the images: direct alignment of one image to another's depth.
+"""Poses refined on the images: direct alignment of one image to another's depth.
 
-What a motion network says is good to a tenth of a degree, and a tenth of a degree is a cell of the plane
-sweep; its steps tend to the training videos' usual one. Gauss-Newton steps on the difference of the images
-do better, since all pixels agree on six numbers. Inverse compositional (Baker and Matthews 2004), with the
-exposure solved for beside the motion, and robust weights: cars that drive count little. The depth it is given
-is a guess that is off from place to place; each small patch's own depth is solved for as well, held to the
-guess, and thrown away. Motion that took the guess for true is wrong by as much as the guess (turns on the
-street by 3 to 5 times as much).
+A pose network is accurate to a tenth of a degree, which is a cell of the plane sweep; the length of its
+translation tends to the training videos' usual one. Gauss-Newton steps on the difference of the images do
+better, since all pixels constrain six numbers. Inverse compositional (Baker and Matthews 2004), with exposure
+solved for beside the pose, and robust weights: moving cars count little. The given depth is wrong from place
+to place: each small patch's log depth is solved for as well, with the given one as a prior, and discarded. A
+pose from the given depth as it is would be as wrong as that depth (rotations on the street by 3 to 5 times).
 """
 
 import torch
@@ -29,7 +28,7 @@ PATCH = 4
 LOG_DEPTH_SIGMA = 0.4
 """Of log depth around the given one, expected."""
 SURE_SIGMA = 0.05
-"""The same where the motion's length matters, which only the given depth tells."""
+"""The same where the translation's length matters, which only the given depth determines."""
 ROBUST = 0.03
 """Grey values from which a difference counts less (of 0 to 1)."""
 
@@ -79,29 +78,20 @@ def refine_motion(
             )
             level_depth = 1 / F.avg_pool2d(1 / depth.float().unsqueeze(1), stride).squeeze(1)
             level_size = (target_grey.shape[-2], target_grey.shape[-1])
-            full_size = (
-                level_size[0] * stride,
-                level_size[1] * stride,
-            )  # a rest that fills no cell is left out
+            # a rest that fills no cell is left out
+            full_size = (level_size[0] * stride, level_size[1] * stride)
             theirs = intrinsics if source_intrinsics is None else source_intrinsics
             cameras = tuple(resize_intrinsics(k.float(), full_size, level_size) for k in (intrinsics, theirs))
             jacobian = _jacobian(target_grey.squeeze(1), level_depth, cameras[0])
+            fixed = (jacobian, target_grey, source_grey, level_depth, *cameras)
             patches = tuple(-(-size // PATCH) for size in level_size)
             log_offset = F.interpolate(log_offset.unsqueeze(1), patches, mode="bilinear").squeeze(1)
             for _ in range(STEPS):
                 motion, exposure, log_offset = _gauss_newton_step(
-                    motion,
-                    exposure,
-                    log_offset,
-                    jacobian,
-                    target_grey,
-                    source_grey,
-                    level_depth,
-                    *cameras,
-                    log_depth_sigma=log_depth_sigma,
+                    motion, exposure, log_offset, *fixed, log_depth_sigma=log_depth_sigma
                 )
-        in_view = (target_grey, source_grey, _corrected(level_depth, log_offset), *cameras)
-        better = _misfit(motion, exposure, *in_view) < _misfit(initial, exposure, *in_view)
+        level = (target_grey, source_grey, _corrected(level_depth, log_offset), *cameras)
+        better = _misfit(motion, exposure, *level) < _misfit(initial, exposure, *level)
         return torch.where(better[:, None, None], motion, initial).to(source_from_target)
 
 
@@ -158,16 +148,13 @@ def _gauss_newton_step(
     share = mixed / (own + prior)
     normal = weighted @ jacobian.mT - share @ mixed.mT
     right = weighted @ residual.unsqueeze(2) - share @ left.mT
-    # what the images do not tell stays as it is
+    # what the images do not determine stays as it is
     damping = torch.diag_embed(1e-6 * normal.diagonal(dim1=1, dim2=2) + 1e-9)
     found = torch.linalg.solve_ex(normal + damping, right).result.squeeze(2)
     update = (left - found.unsqueeze(1) @ mixed) / (own + prior)
     log_offset = (log_offset + update.view_as(log_offset)).clamp(-1, 1)
-    return (
-        motion @ invert(transform_from_pose(found[:, 3:6], found[:, :3])),
-        exposure - found[:, 6:],
-        log_offset,
-    )
+    motion = motion @ invert(transform_from_pose(found[:, 3:6], found[:, :3]))
+    return motion, exposure - found[:, 6:], log_offset
 
 
 def _patch_sums(values: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C y x"]:
@@ -200,9 +187,9 @@ def _residuals(
     return view.flatten(1), residual, in_view.flatten(1) / (1 + (residual / ROBUST) ** 2)
 
 
-def _misfit(motion: Tensor, exposure: Tensor, *pictures: Tensor) -> Float[Tensor, "B"]:
+def _misfit(motion: Tensor, exposure: Tensor, *images: Tensor) -> Float[Tensor, "B"]:
     """Mean robust difference over what is seen; where too little is, or the motion is no number, infinite."""
-    _, residual, weight = _residuals(motion, exposure, *pictures)
+    _, residual, weight = _residuals(motion, exposure, *images)
     in_view = weight > 0
     mean = (torch.log1p((residual / ROBUST) ** 2) * in_view).sum(1) / in_view.sum(1)
     good = motion.flatten(1).isfinite().all(1) & mean.isfinite() & (in_view.float().mean(1) > 0.1)

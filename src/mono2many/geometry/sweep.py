@@ -37,7 +37,7 @@ def depth_hypotheses(
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the matching frames say about the depth of each pixel."""
+    """The cost of each pixel's depth hypotheses."""
 
     volume: Float[Tensor, "B D h w"]
     """Mean absolute difference of features; a missing bin holds its pixel's largest, 0 if all are missing."""

@@ -1,6 +1,6 @@
-"""The anchor: depth that a training begins with, held up to one factor per image.
+"""The anchor: depth stays near that of the model which a training begins with, up to one factor per image.
 
-Photometric error alone takes a depth that was right away: where traffic keeps pace or the camera stands, a
+Photometric error alone destroys a depth that was right: where traffic keeps pace or the camera is static, a
 collapsed depth explains the frames as well. One published ablation fine-tunes a foundation model on KITTI
 without an anchor from Abs Rel .087 to .458, with |d - d_start| (d the aligned disparity, weight 10) to .0852.
 Ours is in log depth, so that near and far count alike.

@@ -171,7 +171,7 @@ def many_objective(
     """The student's loss, as mono_objective gives it; neither teacher nor poses get a gradient.
 
     `teacher`: its sigmoids, one per head; the first, its finest, decides which pixels are consistent.
-    views_without_match: where no cell was compared, views that pass the auto-mask supervise the student in
+    views_without_match: where no cell was matched, views that pass the auto-mask supervise the student in
     place of its teacher (not in the paper). The teacher's own loss is mono_objective with reduction "masked".
     """
     used = {head.level: levels[head.level] for head in student}

@@ -42,24 +42,14 @@ def photometric_error(
     """
     if not ssim:
         return (view - target.image).abs().mean(-3)
-    return _compare(view, target, SSIM_SHARE)
-
-
-def ssim_loss(view: Float[Tensor, "*batch C H W"], target: Patches) -> Float[Tensor, "*batch C H W"]:
-    """clamp((1 - SSIM) / 2, 0, 1) per channel, 3x3 boxes after reflection (Godard et al. 2017, sec. 3.3)."""
-    channels = [x.unsqueeze(-3) for x in (target.image, target.mean, target.mean_squared, target.squared)]
-    return _compare(view.unsqueeze(-3), Patches(*channels), 1.0)
-
-
-def _compare(view: Tensor, target: Patches, share: float) -> Tensor:
     known = (target.image, target.mean, target.mean_squared, target.squared)
-    result: Tensor = _Error.apply(share, view, *(x.expand_as(view) for x in known))
+    result: Tensor = _Error.apply(view, *(x.expand_as(view) for x in known))
     return result
 
 
 class _Error(torch.autograd.Function):
-    """share * SSIM loss + (1 - share) * absolute difference, means over channels, with its gradient written
-    out: automatic differentiation takes several times as many passes over the images.
+    """SSIM loss and absolute difference, weighted, means over channels, with the gradient written out:
+    automatic differentiation takes several times as many passes over the images.
 
     With m, s, r the box means of x, x^2 + y^2 + C1 + C2 and 2 x y + C1 + C2, and m_y that of y:
 
@@ -67,35 +57,33 @@ class _Error(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, share: float, x: Tensor, *known: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, *known: Tensor) -> Tensor:
         error = x.new_empty(*x.shape[:-3], *x.shape[-2:])
-        slopes = [_error(share, x[at], Patches(*(t[at] for t in known)), error[at]) for at in _pictures(x)]
-        if ctx.needs_input_grad[1]:
+        slopes = [_error(x[at], Patches(*(t[at] for t in known)), error[at]) for at in _images(x)]
+        if ctx.needs_input_grad[0]:
             ctx.save_for_backward(x, known[0], *slopes)
-            ctx.share = share
         return error
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, y, *slopes = ctx.saved_tensors
         result = torch.empty_like(x)
-        for at, slope in zip(_pictures(x), slopes, strict=True):
+        for at, slope in zip(_images(x), slopes, strict=True):
             gradient = gradients[0][at].unsqueeze(-3)
-            slope = slope * (gradient * (-ctx.share / (9 * x.shape[-3])))
+            slope = slope * (gradient * (-SSIM_SHARE / (9 * x.shape[-3])))
             by_m, by_s, by_r = _box_sum_adjoint(slope).unbind(0)
             torch.addcmul(by_m, x[at], by_s, value=-1, out=result[at]).addcmul_(y[at], by_r)
-            if ctx.share < 1:
-                sign = (x[at] - y[at]).sgn_()
-                result[at].addcmul_(sign, gradient, value=(1 - ctx.share) / x.shape[-3])
-        return None, result, None, None, None, None
+            sign = (x[at] - y[at]).sgn_()
+            result[at].addcmul_(sign, gradient, value=(1 - SSIM_SHARE) / x.shape[-3])
+        return result, None, None, None, None
 
 
-def _pictures(x: Tensor) -> Iterator[tuple[int, ...]]:
+def _images(x: Tensor) -> Iterator[tuple[int, ...]]:
     """Places of pieces to work on: on a CPU image after image, whose twenty maps fit its cache."""
     return iter([()]) if x.device.type != "cpu" else product(*map(range, x.shape[:-3]))
 
 
-def _error(share: float, x: Tensor, known: Patches, error: Tensor) -> Tensor:
+def _error(x: Tensor, known: Patches, error: Tensor) -> Tensor:
     """Writes `error`; returns half of SSIM's slopes by m, -s and r."""
     three = x.new_empty(3, *x.shape)
     by_m, by_s, by_r = three.unbind(0)  # until they are known, what is summed over boxes
@@ -113,9 +101,8 @@ def _error(share: float, x: Tensor, known: Patches, error: Tensor) -> Tensor:
     torch.sub(a2, a1, out=by_m).mul_(inverse).mul_(known.mean)
     by_m.addcmul_(m, torch.addcdiv(by_s, ssim, b1, value=-1))
     torch.mean(ssim.clamp_(-1, 1), -3, out=error)
-    error.mul_(-share / 2).add_(share / 2)
-    if share < 1:
-        error.add_((x - known.image).abs_().mean(-3), alpha=1 - share)
+    error.mul_(-SSIM_SHARE / 2).add_(SSIM_SHARE / 2)
+    error.add_((x - known.image).abs_().mean(-3), alpha=1 - SSIM_SHARE)
     return three
 
 

@@ -1,4 +1,4 @@
-"""Depth may change where the image does."""
+"""Edge-aware smoothness: depth changes where the image does."""
 
 from jaxtyping import Float
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Supervision by exact depth up to scale: what the starter model learns from, and nothing else does.
+"""Supervision by exact depth up to scale: of the starter model, and of nothing else.
 
 The residual of log depth without its mean (the scale-invariant error of Eigen et al. 2014, with absolute
 values), its gradients at several strides (Li and Snavely 2018), and a hinge that keeps the sky far away.

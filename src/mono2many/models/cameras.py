@@ -40,9 +40,9 @@ class LearntCameras(nn.Module):
             self.start.copy_(shares)
 
     def intrinsics_prior(self) -> Float[Tensor, ""]:
-        """(ln fx / fy)^2 of the videos' own pixels, plus squared shifts of the principal point (shares of the
-        image): pixels are square and lenses centred in nearly all cameras, and forward motion shows
-        neither."""
+        """(ln fx / fy)^2 in the videos' own pixels, plus the squared displacement of the principal point as a
+        share of the image: in nearly all cameras pixels are square and lenses centred, and forward motion
+        determines neither."""
         shares = F.softplus(self.raw.float())
         stretch = (shares[:, :2] / self.start[:, :2]).log()
         shift = shares[:, 2:] - self.start[:, 2:]
@@ -59,10 +59,10 @@ class LearntCameras(nn.Module):
 def scale_pose_by_focal(
     model: nn.Module, motion: RelativePose, intrinsics: Float[Tensor, "B 3 3"], width: int
 ) -> RelativePose:
-    """What the pose network of a model with learnt cameras says, for a camera of this K: its sideways turns
-    and steps are as the camera that training began with would see them, so that another focal length moves
-    the image's middle no differently. Else the noise of motion pulls every focal length down, and networks
-    have to follow each change. Other models: as it is."""
+    """The pose network's output for a camera of this K, of a model with learnt cameras: sideways rotation and
+    translation are predicted for the focal length that training began with, and scaled, so that another focal
+    length moves the image's centre by as many pixels. Otherwise the noise of the poses lowers every focal
+    length, and the networks have to follow each change. Other models: unchanged."""
     cameras = getattr(model, "cameras", None)
     if cameras is None:
         return motion

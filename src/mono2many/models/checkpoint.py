@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import nn
 
 from mono2many.files import atomic_write
@@ -23,6 +22,7 @@ from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.pose import NO_POSE, NoPose
 from mono2many.models.starter import model_folder, remedy
+from mono2many.models.tensors import misfits, read_tensors
 from mono2many.types import InputError, Scale
 
 FORMAT = "mono2many"
@@ -32,7 +32,7 @@ ARCHITECTURES: dict[str, type[MonoArchitecture]] = {"mono": MonoArchitecture, "m
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a folder says of its model beside the weights."""
+    """What a model folder stores beside the weights."""
 
     architecture: MonoArchitecture
     """A ManyArchitecture where the model is a ManyDepth."""
@@ -40,7 +40,7 @@ class ModelCard:
     """Size of the images it was trained on: inputs are resized to it, unless there are `sizes`."""
     width: int
     crop_bottom: float = 0.0
-    """Share of the height below that was cut off in training: the camera carrier's own bonnet."""
+    """Share of the height cut off at the bottom in training: the ego vehicle."""
     scale: Scale = "up to scale"
     factor: float = 1.0
     """Metres per unit of the networks' depth and translation, where `scale` is "metres"."""
@@ -54,7 +54,7 @@ class ModelCard:
     seen: tuple[str, ...] = ()
     """Frames that training used: names of splits, or packed lines."""
     has_pose: bool = True
-    """False: it tells depth only (imported so, or trained with --stereo only)."""
+    """False: it predicts depth only (imported so, or trained with --stereo only)."""
     sizes: tuple[tuple[int, int], ...] = ()
     """Heights and widths, where it was trained at several: see `input_size`. Written only then: a program
     that does not know them refuses the folder, rather than predict at a size that it was not made for."""
@@ -78,8 +78,8 @@ def save_model(folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard
     if half:
         weights = {name: value.half() if value.dim() > 1 else value for name, value in weights.items()}
     kind = "many" if isinstance(card.architecture, ManyArchitecture) else "mono"
-    told = {name: value for name, value in asdict(card).items() if name != "sizes" or value}
-    text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, "model": kind, **told}, indent=2)
+    stored = {name: value for name, value in asdict(card).items() if name != "sizes" or value}
+    text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, "model": kind, **stored}, indent=2)
     data = save(weights, {"format": "pt"})  # through our own file: its permissions are the usual ones
     write_atomically(folder / "model.safetensors", lambda path: path.write_bytes(data))
     write_atomically(folder / "config.json", lambda path: path.write_text(text + "\n"))
@@ -122,35 +122,24 @@ def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str,
     which stay as they are."""
     folder = model_folder(folder)
     path = folder / "model.safetensors"
-    try:
-        weights = load_file(path)
-    except FileNotFoundError as error:
-        holds = "a model folder holds model.safetensors and config.json"
-        raise InputError(f"{path}: no such file; {remedy(folder, holds)}") from error
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: damaged or cut short ({error}); " + remedy(folder, "copy it again or use a checkpoint")
-        ) from error
+    holds = "a model folder holds model.safetensors and config.json"
+    again = "copy it again or use a checkpoint"
+    weights = read_tensors(path, remedy(folder, holds), remedy(folder, again))
     wanted = model.state_dict()
     if without:
         weights = {k: v for k, v in weights.items() if not k.startswith(without)}
         weights |= {k: v for k, v in wanted.items() if k.startswith(without)}
-    missing, extra = wanted.keys() - weights.keys(), weights.keys() - wanted.keys()
-    misfits = [k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape]
+    missing = wanted.keys() - weights.keys()
     if missing and missing == {k for k in wanted if k.startswith("pose.")}:
         raise InputError(f"{path}: {NO_POSE}")
-    if missing or extra or misfits:
-        first = sorted([*missing, *extra, *misfits])[0]
-        raise InputError(
-            f"{path}: not the weights of these networks ({len(missing)} missing, {len(extra)} unknown, "
-            f"{len(misfits)} of another shape; first: {first}); "
-            + remedy(folder, "are the flags those it was trained with?")
-        )
+    if found := misfits(wanted, weights):
+        flags = remedy(folder, "are the flags those it was trained with?")
+        raise InputError(f"{path}: not the weights of these networks: {found}; {flags}")
     model.load_state_dict(weights)
 
 
 def read_card(folder: str | Path) -> ModelCard:
-    """What config.json says. Raises InputError naming file and key."""
+    """The card in config.json. Raises InputError naming file and key."""
     folder = model_folder(folder)
     path = folder / "config.json"
     try:
@@ -201,21 +190,16 @@ def _known(kind: type, raw: Mapping[str, Any], without: str = "") -> dict[str, A
 
 def save_training_state(path: Path, state: Mapping[str, Any]) -> None:
     """Weights, optimiser and step in one file, whole or not at all."""
-    buffer = io.BytesIO()  # written through our own file: a full disk is then an error that says so
+    buffer = io.BytesIO()  # written through our own file: a full disk is then a clear error
     torch.save(dict(state), buffer)
     write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
 
 def load_training_state(path: Path) -> dict[str, Any]:
     """As saved. Reads tensors, numbers and strings only: a file cannot make it run code."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(
-            f"{path}: not a checkpoint that can be read without running code ({type(error).__name__}); "
-            "remove it to resume from the one before"
-        ) from error
-    if not isinstance(state, dict) or not {"model", "optimiser", "step", "best"} <= state.keys():
+    remedy = "remove it to resume from the one before"
+    state = read_tensors(path, remedy, remedy)
+    if not {"model", "optimiser", "step", "best"} <= state.keys():
         raise InputError(f"{path}: not a training checkpoint of mono2many")
     return state
 

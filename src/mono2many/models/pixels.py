@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -38,16 +38,16 @@ class PixelStudentNet(StudentNet):
     def matching_features(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C _ _"]:
         return grey_patches(images)
 
-    def forward(
-        self,
-        features: ImageFeatures,
-        matching: Float[Tensor, "B F C H W"],
-        matching_from_current: Float[Tensor, "B F 4 4"],
-        exists: Bool[Tensor, "B F"],
-        intrinsics: Float[Tensor, "B 3 3"],
-    ) -> Student:
+    def normalised(self, sweep: Sweep) -> Sweep:
+        """Contrast differs: costs relative to the cell's mean, and to one grey level."""
+        sweep = aggregate_cost(sweep, WINDOW)
+        volume = sweep.volume / (sweep.volume.mean(1, keepdim=True) + 1 / 255)
+        # near the border some depths are out of view
+        confidence = sweep.missing.float().mean(1) < 0.5
+        return Sweep(volume, sweep.missing, confidence, sweep.lowest_cost)
+
+    def predict(self, features: ImageFeatures, sweep: Sweep, depths: Float[Tensor, " D"]) -> Student:
         """As StudentNet's; the gate moves its depth."""
-        sweep, depths = self.sweep(features, matching, matching_from_current, exists, intrinsics)
         stages = self.decoded(features, sweep.volume * sweep.confidence.unsqueeze(1))
         sigmoids = self.decoder.maps(stages)
         best = subpixel_argmin(sweep, depths)
@@ -55,22 +55,6 @@ class PixelStudentNet(StudentNet):
         sigmoids = [self._apply_gate(sigmoid, opening * log_depth_residual) for sigmoid in sigmoids]
         residual = (opening.detach() * log_depth_residual.abs()).squeeze(1)
         return Student(sigmoids, depths[sweep.lowest_cost], sweep.confidence, residual)
-
-    def sweep(
-        self,
-        features: ImageFeatures,
-        matching: Float[Tensor, "B F C H W"],
-        matching_from_current: Float[Tensor, "B F 4 4"],
-        exists: Bool[Tensor, "B F"],
-        intrinsics: Float[Tensor, "B 3 3"],
-    ) -> tuple[Sweep, Float[Tensor, " D"]]:
-        """As StudentNet's. Contrast differs: costs are relative to the cell's mean, and to one grey level."""
-        sweep, depths = super().sweep(features, matching, matching_from_current, exists, intrinsics)
-        sweep = aggregate_cost(sweep, WINDOW)
-        volume = sweep.volume / (sweep.volume.mean(1, keepdim=True) + 1 / 255)
-        # near the border some depths are out of view
-        confidence = sweep.missing.float().mean(1) < 0.5
-        return Sweep(volume, sweep.missing, confidence, sweep.lowest_cost), depths
 
     def _apply_gate(
         self, sigmoid: Float[Tensor, "B 1 _ _"], log_ratio: Float[Tensor, "B 1 h w"]

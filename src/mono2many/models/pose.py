@@ -102,7 +102,7 @@ NO_POSE = (
 
 
 class NoPose(PoseNet):
-    """Stands where a model has no pose network: holds no weights, raises InputError when asked."""
+    """In place of a pose network that a model lacks: no weights; calling it raises InputError."""
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
@@ -121,7 +121,7 @@ def source_from_target(
     pose_input: PoseInput,
     translation_scale: Float[Tensor, "B"] | None = None,
 ) -> Float[Tensor, "B S 4 4"]:
-    """Matrices of PoseNet's output. With pairs, what it says of an earlier source is target_from_source:
+    """Matrices of PoseNet's output. With pairs, its output for an earlier source is target_from_source:
     inverted here. `translation_scale`: PoseCNN's translations are times the target's mean inverse depth."""
     axis_angle, translation = motion
     if not offsets:

@@ -7,7 +7,7 @@ pose_encoder.pth  like encoder.pth, for two images; it and pose.pth (net.0: 1x1;
 
 ManyDepth's: mono_encoder.pth and mono_depth.pth are the teacher's, as above; depth.pth the student's; and
 encoder.pth       layer0.0, layer0.1 (first convolution and its normalisation), layer1.1, layer2 .. 4,
-                  reduce_conv.0, beside them height, width, the sweep's range and what we have no use for
+                  reduce_conv.0, beside them height, width, the sweep's range and what is not needed here
 """
 
 import math
@@ -24,6 +24,7 @@ from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.pose import NoPose
+from mono2many.models.tensors import misfits, read_tensors
 from mono2many.types import InputError
 
 STEREO_FACTOR = 5.4
@@ -62,6 +63,38 @@ def import_weights(folder: Path, out: Path) -> ModelCard:
         raise InputError(f"{out}: holds a model already; name another folder to write to")
     first = _read(folder / "encoder.pth")
     many = "layer0.0.weight" in first or (folder / "mono_encoder.pth").exists()
+    files = {"encoder.pth": first} | {name: _read(folder / name) for name in _others(folder, many)}
+    settings = {n: _setting(folder, first, n) for n in SETTINGS if not (many and n == "use_stereo")}
+    has_pose = "pose.pth" in files
+    encoder = "mono_encoder.pth" if many else "encoder.pth"
+    kinds = {"encoder": resnet_name(folder / encoder, files[encoder])}
+    if has_pose:
+        kinds["pose_encoder"] = resnet_name(folder / "pose_encoder.pth", files["pose_encoder.pth"])
+    model: MonoDepth | ManyDepth
+    if many:
+        model = ManyDepth(ManyArchitecture(hypotheses=_hypotheses(first), **kinds))  # type: ignore[arg-type]
+    else:
+        model = MonoDepth(MonoArchitecture(**kinds))  # type: ignore[arg-type]
+    if not has_pose:
+        model.pose = NoPose()
+    _fill(model, folder, files)
+    card = ModelCard(
+        model.architecture,
+        settings["height"],
+        settings["width"],
+        trained_on=f"imported from {folder.resolve().name} (unknown)",
+        resize="lanczos",
+        has_pose=has_pose,
+    )
+    if settings.get("use_stereo"):
+        source = "stereo baseline 0.1 of KITTI's 0.54 m"
+        card = replace(card, scale="metres", factor=STEREO_FACTOR, factor_from=source)
+    save_model(out, model, card)
+    return card
+
+
+def _others(folder: Path, many: bool) -> list[str]:
+    """Names of the files beside encoder.pth."""
     pose_files = ("pose_encoder.pth", "pose.pth")
     there = [name for name in pose_files if many or (folder / name).exists()]
     if len(there) == 1:
@@ -70,47 +103,26 @@ def import_weights(folder: Path, out: Path) -> ModelCard:
             f"{folder / lacking}: no such file, but {there[0]} is there; a pose network is both: add it, or "
             f"remove {there[0]} to import depth alone"
         )
-    teacher = ("mono_encoder.pth", "mono_depth.pth") if many else ()
-    files = {"encoder.pth": first} | {n: _read(folder / n) for n in ("depth.pth", *teacher, *there)}
-    settings = {n: _setting(folder, first, n) for n in SETTINGS if not (many and n == "use_stereo")}
-    encoder = teacher[0] if teacher else "encoder.pth"
-    kinds: dict[str, Any] = {
-        kind: resnet_name(folder / name, files[name])
-        for kind, name in {"encoder": encoder, "pose_encoder": "pose_encoder.pth"}.items()
-        if name in files
-    }
-    model: MonoDepth | ManyDepth = (
-        ManyDepth(ManyArchitecture(**kinds, hypotheses=_hypotheses(first)))
-        if many
-        else MonoDepth(MonoArchitecture(**kinds))
-    )
-    if not there:
-        model.pose = NoPose()
-    weights = model.state_dict()
-    mapped = (ours for ours in weights if ours.rpartition(".")[2] not in CONSTANTS)
-    names = {ours: published_name(ours, many) for ours in mapped}
+    return ["depth.pth", *(("mono_encoder.pth", "mono_depth.pth") if many else ()), *there]
+
+
+def _fill(model: MonoDepth | ManyDepth, folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    """The networks' weights from the files' tensors, every one accounted for."""
+    weights, many = model.state_dict(), isinstance(model, ManyDepth)
+    own = {name: value for name, value in weights.items() if name.rpartition(".")[2] not in CONSTANTS}
+    places = {name: published_name(name, many) for name in own}
     for file, tensors in files.items():
-        here = {theirs: ours for ours, (where, theirs) in names.items() if where == file}
-        shapes = {theirs: weights[ours].shape for theirs, ours in here.items()}
+        wanted = {theirs: own[ours] for ours, (where, theirs) in places.items() if where == file}
         beside = MANY_BESIDE if many and file == "encoder.pth" else BESIDE if "encoder" in file else ()
-        _check(folder / file, tensors, shapes, beside)
-        weights |= {ours: tensors[theirs] for theirs, ours in here.items()}
+        if found := misfits(wanted, tensors, beside):
+            raise InputError(
+                f"{folder / file}: not the tensors of these networks: {found}; import the file as published"
+            )
+    weights |= {ours: files[file][theirs] for ours, (file, theirs) in places.items()}
     if many:
-        weights["depth.nearest"], weights["depth.farthest"] = _range(folder / "encoder.pth", first)
+        nearest, farthest = _range(folder / "encoder.pth", files["encoder.pth"])
+        weights |= {"depth.nearest": nearest, "depth.farthest": farthest}
     model.load_state_dict(weights)
-    card = ModelCard(
-        model.architecture,
-        settings["height"],
-        settings["width"],
-        trained_on=f"imported from {folder.resolve().name} (unknown)",
-        resize="lanczos",
-        has_pose=bool(there),
-    )
-    if settings.get("use_stereo"):
-        source = "stereo baseline 0.1 of KITTI's 0.54 m"
-        card = replace(card, scale="metres", factor=STEREO_FACTOR, factor_from=source)
-    save_model(out, model, card)
-    return card
 
 
 def published_name(ours: str, many: bool = False) -> tuple[str, str]:
@@ -154,21 +166,9 @@ def resnet_name(path: Path, tensors: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: no such file; wanted a folder with encoder.pth and depth.pth, and pose_encoder.pth and "
-            "pose.pth if camera motion is needed; for ManyDepth all four, mono_encoder.pth and mono_depth.pth"
-        ) from error
-    except Exception as error:
-        raise InputError(
-            f"{path}: cannot be read without running code ({type(error).__name__}), or is cut short; get it "
-            "again from where it was published"
-        ) from error
-    if not isinstance(loaded, dict) or not all(isinstance(key, str) for key in loaded):
-        raise InputError(f"{path}: wanted tensors by name; is it the reference program's own file?")
-    return loaded
+    wanted = "wanted a folder with encoder.pth and depth.pth, and pose_encoder.pth and pose.pth if camera "
+    wanted += "motion is needed; for ManyDepth all four, mono_encoder.pth and mono_depth.pth"
+    return read_tensors(path, wanted, "get it again from where it was published")
 
 
 def _setting(folder: Path, encoder: Mapping[str, Any], name: str) -> Any:
@@ -203,19 +203,3 @@ def _range(path: Path, encoder: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
             "nearer first; is it the reference program's own file?"
         )
     return torch.tensor(nearest), torch.tensor(farthest)
-
-
-def _check(
-    path: Path, tensors: Mapping[str, Any], shapes: Mapping[str, torch.Size], beside: tuple[str, ...]
-) -> None:
-    missing = sorted(shapes.keys() - tensors)
-    extra = sorted(key for key in tensors.keys() - shapes.keys() if not key.startswith(beside))
-    misfits = [
-        f"{key} {tuple(getattr(tensors[key], 'shape', ()))} for {tuple(shape)}"
-        for key, shape in shapes.items()
-        if key in tensors and getattr(tensors[key], "shape", None) != shape
-    ]
-    kinds = {"missing": missing, "unknown": extra, "of another shape": misfits}
-    found = "; ".join(f"{len(k)} {kind} ({', '.join(k[:3])})" for kind, k in kinds.items() if k)
-    if found:
-        raise InputError(f"{path}: not the tensors of these networks: {found}; import the file as published")

@@ -88,7 +88,12 @@ class StudentNet(nn.Module):
         """`features` of the images and `matching_features` of their neighbours, with K in pixels of the
         images. No gradient passes through the sweep (sec. 3.1). Without any neighbour the volume is empty:
         single-frame depth."""
-        sweep, depths = self.sweep(features, matching, matching_from_current, exists, intrinsics)
+        return self.predict(
+            features, *self.sweep(features, matching, matching_from_current, exists, intrinsics)
+        )
+
+    def predict(self, features: ImageFeatures, sweep: Sweep, depths: Float[Tensor, " D"]) -> Student:
+        """From the cost volume at these depths."""
         sigmoids = self.decoder.maps(self.decoded(features, sweep.volume * sweep.confidence.unsqueeze(1)))
         return Student(sigmoids, depths[sweep.lowest_cost], sweep.confidence)
 
@@ -106,7 +111,12 @@ class StudentNet(nn.Module):
         depths = depth_hypotheses(self.nearest, self.farthest, self.hypotheses, self.spacing)
         stride_ratio = matching.shape[-1] // features.stride4.shape[-1]
         current = features.matching_features[..., ::stride_ratio, ::stride_ratio]
-        return plane_sweep(current, matching, matching_from_current, exists, camera, depths), depths
+        sweep = plane_sweep(current, matching, matching_from_current, exists, camera, depths)
+        return self.normalised(sweep), depths
+
+    def normalised(self, sweep: Sweep) -> Sweep:
+        """The costs as the networks want them."""
+        return sweep
 
     def sigmoids(self, features: ImageFeatures) -> list[Float[Tensor, "B 1 _ _"]]:
         """Single-frame depth, finest first: the volume is empty."""

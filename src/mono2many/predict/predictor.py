@@ -20,7 +20,8 @@ from mono2many.types import DepthMap, InputError
 
 
 class Predictor:
-    """A trained model, ready for images of any size. `.model` is the nn.Module, `.card` what is known."""
+    """A trained model, ready for images of any size. `.model` is the nn.Module, `.card` what its folder
+    stores."""
 
     def __init__(
         self, model: MonoDepth | ManyDepth, card: ModelCard, device: str | torch.device = "cpu"
@@ -37,7 +38,7 @@ class Predictor:
 
         Raises InputError for anything else.
         """
-        disparity = self.disparity(as_picture(image).unsqueeze(0))[0]
+        disparity = self.disparity(as_image(image).unsqueeze(0))[0]
         return DepthMap(1 / disparity, disparity, self.card.scale)
 
     def stream(self, intrinsics: ndarray | Tensor | None = None, flip: bool = False) -> "Stream":
@@ -48,7 +49,7 @@ class Predictor:
         """
         if intrinsics is None and isinstance(self.model, ManyDepth):
             raise InputError(
-                "this model compares the frames of a film, for which it needs the camera: give --camera "
+                "this model matches the frames of a video, for which it needs the camera: give --camera "
                 "FILE.json or --fov DEGREES (in Python: stream(K), K 3x3 in pixels of the frames)"
             )
         k = torch.eye(3) if intrinsics is None else torch.as_tensor(intrinsics).float()
@@ -81,13 +82,13 @@ class Predictor:
         size = size or input_size(self.card, images[0].shape[-2:])
         ready = []
         for image in images:
-            picture = image[:, : self._rows(image.shape[-2])]
+            rows = image[:, : self._rows(image.shape[-2])]
             if self.card.resize == "lanczos":
-                picture = resize_image(picture, size, filter="lanczos")
-            picture = picture.to(self.device).float().unsqueeze(0)
-            if picture.shape[-2:] != size:
-                picture = F.interpolate(picture, size, mode="bilinear", align_corners=False, antialias=True)
-            ready.append(picture)
+                rows = resize_image(rows, size, filter="lanczos")
+            scaled = rows.to(self.device).float().unsqueeze(0)
+            if scaled.shape[-2:] != size:
+                scaled = F.interpolate(scaled, size, mode="bilinear", align_corners=False, antialias=True)
+            ready.append(scaled)
         return (torch.cat(ready) / 255).contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -130,7 +131,7 @@ class Stream:
         self.states: list[StreamState] = []
 
     def __call__(self, image: ndarray | Tensor) -> DepthMap:
-        disparity = self.disparity(as_picture(image))
+        disparity = self.disparity(as_image(image))
         return DepthMap(1 / disparity, disparity, self.predictor.card.scale)
 
     def disparity(self, image: UInt8[Tensor, "3 H W"]) -> Float[Tensor, "H W"]:
@@ -138,8 +139,8 @@ class Stream:
         predictor, size = self.predictor, (image.shape[1], image.shape[2])
         if self.size is not None and self.size != size:
             raise InputError(
-                f"a frame is {size[1]}x{size[0]}, the film's first was {self.size[1]}x{self.size[0]}; "
-                "frames of a film have one size: predict these apart"
+                f"a frame is {size[1]}x{size[0]}, the video's first was {self.size[1]}x{self.size[0]}; "
+                "frames of a video have one size: predict these separately"
             )
         inputs = predictor.inputs([image])
         if isinstance(predictor.model, MonoDepth):
@@ -157,17 +158,17 @@ class Stream:
         return predictor.at_size(found, size)[0].cpu()
 
 
-def as_picture(image: ndarray | Tensor) -> UInt8[Tensor, "3 H W"]:
+def as_image(image: ndarray | Tensor) -> UInt8[Tensor, "3 H W"]:
     """RGB, 0 to 255, of H W 3 uint8 (NumPy) or 3 H W uint8 (torch). InputError for anything else."""
-    picture = torch.from_numpy(image.copy()) if isinstance(image, ndarray) else image
+    rgb = torch.from_numpy(image.copy()) if isinstance(image, ndarray) else image
     channels = -1 if isinstance(image, ndarray) else 0
-    if picture.dtype != torch.uint8 or picture.dim() != 3 or picture.shape[channels] != 3:
-        found = f"{tuple(picture.shape)} {str(picture.dtype).removeprefix('torch.')}"
+    if rgb.dtype != torch.uint8 or rgb.dim() != 3 or rgb.shape[channels] != 3:
+        found = f"{tuple(rgb.shape)} {str(rgb.dtype).removeprefix('torch.')}"
         raise InputError(
             f"an image must be RGB, 0 to 255: H W 3 uint8 (NumPy) or 3 H W uint8 (torch), got {found}; "
             'with Pillow: image.convert("RGB")'
         )
-    return picture.permute(2, 0, 1) if isinstance(image, ndarray) else picture
+    return rgb.permute(2, 0, 1) if isinstance(image, ndarray) else rgb
 
 
 def blend_mirrored(

@@ -19,7 +19,7 @@ from mono2many.types import InputError
 
 def make_fabric(config: TrainConfig) -> Fabric:
     """Device, precision and processes. bf16 `auto`: where the machine computes in it."""
-    rank_zero.log.setLevel(logging.WARNING)  # our first line says device and precision
+    rank_zero.log.setLevel(logging.WARNING)  # our first line names device and precision
     run = config.run
     device = pick_device(run.device)
     wants_cuda = device == "cuda"

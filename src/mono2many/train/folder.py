@@ -25,7 +25,7 @@ LEFTOVERS = (".*.part", "*/.*.part")
 
 @dataclass(frozen=True)
 class TrainState:
-    """What a run remembers beside networks and optimiser. Random draws need no memory: they are functions of
+    """What a run stores beside networks and optimiser. Random numbers need no state: they are functions of
     (seed, step, sample)."""
 
     step: int = 0
@@ -49,7 +49,7 @@ def claim_folder(folder: Path, resume: bool) -> Path | None:
 
 def begin_folder(folder: Path, config: TrainConfig, step: int) -> None:
     """Tidy the folder (one process only) and write run.json: the settings (for --config) with what
-    made them run. What the log says of steps after `step` is forgotten: they will be taken again."""
+    made them run. Lines of the log about steps after `step` are removed: these are taken again."""
     for pattern in LEFTOVERS:
         for leftover in folder.glob(pattern):
             leftover.unlink()

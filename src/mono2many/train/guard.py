@@ -1,4 +1,4 @@
-"""A step whose loss or gradient is not finite changes nothing; nothing waits for the device to know it."""
+"""A step whose loss or gradient is not finite changes nothing; nothing waits for the device to find out."""
 
 from collections.abc import Iterable
 
@@ -29,7 +29,7 @@ class FiniteGuard:
         return int(self._counts[1])
 
     def before_step(self) -> None:
-        """Remember the networks' running statistics, which a forward pass changes."""
+        """Copy the networks' running statistics, which a forward pass changes."""
         # one kernel; a loop of copy_ is one for each of some two hundred buffers, and there is no public name
         torch._foreach_copy_(self._before, self.buffers)
 

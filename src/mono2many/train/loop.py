@@ -238,8 +238,8 @@ class _Loop:
                     state.optimiser.state.clear()
         freeze_statistics(self.norms)
         for group in state.optimiser.param_groups:
-            held = "speed" in group and step / steps < optim.camera_from
-            group["lr"] = 0.0 if held else rate * group.get("speed", 1.0)
+            waits = "speed" in group and step / steps < optim.camera_from
+            group["lr"] = 0.0 if waits else rate * group.get("speed", 1.0)
         return rate
 
     def _batch(self, raw: RawBatch, augmentation: Augmentation | None = None, step: int = 0) -> Batch:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 CAMERA_SPEED = 30.0
-"""Learnt cameras move so much faster than weights: four numbers have to get from a guess to the truth."""
+"""Learnt cameras move so much faster than weights: four numbers have far to go."""
 
 
 def make_optimiser(

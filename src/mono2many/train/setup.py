@@ -217,9 +217,9 @@ def as_configured(config: TrainConfig) -> MonoArchitecture:
         "match_by": many.match_by,
     }
     if m.model == "many" and many.teacher is not None:
-        taught = read_card(many.teacher).architecture
+        known = read_card(many.teacher).architecture
         return ManyArchitecture(
-            **{f.name: getattr(taught, f.name) for f in fields(MonoArchitecture)}, **further
+            **{f.name: getattr(known, f.name) for f in fields(MonoArchitecture)}, **further
         )
     kind = ManyArchitecture if m.model == "many" else MonoArchitecture
     chosen = {f.name: getattr(m, f.name) for f in fields(NetworkSettings)}

@@ -1,4 +1,4 @@
-"""The model that a training begins from (--start-from): kept in the run's folder, and what holds on to it."""
+"""The model that a training begins from (--start-from): kept in the run's folder, and what stays of it."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -62,10 +62,10 @@ def freeze_statistics(norms: list[_BatchNorm]) -> None:
 
 
 def freeze_teacher(network: ManyDepth, frozen: bool) -> None:
-    """Teacher and motion learn, or are fixed with their batch statistics (Watson et al. 2021, sec. 4). A pose
-    network whose poses are refined need not learn: frozen, it keeps the unit."""
-    for part, held in (
+    """Teacher and pose network learn, or are fixed with their batch statistics (Watson et al. 2021, sec. 4).
+    A pose network whose poses are refined need not learn: frozen, it keeps the unit."""
+    for part, fixed in (
         (network.teacher, frozen),
         (network.pose, frozen or network.architecture.refines_motion),
     ):
-        part.train(not held).requires_grad_(not held)
+        part.train(not fixed).requires_grad_(not fixed)

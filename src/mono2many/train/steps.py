@@ -228,7 +228,7 @@ def supervised_step(model: nn.Module, batch: Batch, plan: StepPlan) -> StepResul
 
 
 def shape_of(sigmoid: Float[Tensor, "B h w"], a: MonoArchitecture) -> dict[str, Float[Tensor, ""]]:
-    """What tells a collapse: mean sigmoid (0 all far, 1 all near) and disparity's variation in an image."""
+    """Signs of a collapse: mean sigmoid (0 all far, 1 all near) and disparity's variation in an image."""
     with torch.no_grad():
         disparity = disparity_from_sigmoid(sigmoid, a.min_depth, a.max_depth).flatten(1)
         variation = (disparity.std(1) / disparity.mean(1)).mean()

@@ -41,7 +41,7 @@ class Validation:
 
     def describe(self) -> str:
         p = self.photometric
-        verdict = "" if p.ratio < 1 else "; has learnt nothing yet: standing still explains as much"
+        verdict = "" if p.ratio < 1 else "; has learnt nothing yet: the un-warped neighbour explains as much"
         depth = "" if self.depth is None else f"Abs Rel {self.depth.abs_rel:.3f}, a1 {self.depth.a1:.3f}; "
         return f"{depth}photometric {p.predicted:.4f}, un-warped {p.still:.4f} (ratio {p.ratio:.3f}{verdict})"
 
