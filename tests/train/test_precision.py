@@ -11,6 +11,7 @@ from rich.console import Console
 from torch import Tensor
 
 from mono2many.data.augment import to_batch
+from mono2many.datasets.street import StreetTraining
 from mono2many.models.many import ManyDepth
 from mono2many.train.fabric import make_fabric
 from mono2many.train.plan import plan_at
@@ -27,7 +28,8 @@ def step(kind: Kind, precision: Literal["fp32", "bf16"]) -> tuple[float, dict[st
     base = recipe("scratch")
     config = replace(
         base,
-        data=replace(base.data, scenes=1, scene_frames=4, height=64, width=96, workers=0, cache="off"),
+        data=replace(base.data, height=64, width=96, workers=0, cache="off"),
+        dataset=StreetTraining(scenes=1, scene_frames=4),
         model=replace(base.model, model=kind),
         many=ManyConfig(hypotheses=8),
         loss=replace(base.loss, automask_from=0.0),
