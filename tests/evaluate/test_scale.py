@@ -287,14 +287,7 @@ def test_evaluation_says_metres_and_adds_the_row(folder: Path, tmp_path: Path) -
 def test_footage_is_opened_at_the_nearest_of_a_models_sizes(film: Path) -> None:
     several = ModelCard(LIGHT, 64, 192, sizes=((64, 192), (96, 160)))  # the film is 96x64
     dataset = VideoData((str(film),), camera=(str(film.with_suffix(".json")),), hold_out_frames=3)
-    assert open_as_trained(DataConfig("video"), dataset, several, "test").frame(0, 0).image.shape == (
-        3,
-        96,
-        160,
-    )
+    video = DataConfig("video")
+    assert open_as_trained(video, dataset, several, "test").frame(0, 0).image.shape == (3, 96, 160)
     lower = replace(several, crop_bottom=0.25)  # 96x48, nearer to 160x96 than to 192x64
-    assert open_as_trained(video, dataset, lower, "test").frame(0, 0).image.shape == (
-        3,
-        96,
-        160,
-    )
+    assert open_as_trained(video, dataset, lower, "test").frame(0, 0).image.shape == (3, 96, 160)

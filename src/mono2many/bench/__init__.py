@@ -28,6 +28,7 @@ from mono2many.bench.yardstick import Step, yardstick_step
 from mono2many.commands.bench import BenchConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
+from mono2many.datasets.choice import TrainingData
 from mono2many.files import write_text
 from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.models.many import ManyDepth
@@ -35,7 +36,7 @@ from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.fabric import cpu_has_bf16, make_fabric
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.plan import plan_at
-from mono2many.train.settings import ModelConfig, RunConfig, TrainConfig, TrainingData
+from mono2many.train.settings import ModelConfig, RunConfig, TrainConfig
 from mono2many.train.setup import RunState, build_run
 from mono2many.train.steps import Draw, many_step, mono_step
 from mono2many.types import Batch, RawBatch, StepOutput

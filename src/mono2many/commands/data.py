@@ -45,7 +45,7 @@ def begin_as_trained(kind: type[Config], arguments: list[str], use: Use) -> Conf
     if name is not None and name != STARTER:
         folder = Path(name)
         card = folder / "config.json"
-        if not card.exists() and not (folder / "run.json").exists():
+        if use == "scoring" and not card.exists() and not (folder / "run.json").exists():
             raise InputError(
                 f"{card}: no such file; --model wants a folder that `mono2many train` wrote, or starter"
             )

@@ -57,6 +57,36 @@ def settings_of(dataset: Dataset, use: Use) -> type[DatasetSettings]:
     raise InputError(f"--datatype {dataset.name} is a list to train on; score on {dataset.scorer}")
 
 
+@dataclass(frozen=True)
+class TrainingData(DataConfig):
+    """What to learn from, and at what size."""
+
+    height: int = 192
+    """Training height in pixels, a multiple of 32, 64 or more."""
+    width: int = 640
+    """Training width in pixels, a multiple of 32, 64 or more."""
+    workers: int = 2
+    """Processes that read and decode images and draw streets; videos are decoded by one."""
+    cache: Literal["on", "off"] = "on"
+    """on: decode every frame once into a packed file at training size. off: open the originals each time."""
+    cache_dir: str | None = None
+    """Folder of the packed files; default: $MONO2MANY_CACHE, else ~/.cache/mono2many."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        settings_of(self.dataset, "training")
+        for flag, value in (("--height", self.height), ("--width", self.width)):
+            if value < 64 or value % 32:
+                near = max(64, round(value / 32) * 32)
+                raise InputError(f"{flag} must be a multiple of 32, 64 or more, got {value}; try {near}")
+        at_least("--workers", self.workers, 0)
+
+
+def default_training() -> DatasetSettings:
+    """Those of the data set that is trained on where no other is named."""
+    return settings_of(DEFAULT, "training")()
+
+
 def carried_over(
     name: str | None, use: Use, trained: Dataset, settings: DatasetSettings, other_data: bool
 ) -> tuple[Dataset, DatasetSettings]:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from mono2many.datasets import DEFAULT
 from mono2many.datasets.base import ROOT, DatasetSettings, RootSettings
-from mono2many.datasets.choice import find, settings_of
+from mono2many.datasets.choice import TrainingData, find, settings_of
 from mono2many.errors import InputError
-from mono2many.train.settings import Recipe, TrainConfig, TrainingData
+from mono2many.train.settings import Recipe, TrainConfig
 
 
 def recipe(name: Recipe, datatype: str | None = None) -> TrainConfig:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from mono2many.datasets import DEFAULT
 from mono2many.datasets.base import DatasetSettings, at_least
-from mono2many.datasets.choice import DataConfig, all_offsets, settings_of, time_offsets
+from mono2many.datasets.choice import TrainingData, all_offsets, default_training, time_offsets
 from mono2many.errors import InputError
 from mono2many.models.architecture import MatchBy, NetworkSettings
 
@@ -13,36 +13,6 @@ ANCHOR = 0.1
 """Weight of the anchor where a training begins from a model."""
 
 Recipe = Literal["default", "reference", "scratch"]
-
-
-@dataclass(frozen=True)
-class TrainingData(DataConfig):
-    """What to learn from, and at what size."""
-
-    height: int = 192
-    """Training height in pixels, a multiple of 32, 64 or more."""
-    width: int = 640
-    """Training width in pixels, a multiple of 32, 64 or more."""
-    workers: int = 2
-    """Processes that read and decode images and draw streets; videos are decoded by one."""
-    cache: Literal["on", "off"] = "on"
-    """on: decode every frame once into a packed file at training size. off: open the originals each time."""
-    cache_dir: str | None = None
-    """Folder of the packed files; default: $MONO2MANY_CACHE, else ~/.cache/mono2many."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        settings_of(self.dataset, "training")
-        for flag, value in (("--height", self.height), ("--width", self.width)):
-            if value < 64 or value % 32:
-                near = max(64, round(value / 32) * 32)
-                raise InputError(f"{flag} must be a multiple of 32, 64 or more, got {value}; try {near}")
-        at_least("--workers", self.workers, 0)
-
-
-def default_training() -> DatasetSettings:
-    """Those of the data set that is trained on where no other is named."""
-    return settings_of(DEFAULT, "training")()
 
 
 @dataclass(frozen=True)
