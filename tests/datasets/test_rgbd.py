@@ -112,7 +112,7 @@ def test_what_is_wrong_is_named(street: Path, tmp_path: Path) -> None:
     folder = tum(tmp_path / "tum")
     (folder / "depth.txt").write_text("now depth/0.png\n")
     with pytest.raises(InputError, match=r"depth.txt: wanted lines `timestamp file`"):
-        recordings(RgbdScoring(data=(str(folder),)))
+        recordings(RgbdScoring((str(folder),)))
     own = street / "street_00"
     lines = (own / "trajectory.txt").read_text().splitlines()
     copy = tmp_path / "copy"

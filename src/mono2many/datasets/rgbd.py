@@ -49,7 +49,7 @@ class RgbdData(DatasetSettings):
 
 
 @dataclass(frozen=True)
-class RgbdScoring(RgbdData, TestListOptions):
+class RgbdScoring(TestListOptions, RgbdData):
     """How they are scored."""
 
     whole: bool = False

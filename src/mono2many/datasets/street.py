@@ -67,7 +67,7 @@ class StreetTraining(StreetData):
 
 
 @dataclass(frozen=True)
-class StreetScoring(StreetData, DepthOptions):
+class StreetScoring(DepthOptions, StreetData):
     """Streets to score on."""
 
     split: Literal["val", "test"] = "test"

@@ -38,7 +38,7 @@ def trajectory(
     InputError for a model without a pose network, for fewer than two frames, and to refine without a camera.
     """
     if refine and intrinsics_of is None:
-        raise InputError("--refine-motion wants to know the camera: add --camera FILE.json or --fov 65")
+        raise InputError("--refine-motion needs the camera: add --camera FILE.json or --fov 65")
     model = predictor.model if isinstance(predictor.model, MonoDepth) else predictor.model.as_mono()
     poses, held, k = [torch.eye(4, dtype=torch.float64)], list[Tensor](), torch.eye(3)[None]
     inner: tuple[int, int] | None = None

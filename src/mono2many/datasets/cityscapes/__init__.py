@@ -49,7 +49,7 @@ class CityTraining(CityData):
 
 
 @dataclass(frozen=True)
-class CityScoring(CityData, TestListOptions):
+class CityScoring(TestListOptions, CityData):
     """How it is scored on."""
 
     split: Literal["val", "test"] = "test"

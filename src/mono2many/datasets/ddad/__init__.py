@@ -45,7 +45,7 @@ class DdadTraining(DdadData):
 
 
 @dataclass(frozen=True)
-class DdadScoring(DdadData, TestListOptions):
+class DdadScoring(TestListOptions, DdadData):
     """How it is scored on."""
 
     max_lag: float = 0.25

@@ -57,7 +57,7 @@ class OwnListsTraining(KittiTraining):
 
 
 @dataclass(frozen=True)
-class KittiScoring(KittiData, TestListOptions):
+class KittiScoring(TestListOptions, KittiData):
     """A list to score on."""
 
 

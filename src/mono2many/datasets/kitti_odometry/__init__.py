@@ -26,7 +26,7 @@ class OdometryTraining(OdometryData):
 
 
 @dataclass(frozen=True)
-class OdometryScoring(OdometryData, TrajectoryOptions):
+class OdometryScoring(TrajectoryOptions, OdometryData):
     """How trajectories are scored; by default of 09 and 10."""
 
 
