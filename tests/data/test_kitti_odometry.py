@@ -10,14 +10,14 @@ import pytest
 import torch
 from rich.console import Console
 
-from mono2many.commands.evaluate import EvaluateConfig
+from mono2many.commands.evaluate import EvaluateConfig, run
 from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.kitti.splits import split_frames
 from mono2many.datasets.kitti_odometry import OdometryData, OdometryScoring, open_odometry
 from mono2many.datasets.kitti_odometry.reader import open_sequence
 from mono2many.datasets.kitti_odometry.street import write_odometry_street
-from mono2many.evaluate.odometry import evaluate_odometry
+from mono2many.evaluate.odometry import evaluate_trajectories
 from mono2many.io.trajectories import read_kitti_poses, read_tum_poses
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
@@ -62,7 +62,7 @@ def opened(root: Path, split: Split, **further: object) -> Reader:
 def score(root: Path, folder: Path, **further: object) -> dict[str, object]:
     scoring = OdometryScoring(str(root), **further)  # type: ignore[arg-type]
     config = EvaluateConfig(str(folder), DataConfig("kitti_odometry"), scoring)
-    return evaluate_odometry(config, Console(file=StringIO(), width=120))
+    return evaluate_trajectories(config, Console(file=StringIO(), width=120))
 
 
 def test_the_street_in_that_layout_is_read_with_its_calibration_and_poses(tree: Path) -> None:
@@ -127,8 +127,8 @@ def test_mistakes_are_told_in_a_line_with_a_remedy(tree: Path, folder: Path) -> 
     refused(lambda: open_sequence(tree, "09"), r"calib\.txt: .* unpack data_odometry_calib")
     assert open_sequence(tree, "03") is None
     refused(
-        lambda: EvaluateConfig(model="m", trajectory="t.png"),
-        "--trajectory is for the camera's way: add --data",
+        lambda: run(["--model", "starter", "--trajectory", "t.png"]),
+        "--trajectory is a flag of --datatype kitti_odometry, not of synthetic",
     )
 
 
