@@ -219,7 +219,7 @@ class Dataset:
         """Whether its folder shows the embedded street in the layout of this data set."""
         from mono2many.data.marker import marked_synthetic
 
-        return self.listed and any(marked_synthetic(path) for path in settings.sources)
+        return any(marked_synthetic(path) for path in settings.sources)
 
 
 def common(kind: type[DatasetSettings], settings: DatasetSettings) -> dict[str, Any]:

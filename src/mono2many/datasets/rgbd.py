@@ -4,8 +4,9 @@ images/0001.jpg  depth/0001.png (16 bit; or .npy, metres)  camera.json  trajecto
 rgb.txt  depth.txt  groundtruth.txt (or none)              TUM's: matched by time
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,9 @@ from mono2many.errors import InputError
 
 if TYPE_CHECKING:
     from mono2many.data.recordings import Recording
+    from mono2many.evaluate.frames import EvalFrame
 else:
-    Recording = Any
+    EvalFrame = Recording = Any
 
 SLACK = 0.02
 """Seconds by which the time of a depth map or pose may differ from its image's."""
@@ -43,6 +45,10 @@ class RgbdData(DatasetSettings):
     hold_out: float = 0.1
     """Share of the frames at the end of each sequence kept for validation and scores."""
 
+    def __post_init__(self) -> None:
+        if not 0 < self.hold_out < 1:
+            raise InputError(f"--hold-out is a share between 0 and 1, got {self.hold_out}; try 0.1")
+
     @property
     def sources(self) -> tuple[Path, ...]:
         return tuple(map(Path, self.data))
@@ -54,6 +60,10 @@ class RgbdScoring(TestListOptions, RgbdData):
 
     whole: bool = False
     """Score all frames, not the held-out ones only: of folders that no training has seen."""
+
+    def __post_init__(self) -> None:
+        RgbdData.__post_init__(self)
+        TestListOptions.__post_init__(self)
 
 
 def recordings(s: RgbdData) -> list[Recording]:
@@ -101,29 +111,35 @@ def open_rgbd(s: RgbdData, options: ReadOptions, split: Split | None) -> Reader:
 
 
 def test_list(s: RgbdScoring, protocol: Protocol, card: Any) -> EvalSet:
-    """The held-out frames, or all, at their own size."""
+    """The held-out frames, or all, at their own size. Of all, those of sequences trained on are known."""
     from mono2many.evaluate.frames import EvalSet, reader_frames
 
     sizes = {recording.size for recording in recordings(s)}
     if len(sizes) > 1:
         raise InputError(f"{s.data[0]}: images of {len(sizes)} sizes; score sequences of one size at a time")
     frames = reader_frames(open_rgbd(s, ReadOptions(*sizes.pop()), None if s.whole else "test"))
-    return EvalSet("rgbd", frames, len(frames), protocol)
+    seen = partial(trained_on, frames) if s.whole else frozenset
+    return EvalSet("rgbd", frames, len(frames), protocol, RGBD.synthetic(s), keys_of=seen)
 
 
-def write_street(
-    root: Path,
-    drives: int,
-    frames: int,
-    height: int,
-    width: int,
-    seed: int,
-    progress: Callable[[int, int], None] | None,
-    workers: int,
-) -> Path:
+def trained_on(frames: Sequence[EvalFrame], known: Sequence[str]) -> set[Any]:
+    """Keys of the frames whose sequence is among the marks on a model's card."""
+    return {frame.key for frame in frames if mark_of(frame.sequence) in known}
+
+
+def marks(s: RgbdData) -> list[str]:
+    return [mark_of(recording.name) for recording in recordings(s)]
+
+
+def mark_of(name: str) -> str:
+    """By which a model's card knows a sequence: its folder's name and that of the folder around it."""
+    return f"rgbd {'/'.join(Path(name).resolve().parts[-2:])}"
+
+
+def write_street(root: Path, drives: int, frames: int, height: int, width: int, *more: Any) -> Path:
     from mono2many.street.recordings import write_recordings
 
-    return write_recordings(root, drives, frames, (height, width), seed, progress, workers)
+    return write_recordings(root, drives, frames, (height, width), *more)
 
 
 RGBD = Dataset(
@@ -135,6 +151,7 @@ RGBD = Dataset(
     open=open_rgbd,
     protocols=("rgbd-10m",),
     test_list=test_list,
+    marks=marks,
     layout="rgbd",
     layout_holds="images with depth maps, a camera file and a trajectory",
     write_street=write_street,
