@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from mono2many.errors import InputError
 
 if TYPE_CHECKING:
-    from mono2many.evaluate.frames import EvalSet, TrajectorySet
+    from mono2many.data.recordings import Recording
+    from mono2many.evaluate.frames import EvalFrame, EvalSet, TrajectorySet
     from mono2many.metrics.protocol import Protocol
     from mono2many.models.checkpoint import ModelCard
     from mono2many.types import Reader, Split
 else:  # these modules import PyTorch
-    EvalSet = ModelCard = Protocol = Reader = Split = TrajectorySet = Any
+    EvalFrame = EvalSet = ModelCard = Protocol = Reader = Recording = Split = TrajectorySet = Any
 
 ROOT = "dataset"
 """The folder where a data set lies unless --data says so."""

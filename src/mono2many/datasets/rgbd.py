@@ -8,25 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mono2many.datasets.base import (
     Dataset,
     DatasetSettings,
+    EvalFrame,
     EvalSet,
     Protocol,
     Reader,
     ReadOptions,
+    Recording,
     Split,
     TestListOptions,
 )
 from mono2many.errors import InputError
-
-if TYPE_CHECKING:
-    from mono2many.data.recordings import Recording
-    from mono2many.evaluate.frames import EvalFrame
-else:
-    EvalFrame = Recording = Any
 
 SLACK = 0.02
 """Seconds by which the time of a depth map or pose may differ from its image's."""
@@ -127,10 +123,6 @@ def trained_on(frames: Sequence[EvalFrame], known: Sequence[str]) -> set[Any]:
     return {frame.key for frame in frames if mark_of(frame.sequence) in known}
 
 
-def marks(s: RgbdData) -> list[str]:
-    return [mark_of(recording.name) for recording in recordings(s)]
-
-
 def mark_of(name: str) -> str:
     """By which a model's card knows a sequence: its folder's name and that of the folder around it."""
     return f"rgbd {'/'.join(Path(name).resolve().parts[-2:])}"
@@ -151,7 +143,7 @@ RGBD = Dataset(
     open=open_rgbd,
     protocols=("rgbd-10m",),
     test_list=test_list,
-    marks=marks,
+    marks=lambda settings: [mark_of(recording.name) for recording in recordings(settings)],
     layout="rgbd",
     layout_holds="images with depth maps, a camera file and a trajectory",
     write_street=write_street,
