@@ -2,40 +2,32 @@
 
 import numpy as np
 
-from mono2many.street.land import along, strip
+from mono2many.street.land import along, line, strip
+from mono2many.street.meshes import UPRIGHT, Palette, block, plain, sheet, solid
 from mono2many.street.noise import Array
-from mono2many.street.scene import Builder, Palette, Real, Span, block, plain, sheet, solid, square
-from mono2many.street.shapes import Quads
+from mono2many.street.scene import Builder
+from mono2many.street.shapes import Decal, Quads, Real, Span, around, square
 
 CONCRETE: Palette = ((0.55, 0.54, 0.51), (0.62, 0.6, 0.57), (0.48, 0.48, 0.47), (0.66, 0.65, 0.63))
 STEEL: Palette = ((0.55, 0.57, 0.58), (0.46, 0.48, 0.5), (0.64, 0.65, 0.66))
 BOARDS: Palette = (
-    (0.08, 0.2, 0.5),
-    (0.05, 0.32, 0.2),
-    (0.1, 0.26, 0.58),
-    (0.84, 0.84, 0.82),
-    (0.08, 0.36, 0.26),
-)
+    (0.08, 0.2, 0.5), (0.05, 0.32, 0.2), (0.1, 0.26, 0.58), (0.84, 0.84, 0.82), (0.08, 0.36, 0.26),
+)  # fmt: skip
 WOODEN: Palette = ((0.42, 0.32, 0.22), (0.5, 0.44, 0.36), (0.62, 0.6, 0.56), (0.34, 0.26, 0.2))
+PANELS: Palette = (*CONCRETE, *WOODEN, (0.35, 0.45, 0.4), (0.5, 0.55, 0.62))
+BARS: list[Real] = [2.0, 0.35, 0.1, 0.5, 0.2, 0.0]
+"""Of a gantry's beam: params of plain material."""
 
 
 def ribbon(
-    b: Builder,
-    places: Array,
-    u: Real,
-    low: Real,
-    high: Real,
-    colour: Array,
-    params: list[Real],
-    both: bool = True,
+    b: Builder, places: Array, u: Real, low: Real, high: Real, colour: Array, params: list[Real]
 ) -> None:
-    """An upright sheet along the road, seen from the road's middle and, if `both`, from beyond."""
+    """An upright sheet along the road, seen from the road's middle and from beyond."""
     rows = [[*params[:5], (s + params[5]) % 17.9] for s in places[:-1]]
     corners, behind = strip(b, places, (u, low), (u, high))
+    before = 2 * corners.mean(1) - behind
     b.parts.append(sheet(corners, "plain", colour, params=rows, middle=behind))
-    if both:
-        before = 2 * corners.mean(1) - behind
-        b.parts.append(sheet(corners, "plain", colour * 0.9, params=rows, middle=before))
+    b.parts.append(sheet(corners, "plain", colour * 0.9, params=rows, middle=before))
 
 
 def concrete_barrier(b: Builder, start: Real, end: Real, u: Real) -> None:
@@ -43,15 +35,14 @@ def concrete_barrier(b: Builder, start: Real, end: Real, u: Real) -> None:
     high, wide = b.rng.uniform(0.8, 1.15), 0.3
     colour, places = b.pick(CONCRETE, 0.08), along(b, start, end, 24)
     rows = [[6.0, 9.0, 0.03, 0.4, 0.35, s % 18] for s in places[:-1]]
+    inside = line(b, places[:-1], u, -1)
     for sign in (-1, 1):
-        foot, lip = u + sign * wide, u + sign * 0.1
-        corners, _ = strip(b, places, (foot, 0), (lip, high))
-        inside, _ = strip(b, places, (u, -1), (u, -1))
-        b.parts.append(sheet(corners, "plain", colour, params=rows, middle=inside[:, 0]))
+        corners, _ = strip(b, places, (u + sign * wide, 0), (u + sign * 0.1, high))
+        b.parts.append(sheet(corners, "plain", colour, params=rows, middle=inside))
     corners, _ = strip(b, places, (u - 0.1, high), (u + 0.1, high))
     b.parts.append(sheet(corners, "plain", colour, params=rows, middle=corners[:, 0] + np.array([0, 5.0, 0])))
     ground, _ = strip(b, along(b, start, end, 40), (u - wide - 0.15, 0), (u + wide + 0.15, 0))
-    b.decals.extend((quad, 0.55, 0.25, False, False) for quad in ground)
+    b.decals.extend(Decal(quad, 0.55, 0.25) for quad in ground)
 
 
 def steel_barrier(b: Builder, start: Real, end: Real, u: Real) -> None:
@@ -64,7 +55,7 @@ def steel_barrier(b: Builder, start: Real, end: Real, u: Real) -> None:
 
 def noise_wall(b: Builder, start: Real, end: Real, u: Real, high: Real) -> None:
     """Panels of wood, concrete or coloured metal between posts."""
-    colour = b.pick(CONCRETE + WOODEN + ((0.35, 0.45, 0.4), (0.5, 0.55, 0.62)), 0.08)
+    colour = b.pick(PANELS, 0.08)
     ribbon(b, along(b, start, end, 24), u, 0, high, colour, [4.0, b.rng.uniform(0.3, 1.2), 0.12, 0.4, 0.3, 0])
 
 
@@ -88,12 +79,9 @@ def fence(b: Builder, start: Real, end: Real, u: Real) -> None:
 def gantry(b: Builder, s: Real, left: Real, right: Real) -> None:
     """Two posts and a beam over the road, with boards."""
     rng, colour = b.rng, b.pick(STEEL, 0.06)
-    high = rng.uniform(5.6, 7.0)
-    dull = plain(rng, 0.2)
-    parts = []
-    for u in (left, right):
-        parts.append(solid((u - 0.2, u + 0.2, -0.2, 0.2), 0, high + 1, colour, dull))
-    parts += _deck((left, right, -0.25, 0.25), high, high + 0.7, colour, [2.0, 0.35, 0.1, 0.5, 0.2, 0.0])
+    high, dull = rng.uniform(5.6, 7.0), plain(rng, 0.2)
+    parts = [solid(around(u, 0.2, 0, 0.2), 0, high + 1, colour, dull) for u in (left, right)]
+    parts += _deck((left, right, -0.25, 0.25), high, high + 0.7, colour, BARS)
     u = left + rng.uniform(0.5, 3)
     paint = b.pick(BOARDS, 0.08)
     while u < right - 3:
@@ -117,56 +105,50 @@ def _deck(span: Span, low: Real, high: Real, colour: Array, face: list[Real]) ->
     """A block with its lower face."""
     r0, r1, f0, f1 = span
     under = np.array([[[r0, low, f0], [r1, low, f0], [r1, low, f1], [r0, low, f1]]])
-    top = solid(span, low, high, colour, face)
     below = sheet(under, "plain", colour * 0.55, params=[face], middle=np.array([0, low + 5.0, 0]))
-    return [top, below]
+    return [solid(span, low, high, colour, face), below]
 
 
 def bridge(b: Builder, s: Real, clear: Real, open_half: Real) -> None:
     """A road or railway bridge overhead: deck, parapet, piers or abutments, its shadow."""
     rng, colour = b.rng, b.pick(CONCRETE, 0.1)
     wide, thick, turn = rng.uniform(6, 14), rng.uniform(0.9, 1.7), rng.normal(0, 0.12)
-    far = open_half + 40
+    far, half = open_half + 40, wide / 2
     courses: list[Real] = [rng.uniform(3, 9), rng.uniform(0.6, 3), 0.03, 0.3, 0.4, rng.uniform(0, 17)]
-    parts = _deck((-far, far, -wide / 2, wide / 2), clear, clear + thick, colour, courses)
-    for f in (-wide / 2, wide / 2 - 0.2):
-        rail: Span = (-far, far, f, f + 0.2)
-        steel = rng.random() < 0.5
+    parts = _deck((-far, far, -half, half), clear, clear + thick, colour, courses)
+    for f in (-half, half - 0.2):
+        paint = colour * (0.75 if rng.random() < 0.5 else 1.05)
         bars: list[Real] = [2.0, 0.25, 0.1, 0.5, 0.2, 0.0]
-        parts.append(solid(rail, clear + thick, clear + thick + 1, colour * (0.75 if steel else 1.05), bars))
+        parts.append(solid((-far, far, f, f + 0.2), clear + thick, clear + thick + 1, paint, bars))
     walls = rng.random() < 0.5
     for side in (-1, 1):
+        low, high = sorted((side * (open_half if walls else open_half + 9), side * far))
+        end: Span = (low, high, -half, half)
         if walls:
-            r = sorted((side * open_half, side * far))
-            end: Span = (r[0], r[1], -wide / 2, wide / 2)
             parts.append(solid(end, 0, clear, colour * 0.9, courses))
         else:
-            r = sorted((side * (open_half + 9), side * far))
-            foot: Span = (r[0] - (9 if side > 0 else 0), r[1] + (9 if side < 0 else 0), -wide / 2, wide / 2)
-            end = (r[0], r[1], -wide / 2, wide / 2)
+            foot: Span = (low - (9 if side > 0 else 0), high + (9 if side < 0 else 0), -half, half)
             parts.append(solid(foot, 0, clear, colour * 0.85, courses, top=end))
     b.put(parts, s, 0, turn)
-    b.shadow(s, 0, (-open_half, open_half, -wide / 2, wide / 2), 0.55, 2.0, turn)
+    b.shadow(s, 0, (-open_half, open_half, -half, half), 0.55, 2.0, turn)
 
 
 def pier(b: Builder, s: Real, u: Real, clear: Real) -> None:
     """A bridge's support between the carriageways."""
-    post: Span = (-0.4, 0.4, -2.5, 2.5)
-    b.put([solid(post, 0, clear, b.pick(CONCRETE, 0.1), plain(b.rng, 0.3, 9, 1.5, 0.2))], s, u)
+    colour = b.pick(CONCRETE, 0.1)
+    b.put([solid((-0.4, 0.4, -2.5, 2.5), 0, clear, colour, plain(b.rng, 0.3, 9, 1.5, 0.2))], s, u)
 
 
 def road_sign(b: Builder, s: Real, u: Real, large: bool) -> None:
     """A board on two posts beside the road."""
     rng, colour = b.rng, b.pick(STEEL, 0.06)
-    wide, tall = (
-        (rng.uniform(2.2, 4.5), rng.uniform(1.8, 3.2))
-        if large
-        else (rng.uniform(0.6, 1.3), rng.uniform(0.5, 1))
-    )
+    if large:
+        wide, tall = rng.uniform(2.2, 4.5), rng.uniform(1.8, 3.2)
+    else:
+        wide, tall = rng.uniform(0.6, 1.3), rng.uniform(0.5, 1)
     low = rng.uniform(1.2, 2.2)
-    parts = []
-    for r in (-wide * 0.35, wide * 0.35):
-        parts.append(solid((r - 0.06, r + 0.06, -0.06, 0.06), 0, low + tall * 0.8, colour, plain(rng)))
+    posts = [around(r, 0.06, 0, 0.06) for r in (-wide * 0.35, wide * 0.35)]
+    parts = [solid(post, 0, low + tall * 0.8, colour, plain(rng)) for post in posts]
     paint = b.pick((*BOARDS, (0.8, 0.66, 0.12)), 0.08)
     parts.append(board_block(b, (-wide / 2, wide / 2, -0.14, -0.07), low, low + tall, paint))
     b.put(parts, s, u, rng.normal(0, 0.06))
@@ -175,28 +157,22 @@ def road_sign(b: Builder, s: Real, u: Real, large: bool) -> None:
 def delineators(b: Builder, start: Real, end: Real, u: Real) -> None:
     """White posts at the edge of the road."""
     for s in np.arange(start, min(end, start + 160), 25.0):
-        parts = [solid(square(0.06), 0, 1.0, np.full(3, 0.85), plain(b.rng))]
-        parts.append(solid(square(0.065), 0.7, 0.88, np.full(3, 0.08), plain(b.rng)))
+        white = solid(square(0.06), 0, 1.0, np.full(3, 0.85), plain(b.rng))
+        black = solid(square(0.065), 0.7, 0.88, np.full(3, 0.08), plain(b.rng))
         for side in (-1, 1):
-            b.put(parts, s, side * u)
+            b.put([white, black], s, side * u)
 
 
 def lamp_posts(b: Builder, start: Real, end: Real, u: Real, reach: Real, gap: Real) -> None:
     """Tall lamps; `reach` is how far the arm leads towards +u (negative: towards -u; 0: both ways)."""
-    rng, colour = b.rng, b.pick(STEEL, 0.1) * rng_tone(b)
-    high = rng.uniform(7, 11)
-    dull = plain(rng, 0.3)
+    rng = b.rng
+    colour = b.pick(STEEL, 0.1) * float(rng.choice([1.0, 0.5]))  # galvanised, or painted dark
+    high, dull = rng.uniform(7, 11), plain(rng, 0.3)
     for s in np.arange(start + rng.uniform(0, gap), end, gap):
-        parts = [solid(square(0.11), 0, high, colour, dull, top=square(0.06)).only([0, 1, 2, 3])]
-        for arm in (reach,) if reach else (-2.0, 2.0):
-            r0, r1 = sorted((0.0, float(arm)))
-            parts.append(solid((r0, r1, -0.05, 0.05), high, high + 0.1, colour, dull))
-            t = float(arm) - np.sign(arm) * 0.35
-            head: Span = (t - 0.4, t + 0.4, -0.15, 0.15)
+        parts = [solid(square(0.11), 0, high, colour, dull, top=square(0.06)).only(UPRIGHT)]
+        for arm in (float(reach),) if reach else (-2.0, 2.0):
+            span: Span = (min(0.0, arm), max(0.0, arm), -0.05, 0.05)
+            parts.append(solid(span, high, high + 0.1, colour, dull))
+            head = around(arm - np.sign(arm) * 0.35, 0.4, 0, 0.15)
             parts.append(solid(head, high - 0.1, high + 0.12, colour * 0.9, dull))
         b.put(parts, s, u)
-
-
-def rng_tone(b: Builder) -> float:
-    """Galvanised or painted dark."""
-    return float(b.rng.choice([1.0, 0.5]))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
+Ints = NDArray[np.integer]
 
 TEXEL = 0.0175
 """Metres of a texel of the finest noise; a tile is 1024 of them, 17.9 m."""

@@ -1,15 +1,16 @@
-"""What the street's surfaces look like: one painter for each kind of surface, the light, the sky.
+"""What the street's surfaces look like: one painter for each kind of surface.
 
 Everything is a function of a place on the surface, never of the camera, save that each pattern is averaged
 over the ray's footprint there, so that nothing aliases. All light is fixed to the world (Lambertian).
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
 
-from mono2many.street.noise import Array, after, between, blend, length, noise, stripes
+from mono2many.street.noise import Array, Ints, after, between, blend, length, noise, stripes
 
 BLUR = 0.7
 """Footprint of a ray, in pixels."""
@@ -30,6 +31,11 @@ class Rays:
     colour: Array
     accent: Array
 
+    def only(self, which: Ints) -> "Rays":
+        """Some of the rays."""
+        arrays = (getattr(self, field.name) for field in fields(self))
+        return Rays(*(x if x.shape[-1] == 1 else x[..., which] for x in arrays))
+
     @cached_property
     def wide(self) -> Array:
         """Footprint along a, metres."""
@@ -40,94 +46,11 @@ class Rays:
         return length(self.b_x, self.b_y) * np.float32(BLUR)
 
 
-@dataclass(frozen=True)
-class Road:
-    """The ground's plan: s along the street's arc, u to the right of its middle, metres."""
-
-    curvature: float
-    half: float
-    """From the middle to the kerb."""
-    lanes: float
-    """From the middle to the parked cars."""
-    pavement: float
-    """Width of the footway."""
-    asphalt: tuple[float, float, float]
-    slabs: tuple[float, float, float]
-    verge: tuple[float, float, float]
-    grass: bool
-    dash: float
-    """Period of the middle line; 0: none."""
-    edge_line: bool
-    zebra: float
-    """s of a crossing."""
-
-    def place(self, s: float | int, u: float | int) -> tuple[Array, float]:
-        """World (x, z) of a place, and the street's heading there, radians to the right of z."""
-        k, angle = self.curvature, self.curvature * s
-        x, z = (1 - np.cos(angle)) / k, np.sin(angle) / k
-        return np.array([x + u * np.cos(angle), z - u * np.sin(angle)]), angle
-
-    def lift(self, x: Array | float, z: Array | float) -> Array | float:
-        """Height of the land at world (x, z), metres."""
-        return 0.0
-
-    def ground(self, rays: Rays) -> Array:
-        """Colour of the ground plane, 3 n."""
-        return paint_ground(rays, self)
+Painter = Callable[[Rays], Array]
+"""Gives the colour of every ray, 3 n."""
 
 
-def along_road(rays: Rays, curvature: float) -> tuple[Array, Array, Array, Array]:
-    """u and s of rays on the ground (a is x, b is z), and their footprints along u and s, metres."""
-    x, z, k = rays.a, rays.b, np.float32(curvature)
-    q = (1 - k * x) ** 2 + (k * z) ** 2
-    root = np.sqrt(q)
-    u = (2 * x - k * (x * x + z * z)) / (1 + root)
-    s = np.arctan2(k * z, 1 - k * x) / k
-    cos, sin = (1 - k * x) / root, k * z / root
-    fu = length(cos * rays.a_x - sin * rays.b_x, cos * rays.a_y - sin * rays.b_y) * np.float32(BLUR)
-    fs = length(sin * rays.a_x + cos * rays.b_x, sin * rays.a_y + cos * rays.b_y) * np.float32(BLUR)
-    return u, s, fu, fs
-
-
-def paint_ground(rays: Rays, road: Road) -> Array:
-    """Roadway with its markings, gutter, kerb, footway of slabs, and grass or paving beyond."""
-    x, z = rays.a, rays.b
-    u, s, fu, fs = along_road(rays, road.curvature)
-    away = np.abs(u)
-    stone = noise(u, s, fu, fs)
-    broad = noise(s * 0.13 + 5, u * 0.13 + 3, fs * 0.13, fu * 0.13)
-
-    def tone(rgb: tuple[float, float, float]) -> Array:
-        return np.array(rgb, np.float32)[:, None]
-
-    tracks = between(np.abs(away - road.lanes / 2), 0.5, 0.95, fu + 0.3)
-    colour = tone(road.asphalt) * (1 + 0.5 * stone + 0.2 * broad - 0.1 * tracks)
-    wear = np.clip(0.85 + 0.35 * stone, 0, 1)
-    lines = np.zeros_like(u)
-    if road.dash:
-        lines += stripes(s, road.dash, road.dash * 0.45, fs) * between(u, -0.07, 0.07, fu)
-    if road.edge_line:
-        lines += between(away, road.lanes - 0.06, road.lanes + 0.06, fu)
-    zebra = between(s, road.zebra, road.zebra + 3.2, fs)
-    lines = lines * (1 - zebra) + zebra * stripes(u, 1.0, 0.5, fu) * between(away, -1, road.lanes, fu)
-    blend(colour, 0.82, lines * wear)
-    beyond = after(away, road.half - 0.3, fu)
-    blend(colour, tone(road.asphalt) * 0.72 * (1 + 0.35 * stone), beyond)
-    kerb = 1 - 0.45 * stripes(s, 1.0, 0.04, fs)
-    blend(colour, tone(road.slabs) * 1.12 * (1 + 0.25 * stone) * kerb, after(away, road.half, fu))
-    blend(colour, 0.16, between(away, road.half - 0.03, road.half + 0.05, fu) * 0.7)
-    row = np.floor(away / 0.6)
-    joints = np.maximum(stripes(away, 0.6, 0.03, fu), stripes(s + 0.3 * (row % 2), 0.9, 0.03, fs))
-    slab = tone(road.slabs) * (1 + 0.42 * stone + 0.12 * broad) * (1 - 0.5 * joints)
-    blend(colour, slab, after(away, road.half + 0.18, fu))
-    leaf = noise(x, z, rays.wide, rays.tall, 1)
-    strength = 0.6 if road.grass else 0.25
-    verge = tone(road.verge) * (1 + strength * leaf + 0.25 * stone + 0.3 * broad)
-    blend(colour, verge, after(away, road.half + road.pavement, fu))
-    return colour
-
-
-def paint_plain(rays: Rays, road: Road) -> Array:
+def paint_plain(rays: Rays) -> Array:
     """One material with courses of joints. Params 2..: joint period a, b, width, tone; noise, layer."""
     _, _, along, up, width, tone, rough, offset = rays.params[:8]
     stone = noise(rays.a + offset, rays.b + offset * 1.7, rays.wide, rays.tall)
@@ -138,11 +61,10 @@ def paint_plain(rays: Rays, road: Road) -> Array:
     return rays.colour * (1 + rough * (stone + 0.5 * leaf)) * (1 - tone * joints)
 
 
-def paint_facade(rays: Rays, road: Road) -> Array:
+def paint_facade(rays: Rays) -> Array:
     """A house front. Params 2..: bay, window width, height, storey, ground floor, style, seed, roughness."""
     a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
-    params = rays.params[:10]
-    base, style, seed, rough = params[6:]
+    base, style, seed, rough = rays.params[6:]
     stone = noise(a + seed, b + seed * 1.3, fa, fb)
     stain = noise(a * 0.35 + seed, b * 0.12, fa * 0.35, fb * 0.12)
     colour = rays.colour * (1 + rough * stone + 0.14 * stain)
@@ -153,32 +75,22 @@ def paint_facade(rays: Rays, road: Road) -> Array:
     for part, paint in ((below, _ground_floor), (~below, _upper_floors)):
         i = np.flatnonzero(part)
         if len(i):
-            own = (x if x.shape[1] == 1 else x[:, i] for x in (params, rays.colour, rays.accent))
             some = colour[:, i]
-            paint(some, a[i], b[i], fa[i], fb[i], stone[i], *own)
+            paint(some, rays.only(i), stone[i])
             colour[:, i] = some
     return colour
 
 
-def _upper_floors(
-    colour: Array,
-    a: Array,
-    b: Array,
-    fa: Array,
-    fb: Array,
-    stone: Array,
-    params: Array,
-    wall: Array,
-    trim: Array,
-) -> None:
+def _upper_floors(colour: Array, rays: Rays, stone: Array) -> None:
     """Rows of windows with frames, bars, sills, blinds; a cornice."""
-    _, height, bay, open_w, open_h, storey, base, _, seed, _ = params
+    a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
+    _, height, bay, open_w, open_h, storey, base, _, seed, _ = rays.params
     up = b - base - storey * np.float32(0.3)
     floors = np.maximum(np.floor((height - base - 0.5) / storey), 1)
     within = between(b, base, base + floors * storey - 0.15, fb)
     margin = (bay - open_w) / 2
     around = stripes(a - margin + 0.12, bay, open_w + 0.24, fa)
-    blend(colour, trim, around * stripes(up + 0.12, storey, open_h + 0.24, fb) * within * 0.9)
+    blend(colour, rays.accent, around * stripes(up + 0.12, storey, open_h + 0.24, fb) * within * 0.9)
     blend(colour, colour * 0.55, around * stripes(up + 0.24, storey, 0.12, fb) * within)
     across = stripes(a - margin, bay, open_w, fa)
     window = across * stripes(up, storey, open_h, fb) * within
@@ -197,23 +109,14 @@ def _upper_floors(
     bars = np.maximum(bars, stripes(up - open_h * 0.64, storey, 0.07, fb))
     bars = np.maximum(bars, across - stripes(a - margin - 0.06, bay, open_w - 0.12, fa))
     blend(colour, 0.72 * (1 + 0.15 * stone), bars * window)
-    blend(colour, np.minimum(wall * 1.12, 0.95), between(b, height - 0.45, height, fb))
-    blend(colour, 0.45 * wall, between(b, height - 0.6, height - 0.45, fb))
+    blend(colour, np.minimum(rays.colour * 1.12, 0.95), between(b, height - 0.45, height, fb))
+    blend(colour, 0.45 * rays.colour, between(b, height - 0.6, height - 0.45, fb))
 
 
-def _ground_floor(
-    colour: Array,
-    a: Array,
-    b: Array,
-    fa: Array,
-    fb: Array,
-    stone: Array,
-    params: Array,
-    wall: Array,
-    trim: Array,
-) -> None:
+def _ground_floor(colour: Array, rays: Rays, stone: Array) -> None:
     """A shop with its sign, or windows; a door; a darker foot."""
-    width, _, bay, open_w, _, _, base, style, seed, _ = params
+    a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
+    width, _, bay, open_w, _, _, base, style, seed, _ = rays.params
     colour *= 1 - 0.3 * np.exp(-1.2 * np.maximum(b, 0))
     shop = (style >= 2).astype(np.float32)
     low, high = 0.95 - 0.5 * shop, 2.35 + 0.1 * shop
@@ -221,7 +124,7 @@ def _ground_floor(
     side = (bay - wide) / 2
     rows = between(b, low, high, fb)
     border = stripes(a - side + 0.1, bay, wide + 0.2, fa) * between(b, low - 0.1, high + 0.1, fb)
-    blend(colour, trim * (0.85 - 0.25 * shop), border)
+    blend(colour, rays.accent * (0.85 - 0.25 * shop), border)
     show = noise(a * 1.3 + seed * 2, b * 1.3, fa * 1.3, fb * 1.3, 1)
     shelf = 0.16 * show * (0.4 + shop) + 0.1 * shop * stripes(b - 0.6, 0.6, 0.3, fb)
     display = np.stack([0.22 + shelf, 0.24 + 0.85 * shelf, 0.28 + 0.7 * shelf])
@@ -235,14 +138,14 @@ def _ground_floor(
         letters = stripes(a - 0.8, 0.34, 0.2, fa) * between(a, 1.2, width * 0.55, fa)
         blend(colour, 0.85, shop * letters * between(b, 2.67, 2.88, fb) * 0.8)
     door = np.floor(seed * 1.7 % np.maximum(np.round(width / bay), 1)) * bay + bay / 2
-    blend(colour, trim, between(a, door - 0.68, door + 0.68, fa) * between(b, 0, 2.42, fb))
+    blend(colour, rays.accent, between(a, door - 0.68, door + 0.68, fa) * between(b, 0, 2.42, fb))
     panels = 1 - 0.35 * between(np.abs(a - door), 0.12, 0.38, fa) * stripes(b - 0.2, 0.75, 0.55, fb)
     leaf = np.clip(paint * 0.7, 0.08, 0.5) * ((1 + 0.3 * stone) * panels)
     blend(colour, leaf, between(a, door - 0.52, door + 0.52, fa) * between(b, 0.05, 2.25, fb))
-    blend(colour, 0.7 * wall, between(b, base - 0.2, base - 0.04, fb))
+    blend(colour, 0.7 * rays.colour, between(b, base - 0.2, base - 0.04, fb))
 
 
-def paint_body(rays: Rays, road: Road, grime: float = 0.26) -> Array:
+def paint_body(rays: Rays, grime: float = 0.26) -> Array:
     """A car's lower half. Params 2..: side (0 rear, 1 flank, 2 front, 3 top), two axles, offset."""
     a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
     width, _, side, axle_1, axle_2, offset = rays.params[:6]
@@ -260,11 +163,8 @@ def paint_body(rays: Rays, road: Road, grime: float = 0.26) -> Array:
     blend(colour, 0.07, flank * seams * 0.7)
     blend(colour, colour * 0.5, flank * between(b, 0.36, 0.41, fb) * 0.6)
     blend(colour, 0.05, flank * arch)
-    blend(
-        colour,
-        0.09 * (1 + 0.4 * dirt),
-        (side < 3).astype(np.float32) * (1 - after(b, 0.2 - 0.12 * flank, fb)),
-    )
+    low = (side < 3).astype(np.float32) * (1 - after(b, 0.2 - 0.12 * flank, fb))
+    blend(colour, 0.09 * (1 + 0.4 * dirt), low)
     lamp = between(np.minimum(a, width - a), 0.06, 0.4, fa) * between(b, 0.34, 0.52, fb) * ends
     red = np.array([[0.62], [0.06], [0.06]], np.float32)
     blend(colour, red + far * (np.float32(0.92) - red), lamp)
@@ -275,7 +175,7 @@ def paint_body(rays: Rays, road: Road, grime: float = 0.26) -> Array:
     return colour
 
 
-def paint_cabin(rays: Rays, road: Road, grime: float = 0.26) -> Array:
+def paint_cabin(rays: Rays, grime: float = 0.26) -> Array:
     """A car's windows. Params 2..: side (as the body), lean of the two ends, offset."""
     a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
     width, height, side, lean_near, lean_far, offset = rays.params[:6]
@@ -291,7 +191,7 @@ def paint_cabin(rays: Rays, road: Road, grime: float = 0.26) -> Array:
     return colour
 
 
-def paint_wheel(rays: Rays, road: Road) -> Array:
+def paint_wheel(rays: Rays) -> Array:
     """A tyre and its hub, on a square. Params: diameter, -, -, offset."""
     diameter = rays.params[0]
     x, y = rays.a - diameter / 2, rays.b - diameter / 2

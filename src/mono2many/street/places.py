@@ -3,26 +3,19 @@
 import numpy as np
 from numpy.random import Generator
 
-from mono2many.street.furniture import (
-    bridge,
-    concrete_barrier,
-    delineators,
-    fence,
-    gantry,
-    lamp_posts,
-    noise_wall,
-    pier,
-    road_sign,
-    steel_barrier,
-)
+from mono2many.street import furniture
 from mono2many.street.land import TREES, hill_side, slope, wood
 from mono2many.street.objects import house, pole
-from mono2many.street.scene import Builder, Real
+from mono2many.street.scene import Builder
+from mono2many.street.shapes import Real
 from mono2many.street.wide_paint import POINTED, ROUND, ROW
 
 PLACES = {"town": 0.16, "avenue": 0.14, "suburb": 0.13, "country": 0.22, "motorway": 0.35}
 """How often each comes."""
 BEHIND = 14.0
+"""Metres of road that are lined behind the first frame."""
+TOWN_TREES = ["round", "round", "poplar", "bare"]
+Limits = tuple[Real, Real]
 
 
 def line_road(b: Builder, rngs: list[Generator], place: str, side: int, end: Real) -> None:
@@ -62,60 +55,54 @@ def _houses(b: Builder, rng: Generator, side: int, front: Real, end: Real, close
         s += (width + (rng.uniform(0.05, 0.2) if rng.random() < closed else rng.uniform(3, 18))) * stretch
 
 
+def _kinds(rng: Generator, kinds: list[str], count: int) -> list[str]:
+    return [str(kind) for kind in rng.choice(kinds, count)]
+
+
+def _poles(b: Builder, side: int, u: Real, end: Real, first: Real, gap: Real) -> None:
+    for s in np.arange(-BEHIND + first, end, gap):
+        pole(b, s, side * u, side)
+
+
 def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: Real) -> None:
     road, rng = b.wide_road, rngs[0]
-    kerb = road.edge + road.shoulder
-    front = max(kerb + road.pavement + rng.choice([0.0, rng.uniform(0, 12)]), 4.6)
-    front = min(front, 27.0)
-    _houses(b, rngs[0], side, front, end, rng.choice([0.85, 0.5]), 150)
+    front = max(road.rim + road.pavement + rng.choice([0.0, rng.uniform(0, 12)]), 4.6)
+    _houses(b, rng, side, min(front, 27.0), end, rng.choice([0.85, 0.5]), 150)
     rng = rngs[1]
     if rng.random() < 0.7:
         gap = rng.uniform(8, 22)
-        kinds = [str(k) for k in rng.choice(["round", "round", "poplar", "bare"], 2)]
-        trees(b, rng, side, kerb + 0.7, min(end, 120), gap, kinds, 0.05)
+        trees(b, rng, side, road.rim + 0.7, min(end, 120), gap, _kinds(rng, TOWN_TREES, 2), 0.05)
     b.rng = rng = rngs[2]
     if rng.random() < 0.6:
-        lamp_posts(
-            b, -BEHIND, min(end, 110), side * (kerb + 0.4), -side * rng.uniform(1.2, 2.5), rng.uniform(18, 32)
-        )
-    for s in np.arange(-BEHIND + rng.uniform(0, 20), min(end, 90), rng.uniform(15, 40)):
-        pole(b, s, side * (kerb + 0.35), side)
+        reach, gap = -side * rng.uniform(1.2, 2.5), rng.uniform(18, 32)
+        furniture.lamp_posts(b, -BEHIND, min(end, 110), side * (road.rim + 0.4), reach, gap)
+    _poles(b, side, road.rim + 0.35, min(end, 90), rng.uniform(0, 20), rng.uniform(15, 40))
     if place == "avenue" and road.inner > 1.5 and side > 0 and rng.random() < 0.7:
         trees(b, rng, 1, 0.0, min(end, 120), rng.uniform(8, 18), ["round", "bare", "poplar"], 0.0)
 
 
 def _suburb(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
     road, rng = b.wide_road, rngs[0]
-    kerb = road.edge + road.shoulder + road.pavement
-    front = kerb + rng.uniform(3, 14)
-    _houses(b, rng, side, front, end, 0.1, 130)
+    kerb = road.rim + road.pavement
+    _houses(b, rng, side, kerb + rng.uniform(3, 14), end, 0.1, 130)
     b.rng = rng = rngs[1]
     style = rng.random()
     if style < 0.4:
-        fence(b, -BEHIND, min(end, 120), side * (kerb + 0.4))
+        furniture.fence(b, -BEHIND, min(end, 120), side * (kerb + 0.4))
     elif style < 0.75:
-        wood(
-            b,
-            -BEHIND,
-            min(end, 130),
-            side * (kerb + 0.6),
-            rng.uniform(1.0, 2.4),
-            ROUND,
-            rng.uniform(1.2, 2.5),
-        )
-    kinds = [str(k) for k in rng.choice(list(TREES), 3)]
+        high, wide = rng.uniform(1.0, 2.4), rng.uniform(1.2, 2.5)
+        wood(b, -BEHIND, min(end, 130), side * (kerb + 0.6), high, ROUND, wide)
+    kinds = _kinds(rng, list(TREES), 3)
     trees(b, rng, side, kerb + 1.8, min(end, 120), rng.uniform(8, 26), kinds, 1.5)
     b.rng = rng = rngs[2]
-    for s in np.arange(-BEHIND + rng.uniform(0, 20), min(end, 100), rng.uniform(22, 40)):
-        pole(b, s, side * (kerb - road.pavement + 0.4), side)
+    _poles(b, side, kerb - road.pavement + 0.4, min(end, 100), rng.uniform(0, 20), rng.uniform(22, 40))
 
 
 def _country(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
-    road = b.wide_road
-    kerb = road.edge + road.shoulder
+    kerb = b.wide_road.rim
     top = _bank_and_hedge(b, rngs[0], side, kerb, end)
     b.rng = rng = rngs[1]
-    kinds = [str(k) for k in rng.choice(list(TREES), 3)]
+    kinds = _kinds(rng, list(TREES), 3)
     if rng.random() < 0.75:
         out, gap, spread = top + rng.uniform(0.8, 6), rng.uniform(6, 35), float(rng.choice([0.1, 4.0]))
         trees(b, rng, side, out, min(end, 150), gap, kinds, spread)
@@ -132,14 +119,13 @@ def _country(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
         hill_side(b, rng.uniform(80, 220), side * rng.uniform(70, 160), rng.uniform(12, 55))
     b.rng = rng = rngs[3]
     if rng.random() < 0.5:
-        delineators(b, -BEHIND, end, kerb + 0.7)
+        furniture.delineators(b, -BEHIND, end, kerb + 0.7)
     elif rng.random() < 0.4:
-        steel_barrier(b, -BEHIND, end, side * (kerb + 0.6))
+        furniture.steel_barrier(b, -BEHIND, end, side * (kerb + 0.6))
     if rng.random() < 0.5:
-        road_sign(b, rng.uniform(8, 70), side * (kerb + 1.4), False)
+        furniture.road_sign(b, rng.uniform(8, 70), side * (kerb + 1.4), False)
     if rng.random() < 0.35:
-        for s in np.arange(-BEHIND + rng.uniform(0, 20), min(end, 110), rng.uniform(28, 40)):
-            pole(b, s, side * (top + 1.2), side)
+        _poles(b, side, top + 1.2, min(end, 110), rng.uniform(0, 20), rng.uniform(28, 40))
 
 
 def _bank_and_hedge(b: Builder, rng: Generator, side: int, kerb: Real, end: Real) -> Real:
@@ -159,11 +145,8 @@ def _bank_and_hedge(b: Builder, rng: Generator, side: int, kerb: Real, end: Real
         out, high, deep = top + rng.uniform(0.5, 4), rng.uniform(0.8, 2.2), rng.uniform(1.0, 2.2)
         wood(b, -BEHIND, end, side * out, high, ROUND, deep)
     elif near < 0.55:
-        fence(b, -BEHIND, min(end, 120), side * (top + rng.uniform(0.3, 3)))
+        furniture.fence(b, -BEHIND, min(end, 120), side * (top + rng.uniform(0.3, 3)))
     return top
-
-
-Limits = tuple[Real, Real]
 
 
 def _wood_on_slope(b: Builder, end: Real, u: Real, tall: Limits, wide: Limits, ground: Real) -> None:
@@ -181,19 +164,18 @@ def _wood_beyond(
 
 
 def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
-    road, rng = b.wide_road, rngs[0]
-    rim = road.edge + road.shoulder + 0.5
-    b.rng = rng
+    b.rng = rng = rngs[0]
+    rim = b.wide_road.rim + 0.5
     reach = end + 120
     border = rng.random()
     if border < 0.4:
-        steel_barrier(b, -BEHIND, reach, side * rim)
+        furniture.steel_barrier(b, -BEHIND, reach, side * rim)
     elif border < 0.6:
-        concrete_barrier(b, -BEHIND, reach, side * rim)
+        furniture.concrete_barrier(b, -BEHIND, reach, side * rim)
     out = _motorway_border(b, rngs[1], side, rim, reach)
     b.rng = rng = rngs[2]
     if rng.random() < 0.5:
-        kinds = [str(k) for k in rng.choice(list(TREES), 3)]
+        kinds = _kinds(rng, list(TREES), 3)
         trees(b, rng, side, out + 1.5, min(end, 150), rng.uniform(9, 40), kinds, 3.0)
     if rng.random() < 0.25:
         for s in np.arange(rng.uniform(-10, 60), 170, rng.uniform(30, 70)):
@@ -202,9 +184,9 @@ def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
         hill_side(b, rng.uniform(100, 260), side * rng.uniform(90, 190), rng.uniform(15, 70))
     b.rng = rng = rngs[3]
     if rng.random() < 0.5:
-        road_sign(b, rng.uniform(15, 110), side * (rim + 2.2), bool(rng.random() < 0.6))
+        furniture.road_sign(b, rng.uniform(15, 110), side * (rim + 2.2), bool(rng.random() < 0.6))
     if rng.random() < 0.3:
-        lamp_posts(b, -BEHIND, min(end, 150), side * (rim + 0.6), -side * 2.5, rng.uniform(28, 45))
+        furniture.lamp_posts(b, -BEHIND, min(end, 150), side * (rim + 0.6), -side * 2.5, rng.uniform(28, 45))
 
 
 def _motorway_border(b: Builder, rng: Generator, side: int, rim: Real, reach: Real) -> Real:
@@ -213,7 +195,7 @@ def _motorway_border(b: Builder, rng: Generator, side: int, rim: Real, reach: Re
     beyond = rng.random()
     out = rim + rng.uniform(1.0, 6)
     if beyond < 0.3:
-        noise_wall(b, -BEHIND, reach, side * out, rng.uniform(2.0, 5.5))
+        furniture.noise_wall(b, -BEHIND, reach, side * out, rng.uniform(2.0, 5.5))
         return out + 3
     if beyond < 0.6:
         high = rng.uniform(1.5, 9)
@@ -234,28 +216,27 @@ def _motorway_border(b: Builder, rng: Generator, side: int, rim: Real, reach: Re
 
 def over_and_between(b: Builder, rng: Generator, place: str, end: Real) -> None:
     """Barriers between the directions, gantries, bridges."""
-    road = b.wide_road
+    road, rim = b.wide_road, b.wide_road.rim
     b.rng = rng
-    rim = road.edge + road.shoulder
     if place == "motorway":
         kind = rng.random()
         if kind < 0.45:
-            concrete_barrier(b, -BEHIND, end + 120, 0.0)
+            furniture.concrete_barrier(b, -BEHIND, end + 120, 0.0)
         elif kind < 0.9:
             for u in (0.0,) if road.inner < 2.2 else (-road.inner + 0.9, road.inner - 0.9):
-                steel_barrier(b, -BEHIND, end + 120, u)
+                furniture.steel_barrier(b, -BEHIND, end + 120, u)
         if road.inner > 2.2 and rng.random() < 0.4:
             wood(b, -BEHIND, end + 60, -0.1, rng.uniform(0.9, 2), ROUND, rng.uniform(1, 2))
             wood(b, -BEHIND, end + 60, 0.1, rng.uniform(0.9, 2), ROUND, rng.uniform(1, 2))
         elif rng.random() < 0.3:
-            lamp_posts(b, -BEHIND, min(end, 160), 0.0, 0.0, rng.uniform(30, 50))
+            furniture.lamp_posts(b, -BEHIND, min(end, 160), 0.0, 0.0, rng.uniform(30, 50))
         if rng.random() < 0.4:
             left, right = (-rim - 1.2, rim + 1.2)
             if rng.random() < 0.5:
                 left, right = (0.3, rim + 1.2) if road.hand > 0 else (-rim - 1.2, -0.3)
-            gantry(b, rng.uniform(18, 110), left, right)
+            furniture.gantry(b, rng.uniform(18, 110), left, right)
     if rng.random() < {"motorway": 0.4, "avenue": 0.05, "country": 0.1}.get(place, 0.03):
         s, clear = rng.uniform(20, 130), rng.uniform(4.8, 6.5)
-        bridge(b, s, clear, rim + rng.uniform(1.5, 5))
+        furniture.bridge(b, s, clear, rim + rng.uniform(1.5, 5))
         if road.inner > 0.8:
-            pier(b, s, 0.0, clear)
+            furniture.pier(b, s, 0.0, clear)

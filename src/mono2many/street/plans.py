@@ -1,14 +1,12 @@
 """Which road each place of the wide variety has: lanes, markings, surfaces, curvature."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.random import Generator
 
 from mono2many.street.land import GRASS
 from mono2many.street.noise import Array
-from mono2many.street.roads import WHITE, YELLOW, WideRoad
-from mono2many.street.scene import Real
+from mono2many.street.roads import WHITE, YELLOW, Colour, WideRoad
+from mono2many.street.shapes import Real
 
 CROPS = (
     (0.3, 0.42, 0.16), (0.55, 0.5, 0.26), (0.4, 0.33, 0.24), (0.36, 0.44, 0.2), (0.62, 0.56, 0.32),
@@ -16,25 +14,8 @@ CROPS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Lanes:
-    """Metres, from the middle outwards."""
-
-    two_way: bool
-    inner: float
-    """Half of what lies between the directions."""
-    count: int
-    width: float
-    edge: float
-    """Where the outermost lane ends."""
-    shoulder: float
-    kerbed: bool
-    footway: float
-    curvature: float
-
-
-def draw_lanes(rng: Generator, place: str) -> Lanes:
-    """How many, how wide, and how they bend."""
+def draw_road(rng: Generator, place: str, wet: Real, sheen: Array) -> WideRoad:
+    """Its plan: lanes, markings, surfaces, curvature."""
     # what differs from place to place: least radius, lanes, their width, the middle, the paved edge
     radius, lanes, lane, inner, shoulder = {
         "town": (110, (1, 2), (2.9, 3.5), 0.0, rng.choice([0.3, 2.2, 2.2, 5.2])),
@@ -57,45 +38,34 @@ def draw_lanes(rng: Generator, place: str) -> Lanes:
     elif place == "country" and rng.random() < 0.12:
         count = 2
     width = rng.uniform(*lane)
-    edge = inner + count * width if two_way else count * width / 2
     kerbed = place in ("town", "avenue") or (place == "suburb" and rng.random() < 0.7)
     footway = rng.uniform(1.4, 5.0) if kerbed else rng.uniform(0.3, 1.6)
     # most bends are gentle, a third of the roads nearly straight
     bend = rng.choice([rng.uniform(0, 0.06), rng.uniform(0, 0.5), rng.uniform(0.2, 1)]) / radius
-    return Lanes(two_way, inner, count, width, edge, shoulder, kerbed, footway, bend)
-
-
-def draw_road(rng: Generator, place: str, wet: Real, sheen: Array) -> WideRoad:
-    """Its plan: lanes, markings, surfaces, curvature."""
-    plan = draw_lanes(rng, place)
     grey, tint = rng.uniform(0.2, 0.44), rng.uniform(-0.02, 0.03)
     pale = rng.uniform(0.42, 0.66)
     green = np.array(GRASS[rng.integers(len(GRASS))]) * rng.uniform(0.85, 1.15)
     yellow = rng.random() < 0.3
     period = float(rng.choice([4, 6, 9, 12, 18]))
-    paved = plan.kerbed and place != "suburb" and rng.random() < 0.6
+    paved = kerbed and place != "suburb" and rng.random() < 0.6
     unmarked = ["none"] if place in ("suburb", "country", "town") else []
     middles = ["dashed", "dashed", "solid", "double", "mixed", *unmarked]
-    reach = {"motorway": 0.0, "country": 0.0}.get(place, 0.35)
+    crossed = {"motorway": 0.0, "country": 0.0}.get(place, 0.35)
     return WideRoad(
-        curvature=float(max(plan.curvature, 2e-5) * rng.choice([-1, 1])),
-        half=plan.edge + plan.shoulder,
-        lanes=plan.edge,
-        pavement=plan.footway,
+        curvature=float(max(bend, 2e-5) * rng.choice([-1, 1])),
+        pavement=footway,
         asphalt=(grey * (1 + tint), grey, grey * (1.03 - tint)),
         slabs=(pale * 1.03, pale, pale * rng.uniform(0.86, 0.98)),
-        verge=(pale * 0.95, pale * 0.86, pale * 0.74) if paved else tuple(green.tolist()),
-        grass=not paved,
-        dash=0.0,
+        verge=(pale * 0.95, pale * 0.86, pale * 0.74) if paved else _colour(green),
         edge_line=bool(rng.random() < {"motorway": 1.0, "country": 0.6}.get(place, 0.35)),
-        zebra=float(rng.uniform(6, 60)) if rng.random() < reach else -500.0,
+        zebra=float(rng.uniform(6, 60)) if rng.random() < crossed else -500.0,
         hand=1 if rng.random() < 0.72 else -1,
-        two_way=plan.two_way,
-        inner=plan.inner,
-        count=plan.count,
-        lane=plan.width,
-        shoulder=float(plan.shoulder),
-        kerbed=plan.kerbed,
+        two_way=two_way,
+        inner=inner,
+        count=count,
+        lane=width,
+        shoulder=float(shoulder),
+        kerbed=kerbed,
         dashes=(period, period * float(rng.choice([0.33, 0.45, 0.6]))),
         middle=str(rng.choice(middles)),
         line=rng.uniform(0.05, 0.1),
@@ -106,13 +76,20 @@ def draw_road(rng: Generator, place: str, wet: Real, sheen: Array) -> WideRoad:
         cracks=float(rng.choice([0.0, 0.5, 1.0])),
         tracks=rng.uniform(0.02, 0.22),
         shoulder_tone=rng.uniform(0.8, 1.15),
-        median=tuple((green if rng.random() < 0.5 else np.full(3, pale * 0.8)).tolist()),
+        median=_colour(green if rng.random() < 0.5 else np.full(3, pale * 0.8)),
         median_hard=bool(rng.random() < 0.5),
-        fields=tuple(CROPS[i] for i in rng.integers(0, len(CROPS), 4))
-        if place in ("country", "motorway", "suburb")
-        else (),
+        fields=_crops(rng) if place in ("country", "motorway", "suburb") else (),
         fields_from=rng.uniform(4, 22),
         wet=wet,
-        sheen=tuple(sheen.tolist()),
+        sheen=_colour(sheen),
         seed=rng.uniform(0, 9),
     )
+
+
+def _colour(rgb: Array) -> Colour:
+    red, green, blue = rgb.tolist()
+    return red, green, blue
+
+
+def _crops(rng: Generator) -> tuple[Colour, ...]:
+    return tuple(CROPS[i] for i in rng.integers(0, len(CROPS), 4))

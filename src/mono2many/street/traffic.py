@@ -4,9 +4,9 @@ import numpy as np
 from numpy.random import Generator
 
 from mono2many.street.noise import Array
-from mono2many.street.scene import CONTACT, SHADOW, Builder, Car, Real, cast, footprint
-from mono2many.street.shapes import join
-from mono2many.street.vehicles import SHAPES, Shape, lamps, person, two_wheeler
+from mono2many.street.scene import CONTACT, SHADOW, Builder, Car
+from mono2many.street.shapes import Decal, Real, Shape, around, cast, join
+from mono2many.street.vehicles import SHAPES, lamps, person, two_wheeler
 
 GAPS = {"jam": (1.5, 5.0), "dense": (5.0, 22.0), "some": (12.0, 60.0), "sparse": (40.0, 160.0)}
 """Metres between vehicles of a lane."""
@@ -30,6 +30,11 @@ def vehicle(rng: Generator, place: str, slow: bool = False) -> Shape:
     return SHAPES[str(rng.choice(list(SHAPES), p=shares / shares.sum()))](rng)
 
 
+def _density(rng: Generator, shares: tuple[float, ...]) -> tuple[float, float]:
+    """One of GAPS, which are as frequent as `shares` says."""
+    return GAPS[str(rng.choice(list(GAPS), p=shares))]
+
+
 def moving(shape: Shape, s: Real, u: Real, speed: Real, lit: bool, sun_shift: Array) -> Car:
     quads, length, width, high = shape
     if lit and length > 3:
@@ -40,12 +45,8 @@ def moving(shape: Shape, s: Real, u: Real, speed: Real, lit: bool, sun_shift: Ar
 def traffic(b: Builder, place: str, frames: int, speed: Real, step: Real, lane: int, lit: bool) -> list[Car]:
     """Vehicles of all lanes at frame 0. Within a lane all drive at one speed, so none meets another."""
     rng, road = b.rng, b.wide_road
-    density = str(
-        rng.choice(
-            list(GAPS),
-            p=(0.2, 0.36, 0.3, 0.14) if place in ("motorway", "avenue") else (0.12, 0.3, 0.38, 0.2),
-        )
-    )
+    large = place in ("motorway", "avenue")
+    low, high = _density(rng, (0.2, 0.36, 0.3, 0.14) if large else (0.12, 0.3, 0.38, 0.2))
     last = max(frames - 1, 1)
     cars: list[Car] = []
     for i in range(road.count):
@@ -56,44 +57,41 @@ def traffic(b: Builder, place: str, frames: int, speed: Real, step: Real, lane: 
         if slow and not own:
             relative -= step * rng.uniform(0, 0.15)
         v = max(speed + relative, 0.03 * step)
-        low, high = GAPS[density]
         s = rng.uniform(-8, 6) if not own else rng.uniform(4, 7) + rng.uniform(0, 0.8) * high
         if own and rng.random() < 0.3:
             s += rng.uniform(10, 60)
         first = True
         while s < 130 and len(cars) < MOST:
             shape = vehicle(rng, place, slow)
-            length = shape[1]
             if own and first:
                 v = max(v, speed - (s - 3.8) / last)
                 first = False
-            room = max((road.lane - shape[2]) / 2 - 0.2, 0.05)
+            room = max((road.lane - shape.width) / 2 - 0.2, 0.05)
             u = road.middle_of(i) + float(np.clip(rng.normal(0, 0.15), -room, room))
-            cars.append(moving(shape, s + length / 2, u, v, lit, b.sun_shift))
-            s += length + low + (high - low) * rng.random() ** 1.6
+            cars.append(moving(shape, s + shape.length / 2, u, v, lit, b.sun_shift))
+            s += shape.length + low + (high - low) * rng.random() ** 1.6
     if not road.two_way:
         return cars
-    busy = str(rng.choice(list(GAPS), p=(0.08, 0.34, 0.38, 0.2)))
+    low, high = _density(rng, (0.08, 0.34, 0.38, 0.2))
     for i in range(road.count):
         v = step * rng.uniform(0.2, 1.8)
         s = rng.uniform(3, 40)
-        low, high = GAPS[busy]
         while s < 120 and len(cars) < MOST + 10:
             shape = vehicle(rng, place, i == road.count - 1)
-            cars.append(moving(shape, s + shape[1] / 2, road.middle_of(i, own=False), -v, lit, b.sun_shift))
-            s += shape[1] + low + (high - low) * rng.random() ** 1.6
+            cars.append(
+                moving(shape, s + shape.length / 2, road.middle_of(i, own=False), -v, lit, b.sun_shift)
+            )
+            s += shape.length + low + (high - low) * rng.random() ** 1.6
     return cars
 
 
 def stand(b: Builder, shape: Shape, s: Real, u: Real, turn: Real) -> None:
     """A vehicle or person that does not move, with its shadows."""
-    quads, length, width, high = shape
-    b.put(quads, s, u, turn)
-    w, h = width / 2 + 0.12, length / 2 + 0.12
-    b.shadow(s, u, (-w, w, -h, h), *CONTACT, turn)
-    rotation, position = b.frame(s, u, turn)
-    ground = footprint((-w, w, -h, h)) @ rotation.T + position
-    b.decals.append((cast(ground, b.sun_shift * high * 0.85), *SHADOW, False, True))
+    b.put(shape.quads, s, u, turn)
+    span = around(0, shape.width / 2 + 0.12, 0, shape.length / 2 + 0.12)
+    b.shadow(s, u, span, *CONTACT, turn)
+    reach = b.sun_shift * shape.height * 0.85
+    b.decals.append(Decal(cast(b.ground(span, s, u, turn), reach), *SHADOW, False, True))
 
 
 def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bool) -> None:
@@ -102,35 +100,29 @@ def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bo
     full = rng.uniform(0.45, 0.95)
     s = start
     while s < end:
-        shape = vehicle(rng, place if place != "motorway" else "town")
-        if rng.random() > full or (across and shape[1] > 5.5) or shape[2] > 2.2 or shape[1] < 3:
+        shape = vehicle(rng, "town" if place == "motorway" else place)
+        if rng.random() > full or (across and shape.length > 5.5) or shape.width > 2.2 or shape.length < 3:
             s += rng.uniform(2.5, 6)
             continue
         facing = np.pi if (side * road.hand < 0) == (rng.random() < 0.9) else 0
         if across:
-            u = side * (road.edge + road.shoulder - 0.3 - shape[1] / 2)
-            stand(
-                b,
-                shape,
-                s + 1.2,
-                u,
-                np.pi / 2 * side + (np.pi if rng.random() < 0.5 else 0) + rng.normal(0, 0.03),
-            )
+            u = side * (road.rim - 0.3 - shape.length / 2)
+            turn = np.pi / 2 * side + (np.pi if rng.random() < 0.5 else 0) + rng.normal(0, 0.03)
+            stand(b, shape, s + 1.2, u, turn)
             s += 2.5 + rng.uniform(0, 0.4)
         else:
-            u = side * (road.edge + road.shoulder - 0.25 - shape[2] / 2)
-            stand(b, shape, s + shape[1] / 2, u, facing + rng.normal(0, 0.02))
-            s += shape[1] + rng.uniform(0.6, 1.6)
+            u = side * (road.rim - 0.25 - shape.width / 2)
+            stand(b, shape, s + shape.length / 2, u, facing + rng.normal(0, 0.02))
+            s += shape.length + rng.uniform(0.6, 1.6)
 
 
 def people(b: Builder, start: Real, end: Real, side: int, many: Real) -> None:
     """People on the footway, alone and in pairs; now and then a bicycle."""
     rng, road = b.rng, b.wide_road
-    inner = road.edge + road.shoulder
     s = start + rng.uniform(0, many)
     while s < end:
         for _ in range(int(rng.integers(1, 4))):
-            u = side * (inner + rng.uniform(0.5, max(road.pavement - 0.3, 0.6)))
+            u = side * (road.rim + rng.uniform(0.5, max(road.pavement - 0.3, 0.6)))
             shape = two_wheeler(rng) if rng.random() < 0.08 else person(rng)
             stand(b, shape, s + rng.normal(0, 0.9), u, rng.choice([0, np.pi]) + rng.normal(0, 0.4))
         s += many * rng.uniform(0.4, 1.6)

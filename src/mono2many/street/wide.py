@@ -10,8 +10,8 @@ from mono2many.street.noise import Array
 from mono2many.street.places import BEHIND, PLACES, line_road, over_and_between
 from mono2many.street.plans import draw_road
 from mono2many.street.roads import WideRoad
-from mono2many.street.scene import Builder, Real, Street, square
-from mono2many.street.shapes import join
+from mono2many.street.scene import Builder, Street
+from mono2many.street.shapes import Real, join, square
 from mono2many.street.sky import draw_light
 from mono2many.street.traffic import crossing, parked, people, traffic
 
@@ -39,9 +39,7 @@ def build_wide(entropy: list[int], frames: int, step: Real, moving: bool) -> Str
         (x, z), heading = road.place(speed * frames + base.uniform(20, 110), 0)
         rise = float(x), float(z), float(heading), base.uniform(0.01, 0.075), base.uniform(60, 500)
         road = replace(road, ramp=rise)
-    b = Builder(road, wear, sun_shift)
-    if road.ramp is not None:
-        b.parts.append(ramp(road))
+    b = Builder(road, wear, sun_shift, [ramp(road)] if road.ramp is not None else [])
     _wear(b, end)
     for side in (-1, 1):
         line_road(b, sides[:4] if side < 0 else sides[4:], place, side, end)
@@ -60,10 +58,11 @@ def build_wide(entropy: list[int], frames: int, step: Real, moving: bool) -> Str
     if moving:
         b.rng = cars
         driving = traffic(b, place, frames, speed, step, lane, light.dusk or light.haze > 6e-3)
+    # a ball out of sight, so that a scene without trees has an array of them
+    b.balls.append((np.array([0.0, 50.0, -400.0]), 0.1, np.full(3, 0.1)))
+    parts = join(b.parts), b.gathered_balls(), b.decals
     u, height, sway, focal = _camera(base, road, lane)
-    _something(b)
-    balls, decals = b.gathered()
-    return Street(road, light, join(b.parts), balls, decals, driving, speed, u, height, sway, focal, place)
+    return Street(road, light, *parts, driving, speed, u, height, sway, focal, place)
 
 
 def _camera(rng: Generator, road: WideRoad, lane: int) -> tuple[float, float, Array, float]:
@@ -98,8 +97,3 @@ def _wear(b: Builder, end: Real) -> None:
             b.shadow(at + 4, u - 0.5, square(0.33), 0.5, 0.05, round_=True)
         if rng.random() < 0.15:
             b.shadow(at + 2, u, (-0.11, 0.11, -7, 7), 0.25, 0.08, rng.normal(0, 0.02))
-
-
-def _something(b: Builder) -> None:
-    """A ball out of sight, so that a scene without trees has an array of them."""
-    b.balls.append((np.array([0.0, 50.0, -400.0]), 0.1, np.full(3, 0.1)))

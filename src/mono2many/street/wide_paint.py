@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mono2many.street.noise import Array, after, between, blend, noise, stripes
-from mono2many.street.paint import Rays, Road
+from mono2many.street.paint import Rays
 
 ROUND, POINTED, RIDGE, STEPS, ROW = range(5)
 """Outlines: crowns side by side, conifers, hills, roofs, trees with gaps between."""
@@ -41,7 +41,7 @@ def outline(a: Array, params: Array) -> Array:
     return np.maximum(bare + 0.25 * high * (bare > 0), 0.1)
 
 
-def paint_wood(rays: Rays, road: Road) -> Array:
+def paint_wood(rays: Rays) -> Array:
     """The edge of a wood, a hedge, a row of trees. Params as for outline."""
     height, style, tree, seed = (rays.params[k] for k in (1, 2, 3, 4))
     scale = np.float32(0.45)
@@ -53,7 +53,7 @@ def paint_wood(rays: Rays, road: Road) -> Array:
     return rays.colour * (dark * (0.78 + 0.4 * own) * (1.0 + 0.7 * leaf + 0.5 * clump))
 
 
-def paint_hill(rays: Rays, road: Road) -> Array:
+def paint_hill(rays: Rays) -> Array:
     """A far hillside: woods (colour) and meadows (accent)."""
     seed = rays.params[4] * 1.7
     small, large = np.float32(0.16), np.float32(0.03)
@@ -65,7 +65,7 @@ def paint_hill(rays: Rays, road: Road) -> Array:
     return colour
 
 
-def paint_skyline(rays: Rays, road: Road) -> Array:
+def paint_skyline(rays: Rays) -> Array:
     """Far buildings with rows of windows. Params as for outline."""
     width, seed = rays.params[3], rays.params[4]
     cell = np.floor(rays.a / width + seed)
@@ -79,7 +79,7 @@ def paint_skyline(rays: Rays, road: Road) -> Array:
     return colour
 
 
-def paint_turf(rays: Rays, road: Road) -> Array:
+def paint_turf(rays: Rays) -> Array:
     """A slope of grass and weeds, accent where it is bare. Params 2..: offsets along a and b."""
     a, b = rays.a + rays.params[2], rays.b + rays.params[3]
     leaf = noise(a, b, rays.wide, rays.tall, 1)
@@ -89,7 +89,7 @@ def paint_turf(rays: Rays, road: Road) -> Array:
     return colour
 
 
-def paint_box(rays: Rays, road: Road) -> Array:
+def paint_box(rays: Rays) -> Array:
     """A lorry's or a bus's body. Params 2..: side (0 rear, 1 flank, 2 front, 3 top), style, foot, offset.
 
     Styles: 0 plain, 1 curtain, 2 striped, 3 bus, 4 tractor's cab, 5 dirty, 6 tank or tipper with ribs.
@@ -142,7 +142,7 @@ def paint_box(rays: Rays, road: Road) -> Array:
     return colour
 
 
-def paint_board(rays: Rays, road: Road) -> Array:
+def paint_board(rays: Rays) -> Array:
     """A large sign: ground in colour, border and lines of writing in accent. Params 2: offset; 3: rows."""
     a, b, fa, fb = rays.a, rays.b, rays.wide, rays.tall
     width, height, offset, rows = rays.params[:4]
