@@ -16,7 +16,7 @@ from mono2many.datasets.ddad.reader import DdadReader, DdadSettings, read_masks
 from mono2many.datasets.ddad.street import lens, place, write_dgp_street
 from mono2many.io.images import write_image
 from mono2many.street.reader import StreetSettings
-from mono2many.street.tree import see_through
+from mono2many.street.tree import StreetTree, see_through
 from mono2many.types import InputError
 
 GAP = 1.5
@@ -78,9 +78,9 @@ def test_the_streets_scan_is_the_depth_that_each_camera_sees_at_the_scans_time(d
 
 
 def test_a_finished_street_stays_and_too_few_frames_are_refused(dgp_street: Path, tmp_path: Path) -> None:
-    assert write_dgp_street(dgp_street, 2, 5, 64, 96, workers=0) == dgp_street
+    assert write_dgp_street(StreetTree(dgp_street, 2, 5, 64, 96)) == dgp_street
     with pytest.raises(InputError, match=r"--frames must lie in 3 \.\. 90, got 2; try 3"):
-        write_dgp_street(tmp_path / "street", frames=2)
+        write_dgp_street(StreetTree(tmp_path / "street", frames=2))
 
 
 def test_a_reader_begins_each_clip_at_its_first_frame_and_masks_what_the_camera_sees_of_its_car(

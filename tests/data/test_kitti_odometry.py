@@ -24,6 +24,7 @@ from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import load
 from mono2many.predict.trajectory import predict_trajectories
+from mono2many.street.tree import StreetTree
 from mono2many.types import InputError, Reader, Split
 
 
@@ -44,7 +45,7 @@ def test_the_lists_are_the_fields_to_the_frame() -> None:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """07 and 09, 12 frames each."""
-    return write_odometry_street(tmp_path / "dataset", 2, 12, 64, 160, workers=0)
+    return write_odometry_street(StreetTree(tmp_path / "dataset", 2, 12, 64, 160, workers=0))
 
 
 @pytest.fixture

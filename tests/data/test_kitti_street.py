@@ -26,6 +26,7 @@ from mono2many.datasets.kitti.street import DRIVES, see, write_frame, write_kitt
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.io.images import read_image
 from mono2many.street.reader import StreetSettings, build_street, camera
+from mono2many.street.tree import StreetTree
 from mono2many.types import InputError
 
 SIZE = (2, 12, 64, 160, 3)
@@ -40,7 +41,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("kitti") / "street"
     code = (
         "import sys; from pathlib import Path; from mono2many.datasets.kitti.street import *; told = [];"
-        f"write_kitti_street(Path(sys.argv[1]), *{SIZE}, lambda *done: told.append(done), 2);"
+        f"write_kitti_street(StreetTree(Path(sys.argv[1]), *{SIZE}, lambda *done: told.append(done)));"
         "assert told == [(i, 24) for i in range(1, 25)], told"
     )
     subprocess.run([sys.executable, "-c", code, str(root)], check=True)
@@ -179,13 +180,13 @@ def test_every_list_finds_frames_with_what_it_needs(tree: Path) -> None:
 
 def test_a_finished_tree_stays_and_nothing_is_mixed_with_other_files(tree: Path, tmp_path: Path) -> None:
     before = (tree / MARKER).stat().st_mtime_ns
-    assert write_kitti_street(tree, *SIZE, workers=0) == tree
+    assert write_kitti_street(StreetTree(tree, *SIZE)) == tree
     assert (tree / MARKER).stat().st_mtime_ns == before
     with pytest.raises(InputError, match="of other seed; delete it, or give a new folder"):
-        write_kitti_street(tree, *SIZE[:4], seed=4)
+        write_kitti_street(StreetTree(tree, *SIZE[:4], seed=4))
     (tmp_path / "2011_09_26").mkdir()
     with pytest.raises(InputError, match="holds no synthetic street; give a new folder with --out"):
-        write_kitti_street(tmp_path, *SIZE)
+        write_kitti_street(StreetTree(tmp_path, *SIZE))
     assert [path.name for path in tmp_path.iterdir()] == ["2011_09_26"]
 
 
@@ -199,4 +200,4 @@ def test_a_frame_depends_on_its_number_alone(tree: Path, tmp_path: Path) -> None
 
 def test_too_few_frames_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--frames must lie in 12 \.\. 90, got 5; try 12"):
-        write_kitti_street(tmp_path / "street", frames=5)
+        write_kitti_street(StreetTree(tmp_path / "street", frames=5))

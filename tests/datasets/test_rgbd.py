@@ -13,13 +13,14 @@ from rich.console import Console
 from mono2many.cli import main
 from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.rgbd import RgbdData, RgbdScoring, open_rgbd, recordings, write_street
+from mono2many.street.tree import StreetTree
 from mono2many.types import InputError
 
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("rgbd") / "street"
-    write_street(root, 2, 12, 64, 96, 0, None, 0)
+    write_street(StreetTree(root, 2, 12, 64, 96, workers=0))
     return root
 
 

@@ -48,19 +48,18 @@ def run(arguments: list[str]) -> None:
     config = parse(PrepareSyntheticConfig, "mono2many prepare synthetic", arguments)
     from rich.progress import Progress
 
+    from mono2many.street.tree import StreetTree
+
     dataset = LAYOUTS[config.layout]
     assert dataset.write_street is not None, "LAYOUTS has those that have one"
     with Progress(transient=True) as bar:
         task = bar.add_task("drawing the street", total=None)
-        root = dataset.write_street(
-            Path(config.out),
-            config.drives,
-            config.frames,
-            config.height,
-            config.width,
-            config.seed,
-            lambda done, total: bar.update(task, completed=done, total=total),
-            config.workers,
-        )
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        c = config
+        size = c.drives, c.frames, c.height, c.width, c.seed
+        root = dataset.write_street(StreetTree(Path(c.out), *size, progress, c.workers))
     use = f"for train --datatype {dataset.name} --data {root}"
     print(f"{root}: the embedded street in the layout of {config.layout}, {use}")

@@ -209,8 +209,7 @@ class Dataset:
     layout_holds: str = ""
     """What such a tree holds."""
     write_street: Callable[..., Path] | None = None
-    """Write the embedded street in this layout, with arguments (root, drives, frames, height, width, seed,
-    progress(done, in all), workers)."""
+    """Write the embedded street in this layout, given a street.tree.StreetTree."""
 
     @property
     def scorer(self) -> str:

@@ -128,10 +128,10 @@ def mark_of(name: str) -> str:
     return f"rgbd {'/'.join(Path(name).resolve().parts[-2:])}"
 
 
-def write_street(root: Path, drives: int, frames: int, height: int, width: int, *more: Any) -> Path:
-    from mono2many.street.recordings import write_recordings
+def write_street(*arguments: Any) -> Path:
+    from mono2many.street.video import write_recordings
 
-    return write_recordings(root, drives, frames, (height, width), *more)
+    return write_recordings(*arguments)
 
 
 RGBD = Dataset(

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import tyro
@@ -97,15 +98,29 @@ def open_street(s: StreetData, options: ReadOptions, split: Split) -> Reader:
 
 
 def test_list(s: StreetScoring, protocol: Protocol, card: ModelCard | None) -> EvalSet:
-    """At the size at which the model was trained."""
-    from mono2many.evaluate.street_list import street_eval_set
+    """Every other frame that has all neighbours, at the size that the model was trained at. The baselines are
+    made of the first frame of each training street."""
+    from mono2many.evaluate.frames import EvalSet, reader_frames
     from mono2many.models.architecture import matching_of
 
     assert card is not None, "there is no file of predictions for streets"
     options = ReadOptions(card.height, card.width, resize=card.resize)
-    matching = matching_of(card.architecture)
-    return street_eval_set(
-        open_street(s, options, s.split), open_street(s, options, "train"), protocol, matching
+    reader, training = open_street(s, options, s.split), open_street(s, options, "train")
+    offsets = (0, *matching_of(card.architecture))
+    first, end = -min(offsets), s.scene_frames - max(offsets)
+    places = [(street, index) for street in range(len(reader.clips)) for index in range(first, end, 2)]
+    if not places:
+        wanted = f"ask for at least {first + max(offsets) + 1}"
+        raise InputError(
+            f"--scene-frames {s.scene_frames}: no frame has all neighbours that this model matches; {wanted}"
+        )
+    return EvalSet(
+        "unseen streets",
+        reader_frames(reader, places),
+        len(places),
+        protocol,
+        baseline_frames=[partial(training.frame, street, 0) for street in range(len(training.clips))],
+        about=f"embedded street, {len(reader.clips)} unseen scenes",
     )
 
 

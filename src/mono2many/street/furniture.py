@@ -5,7 +5,7 @@ import numpy as np
 from mono2many.street.land import along, line, strip
 from mono2many.street.meshes import UPRIGHT, Palette, block, plain, sheet, solid
 from mono2many.street.noise import Array
-from mono2many.street.scene import Builder
+from mono2many.street.scene import BEHIND, Builder
 from mono2many.street.shapes import Decal, Quads, Real, Span, around, square
 
 CONCRETE: Palette = ((0.55, 0.54, 0.51), (0.62, 0.6, 0.57), (0.48, 0.48, 0.47), (0.66, 0.65, 0.63))
@@ -30,10 +30,10 @@ def ribbon(
     b.parts.append(sheet(corners, "plain", colour * 0.9, params=rows, middle=before))
 
 
-def concrete_barrier(b: Builder, start: Real, end: Real, u: Real) -> None:
+def concrete_barrier(b: Builder, end: Real, u: Real) -> None:
     """A wall of sloping concrete, 0.8 to 1.1 m high."""
     high, wide = b.rng.uniform(0.8, 1.15), 0.3
-    colour, places = b.pick(CONCRETE, 0.08), along(b, start, end, 24)
+    colour, places = b.pick(CONCRETE, 0.08), along(b, -BEHIND, end, 24)
     rows = [[6.0, 9.0, 0.03, 0.4, 0.35, s % 18] for s in places[:-1]]
     inside = line(b, places[:-1], u, -1)
     for sign in (-1, 1):
@@ -41,34 +41,34 @@ def concrete_barrier(b: Builder, start: Real, end: Real, u: Real) -> None:
         b.parts.append(sheet(corners, "plain", colour, params=rows, middle=inside))
     corners, _ = strip(b, places, (u - 0.1, high), (u + 0.1, high))
     b.parts.append(sheet(corners, "plain", colour, params=rows, middle=corners[:, 0] + np.array([0, 5.0, 0])))
-    ground, _ = strip(b, along(b, start, end, 40), (u - wide - 0.15, 0), (u + wide + 0.15, 0))
+    ground, _ = strip(b, along(b, -BEHIND, end, 40), (u - wide - 0.15, 0), (u + wide + 0.15, 0))
     b.decals.extend(Decal(quad, 0.55, 0.25) for quad in ground)
 
 
-def steel_barrier(b: Builder, start: Real, end: Real, u: Real) -> None:
+def steel_barrier(b: Builder, end: Real, u: Real) -> None:
     """A steel rail on posts."""
-    colour, places = b.pick(STEEL, 0.06), along(b, start, end, 24)
+    colour, places = b.pick(STEEL, 0.06), along(b, -BEHIND, end, 24)
     ribbon(b, places, u, 0.45, 0.76, colour, [4.0, 0.16, 0.05, 0.35, 0.15, 0])
-    for s in np.arange(start, min(end, start + 90), 4.0):
+    for s in np.arange(-BEHIND, min(end, 90 - BEHIND), 4.0):
         b.put([solid(square(0.05), 0, 0.7, colour * 0.8, plain(b.rng)).only([0, 1, 3])], s, u)
 
 
-def noise_wall(b: Builder, start: Real, end: Real, u: Real, high: Real) -> None:
+def noise_wall(b: Builder, end: Real, u: Real, high: Real) -> None:
     """Panels of wood, concrete or coloured metal between posts."""
-    colour = b.pick(PANELS, 0.08)
-    ribbon(b, along(b, start, end, 24), u, 0, high, colour, [4.0, b.rng.uniform(0.3, 1.2), 0.12, 0.4, 0.3, 0])
+    colour, joints = b.pick(PANELS, 0.08), b.rng.uniform(0.3, 1.2)
+    ribbon(b, along(b, -BEHIND, end, 24), u, 0, high, colour, [4.0, joints, 0.12, 0.4, 0.3, 0])
 
 
-def fence(b: Builder, start: Real, end: Real, u: Real) -> None:
+def fence(b: Builder, end: Real, u: Real) -> None:
     """Posts with one to three rails, or a closed wooden fence, or a low wall."""
-    rng, places = b.rng, along(b, start, end, 20)
+    rng, places = b.rng, along(b, -BEHIND, end, 20)
     style = rng.integers(0, 3)
     if style == 0:
         colour = b.pick(WOODEN, 0.1)
         for level in range(int(rng.integers(1, 4))):
             up = 0.4 + 0.35 * level
             ribbon(b, places, u, up, up + 0.12, colour, [3.0, 9, 0.05, 0.4, 0.35, 0])
-        for s in np.arange(start, min(end, start + 70), 3.0):
+        for s in np.arange(-BEHIND, min(end, 70 - BEHIND), 3.0):
             b.put([solid(square(0.06), 0, 1.25, colour, plain(rng))], s, u)
     elif style == 1:
         ribbon(b, places, u, 0.05, rng.uniform(0.9, 2.0), b.pick(WOODEN, 0.1), [0.14, 9, 0.02, 0.6, 0.35, 0])
@@ -154,21 +154,21 @@ def road_sign(b: Builder, s: Real, u: Real, large: bool) -> None:
     b.put(parts, s, u, rng.normal(0, 0.06))
 
 
-def delineators(b: Builder, start: Real, end: Real, u: Real) -> None:
+def delineators(b: Builder, end: Real, u: Real) -> None:
     """White posts at the edge of the road."""
-    for s in np.arange(start, min(end, start + 160), 25.0):
+    for s in np.arange(-BEHIND, min(end, 160 - BEHIND), 25.0):
         white = solid(square(0.06), 0, 1.0, np.full(3, 0.85), plain(b.rng))
         black = solid(square(0.065), 0.7, 0.88, np.full(3, 0.08), plain(b.rng))
         for side in (-1, 1):
             b.put([white, black], s, side * u)
 
 
-def lamp_posts(b: Builder, start: Real, end: Real, u: Real, reach: Real, gap: Real) -> None:
+def lamp_posts(b: Builder, end: Real, u: Real, reach: Real, gap: Real) -> None:
     """Tall lamps; `reach` is how far the arm leads towards +u (negative: towards -u; 0: both ways)."""
     rng = b.rng
     colour = b.pick(STEEL, 0.1) * float(rng.choice([1.0, 0.5]))  # galvanised, or painted dark
     high, dull = rng.uniform(7, 11), plain(rng, 0.3)
-    for s in np.arange(start + rng.uniform(0, gap), end, gap):
+    for s in np.arange(-BEHIND + rng.uniform(0, gap), end, gap):
         parts = [solid(square(0.11), 0, high, colour, dull, top=square(0.06)).only(UPRIGHT)]
         for arm in (float(reach),) if reach else (-2.0, 2.0):
             span: Span = (min(0.0, arm), max(0.0, arm), -0.05, 0.05)

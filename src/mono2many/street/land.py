@@ -6,7 +6,7 @@ from mono2many.street.meshes import UPRIGHT, Palette, block, plain, sheet, solid
 from mono2many.street.noise import Array
 from mono2many.street.objects import tree
 from mono2many.street.roads import WideRoad
-from mono2many.street.scene import Builder
+from mono2many.street.scene import BEHIND, Builder
 from mono2many.street.shapes import Decal, Quads, Real, around, footprint, own_axes, square
 from mono2many.street.wide_paint import POINTED, RIDGE, ROUND, ROW, STEPS
 
@@ -52,9 +52,9 @@ def along(b: Builder, start: Real, end: Real, step: Real) -> Array:
     return np.linspace(start, end, max(2, int(np.ceil((end - start) / step)) + 1))
 
 
-def slope(b: Builder, start: Real, end: Real, low: tuple[Real, Real], high: tuple[Real, Real]) -> None:
+def slope(b: Builder, end: Real, low: tuple[Real, Real], high: tuple[Real, Real]) -> None:
     """A grassy bank beside the road, between two (u, up)."""
-    places = along(b, start, end, 16)
+    places = along(b, -BEHIND, end, 16)
     corners, behind = strip(b, places, low, high)
     params = [[s % 17.9, 0] for s in places[:-1]]
     b.parts.append(sheet(corners, "turf", b.pick(GRASS, 0.1), b.pick(DIRT, 0.1), params, behind))
@@ -103,12 +103,11 @@ def backdrop(b: Builder, at: Real, distance: Real, high: Real, kind: str, style:
 def far_land(b: Builder, at: Real, urban: bool) -> None:
     """What closes the view: hills, woods, buildings, in up to three ranges; seldom nothing."""
     rng = b.rng
-    if rng.random() < 0.5:
-        far = rng.uniform(650, 1150)
-        backdrop(b, at, far, far * rng.uniform(0.04, 0.2), "hill", RIDGE, far * rng.uniform(0.1, 0.3))
-    if rng.random() < 0.45:
-        far = rng.uniform(380, 620)
-        backdrop(b, at, far, far * rng.uniform(0.03, 0.12), "hill", RIDGE, far * rng.uniform(0.1, 0.35))
+    ranges = (0.5, (650, 1150), (0.04, 0.2), (0.1, 0.3)), (0.45, (380, 620), (0.03, 0.12), (0.1, 0.35))
+    for chance, distance, high, size in ranges:
+        if rng.random() < chance:
+            far = rng.uniform(*distance)
+            backdrop(b, at, far, far * rng.uniform(*high), "hill", RIDGE, far * rng.uniform(*size))
     near = rng.uniform(200, 350)
     if urban and rng.random() < 0.75:
         backdrop(b, at, near, rng.uniform(12, 45), "skyline", STEPS, rng.uniform(14, 40))
@@ -177,7 +176,7 @@ def bare(b: Builder, s: Real, u: Real, big: Real) -> None:
 
 def _tree_shadow(b: Builder, s: Real, u: Real, wide: Real, up: Real) -> None:
     """Of a crown `wide` to each side, `up` metres above the ground."""
-    _, position = b.frame(s, u)
+    _, position = b.road.frame(s, u)
     spot = footprint(square(wide)) + position + b.sun_shift * up
     b.decals.append(Decal(spot, 0.8, wide * 0.6, True, True))
 
@@ -201,7 +200,7 @@ def ramp(road: WideRoad) -> Quads:
 
 def hill_side(b: Builder, at: Real, u: Real, high: Real) -> None:
     """A wooded hill close beside the road: a leaning sheet 250 m long."""
-    _, position = b.frame(at, u)
+    _, position = b.road.frame(at, u)
     own = own_axes(b.road.place(at, 0)[1])
     side = np.sign(u)
     right = side * high * 2

@@ -130,7 +130,7 @@ def tree(b: Builder, s: Real, u: Real, big: Real) -> None:
         out = crown * np.sin(np.pi * min(share + 0.12, 1)) * 0.75
         own = np.array([out * np.cos(angle), trunk + crown * (0.25 + 1.5 * share), out * np.sin(angle)])
         b.ball(s, u, own, crown * rng.uniform(0.42, 0.6), green * (0.75 + 0.4 * share))
-    _, position = b.frame(s, u)
+    _, position = b.road.frame(s, u)
     b.balls.append((position + np.array([0, -trunk - crown * 0.95, 0]), crown * 0.62, green * 0.6))
     spot = footprint(square(crown)) + (position + b.sun_shift * (trunk + crown))
     b.decals.append(Decal(spot, 0.85, crown * 0.7, True, True))
@@ -159,6 +159,6 @@ def pole(b: Builder, s: Real, u: Real, side: int) -> None:
             sheet(inner[None], "plain", paint, params=[face], middle=np.array([0, high, 1.0])),
         ]
     b.put(parts, s, u)
-    _, position = b.frame(s, u)
+    _, position = b.road.frame(s, u)
     wide = np.array([0.1, 0, 0])
     b.wall_shadow(position - wide, position + wide, high, 0.8)

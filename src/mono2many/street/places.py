@@ -6,14 +6,12 @@ from numpy.random import Generator
 from mono2many.street import furniture
 from mono2many.street.land import TREES, hill_side, slope, wood
 from mono2many.street.objects import house, pole
-from mono2many.street.scene import Builder
+from mono2many.street.scene import BEHIND, Builder
 from mono2many.street.shapes import Real
 from mono2many.street.wide_paint import POINTED, ROUND, ROW
 
 PLACES = {"town": 0.16, "avenue": 0.14, "suburb": 0.13, "country": 0.22, "motorway": 0.35}
 """How often each comes."""
-BEHIND = 14.0
-"""Metres of road that are lined behind the first frame."""
 TOWN_TREES = ["round", "round", "poplar", "bare"]
 Limits = tuple[Real, Real]
 
@@ -31,7 +29,7 @@ def line_road(b: Builder, rngs: list[Generator], place: str, side: int, end: Rea
 
 
 def trees(
-    b: Builder, rng: Generator, side: int, u: Real, end: Real, gap: Real, kinds: list[str], spread: Real = 0.3
+    b: Builder, rng: Generator, side: int, u: Real, end: Real, gap: Real, kinds: list[str], spread: Real
 ) -> None:
     """Single trees of a few kinds about |u| metres out."""
     b.rng = rng
@@ -75,7 +73,7 @@ def _town(b: Builder, rngs: list[Generator], place: str, side: int, end: Real) -
     b.rng = rng = rngs[2]
     if rng.random() < 0.6:
         reach, gap = -side * rng.uniform(1.2, 2.5), rng.uniform(18, 32)
-        furniture.lamp_posts(b, -BEHIND, min(end, 110), side * (road.rim + 0.4), reach, gap)
+        furniture.lamp_posts(b, min(end, 110), side * (road.rim + 0.4), reach, gap)
     _poles(b, side, road.rim + 0.35, min(end, 90), rng.uniform(0, 20), rng.uniform(15, 40))
     if place == "avenue" and road.inner > 1.5 and side > 0 and rng.random() < 0.7:
         trees(b, rng, 1, 0.0, min(end, 120), rng.uniform(8, 18), ["round", "bare", "poplar"], 0.0)
@@ -88,7 +86,7 @@ def _suburb(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
     b.rng = rng = rngs[1]
     style = rng.random()
     if style < 0.4:
-        furniture.fence(b, -BEHIND, min(end, 120), side * (kerb + 0.4))
+        furniture.fence(b, min(end, 120), side * (kerb + 0.4))
     elif style < 0.75:
         high, wide = rng.uniform(1.0, 2.4), rng.uniform(1.2, 2.5)
         wood(b, -BEHIND, min(end, 130), side * (kerb + 0.6), high, ROUND, wide)
@@ -119,9 +117,9 @@ def _country(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
         hill_side(b, rng.uniform(80, 220), side * rng.uniform(70, 160), rng.uniform(12, 55))
     b.rng = rng = rngs[3]
     if rng.random() < 0.5:
-        furniture.delineators(b, -BEHIND, end, kerb + 0.7)
+        furniture.delineators(b, end, kerb + 0.7)
     elif rng.random() < 0.4:
-        furniture.steel_barrier(b, -BEHIND, end, side * (kerb + 0.6))
+        furniture.steel_barrier(b, end, side * (kerb + 0.6))
     if rng.random() < 0.5:
         furniture.road_sign(b, rng.uniform(8, 70), side * (kerb + 1.4), False)
     if rng.random() < 0.35:
@@ -136,7 +134,7 @@ def _bank_and_hedge(b: Builder, rng: Generator, side: int, kerb: Real, end: Real
         high = rng.uniform(0.8, 6)
         foot = kerb + b.wide_road.pavement + rng.uniform(0.8, 3)
         top = foot + high * rng.uniform(1.0, 2.5)
-        slope(b, -BEHIND, end + 40, (side * foot, 0), (side * top, high))
+        slope(b, end + 40, (side * foot, 0), (side * top, high))
         if rng.random() < 0.6:
             _wood_on_slope(b, end + 40, side * (top + 0.3), (4, 12), (3, 6), high)
         top += 1.0
@@ -145,7 +143,7 @@ def _bank_and_hedge(b: Builder, rng: Generator, side: int, kerb: Real, end: Real
         out, high, deep = top + rng.uniform(0.5, 4), rng.uniform(0.8, 2.2), rng.uniform(1.0, 2.2)
         wood(b, -BEHIND, end, side * out, high, ROUND, deep)
     elif near < 0.55:
-        furniture.fence(b, -BEHIND, min(end, 120), side * (top + rng.uniform(0.3, 3)))
+        furniture.fence(b, min(end, 120), side * (top + rng.uniform(0.3, 3)))
     return top
 
 
@@ -169,9 +167,9 @@ def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
     reach = end + 120
     border = rng.random()
     if border < 0.4:
-        furniture.steel_barrier(b, -BEHIND, reach, side * rim)
+        furniture.steel_barrier(b, reach, side * rim)
     elif border < 0.6:
-        furniture.concrete_barrier(b, -BEHIND, reach, side * rim)
+        furniture.concrete_barrier(b, reach, side * rim)
     out = _motorway_border(b, rngs[1], side, rim, reach)
     b.rng = rng = rngs[2]
     if rng.random() < 0.5:
@@ -186,7 +184,7 @@ def _motorway(b: Builder, rngs: list[Generator], side: int, end: Real) -> None:
     if rng.random() < 0.5:
         furniture.road_sign(b, rng.uniform(15, 110), side * (rim + 2.2), bool(rng.random() < 0.6))
     if rng.random() < 0.3:
-        furniture.lamp_posts(b, -BEHIND, min(end, 150), side * (rim + 0.6), -side * 2.5, rng.uniform(28, 45))
+        furniture.lamp_posts(b, min(end, 150), side * (rim + 0.6), -side * 2.5, rng.uniform(28, 45))
 
 
 def _motorway_border(b: Builder, rng: Generator, side: int, rim: Real, reach: Real) -> Real:
@@ -195,12 +193,12 @@ def _motorway_border(b: Builder, rng: Generator, side: int, rim: Real, reach: Re
     beyond = rng.random()
     out = rim + rng.uniform(1.0, 6)
     if beyond < 0.3:
-        furniture.noise_wall(b, -BEHIND, reach, side * out, rng.uniform(2.0, 5.5))
+        furniture.noise_wall(b, reach, side * out, rng.uniform(2.0, 5.5))
         return out + 3
     if beyond < 0.6:
         high = rng.uniform(1.5, 9)
         top = out + high * rng.uniform(1.2, 2.5)
-        slope(b, -BEHIND, reach, (side * out, 0), (side * top, high))
+        slope(b, reach, (side * out, 0), (side * top, high))
         if rng.random() < 0.7:
             _wood_on_slope(b, reach, side * (top + 0.2), (4, 13), (3, 7), high)
         return top + 2
@@ -221,15 +219,15 @@ def over_and_between(b: Builder, rng: Generator, place: str, end: Real) -> None:
     if place == "motorway":
         kind = rng.random()
         if kind < 0.45:
-            furniture.concrete_barrier(b, -BEHIND, end + 120, 0.0)
+            furniture.concrete_barrier(b, end + 120, 0.0)
         elif kind < 0.9:
             for u in (0.0,) if road.inner < 2.2 else (-road.inner + 0.9, road.inner - 0.9):
-                furniture.steel_barrier(b, -BEHIND, end + 120, u)
+                furniture.steel_barrier(b, end + 120, u)
         if road.inner > 2.2 and rng.random() < 0.4:
-            wood(b, -BEHIND, end + 60, -0.1, rng.uniform(0.9, 2), ROUND, rng.uniform(1, 2))
-            wood(b, -BEHIND, end + 60, 0.1, rng.uniform(0.9, 2), ROUND, rng.uniform(1, 2))
+            for u in (-0.1, 0.1):
+                wood(b, -BEHIND, end + 60, u, rng.uniform(0.9, 2), ROUND, rng.uniform(1, 2))
         elif rng.random() < 0.3:
-            furniture.lamp_posts(b, -BEHIND, min(end, 160), 0.0, 0.0, rng.uniform(30, 50))
+            furniture.lamp_posts(b, min(end, 160), 0.0, 0.0, rng.uniform(30, 50))
         if rng.random() < 0.4:
             left, right = (-rim - 1.2, rim + 1.2)
             if rng.random() < 0.5:

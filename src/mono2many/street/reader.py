@@ -128,9 +128,8 @@ def camera(street: Street, settings: StreetSettings, index: int) -> View:
 
 def drive(road: Road, car: Car, index: int) -> tuple[Quads, Array]:
     """A moving car's quads at a frame, and the dark beneath it."""
-    (x, z), angle = road.place(car.s + car.speed * index, car.u)
-    rotation = own_axes(angle + (np.pi if car.speed < 0 else 0))
-    position = np.array([x, 0.0 - road.lift(x, z), z])
+    turn = np.pi if car.speed < 0 else 0
+    rotation, position = road.frame(car.s + car.speed * index, car.u, turn)
     spot = footprint(around(0, car.width / 2 + 0.15, 0, car.length / 2 + 0.15)) @ rotation.T + position
     return car.quads.moved(rotation, position), spot
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from mono2many.street.noise import Array, after, between, blend, length, noise, stripes
 from mono2many.street.paint import BLUR, Rays
+from mono2many.street.shapes import own_axes
 from mono2many.street.wide_paint import luck
 
 Colour = tuple[float, float, float]
@@ -33,6 +34,11 @@ class Road:
         k, angle = self.curvature, self.curvature * s
         x, z = (1 - np.cos(angle)) / k, np.sin(angle) / k
         return np.array([x + u * np.cos(angle), z - u * np.sin(angle)]), angle
+
+    def frame(self, s: float | int, u: float | int, turn: float | int = 0.0) -> tuple[Array, Array]:
+        """world_from_own of an object at a place: rotation of (right, up, forward) columns, position."""
+        (x, z), angle = self.place(s, u)
+        return own_axes(angle + turn), np.array([x, 0.0 - self.lift(x, z), z])
 
     def lift(self, x: Array | float, z: Array | float) -> Array | float:
         """Height of the land at world (x, z), metres."""
@@ -148,12 +154,11 @@ class WideRoad(Road):
     """Paved width beyond the lanes: a hard shoulder, or where cars park."""
     kerbed: bool
     dashes: tuple[float, float]
-    """Period and length of the dashes between lanes; length 0: none."""
+    """Period and length of the dashes between lanes."""
     middle: str
     """Between the directions: none, dashed, solid, double, mixed."""
     line: float
     """Half the width of a line."""
-    paint: Colour
     middle_paint: Colour
     wear: float
     """0: new markings, 1: gone."""
@@ -236,7 +241,7 @@ class WideRoad(Road):
         colour = _tone(self.asphalt) * tone
         half, width = self.line, self.count * self.lane
         marks = np.zeros_like(u)
-        if self.count > 1 and self.dashes[1]:
+        if self.count > 1:
             across = stripes(v + half, self.lane, 2 * half, fu)
             across = across * between(v, self.lane * 0.5, width - self.lane * 0.5, fu)
             marks += across * stripes(s, *self.dashes, fs)
@@ -250,7 +255,7 @@ class WideRoad(Road):
             bars = stripes(u, 1.0, 0.5, fu)
             marks = marks * (1 - zebra) + zebra * bars * after(self.edge - at.away, 0, fu)
         self._wet(colour, at, 1 - 0.5 * marks)
-        blend(colour, _tone(self.paint), np.clip(marks, 0, 1) * share)
+        blend(colour, _tone(WHITE), np.clip(marks, 0, 1) * share)
         if self.two_way and self.inner <= 0.2 and self.middle != "none":
             blend(colour, _tone(self.middle_paint), self._middle_line(at) * (1 - zebra) * share)
         return colour

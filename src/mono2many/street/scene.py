@@ -12,9 +12,11 @@ from numpy.random import Generator
 from mono2many.street.meshes import Palette, pick
 from mono2many.street.noise import Array
 from mono2many.street.roads import Road, WideRoad
-from mono2many.street.shapes import Balls, Decal, Quads, Real, Span, footprint, join, own_axes, sweep
+from mono2many.street.shapes import Balls, Decal, Quads, Real, Span, footprint, join, sweep
 from mono2many.street.sky import Light
 
+BEHIND = 14.0
+"""Metres of road that are lined behind the first frame."""
 CONTACT = (0.75, 0.45)
 """Strength and softness (m) of the dark beneath a car."""
 SHADOW = (0.9, 0.3)
@@ -80,17 +82,12 @@ class Builder:
     def pick(self, choices: Palette, spread: float = 0.05) -> Array:
         return pick(self.rng, choices, spread)
 
-    def frame(self, s: Real, u: Real, turn: Real = 0.0) -> tuple[Array, Array]:
-        """world_from_own of an object at (s, u): rotation of (right, up, forward) columns, position."""
-        (x, z), angle = self.road.place(s, u)
-        return own_axes(angle + turn), np.array([x, 0.0 - self.road.lift(x, z), z])
-
     def put(self, quads: list[Quads], s: Real, u: Real, turn: Real = 0.0) -> None:
-        self.parts.append(join(quads).moved(*self.frame(s, u, turn)))
+        self.parts.append(join(quads).moved(*self.road.frame(s, u, turn)))
 
     def ground(self, span: Span, s: Real, u: Real, turn: Real = 0.0) -> Array:
         """World corners, 4 3, of a rectangle in an object's own metres."""
-        rotation, position = self.frame(s, u, turn)
+        rotation, position = self.road.frame(s, u, turn)
         return footprint(span) @ rotation.T + position
 
     def shadow(
@@ -107,7 +104,7 @@ class Builder:
 
     def ball(self, s: Real, u: Real, own: Array, radius: Real, colour: Array) -> None:
         """At `own`, metres right, up, forward of a place."""
-        rotation, position = self.frame(s, u)
+        rotation, position = self.road.frame(s, u)
         self.balls.append((rotation @ own + position, radius, colour))
 
     def gathered_balls(self) -> Balls:

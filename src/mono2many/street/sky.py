@@ -12,8 +12,6 @@ from mono2many.street.paint import BLUR
 MOODS = {"sun": 0.24, "low sun": 0.16, "clouds": 0.2, "overcast": 0.2, "white": 0.1, "dusk": 0.1}
 """Of the wide variety, and how often each comes."""
 
-Vectors = tuple[Array, Array, Array, Array, Array]
-
 
 @dataclass(frozen=True)
 class Light:
@@ -95,11 +93,6 @@ def _mix(clear: list[float], grey: list[float], cloudy: float) -> Array:
     return np.array(clear) * (1 - cloudy) + np.array(grey) * cloudy
 
 
-def _vectors(to_sun: Array, sun: Array, sky: Array, zenith: Array, horizon: Array) -> Vectors:
-    f = np.float32
-    return to_sun.astype(f), sun.astype(f), sky.astype(f), zenith.astype(f), horizon.astype(f)
-
-
 def draw_town_light(rng: Generator) -> tuple[Light, Array]:
     """The light of a town by day, and how far along the ground a shadow falls per metre of height."""
     to_sun, shift = _sun(rng.uniform(0.7, 1.2), rng.uniform(0, 2 * np.pi))
@@ -109,7 +102,8 @@ def draw_town_light(rng: Generator) -> tuple[Light, Array]:
     zenith = _mix([0.3, 0.5, 0.82], [0.68, 0.72, 0.78], cloudy)
     horizon = _mix([0.8, 0.87, 0.94], [0.84, 0.86, 0.87], cloudy)
     clouds = float(rng.uniform(-0.15, 0.35))
-    return Light(*_vectors(to_sun, sun, sky, zenith, horizon), clouds), shift
+    to_sun, sun, sky, zenith, horizon = np.stack([to_sun, sun, sky, zenith, horizon]).astype(np.float32)
+    return Light(to_sun, sun, sky, zenith, horizon, clouds), shift
 
 
 def draw_light(rng: Generator) -> tuple[Light, Array]:
@@ -139,8 +133,9 @@ def draw_light(rng: Generator) -> tuple[Light, Array]:
         horizon = np.array([0.95, rng.uniform(0.6, 0.8), 0.62]) * dim * rng.uniform(1.1, 1.6)
     wet = float(rng.uniform(0.4, 1.0)) if mood not in ("sun", "low sun") and rng.random() < 0.4 else 0.0
     haze = float(rng.choice([2e-4, 8e-4, 2.5e-3, 9e-3], p=[0.35, 0.35, 0.22, 0.08]) * rng.uniform(0.6, 1.6))
-    vectors = _vectors(to_sun, sun, sky, zenith, horizon)
-    return Light(*vectors, clouds, haze, mood == "dusk", wet, _tone_curves(rng)), shift
+    to_sun, sun, sky, zenith, horizon = np.stack([to_sun, sun, sky, zenith, horizon]).astype(np.float32)
+    air = clouds, haze, mood == "dusk", wet
+    return Light(to_sun, sun, sky, zenith, horizon, *air, _tone_curves(rng)), shift
 
 
 def _tone_curves(rng: Generator) -> NDArray[np.uint8]:

@@ -6,13 +6,13 @@ from numpy.random import Generator
 from mono2many.street.meshes import Palette, pick
 from mono2many.street.objects import house, pole, tree
 from mono2many.street.roads import TownRoad
-from mono2many.street.scene import CONTACT, SHADOW, Builder, Car, Street
+from mono2many.street.scene import BEHIND, CONTACT, SHADOW, Builder, Car, Street
 from mono2many.street.shapes import Real, Shape, around, join, square
 from mono2many.street.sky import draw_town_light
 from mono2many.street.vehicles import car_shape
 
-BEHIND, AHEAD = 14.0, 120.0
-"""Metres of street that are built behind the first camera and ahead of the last."""
+AHEAD = 120.0
+"""Metres of street that are built ahead of the last frame."""
 CARS: Palette = (
     (0.75, 0.76, 0.78), (0.86, 0.86, 0.85), (0.13, 0.14, 0.16), (0.55, 0.08, 0.08), (0.12, 0.2, 0.42),
     (0.38, 0.4, 0.43), (0.6, 0.58, 0.5), (0.12, 0.3, 0.24), (0.75, 0.45, 0.1),
@@ -30,18 +30,15 @@ def build_town(entropy: list[int], frames: int, step: Real, moving: bool) -> Str
     lanes = rng.uniform(2.75, 3.4) if two_way else rng.uniform(1.7, 2.1)
     parked = (rng.random() < 0.75, rng.random() < 0.75)
     grey = rng.uniform(0.28, 0.42)
-    half = lanes + 2.15
     grass = rng.random() < 0.5
     pale = rng.uniform(0.45, 0.62)
-    slabs = (pale * 1.03, pale, pale * rng.uniform(0.88, 0.96))
-    pavement = rng.uniform(1.6, 2.6)
     road = TownRoad(
+        slabs=(pale * 1.03, pale, pale * rng.uniform(0.88, 0.96)),
+        pavement=rng.uniform(1.6, 2.6),
         curvature=float(rng.uniform(1e-4, 1 / 110) * rng.choice([-1, 1])),
-        half=half,
+        half=lanes + 2.15,
         lanes=lanes,
-        pavement=pavement,
         asphalt=(grey, grey, grey * 1.04),
-        slabs=slabs,
         verge=GREENS[rng.integers(3)] if grass else (pale * 0.95, pale * 0.86, pale * 0.74),
         grass=grass,
         dash=float(rng.choice([4.0, 6.0, 9.0])) if two_way and rng.random() < 0.8 else 0.0,

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.random import Generator
 
 from mono2many.street.noise import Array
-from mono2many.street.scene import CONTACT, SHADOW, Builder, Car
+from mono2many.street.scene import BEHIND, CONTACT, SHADOW, Builder, Car
 from mono2many.street.shapes import Decal, Real, Shape, around, cast, join
 from mono2many.street.vehicles import SHAPES, lamps, person, two_wheeler
 
@@ -60,12 +60,11 @@ def traffic(b: Builder, place: str, frames: int, speed: Real, step: Real, lane: 
         s = rng.uniform(-8, 6) if not own else rng.uniform(4, 7) + rng.uniform(0, 0.8) * high
         if own and rng.random() < 0.3:
             s += rng.uniform(10, 60)
-        first = True
+        start = len(cars)
         while s < 130 and len(cars) < MOST:
             shape = vehicle(rng, place, slow)
-            if own and first:
+            if own and len(cars) == start:
                 v = max(v, speed - (s - 3.8) / last)
-                first = False
             room = max((road.lane - shape.width) / 2 - 0.2, 0.05)
             u = road.middle_of(i) + float(np.clip(rng.normal(0, 0.15), -room, room))
             cars.append(moving(shape, s + shape.length / 2, u, v, lit, b.sun_shift))
@@ -78,9 +77,8 @@ def traffic(b: Builder, place: str, frames: int, speed: Real, step: Real, lane: 
         s = rng.uniform(3, 40)
         while s < 120 and len(cars) < MOST + 10:
             shape = vehicle(rng, place, i == road.count - 1)
-            cars.append(
-                moving(shape, s + shape.length / 2, road.middle_of(i, own=False), -v, lit, b.sun_shift)
-            )
+            u = road.middle_of(i, own=False)
+            cars.append(moving(shape, s + shape.length / 2, u, -v, lit, b.sun_shift))
             s += shape.length + low + (high - low) * rng.random() ** 1.6
     return cars
 
@@ -94,11 +92,11 @@ def stand(b: Builder, shape: Shape, s: Real, u: Real, turn: Real) -> None:
     b.decals.append(Decal(cast(b.ground(span, s, u, turn), reach), *SHADOW, False, True))
 
 
-def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bool) -> None:
+def parked(b: Builder, end: Real, side: int, place: str, across: bool) -> None:
     """A row of parked vehicles on the road's paved edge: along it, or square to it."""
     rng, road = b.rng, b.wide_road
     full = rng.uniform(0.45, 0.95)
-    s = start
+    s = -BEHIND
     while s < end:
         shape = vehicle(rng, "town" if place == "motorway" else place)
         if rng.random() > full or (across and shape.length > 5.5) or shape.width > 2.2 or shape.length < 3:
@@ -116,10 +114,10 @@ def parked(b: Builder, start: Real, end: Real, side: int, place: str, across: bo
             s += shape.length + rng.uniform(0.6, 1.6)
 
 
-def people(b: Builder, start: Real, end: Real, side: int, many: Real) -> None:
+def people(b: Builder, end: Real, side: int, many: Real) -> None:
     """People on the footway, alone and in pairs; now and then a bicycle."""
     rng, road = b.rng, b.wide_road
-    s = start + rng.uniform(0, many)
+    s = -BEHIND + rng.uniform(0, many)
     while s < end:
         for _ in range(int(rng.integers(1, 4))):
             u = side * (road.rim + rng.uniform(0.5, max(road.pavement - 0.3, 0.6)))

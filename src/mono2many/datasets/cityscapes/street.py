@@ -1,7 +1,6 @@
 """The embedded street in Cityscapes' layout: snippets, a camera of its own for each, disparities, a hood."""
 
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,54 +8,42 @@ import numpy as np
 import torch
 
 from mono2many.datasets.cityscapes.reader import AFTER, BEFORE, HOOD, CityCamera, Snippet
+from mono2many.files import write_text
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.io.depth_files import write_depth_png16
 from mono2many.io.images import write_image
-from mono2many.street.reader import StreetSettings, build_street, camera
-from mono2many.street.tree import Jobs, made, see_through, write_tree
+from mono2many.street.reader import StreetSettings, build_street
+from mono2many.street.tree import Begun, StreetTree, see_through, world_from_camera
 from mono2many.types import InputError, Split
 
 BASELINE = 0.22
 LENGTH = BEFORE + 1 + AFTER
 
 
-def write_city_street(
-    root: Path,
-    drives: int = 10,
-    frames: int = LENGTH,
-    height: int = 192,
-    width: int = 384,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-    workers: int = 2,
-) -> Path:
-    """Write `drives` snippets below `root`, of each the `frames` (at most 30) around the annotated one: see
-    write_tree. Of five, one is for validation and one for scoring."""
+def write_city_street(tree: StreetTree) -> Path:
+    """Write snippets, of each the frames (at most 30) around the annotated one: see StreetTree.write. One of
+    five is for validation and one for scoring."""
+    drives, height = tree.drives, tree.height
     if drives < 3 or height % 4:
         raise InputError(
             f"--drives {drives} --height {height}: Cityscapes' layout wants 3 snippets or more (to train on, "
             "to validate on, to score) and a height that four divides"
         )
-    frames = min(frames, LENGTH)
-    settings = StreetSettings(drives, LENGTH, height, width, seed, step=0.6)
-    about: dict[str, object] = {
-        "what": "an embedded street of mono2many in the layout of Cityscapes; nothing in it is Cityscapes'",
-        "drives": [drives, frames],
-        "size": [height, width],
-        "seed": seed,
-    }
+    frames = min(tree.frames, LENGTH)
+    settings = tree.settings(drives, LENGTH, step=0.6)
 
-    def jobs(part: Path) -> Jobs[tuple[int, int]]:
+    def begin(part: Path) -> Begun:
         first = BEFORE - round(frames * BEFORE / LENGTH)
         for scene in range(drives):
             (fx, _, cx), (_, fy, cy), _ = lens(settings, scene).intrinsics.tolist()
             k = {"fx": fx, "fy": fy, "u0": cx, "v0": cy}
-            text = {"extrinsic": {"baseline": BASELINE}, "intrinsic": k, "size": [height, width]}
-            made(snippet(part, scene).path("camera")).write_text(json.dumps(text))
+            text = {"extrinsic": {"baseline": BASELINE}, "intrinsic": k, "size": [height, tree.width]}
+            write_text(snippet(part, scene).path("camera"), json.dumps(text))
         every = [(scene, number) for scene in range(drives) for number in range(first, first + frames)]
-        return Jobs(partial(write_frame, part, settings), every)
+        return partial(write_frame, part, settings), every
 
-    return write_tree(root, about, jobs, progress, workers)
+    what = "an embedded street of mono2many in the layout of Cityscapes; nothing in it is Cityscapes'"
+    return tree.write(what, {"drives": [drives, frames]}, begin)
 
 
 def snippet(root: Path, scene: int) -> Snippet:
@@ -78,7 +65,7 @@ def write_frame(root: Path, settings: StreetSettings, which: tuple[int, int]) ->
     (scene, number), (height, width) = which, (settings.height, settings.width)
     of, eye = snippet(root, scene), lens(settings, scene)
     street = build_street(settings, of.split, scene)
-    pose = torch.from_numpy(camera(street, settings, number).world_from_camera)
+    pose = world_from_camera(street, settings, number)
     focal, cx, cy = (float(eye.intrinsics[place]) for place in ((0, 0), (0, 2), (1, 2)))
     image, depth = see_through(street, (focal, cx, cy), (height, width), pose, number)
     row, column = np.mgrid[:height, :width]

@@ -5,7 +5,6 @@ sees what they see, half a frame later. All is drawn with the numbers that stand
 """
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,12 +15,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mono2many.files import write_text
 from mono2many.geometry.pose import invert, quaternion_from_rotation, transform, transform_from_pose
 from mono2many.io.images import write_image
-from mono2many.street.reader import StreetSettings, build_street, camera
+from mono2many.street.reader import StreetSettings, build_street
 from mono2many.street.scene import Street
-from mono2many.street.tree import VIEW_FROM_BODY, Jobs, cast, made, see_through, write_tree
-from mono2many.types import InputError
+from mono2many.street.tree import (
+    VIEW_FROM_BODY,
+    Begun,
+    Lens,
+    StreetTree,
+    cast,
+    made,
+    see_through,
+    world_from_camera,
+)
 
 SECONDS = 0.1
 """From frame to frame."""
@@ -34,44 +42,30 @@ RIG = {
 }
 """Of each sensor: focal length as a share of the width, its place in the car (x forward, y left, z up,
 metres) and how it is turned there (axis-angle; a camera that is not turned looks along x)."""
+POINTS = {"point_format": [*"XYZ", "I"]}
 BEGIN = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
 
-def write_dgp_street(
-    root: Path,
-    drives: int = 10,
-    frames: int = 72,
-    height: int = 192,
-    width: int = 640,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-    workers: int = 2,
-) -> Path:
-    """Write `drives` scenes of `frames` samples below `root`: see write_tree."""
-    for name, value, least, most in (("drives", drives, 2, 10), ("frames", frames, 3, 90)):
-        if not least <= value <= most:
-            near = min(max(value, least), most)
-            raise InputError(f"--{name} must lie in {least} .. {most}, got {value}; try {near}")
-    about = {
-        "what": "an embedded street of mono2many in the DGP layout; nothing in it is DDAD's",
-        "drives": [drives, frames],
-        "size": [height, width],
-        "seed": seed,
-    }
-    # pictures at the even indices, scans at the odd ones
-    settings = StreetSettings(drives, 2 * frames, height, width, seed, step=0.375)
+def write_dgp_street(tree: StreetTree) -> Path:
+    """Write scenes of samples: see StreetTree.write."""
+    tree.need("drives", 2, 10)
+    tree.need("frames", 3, 90)
+    # images at the even indices, scans at the odd ones
+    settings = tree.settings(tree.drives, 2 * tree.frames, step=0.375)
 
-    def jobs(part: Path) -> Jobs[tuple[int, int]]:
-        for scene in range(drives):
+    def begin(part: Path) -> Begun:
+        scenes = range(tree.drives)
+        for scene in scenes:
             _write_scene(part / _folder(scene), settings, scene)
-        names = [f"{_folder(scene)}/scene_street{scene}.json" for scene in range(drives)]
+        names = [f"{_folder(scene)}/scene_street{scene}.json" for scene in scenes]
         splits = {str(i): {"filenames": [n for s, n in enumerate(names) if in_val(s) == i]} for i in (0, 1)}
         text = {"metadata": {"name": "SYNTHETIC street"}, "scene_splits": splits}
-        (part / "ddad.json").write_text(json.dumps(text))
-        every = [(scene, number) for scene in range(drives) for number in range(frames)]
-        return Jobs(partial(write_sample, part, settings), every)
+        write_text(part / "ddad.json", json.dumps(text))
+        every = [(scene, number) for scene in scenes for number in range(tree.frames)]
+        return partial(write_sample, part, settings), every
 
-    return write_tree(root, about, jobs, progress, workers)
+    what = "an embedded street of mono2many in the DGP layout; nothing in it is DDAD's"
+    return tree.write(what, {"drives": [tree.drives, tree.frames]}, begin)
 
 
 def in_val(scene: int) -> bool:
@@ -79,8 +73,7 @@ def in_val(scene: int) -> bool:
     return scene % 5 == 1
 
 
-def lens(settings: StreetSettings, name: str) -> tuple[float, float, float]:
-    """Focal length, cx, cy in pixels."""
+def lens(settings: StreetSettings, name: str) -> Lens:
     height, width = settings.height, settings.width
     middle = (width - 1) / 2 - round(0.01 * width), (height - 1) / 2 - round(0.02 * height)
     return RIG[name][0] * width, *middle
@@ -98,8 +91,8 @@ def place(
 ) -> tuple[Street, int, Float[Tensor, "4 4"]]:
     """Where a sensor is at sample `number`: street, the street's frame, street_from_sensor."""
     street = build_street(settings, "val" if in_val(scene) else "train", scene)
-    index = _index(number, name)
-    front = torch.from_numpy(camera(street, settings, index).world_from_camera)
+    index = 2 * number + (name == LIDAR)
+    front = world_from_camera(street, settings, index)
     return street, index, front @ invert(car_from_sensor("CAMERA_01")) @ car_from_sensor(name)
 
 
@@ -126,31 +119,25 @@ def _write_scene(folder: Path, settings: StreetSettings, scene: int) -> None:
     """A scene's JSON and its calibration."""
     samples: list[dict[str, Any]] = []
     data: list[dict[str, Any]] = []
-    size = {"height": settings.height, "width": settings.width, "channels": 3}
+    size: dict[str, Any] = {"height": settings.height, "width": settings.width, "channels": 3}
     for number in range(settings.frames // 2):
         keys = {name: f"{number:06d}{name}" for name in RIG}
         samples.append({"calibration_key": "street", "datum_keys": list(keys.values())})
         for name, key in keys.items():
             _, index, pose = place(settings, scene, number, name)
-            kind, more = (
-                ("image", size) if name != LIDAR else ("point_cloud", {"point_format": [*"XYZ", "I"]})
-            )
+            kind, more = ("point_cloud", POINTS) if name == LIDAR else ("image", size)
             time = (BEGIN + timedelta(seconds=index * SECONDS / 2)).isoformat().replace("+00:00", "Z")
             datum = {"filename": _file(number, name), "pose": _pose(VIEW_FROM_BODY.T @ pose), **more}
             data.append({"key": key, "id": {"name": name, "timestamp": time}, "datum": {kind: datum}})
-    scene_file = made(folder / f"scene_street{scene}.json")
-    scene_file.write_text(json.dumps({"name": "SYNTHETIC street", "samples": samples, "data": data}))
+    text = {"name": "SYNTHETIC street", "samples": samples, "data": data}
+    write_text(folder / f"scene_street{scene}.json", json.dumps(text))
     lenses = [lens(settings, name) if name != LIDAR else (0.0, 0.0, 0.0) for name in RIG]
     calibration = {
         "names": list(RIG),
         "intrinsics": [{"fx": f, "fy": f, "cx": cx, "cy": cy, "skew": 0.0} for f, cx, cy in lenses],
         "extrinsics": [_pose(car_from_sensor(name)) for name in RIG],
     }
-    made(folder / "calibration" / "street.json").write_text(json.dumps(calibration))
-
-
-def _index(number: int, name: str) -> int:
-    return 2 * number + (name == LIDAR)
+    write_text(folder / "calibration" / "street.json", json.dumps(calibration))
 
 
 def _folder(scene: int) -> str:

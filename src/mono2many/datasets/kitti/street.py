@@ -4,7 +4,7 @@ Camera 2 drives along the street, camera 3 is 0.54 m to its right, a laser scann
 where KITTI's do, each a little turned. All is drawn with the numbers that stand in the calibration files.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,14 +17,24 @@ from torch import Tensor
 from mono2many.datasets.kitti import files
 from mono2many.datasets.kitti.files import CAMERAS, EARTH, Calibration, drive_folder
 from mono2many.datasets.kitti.splits import KittiFrame, split_frames
+from mono2many.files import write_text
 from mono2many.geometry.pose import rotation_from_axis_angle
 from mono2many.io.depth_files import write_depth_png16
 from mono2many.io.images import write_image
 from mono2many.street.noise import Array
-from mono2many.street.reader import StreetSettings, build_street, camera
+from mono2many.street.reader import StreetSettings, build_street
 from mono2many.street.scene import Street
-from mono2many.street.tree import REACH, VIEW_FROM_BODY, Jobs, cast, made, see_through, write_tree
-from mono2many.types import InputError, Split
+from mono2many.street.tree import (
+    REACH,
+    VIEW_FROM_BODY,
+    Begun,
+    StreetTree,
+    cast,
+    made,
+    see_through,
+    world_from_camera,
+)
+from mono2many.types import Split
 
 DRIVES: dict[str, Split] = {
     "2011_09_26_drive_0011_sync": "train",
@@ -59,43 +69,26 @@ ANNOTATED = 0.22
 """Share of the pixels that have improved depth."""
 LATITUDE, LONGITUDE, ALTITUDE = 49.0, 8.4, 115.0
 """Of each drive's first frame, degrees and metres. A street begins towards the east."""
+Pose = Float[Tensor, "4 4"]
 
 
-def write_kitti_street(
-    root: Path,
-    drives: int = 10,
-    frames: int = 72,
-    height: int = 192,
-    width: int = 640,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-    workers: int = 2,
-) -> Path:
-    """Write the first `drives` of DRIVES, `frames` of each, below `root`: see write_tree."""
-    for name, value, least, most in (("drives", drives, 2, len(DRIVES)), ("frames", frames, FEWEST, MOST)):
-        if not least <= value <= most:
-            near = min(max(value, least), most)
-            raise InputError(f"--{name} must lie in {least} .. {most}, got {value}; try {near}")
-    settings = StreetSettings(len(DRIVES), frames, height, width, seed)
-    names = list(DRIVES)[:drives]
-    about = {
-        "what": "an embedded street of mono2many in the layout of KITTI raw; nothing in it is KITTI's",
-        "drives": {name: [0, frames - 1] for name in names},
-        "size": [height, width],
-        "seed": seed,
-    }
-    dates = {name[:10] for name in names}
+def write_kitti_street(tree: StreetTree) -> Path:
+    """Write the first drives of DRIVES: see StreetTree.write."""
+    tree.need("drives", 2, len(DRIVES))
+    tree.need("frames", FEWEST, MOST)
+    settings, names = tree.settings(len(DRIVES), tree.frames), list(DRIVES)[: tree.drives]
 
-    def jobs(part: Path) -> Jobs[KittiFrame]:
-        for date in dates:
-            _write_calibration(part / date, height, width)
+    def begin(part: Path) -> Begun:
+        calibrations = {}
         for name in names:
-            _write_times(drive_folder(part, KittiFrame(name, 0)), frames)
-        calibrations = {date: files.read_calibration(part, date) for date in dates}
-        every = [KittiFrame(name, number) for name in names for number in range(frames)]
-        return Jobs(partial(write_frame, part, settings, calibrations), every)
+            _write_times(drive_folder(part, KittiFrame(name, 0)), tree.frames)
+            _write_calibration(part / name[:10], tree.height, tree.width)
+            calibrations[name[:10]] = files.read_calibration(part, name[:10])
+        every = [KittiFrame(name, number) for name in names for number in range(tree.frames)]
+        return partial(write_frame, part, settings, calibrations), every
 
-    return write_tree(root, about, jobs, progress, workers)
+    what = "an embedded street of mono2many in the layout of KITTI raw; nothing in it is KITTI's"
+    return tree.write(what, {"drives": {name: [0, tree.frames - 1] for name in names}}, begin)
 
 
 def write_frame(
@@ -106,10 +99,7 @@ def write_frame(
     scene = list(DRIVES).index(frame.drive)
     street = build_street(settings, DRIVES[frame.drive], scene)
     rng = np.random.default_rng([settings.seed, scene, number])
-    poses = [
-        torch.from_numpy(camera(street, settings, i).world_from_camera)
-        for i in (number, number - 1, number + 1, 0)
-    ]
+    poses = [world_from_camera(street, settings, i) for i in (number, number - 1, number + 1, 0)]
     depths = {}
     for eye, name in CAMERAS.items():
         image, depths[eye] = see(street, calibration, eye, poses[0], number)
@@ -131,24 +121,20 @@ def write_frame(
 
 
 def see(
-    street: Street, calibration: Calibration, eye: str, world_from_left: Float[Tensor, "4 4"], index: int
+    street: Street, calibration: Calibration, eye: str, world_from_left: Pose, index: int
 ) -> tuple[NDArray[np.uint8], Array]:
     """An eye's picture and its exact depth: see_through."""
     (focal, _, cx, shift), (_, _, cy, _) = calibration.projections[eye][:2].tolist()
     left_from_eye = torch.eye(4).double()
     left_from_eye[0, 3] = (calibration.projections["l"][0, 3] - shift) / focal
-    return see_through(
-        street, (focal, cx, cy), calibration.sizes[eye], world_from_left @ left_from_eye, index
-    )
+    pose = world_from_left @ left_from_eye
+    return see_through(street, (focal, cx, cy), calibration.sizes[eye], pose, index)
 
 
 def scan(
-    street: Street,
-    calibration: Calibration,
-    world_from_left: Float[Tensor, "4 4"],
-    index: int,
+    street: Street, calibration: Calibration, world_from_left: Pose, index: int,
     rng: np.random.Generator,
-) -> Array:
+) -> Array:  # fmt: skip
     """A turn of the scanner, as far as the left camera sees: see cast."""
     height, width = calibration.sizes["l"]
     (focal, _, cx, _), (_, _, cy, _) = calibration.projections["l"][:2].tolist()
@@ -157,12 +143,7 @@ def scan(
     return cast(street, world_from_left @ calibration.eye_from_velodyne("l"), reach, index, rng)
 
 
-def _oxts(
-    now: Float[Tensor, "4 4"],
-    before: Float[Tensor, "4 4"],
-    after: Float[Tensor, "4 4"],
-    first: Float[Tensor, "4 4"],
-) -> str:
+def _oxts(now: Pose, before: Pose, after: Pose, first: Pose) -> str:
     """KITTI's 30 numbers of enu_from_imu (east, north, up); rates by differences of the frames around."""
     r = now[:3, :3]
     yaw, pitch, roll = torch.atan2(r[1, 0], r[0, 0]), torch.asin(-r[2, 0]), torch.atan2(r[2, 1], r[2, 2])
@@ -176,23 +157,23 @@ def _oxts(
     grown = north / scale + np.log(np.tan(np.pi / 4 + np.radians(LATITUDE) / 2))
     latitude = np.degrees(2 * np.arctan(np.exp(grown)) - np.pi / 2)
     place = torch.tensor([latitude, LONGITUDE + np.degrees(east / scale), ALTITUDE + up]).double()
-    vectors = (
-        level_from_enu @ velocity,
-        r.T @ felt,
-        level_from_enu @ felt,
-        rates,
-        level_from_enu @ r @ rates,
-    )
+    level = level_from_enu
+    vectors = level @ velocity, r.T @ felt, level @ felt, rates, level @ r @ rates
     numbers = torch.cat([place, torch.stack([roll, pitch, yaw]), velocity[[1, 0]], *vectors]).tolist()
     # accuracies (m, m/s), then the receiver's state and its satellites
     return " ".join(f"{number:.14g}" for number in numbers) + " 0.05 0.02 4 9 6 6 6\n"
+
+
+def numbers(values: Array | list[float], form: str) -> str:
+    """As KITTI's calibration has them."""
+    return " ".join(format(value, form) for value in np.ravel(values))
 
 
 def _write_times(folder: Path, frames: int) -> None:
     date, hour = folder.parent.name.replace("_", "-"), 9 + list(DRIVES).index(folder.name)
     lines = [f"{date} {hour:02d}:00:{i // 10:02d}.{i % 10}00000000\n" for i in range(frames)]
     for part in (*CAMERAS.values(), "velodyne_points", "oxts"):
-        made(folder / part / "timestamps.txt").write_text("".join(lines))
+        write_text(folder / part / "timestamps.txt", "".join(lines))
 
 
 def _write_calibration(folder: Path, height: int, width: int) -> None:
@@ -217,15 +198,11 @@ def _write_calibration(folder: Path, height: int, width: int) -> None:
         cameras |= {f"R_{number}": rotation, f"T_{number}": rotation @ rectification.T @ np.array(place)}
         cameras |= {f"S_rect_{number}": [w, h], f"R_rect_{number}": rectification @ rotation.T}
         cameras[f"P_rect_{number}"] = k @ np.column_stack([np.eye(3), place])
-    velodyne = {
-        "R": VIEW_FROM_BODY[:3, :3].numpy() @ turned(0.015),
-        "T": rng.normal([0, -0.08, -0.27], 0.005),
-    }
-    imu = {"R": turned(0.015), "T": rng.normal([-0.81, 0.32, -0.8], 0.005)}
+    axes = VIEW_FROM_BODY[:3, :3].numpy()
+    velodyne = {"R": axes @ turned(0.015), "T": rng.normal([0, -0.08, -0.27], 0.005)}
     velodyne |= {"delta_f": np.zeros(2), "delta_c": np.zeros(2)}
+    imu = {"R": turned(0.015), "T": rng.normal([-0.81, 0.32, -0.8], 0.005)}
     for name, entries in (("cam_to_cam", cameras), ("velo_to_cam", velodyne), ("imu_to_velo", imu)):
-        lines = ["calib_time: 01-Jan-2012 12:00:00"]
-        lines += [
-            f"{key}: {' '.join(f'{v:.6e}' for v in np.ravel(values))}" for key, values in entries.items()
-        ]
-        made(folder / f"calib_{name}.txt").write_text("\n".join(lines) + "\n")
+        lines = ["calib_time: 01-Jan-2012 12:00:00\n"]
+        lines += [f"{key}: {numbers(values, '.6e')}\n" for key, values in entries.items()]
+        write_text(folder / f"calib_{name}.txt", "".join(lines))
