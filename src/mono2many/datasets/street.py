@@ -106,14 +106,15 @@ def test_list(s: StreetScoring, protocol: Protocol, card: ModelCard | None) -> E
     assert card is not None, "there is no file of predictions for streets"
     options = ReadOptions(card.height, card.width, resize=card.resize)
     reader, training = open_street(s, options, s.split), open_street(s, options, "train")
-    offsets = (0, *matching_of(card.architecture))
-    first, end = -min(offsets), s.scene_frames - max(offsets)
-    places = [(street, index) for street in range(len(reader.clips)) for index in range(first, end, 2)]
-    if not places:
-        wanted = f"ask for at least {first + max(offsets) + 1}"
+    matching = matching_of(card.architecture)
+    first, last = -min((0, *matching)), max((0, *matching))
+    frames = range(first, s.scene_frames - last, 2)
+    if not frames:
         raise InputError(
-            f"--scene-frames {s.scene_frames}: no frame has all neighbours that this model matches; {wanted}"
+            f"--scene-frames {s.scene_frames}: no frame has all neighbours that this model matches "
+            f"({' '.join(map(str, matching))}); ask for at least {first + last + 1}"
         )
+    places = [(street, index) for street in range(len(reader.clips)) for index in frames]
     return EvalSet(
         "unseen streets",
         reader_frames(reader, places),

@@ -23,7 +23,7 @@ FRAMES_PER_SECOND = 12.0
 
 
 def write_street_video(path: str | Path, settings: StreetSettings, scene: int = 0) -> tuple[Path, Path]:
-    """Write a test scene as a video, and beside it the camera file that `mono2many train --camera` reads, with
+    """Write a test scene as a video, and beside it the camera file of `mono2many train --camera`, with
     the camera's mean height above the road, and NAME_speed.csv for `mono2many scale --scale-from speed`.
 
     Raises InputError if the file cannot be a video.
@@ -57,7 +57,7 @@ def write_street_video(path: str | Path, settings: StreetSettings, scene: int = 
     return path, camera_path
 
 
-def camera_file(frame: Frame) -> dict[str, float]:
+def camera_file(frame: Frame) -> dict[str, float | int]:
     """Size and intrinsics, as a camera file has them."""
     height, width = frame.image.shape[1:]
     (fx, _, cx), (_, fy, cy), _ = frame.intrinsics.tolist()
