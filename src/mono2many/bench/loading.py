@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms import ColorJitter
-from torchvision.transforms import functional as transforms
+from torchvision.transforms.functional import to_tensor
 
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.cache import cached
@@ -23,6 +23,7 @@ from mono2many.street.reader import StreetSettings, SyntheticReader
 SAMPLES = 6
 """What one repetition loads: frames with both neighbours, mirrored and jittered by chance."""
 FRAMES = SAMPLES + 2
+JITTER = ColorJitter(0.2, 0.2, 0.2, 0.1)
 
 Load = Callable[[int], object]
 """One repetition; its number decides the draws, the same ones for every way of loading."""
@@ -32,29 +33,34 @@ def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> tup
     """(by name: SAMPLES samples, the plain way first; a video's FRAMES frames decoded and resized).
 
     Draws the embedded street at KITTI's size into `folder`: images/*.jpg, video.mp4, and a cache."""
-    files = write_footage(folder)
+    street = SyntheticReader(StreetSettings(1, FRAMES, 375, 1242), "test")
+    files = [folder / "images" / f"{i:03d}.jpg" for i in range(FRAMES)]
+    with VideoWriter(folder / "video.mp4", 10.0) as video:
+        for i, path in enumerate(files):
+            image = street.frame(0, i).image
+            write_image(path, image)
+            video.write(image)
 
-    def opened(path: Path) -> VideoReader:
-        return VideoReader(VideoSettings((str(path),), (), 80.0, *size, 0.0), "train")
+    def opened(name: str) -> VideoReader:
+        return VideoReader(VideoSettings((str(folder / name),), (), 80.0, *size, 0.0), "train")
 
-    originals = opened(folder / "images")
-    jpeg = ClipDataset(originals, (-1, 1))
-    cache = ClipDataset(cached(originals, folder / "cache", 0, None, lambda text: None), (-1, 1))
+    def plain(step: int) -> None:
+        for i in range(SAMPLES):
+            load_plainly(files[i : i + 3], size, i + 1, step)
+
+    def ours(dataset: ClipDataset, step: int) -> None:
+        for start in range(1, SAMPLES + 1, batch_size):
+            raw = dataset.batch(range(start, min(start + batch_size, SAMPLES + 1)))
+            to_batch(raw, (-1, 1), "cpu", Augmentation(), 0, step)
+
+    jpeg = ClipDataset(opened("images"), (-1, 1))
+    packed = ClipDataset(cached(jpeg.reader, folder / "cache"), (-1, 1))
     ways: dict[str, Load] = {
-        "load by Pillow": lambda step: [
-            load_plainly(files[i : i + 3], size, i + 1, step) for i in range(SAMPLES)
-        ],
-        "load from cache": lambda step: load(cache, batch_size, step),
-        "load from JPEG": lambda step: load(jpeg, batch_size, step),
+        "load by Pillow": plain,
+        "load from cache": lambda step: ours(packed, step),
+        "load from JPEG": lambda step: ours(jpeg, step),
     }
-    return ways, lambda step: opened(folder / "video.mp4").load()
-
-
-def load(dataset: ClipDataset, batch_size: int, step: int) -> None:
-    """SAMPLES samples from the second frame on, as batches on the CPU."""
-    for start in range(1, SAMPLES + 1, batch_size):
-        raw = dataset.batch(range(start, min(start + batch_size, SAMPLES + 1)))
-        to_batch(raw, (-1, 1), "cpu", Augmentation(), 0, step)
+    return ways, lambda step: opened("video.mp4").load()
 
 
 def load_plainly(
@@ -65,24 +71,5 @@ def load_plainly(
     mirrored, jittered = (uniform(0, step, torch.tensor([index]), 2)[0] < 0.5).tolist()
     plain = [Image.open(f).convert("RGB").resize(size[::-1], Image.Resampling.LANCZOS) for f in files]
     plain = [ImageOps.mirror(image) for image in plain] if mirrored else plain
-    changed = plain
-    if jittered:
-        span = (0.8, 1.2)
-        order, *amounts = ColorJitter.get_params(span, span, span, (-0.1, 0.1))
-        names = ("brightness", "contrast", "saturation", "hue")
-        for kind in order.tolist():
-            change = getattr(transforms, f"adjust_{names[kind]}")
-            changed = [change(image, amounts[kind]) for image in changed]
-    return torch.stack([transforms.to_tensor(image) for image in (*plain, *changed)])
-
-
-def write_footage(folder: Path) -> list[Path]:
-    """FRAMES frames of the street as images/*.jpg and as video.mp4; returns the images."""
-    street = SyntheticReader(StreetSettings(1, FRAMES, 375, 1242), "test")
-    files = [folder / "images" / f"{i:03d}.jpg" for i in range(FRAMES)]
-    with VideoWriter(folder / "video.mp4", 10.0) as video:
-        for i, path in enumerate(files):
-            image = street.frame(0, i).image
-            write_image(path, image)
-            video.write(image)
-    return files
+    changed = [JITTER(image) for image in plain] if jittered else plain
+    return torch.stack([to_tensor(image) for image in (*plain, *changed)])
