@@ -8,7 +8,7 @@ Watson et al. 2021, sec. 3.2. Letters beyond those of types.py: F matching frame
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -107,7 +107,7 @@ def aggregate_cost(sweep: Sweep, window: int) -> Sweep:
     for size in ((1, window), (window, 1)):
         pad = (size[0] // 2, size[1] // 2)
         volume = F.avg_pool2d(volume, size, 1, pad, count_include_pad=False)
-    return Sweep(volume, sweep.missing, sweep.confidence, volume.argmin(1))
+    return replace(sweep, volume=volume, lowest_cost=volume.argmin(1))
 
 
 def subpixel_argmin(sweep: Sweep, depths: Float[Tensor, " D"]) -> Float[Tensor, "B h w"]:
