@@ -29,6 +29,12 @@ def intrinsics_from_fov(degrees: float, width: int, height: int) -> Float[Tensor
     return intrinsics_matrix(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
+def pixel_axes(size: Size, like: Tensor) -> tuple[Float[Tensor, " {size[1]}"], Float[Tensor, " {size[0]}"]]:
+    """All x and all y of an image, in the dtype and on the device of `like`."""
+    y, x = (torch.arange(length, device=like.device, dtype=like.dtype) for length in size)
+    return x, y
+
+
 PLAUSIBLE_FOV = (20.0, 130.0)
 """Degrees, horizontally; outside, a camera file is probably for another image size."""
 
@@ -119,9 +125,7 @@ def undistortion_pixels(
     `warp.sample(distorted, pixels)` is then the image without distortion. Where the ideal image is wider
     than the lens saw, the pixels lie outside the distorted image.
     """
-    x = torch.arange(width, device=intrinsics.device, dtype=intrinsics.dtype)
-    y = torch.arange(height, device=intrinsics.device, dtype=intrinsics.dtype)
-    column, row = torch.meshgrid(x, y, indexing="xy")
+    column, row = torch.meshgrid(*pixel_axes((height, width), intrinsics), indexing="xy")
     pixels = torch.stack([column, row, torch.ones_like(row)], -1)
     rays = pixels @ inverse_intrinsics(intrinsics).T
     lens = distort(rays[..., :2], coefficients)

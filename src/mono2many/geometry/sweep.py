@@ -66,7 +66,7 @@ def plane_sweep(
     Pixels within 2 of the border do not count, nor do samples at x < 2, x > w - 2,
     y < 2, y > h - 2; there is no test for z > 0. A bin is the mean over the frames that differ there.
     `block` hypotheses are warped at a time; None: 4 MB of features on a CPU (its cache), 32 MB where it is
-    compiled or exported (each block is unrolled), 256 MB on other devices.
+    compiled (each block is unrolled), 256 MB on other devices.
     """
     height, width = current.shape[-2:]
     if block is None:
@@ -74,7 +74,8 @@ def plane_sweep(
         warped = current.numel() * matching.shape[1]
         block = max(1, (values if current.device.type == "cpu" else 2**26) // warped)
     stride_ratio = matching.shape[-1] // width
-    table = torch.cat([_rows(current), _rows(matching)]).to(intrinsics.dtype)
+    rows = (maps.movedim(-3, -1).reshape(-1, maps.shape[-3]) for maps in (current, matching))
+    table = torch.cat(list(rows)).to(intrinsics.dtype)
     sizes = (current.shape[:1] + current.shape[2:], matching.shape[:2] + matching.shape[3:])
     counts = exists[:, :, None, None, None]
     costs = []
@@ -82,8 +83,7 @@ def plane_sweep(
         x, y = _landing(planes, height, width)
         kept = counts & (x >= EDGE) & (x <= width - EDGE) & (y >= EDGE) & (y <= height - EDGE)
         x, y = (stride_ratio * torch.where(kept, at, EDGE) for at in (x, y))
-        found = _difference(table, *sizes, x, y)
-        found = torch.where(kept, found, 0)
+        found = torch.where(kept, _difference(table, *sizes, x, y), 0)
         costs.append(found.sum(1) / ((found > 0).sum(1) + 1e-7))
     observed = F.pad(torch.cat(costs, 1), (EDGE, EDGE, EDGE, EDGE))
     missing = observed == 0
@@ -101,8 +101,6 @@ def grey_patches(images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 16 H W"]:
 def aggregate_cost(sweep: Sweep, window: int) -> Sweep:
     """The same with each cost the mean over `window` x `window` cells (odd): one pair of pixels is often
     alike by chance, so many are not. Not in the paper."""
-    if window == 1:
-        return sweep
     volume = sweep.volume
     for size in ((1, window), (window, 1)):
         pad = (size[0] // 2, size[1] // 2)
@@ -118,13 +116,9 @@ def subpixel_argmin(sweep: Sweep, depths: Float[Tensor, " D"]) -> Float[Tensor, 
     curvature = before - 2 * least + after
     off = torch.where(curvature > 0, (before - after) / (2 * curvature).clamp(min=1e-9), 0).clamp(-0.5, 0.5)
     off = torch.where(at == sweep.lowest_cost, off, 0)
-    near = depths.log()
-    aside = torch.where(
-        off > 0,
-        near[(sweep.lowest_cost + 1).clamp(max=len(depths) - 1)],
-        near[(sweep.lowest_cost - 1).clamp(min=0)],
-    )
-    return torch.lerp(near[sweep.lowest_cost], aside, off.abs()).exp()
+    beside = (sweep.lowest_cost + torch.where(off > 0, 1, -1)).clamp(0, len(depths) - 1)
+    log_depths = depths.log()
+    return torch.lerp(log_depths[sweep.lowest_cost], log_depths[beside], off.abs()).exp()
 
 
 def _homographies(
@@ -156,10 +150,6 @@ def _landing(
     return x / (z + 1e-7), y / (z + 1e-7)
 
 
-def _rows(features: Float[Tensor, "*B C h w"]) -> Float[Tensor, "N C"]:
-    return features.movedim(-3, -1).reshape(-1, features.shape[-3])
-
-
 def _difference(
     table: Float[Tensor, "_ C"],
     current: Sequence[int],
@@ -170,9 +160,8 @@ def _difference(
     """mean over C of |matching frame at (x, y) - current one|, bilinear; x in [0, W - 1), y in [0, H - 1).
 
     `table` holds the rows of C features of `current` (B h w) and then of `matching` (B F H W). The four
-    neighbours and, with weight -1, the pixel itself are one weighted sum of rows. A look-up table of
-    embeddings sums them 3 times as fast as grid_sample on a CPU; exported, it would become a loop over
-    samples, so there the sum is spelt out.
+    neighbours and, with weight -1, the pixel itself are one weighted sum of rows, which a look-up table of
+    embeddings computes 3 times as fast as grid_sample on a CPU.
     """
     left, top = x.floor(), y.floor()
     right, below = x - left, y - top
@@ -183,13 +172,8 @@ def _difference(
     at = (top * width + left).int() + first[:, :, None, :1, :1]
     rows = [at, at + 1, at + width, at + width + 1, own]
     weights = [1 - right - below + corner, right - corner, below - corner, corner, -torch.ones_like(x)]
-    if torch.compiler.is_exporting():
-        found = table.new_zeros(())
-        for row, weight in zip(rows, weights, strict=True):
-            found = found + F.embedding(row, table) * weight.unsqueeze(-1)
-        return found.abs().mean(-1)
-    bags = torch.stack(rows, -1).view(-1, 5), torch.stack(weights, -1).view(-1, 5)
-    return F.embedding_bag(bags[0], table, mode="sum", per_sample_weights=bags[1]).abs_().mean(1).view_as(x)
+    bags, shares = (torch.stack(each, -1).view(-1, 5) for each in (rows, weights))
+    return F.embedding_bag(bags, table, mode="sum", per_sample_weights=shares).abs_().mean(1).view_as(x)
 
 
 def _places(sizes: Sequence[int], device: torch.device) -> Int32[Tensor, "..."]:

@@ -100,7 +100,7 @@ class LightEncoder(Encoder):
         before = (3 * images, *LIGHT_CHANNELS[:-1])
         self.stages = nn.ModuleList(
             nn.Sequential(_block(a, b, 2), _block(b, b, 1))
-            for a, b in zip(before, self.channels, strict=True)
+            for a, b in zip(before, LIGHT_CHANNELS, strict=True)
         )
 
     def shallow(self, images: Float[Tensor, "B C H W"]) -> Features:

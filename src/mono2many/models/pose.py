@@ -51,13 +51,12 @@ class PoseNet(nn.Module):
     ) -> None:
         super().__init__()
         self.pose_type, self.pose_input = pose_type, pose_input
-        self.half_size = pose_type == "light"
-        frames = 2 if pose_input == "pairs" else sources + 1
-        motions = 1 if pose_input == "pairs" else sources
+        frames, motions = (2, 1) if pose_input == "pairs" else (sources + 1, sources)
         self.trunk: nn.Module
         if pose_type == "separate":
-            encoder_net = make_encoder(encoder, encoder_weights, images=frames)
-            self.trunk = SeparateTrunk(encoder_net, 2 if pose_input == "pairs" else motions)
+            # of pairs the papers' head makes two motions, of which the first is used: published weights fit
+            outputs = 2 if pose_input == "pairs" else motions
+            self.trunk = SeparateTrunk(make_encoder(encoder, encoder_weights, images=frames), outputs)
         elif pose_type == "shared":
             self.trunk = SharedTrunk(depth_encoder_channels, frames, motions)
         elif pose_type == "posecnn":
@@ -65,33 +64,30 @@ class PoseNet(nn.Module):
         else:
             self.trunk = StridedTrunk(3 * frames, LIGHT_POSE_WIDTHS, motions, batch_norm=True)
 
-    @property
-    def wants_features(self) -> bool:
-        """True where the pose head reads the depth encoder's last features instead of images."""
-        return self.pose_type == "shared"
-
     def forward(
         self,
         target: Float[Tensor, "B C H W"],
         sources: Float[Tensor, "B S C H W"],
         offsets: Sequence[int],
     ) -> RelativePose:
-        """The pose of every source; all pairs run in one batch."""
-        if self.half_size:  # each frame once, not once per pair
+        """The pose of every source; all pairs run in one batch. Where the pose type is shared, of the depth
+        encoder's last features in place of images."""
+        if self.pose_type == "light":  # at half size; each frame once, not once per pair
             target = F.avg_pool2d(target, 2)
             sources = F.avg_pool2d(sources.flatten(0, 1), 2).unflatten(0, sources.shape[:2])
         if self.pose_input == "all":
-            together = torch.cat([target.unsqueeze(1), sources], 1).flatten(1, 2)
-            prediction = self.trunk(together).float().mean((2, 3)) * OUTPUT_SCALE
-            motions = prediction.unflatten(1, (-1, 6))
+            stacked = torch.cat([target.unsqueeze(1), sources], 1).flatten(1, 2)
         else:
             pairs = [
-                (source, target) if offset < 0 else (target, source)
+                torch.cat((source, target) if offset < 0 else (target, source), 1)
                 for source, offset in zip(sources.unbind(1), offsets, strict=True)
             ]
-            stacked = torch.stack([torch.cat(pair, 1) for pair in pairs], 1)
-            prediction = self.trunk(stacked.flatten(0, 1)).float().mean((2, 3)) * OUTPUT_SCALE
-            motions = prediction[:, :6].unflatten(0, stacked.shape[:2])
+            stacked = torch.stack(pairs, 1).flatten(0, 1)
+        prediction = self.trunk(stacked).float().mean((2, 3)) * OUTPUT_SCALE
+        if self.pose_input == "all":
+            motions = prediction.unflatten(1, (-1, 6))
+        else:
+            motions = prediction[:, :6].unflatten(0, sources.shape[:2])
         return RelativePose(motions[..., :3], motions[..., 3:])
 
 
@@ -131,17 +127,22 @@ def source_from_target(
     matrices = transform_from_pose(axis_angle, translation)
     if pose_input == "all":
         return matrices
-    return torch.stack(
-        [invert(m) if offset < 0 else m for m, offset in zip(matrices.unbind(1), offsets, strict=True)], 1
+    each = zip(matrices.unbind(1), offsets, strict=True)
+    return torch.stack([invert(matrix) if offset < 0 else matrix for matrix, offset in each], 1)
+
+
+def _pose_head(inputs: int, motions: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, 256, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(256, 256, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(256, 6 * motions, 1),
     )
 
 
 class SeparateTrunk(nn.Module):
-    """An encoder on stacked frames, squeezed to 256, two 3x3 convolutions, 6 channels per motion.
-
-    With pairs the papers' head makes two motions of which only the first is used: kept, so that published
-    weights fit.
-    """
+    """An encoder on stacked frames, squeezed to 256, two 3x3 convolutions, 6 channels per motion."""
 
     def __init__(self, encoder: Encoder, motions: int) -> None:
         super().__init__()
@@ -150,8 +151,7 @@ class SeparateTrunk(nn.Module):
         self.head = _pose_head(256, motions)
 
     def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N h w"]:
-        last = self.encoder(frames)[-1]
-        return self.head(self.squeeze(last).relu())
+        return self.head(self.squeeze(self.encoder(frames)[-1]).relu())
 
 
 class SharedTrunk(nn.Module):
@@ -173,13 +173,7 @@ class StridedTrunk(nn.Module):
     """Convolutions of stride 2 (kernels 7, 5, then 3) with ReLU, then 1x1 to 6 channels per motion.
     Does not normalise its input (like the papers' PoseCNN)."""
 
-    def __init__(
-        self,
-        inputs: int,
-        widths: Sequence[int],
-        motions: int,
-        batch_norm: bool,
-    ) -> None:
+    def __init__(self, inputs: int, widths: Sequence[int], motions: int, batch_norm: bool) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         kernels = (7, 5, *(3,) * (len(widths) - 2))
@@ -200,13 +194,3 @@ class StridedTrunk(nn.Module):
             else:
                 x = layer(x)
         return self.out(x)
-
-
-def _pose_head(inputs: int, motions: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, 256, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(256, 256, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(256, 6 * motions, 1),
-    )
