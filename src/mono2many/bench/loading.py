@@ -1,6 +1,7 @@
 """The ways of loading that `mono2many bench` compares: ours, and the usual one of this field."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,32 +18,24 @@ from mono2many.data.footage import VideoSettings
 from mono2many.data.rng import uniform
 from mono2many.data.video import VideoReader
 from mono2many.io.images import write_image
-from mono2many.io.videos import VideoWriter
 from mono2many.street.reader import StreetSettings, SyntheticReader
 
 SAMPLES = 6
 """What one repetition loads: frames with both neighbours, mirrored and jittered by chance."""
-FRAMES = SAMPLES + 2
 JITTER = ColorJitter(0.2, 0.2, 0.2, 0.1)
 
 Load = Callable[[int], object]
 """One repetition; its number decides the draws, the same ones for every way of loading."""
 
 
-def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> tuple[Mapping[str, Load], Load]:
-    """(by name: SAMPLES samples, the plain way first; a video's FRAMES frames decoded and resized).
-
-    Draws the embedded street at KITTI's size into `folder`: images/*.jpg, video.mp4, and a cache."""
-    street = SyntheticReader(StreetSettings(1, FRAMES, 375, 1242), "test")
-    files = [folder / "images" / f"{i:03d}.jpg" for i in range(FRAMES)]
-    with VideoWriter(folder / "video.mp4", 10.0) as video:
-        for i, path in enumerate(files):
-            image = street.frame(0, i).image
-            write_image(path, image)
-            video.write(image)
-
-    def opened(name: str) -> VideoReader:
-        return VideoReader(VideoSettings((str(folder / name),), (), 80.0, *size, 0.0), "train")
+def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> Mapping[str, Load]:
+    """SAMPLES samples, the plain way first. Draws the embedded street at KITTI's size into `folder`:
+    images/*.jpg, and a cache."""
+    street = SyntheticReader(StreetSettings(1, SAMPLES + 2, 375, 1242), "test")
+    files = [folder / "images" / f"{i:03d}.jpg" for i in range(SAMPLES + 2)]
+    for i, path in enumerate(files):
+        write_image(path, street.frame(0, i).image)
+    reader = VideoReader(VideoSettings((str(folder / "images"),), (), 80.0, *size, 0.0), "train")
 
     def plain(step: int) -> None:
         for i in range(SAMPLES):
@@ -53,14 +46,11 @@ def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> tup
             raw = dataset.batch(range(start, min(start + batch_size, SAMPLES + 1)))
             to_batch(raw, (-1, 1), "cpu", Augmentation(), 0, step)
 
-    jpeg = ClipDataset(opened("images"), (-1, 1))
-    packed = ClipDataset(cached(jpeg.reader, folder / "cache"), (-1, 1))
-    ways: dict[str, Load] = {
+    return {
         "load by Pillow": plain,
-        "load from cache": lambda step: ours(packed, step),
-        "load from JPEG": lambda step: ours(jpeg, step),
+        "load from cache": partial(ours, ClipDataset(cached(reader, folder / "cache"), (-1, 1))),
+        "load from JPEG": partial(ours, ClipDataset(reader, (-1, 1))),
     }
-    return ways, lambda step: opened("video.mp4").load()
 
 
 def load_plainly(

@@ -108,13 +108,13 @@ class Level(NamedTuple):
 def _level(
     target: Tensor, source: Tensor, depth: Tensor, cameras: tuple[Tensor, Tensor | None], stride: int
 ) -> Level:
-    greys = [F.avg_pool2d(x.float().mean(1, keepdim=True), stride) for x in (target, source)]
+    target, source = (F.avg_pool2d(x.float().mean(1, keepdim=True), stride) for x in (target, source))
     depth = 1 / F.avg_pool2d(1 / depth.float().unsqueeze(1), stride).squeeze(1)
     height, width = depth.shape[-2:]
     # a rest that fills no cell is left out
     sizes = (height * stride, width * stride), (height, width)
     own, theirs = (resize_intrinsics((cameras[0] if k is None else k).float(), *sizes) for k in cameras)
-    return Level(*greys, depth, own, theirs, _jacobian(greys[0].squeeze(1), depth, own))
+    return Level(target, source, depth, own, theirs, _jacobian(target.squeeze(1), depth, own))
 
 
 def _jacobian(

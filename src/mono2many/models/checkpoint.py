@@ -103,15 +103,14 @@ def load_model(folder: str | Path) -> tuple[MonoDepth | ManyDepth, ModelCard]:
     return model.eval(), card
 
 
-def from_mono(many: ManyDepth, folder: str | Path, student: bool = True) -> None:
-    """Fill teacher and pose network from a MonoDepth's folder, every key but its cameras accounted for.
-    student: it too begins as its teacher, exactly: what joins the sweep passes the image's features on and
-    does not heed the costs yet."""
+def from_mono(many: ManyDepth, folder: str | Path) -> None:
+    """Fill teacher and pose network from a MonoDepth's folder, every key but its cameras accounted for. The
+    student begins as its teacher, exactly: what joins the sweep passes the image's features on and does not
+    heed the costs yet."""
     load_weights(nn.ModuleDict({"depth": many.teacher, "pose": many.pose}), folder, without="cameras.")
-    if student:
-        many.depth.load_state_dict(many.teacher.state_dict(), strict=False)  # lacks the sweep's
-        nn.init.dirac_(many.depth.reduce.weight)
-        many.depth.reduce.bias.data.zero_()  # type: ignore[union-attr]
+    many.depth.load_state_dict(many.teacher.state_dict(), strict=False)  # lacks the sweep's
+    nn.init.dirac_(many.depth.reduce.weight)
+    many.depth.reduce.bias.data.zero_()  # type: ignore[union-attr]
 
 
 def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str, ...] = ()) -> None:

