@@ -81,7 +81,7 @@ def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
         (("train", "--device", "foo"), ("--device", "cuda")),
         (("train", "--scenes", "1", "--val-scenes", "1", "--control", "other-clips"), ("two clips or more",)),
         (("train", "--scenes", "1", "--val-scenes", "1", "--out", "/proc/nowhere"), ("/proc/nowhere",)),
-        (("evaluate", "--model", "gone"), ("gone/config.json: cannot be read", "--model")),
+        (("evaluate", "--model", "gone"), ("gone/config.json: no such file", "--model")),
         (("evaluate",), ("--model", "--predictions")),
         (("train", "--datatype", "ddat"), ("--datatype ddat", "did you mean ddad?")),
         (("train", "--datatype", "ddad", "--scenes", "3"), ("--scenes is a flag of --datatype synthetic",)),
