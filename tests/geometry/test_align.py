@@ -10,6 +10,8 @@ from mono2many.geometry.align import (
     FINE,
     LOG_DEPTH_SIGMA,
     ROBUST,
+    Estimate,
+    Level,
     _gauss_newton_step,
     _jacobian,
     _residuals,
@@ -80,10 +82,11 @@ def test_a_step_solves_for_motion_exposure_and_every_patchs_depth_at_once() -> N
     off = 0.1 * torch.randn(1, 16, 24).double()
     exposure = torch.tensor([[1.05, -0.01]]).double()
     change = _jacobian(target[:, 0], depth, k)
-    found, exposed, moved = _gauss_newton_step(at, exposure, off, change, target, source, depth, k, k)
+    start, level = Estimate(at, exposure, off), Level(target, source, depth, k, k, change)
+    found, exposed, moved = _gauss_newton_step(start, level, LOG_DEPTH_SIGMA)
 
     spread = off.repeat_interleave(4, 1).repeat_interleave(4, 2)
-    view, residual, weight = _residuals(at, exposure, target, source, depth * spread.exp(), k, k)
+    view, residual, weight = _residuals(start, level)
 
     def linear(unknown: Tensor) -> Tensor:
         small, light, further = unknown[:6], unknown[6:8], unknown[8:].view(1, 16, 24)

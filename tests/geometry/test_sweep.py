@@ -139,18 +139,6 @@ def test_the_least_cost_between_hypotheses_is_a_parabolas() -> None:
     assert (subpixel_argmin(flat, depths) == 4).all()
 
 
-def test_what_is_exported_computes_the_same() -> None:
-    class Module(torch.nn.Module):
-        def forward(self, *clips: Tensor) -> tuple[Tensor, ...]:
-            found = plane_sweep(*clips)
-            return found.volume, found.missing, found.confidence, found.lowest_cost
-
-    clips = differing_clips()
-    program = torch.export.export(Module(), clips)
-    assert "embedding_bag" not in str(program.graph_module.code)
-    assert_same(Sweep(*program.module()(*clips)), plane_sweep(*clips))
-
-
 def test_a_frame_that_does_not_exist_may_hold_anything() -> None:
     current, matching, motion, exists, camera, depths = differing_clips()
     wanted = plane_sweep(current, matching, motion, exists, camera, depths)
@@ -257,7 +245,7 @@ def test_averaged_costs_are_the_mean_over_the_window_inside_the_map() -> None:
     volume = torch.rand(1, 3, 5, 6)
     none = torch.zeros_like(volume, dtype=torch.bool)
     sweep = Sweep(volume, none, ~none.any(1), volume.argmin(1))
-    assert aggregate_cost(sweep, 1) is sweep
+    assert torch.equal(aggregate_cost(sweep, 1).volume, volume)
     found = aggregate_cost(sweep, 3)
     torch.testing.assert_close(found.volume[0, :, 2, 3], volume[0, :, 1:4, 2:5].mean((1, 2)))
     torch.testing.assert_close(found.volume[0, :, 0, 0], volume[0, :, :2, :2].mean((1, 2)))

@@ -1,4 +1,3 @@
-import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from mono2many.models.checkpoint import (
     read_card,
     save_model,
     save_training_state,
-    write_atomically,
 )
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
@@ -78,7 +76,7 @@ def test_a_folder_brings_back_a_manydepth_with_the_range_that_its_sweep_learnt(t
     with pytest.raises(InputError, match="unknown key"):
         load_model(tmp_path)
     change(tmp_path, model="more")
-    with pytest.raises(InputError, match="model 'more' is not known to this version; it knows mono and many"):
+    with pytest.raises(InputError, match="model 'more' is not known; this version knows mono and many"):
         load_model(tmp_path)
 
 
@@ -87,12 +85,9 @@ def test_a_monodepths_folder_is_a_teacher_and_a_student_that_begins_as_it(folder
         torch.testing.assert_close(dict(one.state_dict()), dict(other.state_dict()), rtol=0, atol=0)
 
     mono, many = load_model(folder)[0], ManyDepth(MANY)
-    own = copy.deepcopy(many.depth)
-    from_mono(many, folder, student=False)
+    from_mono(many, folder)
     same(many.teacher, mono.depth)
     same(many.pose, mono.pose)
-    same(many.depth, own)
-    from_mono(many, folder)
     same(many.depth.encoder, mono.depth.encoder)
     same(many.depth.decoder, mono.depth.decoder)
     image = torch.rand(1, 3, 64, 96)
@@ -110,7 +105,7 @@ def test_a_folder_cut_short_is_refused_by_the_files_name(folder: Path) -> None:
     with pytest.raises(InputError, match=r"model\.safetensors: no such file"):
         load_model(folder)
     (folder / "config.json").write_text('{"format": "mono')
-    with pytest.raises(InputError, match=r"config\.json: unreadable or cut short"):
+    with pytest.raises(InputError, match=r"config\.json: cannot be read as JSON"):
         load_model(folder)
 
 
@@ -133,20 +128,6 @@ def test_weights_that_do_not_fit_are_refused(folder: Path) -> None:
         load_model(folder)
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def fail(temporary: Path) -> None:
-        temporary.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, fail)
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
 def test_a_checkpoint_that_would_run_code_is_not_run(tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[object, ...]:
@@ -158,18 +139,3 @@ def test_a_checkpoint_that_would_run_code_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
     save_training_state(tmp_path / "step-2.pt", {"model": {}, "optimiser": {}, "step": 2, "best": 0.5})
     assert load_training_state(tmp_path / "step-2.pt")["step"] == 2
-
-
-def test_a_full_disk_is_one_line_and_what_was_there_stays(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("before")
-
-    def write(temporary: Path) -> None:
-        temporary.write_text("half")
-        with open("/dev/full", "wb", buffering=0) as full:
-            full.write(b"x")
-
-    with pytest.raises(InputError, match=r"the disk is full.*--resume"):
-        write_atomically(path, write)
-    assert path.read_text() == "before"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]

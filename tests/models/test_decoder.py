@@ -70,7 +70,7 @@ def test_our_elu_is_torchs_in_values_and_gradients(dtype: torch.dtype) -> None:
 
 
 def test_with_batch_norm_every_convolution_but_the_heads_is_followed_by_one_and_has_no_bias() -> None:
-    decoder = DepthDecoder(CHANNELS, activation="relu", batch_norm=True)
+    decoder = DepthDecoder(CHANNELS, "medium")
     for stage in [*decoder.reduce, *decoder.fuse]:
         assert [type(layer).__name__ for layer in stage] == ["Conv3x3", "BatchNorm2d", "ReLU"]
         assert stage[0].bias is None

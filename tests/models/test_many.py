@@ -15,7 +15,7 @@ from mono2many.geometry.sweep import Sweep, aggregate_cost, depth_hypotheses, gr
 from mono2many.models.architecture import DecoderType, ManyArchitecture, MatchBy, PoseType
 from mono2many.models.chain import chained_motion
 from mono2many.models.many import ManyDepth
-from mono2many.models.pixels import Gate, PixelStudentNet
+from mono2many.models.pixels import Gate, PixelStudentNet, relative_costs
 from mono2many.models.pose import PoseNet, RelativePose
 from mono2many.models.student import Student
 
@@ -309,27 +309,21 @@ def test_pixels_are_compared_at_full_size_and_relative_to_their_contrast() -> No
     s = seen()
     model = away_from_rest(ManyDepth(replace(LIGHT, match_by="pixels")))
     motion = chained_motion(model.pose, s["image"], s["matching"], LIGHT.matching)
-    found = model.depth.sweep(
-        model.depth.features(s["image"]),
-        model.depth.matching_features(s["matching"].flatten(0, 1)).unflatten(0, (2, 3)),
-        motion,
-        s["exists"],
-        s["intrinsics"],
-    )[0]
     here, there = (grey_patches(x) for x in (s["image"], s["matching"].flatten(0, 1)))
     camera = s["intrinsics"] * torch.tensor([[0.25], [0.25], [1.0]])
     depths = depth_hypotheses(torch.tensor(0.1), torch.tensor(10.0), 12, "linear")
-    plain = aggregate_cost(
-        plane_sweep(here[..., ::4, ::4], there.unflatten(0, (2, 3)), motion, s["exists"], camera, depths), 3
-    )
-    assert torch.equal(found.lowest_cost, plain.lowest_cost)
+    sweep = plane_sweep(here[..., ::4, ::4], there.unflatten(0, (2, 3)), motion, s["exists"], camera, depths)
+    plain, found = aggregate_cost(sweep, 3), relative_costs(sweep)
+    student = model.match(**s, motion=motion)
+    assert torch.equal(student.lowest_cost_depth, depths[plain.lowest_cost])
+    assert torch.equal(student.confidence, found.confidence)
     relative = plain.volume / (plain.volume.mean(1, keepdim=True) + 1 / 255)
     torch.testing.assert_close(found.volume, relative)
     assert torch.equal(found.confidence, plain.missing.sum(1) < 6)
     dark = {**s, "image": s["image"] / 2, "matching": s["matching"] / 2}
     faint = model.match(**dark)  # halved contrast: the same depth matches best
-    moved = model.match(**s, motion=motion), model.match(**dark, motion=motion)
-    assert torch.equal(moved[0].lowest_cost_depth, moved[1].lowest_cost_depth)
+    moved = model.match(**dark, motion=motion)
+    assert torch.equal(student.lowest_cost_depth, moved.lowest_cost_depth)
     assert faint.sigmoids[0].isfinite().all()
 
 

@@ -10,28 +10,25 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch.nn import functional as F
 
-from mono2many.bench.loading import FRAMES, SAMPLES, ways_of_loading
-from mono2many.bench.streams import stream_steps
-from mono2many.bench.yardstick import Step, yardstick_step
+from mono2many.bench.loading import SAMPLES, ways_of_loading
+from mono2many.bench.yardstick import yardstick_step
 from mono2many.commands.bench import BenchConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
 from mono2many.datasets.choice import TrainingData
 from mono2many.files import write_text
-from mono2many.geometry.camera import intrinsics_from_fov
+from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.many import ManyDepth
+from mono2many.predict.stream import StreamState
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.fabric import cpu_has_bf16, make_fabric
 from mono2many.train.guard import FiniteGuard
@@ -39,12 +36,12 @@ from mono2many.train.plan import plan_at
 from mono2many.train.settings import ModelConfig, RunConfig, TrainConfig
 from mono2many.train.setup import RunState, build_run
 from mono2many.train.steps import Draw, many_step, mono_step
-from mono2many.types import Batch, RawBatch, StepOutput
+from mono2many.types import Batch
 
 OFFSETS = (-1, 1)
-GIGAFLOP_PER_SAMPLE = 104
-"""Forward and backward, depth network and two pose passes, ResNet18 at 640x192."""
 
+Step = Callable[[int], object]
+"""One repetition; it is given its number."""
 Run = tuple[RunState, TrainConfig]
 
 
@@ -56,11 +53,9 @@ class Row:
     milliseconds: float
     """Median of the repetitions."""
     per_s: float
-    """Samples, frames where the name says so, per second."""
-    ratio: float | None = None
-    """Steps, streams: time / the yardstick's, the depth network's. Loaders: speed / the plain one's."""
-    peak_mb: int | None = None
-    """Of a GPU's memory, with the weights of all rows."""
+    """Samples or images per second."""
+    ratio: float = 1.0
+    """Time / the yardstick's, the depth network's; of loaders, speed / the plain one's."""
     note: str = ""
 
 
@@ -70,32 +65,23 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
     Path(config.json or ".").parent.mkdir(parents=True, exist_ok=True)  # before the long wait
     run = _training(config, "fp32")
     device = run[0].fabric.device
-    cuda, facts = device.type == "cuda", _facts(config, device)
+    facts = _facts(config, device)
     console.print("\n".join(f"{fact}: {value}" for fact, value in facts.items()), highlight=False)
-    rows = _in_turn(_steps(config, run), config.steps, config.batch_size, cuda)
-    rows = _beside_first(rows)
+    rows = _slower_than_first(_in_turn(_steps(config, run), config.steps, config.batch_size))
     by_name = {row.name: row.milliseconds for row in rows}
     for at, row in enumerate(rows):
         if row.name.startswith("many "):
             share = row.milliseconds / by_name[row.name.removeprefix("many ")]
             rows[at] = replace(row, note=f"{share:.2f} of MonoDepth's")
-    rows += _in_turn(_inference(config, run[0]), config.steps, 1, cuda)
-    rows += _beside_first(_in_turn(stream_steps(config, device), config.steps, 1, cuda))
-    if cuda:
-        rows += _best_batch(config, device)
+    rows += _slower_than_first(_in_turn(_inference(config, device), config.steps, 1))
     rows += _loaders(config)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     facts["peak memory"] = f"{peak // 2**20} MB resident, of the whole process"
     table = Table("", "ms", "per s", "ratio", "", box=None)
     for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-        note = f"{row.note} peak {row.peak_mb} MB" if cuda else row.note
-        table.add_row(row.name, f"{row.milliseconds:.1f}", f"{row.per_s:.2f}", ratio, note)
+        table.add_row(row.name, f"{row.milliseconds:.1f}", f"{row.per_s:.2f}", f"{row.ratio:.2f}", row.note)
     console.print(table)
-    console.print(
-        "ratio: of steps and streams, time / the yardstick's and the depth network's; of loaders, speed / "
-        "Pillow's"
-    )
+    console.print("ratio: time / the yardstick's, the depth network's; of loaders, speed / Pillow's")
     console.print(f"peak memory: {facts['peak memory']}", highlight=False)
     if config.json is not None:
         figures = {"facts": facts, "rows": [asdict(row) for row in rows]}
@@ -103,26 +89,27 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
     return rows
 
 
-def _training(
-    config: BenchConfig, precision: str, compiled: bool = False, model: Literal["mono", "many"] = "mono"
-) -> Run:
+def _street(config: BenchConfig) -> ClipDataset:
+    settings = StreetSettings(1, config.batch_size + 2, config.height, config.width)
+    return ClipDataset(SyntheticReader(settings, "train"), OFFSETS)
+
+
+def _training(config: BenchConfig, precision: str, compiled: bool = False, model: str = "mono") -> Run:
     """The default recipe's networks and optimiser, set up as training does it."""
     settings = TrainConfig(
         TrainingData(height=config.height, width=config.width),
-        model=ModelConfig(model=model, encoder_weights="none"),
+        model=ModelConfig(model=model, encoder_weights="none"),  # type: ignore[arg-type]
         run=RunConfig(device=config.device, precision=precision, compile=compiled),  # type: ignore[arg-type]
     )
-    street = SyntheticReader(StreetSettings(1, 3, config.height, config.width), "train")
-    return build_run(settings, make_fabric(settings), Path(), ClipDataset(street, OFFSETS)), settings
+    return build_run(settings, make_fabric(settings), Path(), _street(config)), settings
 
 
 def _steps(config: BenchConfig, fp32: Run) -> Mapping[str, Step]:
     device = fp32[0].fabric.device
-    batch = _batch(config.batch_size, config, device)
-    steps = {"yardstick": yardstick_step(config, device)}
+    batch = to_batch(_street(config).batch(range(1, config.batch_size + 1)), OFFSETS, device)
+    steps: dict[str, Step] = {"yardstick": yardstick_step(config, device)}
     for precision in _precisions(device):
         run = fp32 if precision == "fp32" else _training(config, precision)
-        steps[f"networks {precision}"] = _step(run, batch, whole=False)
         steps[f"step {precision}"] = _step(run, batch)
         steps[f"many step {precision}"] = _step(_training(config, precision, model="many"), batch)
         if config.compile:
@@ -130,21 +117,16 @@ def _steps(config: BenchConfig, fp32: Run) -> Mapping[str, Step]:
     return steps
 
 
-def _step(run: Run, batch: Batch, whole: bool = True) -> Step:
-    """What training does for one step; not `whole`: the mean of every output as loss, as the yardstick."""
+def _step(run: Run, batch: Batch) -> Step:
+    """What training does for one step."""
     state, settings = run
     plan = plan_at(settings, state.card.architecture, 0.0)
     guard = FiniteGuard(state.network, state.fabric)
+    of_batch = many_step if isinstance(state.network, ManyDepth) else mono_step
 
     def step(repetition: int) -> None:
         guard.before_step()
-        if isinstance(state.network, ManyDepth):
-            loss, output = many_step(state.model, batch, plan, Draw(step=repetition))
-        elif whole:
-            loss, output = mono_step(state.model, batch, plan, Draw(step=repetition))
-        else:
-            maps, pose, _ = state.model(batch.target_jittered, batch.sources_jittered, OFFSETS)
-            loss, output = torch.stack([x.mean() for x in (*maps, *pose)]).sum(), StepOutput()
+        loss, output = of_batch(state.model, batch, plan, Draw(step=repetition))
         state.optimiser.zero_grad(set_to_none=True)
         state.fabric.backward(loss)
         guard.apply(state.optimiser, [loss, *output.scalars.values()])
@@ -152,82 +134,58 @@ def _step(run: Run, batch: Batch, whole: bool = True) -> Step:
     return step
 
 
-def _inference(config: BenchConfig, state: RunState) -> Mapping[str, Step]:
-    """The depth network alone, one image at a time."""
-    device, network = state.fabric.device, state.network.depth.eval()
-    image = torch.rand(1, 3, config.height, config.width, device=device)
-    image = image.contiguous(memory_format=torch.channels_last)
+def _inference(config: BenchConfig, device: torch.device) -> Mapping[str, Step]:
+    """One image through the depth network, and one more frame of a video through a ManyDepth, which has the
+    same for its teacher."""
+    reader = _street(config).reader
+    frames = torch.stack([reader.frame(0, i).image for i in range(2)]).to(device) / 255
+    frames = frames.contiguous(memory_format=torch.channels_last)
+    many = ManyDepth(ManyArchitecture()).eval().to(device).to(memory_format=torch.channels_last)
+    stream = StreamState(many, reader.frame(0, 0).intrinsics.to(device))
+    stream(frames[:1])
 
     @torch.inference_mode()
-    def predict(bf16: bool, repetition: int) -> None:
+    def alone(bf16: bool, repetition: int) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            network(image)
+            many.teacher(frames[1:])
 
-    return {f"inference {kind}": partial(predict, kind == "bf16") for kind in _precisions(device)}
-
-
-def _best_batch(config: BenchConfig, device: torch.device) -> list[Row]:
-    """The whole step on a GPU at batch 12, 24, 48 ... until memory ends, as it is and compiled."""
-    rows, teraflop = list[Row](), GIGAFLOP_PER_SAMPLE / 1000 * config.height * config.width / (192 * 640)
-    for compiled in (False, True):
-        run, size = _training(config, _precisions(device)[-1], compiled), 12
-        with suppress(torch.cuda.OutOfMemoryError):
-            while True:
-                torch.compiler.reset()  # or it would be compiled for any size
-                name = f"step, batch {size}{', compiled' if compiled else ''}"
-                step = _step(run, _batch(size, config, device))
-                (row,) = _in_turn({name: step}, config.steps, size, cuda=True)
-                rows.append(replace(row, note=f"{row.per_s * teraflop:.1f} TFLOP/s"))
-                size *= 2
-        torch.cuda.empty_cache()
-    return rows
+    kinds = {f"depth network {kind}": partial(alone, kind == "bf16") for kind in _precisions(device)}
+    return {**kinds, "stream fp32": lambda repetition: stream(frames[1 - repetition % 2][None])}
 
 
 def _loaders(config: BenchConfig) -> list[Row]:
-    """On one thread; the video's decoder has threads of its own."""
+    """On one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            ways, video = ways_of_loading(Path(folder), (config.height, config.width), config.batch_size)
+            ways = ways_of_loading(Path(folder), (config.height, config.width), config.batch_size)
             rows = _in_turn(ways, config.steps, SAMPLES)
-            decoded = _in_turn({"decode film, frames": video}, config.steps, FRAMES)
     finally:
         torch.set_num_threads(threads)
-    return [replace(row, ratio=row.per_s / rows[0].per_s, note="one thread") for row in rows] + decoded
+    return [replace(row, ratio=row.per_s / rows[0].per_s, note="one thread") for row in rows]
 
 
-def _batch(size: int, config: BenchConfig, device: torch.device) -> Batch:
-    """Textured images, shifted by four pixels between frames, on the device."""
-    wide = (config.height, config.width + 8)
-    parts = [F.interpolate(torch.rand(size, 3, wide[0] // r, wide[1] // r), wide) for r in (1, 4, 16)]
-    texture = (torch.stack(parts).mean(0) * 255).to(torch.uint8)
-    frames = torch.stack([texture[..., x : x + config.width] for x in (4, 0, 8)], 1)
-    camera = intrinsics_from_fov(80.0, config.width, config.height).expand(size, 3, 3, 3)
-    raw = RawBatch(frames, torch.ones(size, 3, dtype=torch.bool), camera, torch.arange(size))
-    return to_batch(raw, OFFSETS, device)
-
-
-def _in_turn(steps: Mapping[str, Step], repetitions: int, count: int, cuda: bool = False) -> list[Row]:
+def _in_turn(steps: Mapping[str, Step], repetitions: int, count: int) -> list[Row]:
     """One warm-up of each, then one of each after the other, again and again. `count`: samples per step."""
     times: dict[str, list[float]] = {name: [] for name in steps}
-    peaks: dict[str, int | None] = dict.fromkeys(steps)
     for repetition in range(repetitions + 1):
         for name, step in steps.items():
-            if cuda:
-                torch.cuda.synchronize()
-                torch.cuda.reset_peak_memory_stats()
+            _wait_for_gpu()
             began = time.perf_counter()
             step(repetition)
-            if cuda:
-                torch.cuda.synchronize()
-                peaks[name] = torch.cuda.max_memory_allocated() // 2**20
+            _wait_for_gpu()
             times[name].append(time.perf_counter() - began)
     medians = {name: statistics.median(times[name][1:]) for name in steps}
-    return [Row(name, 1e3 * s, count / s, None, peaks[name]) for name, s in medians.items()]
+    return [Row(name, 1e3 * seconds, count / seconds) for name, seconds in medians.items()]
 
 
-def _beside_first(rows: list[Row]) -> list[Row]:
+def _wait_for_gpu() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def _slower_than_first(rows: list[Row]) -> list[Row]:
     return [replace(row, ratio=rows[0].per_s / row.per_s) for row in rows]
 
 

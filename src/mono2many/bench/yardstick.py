@@ -1,4 +1,5 @@
-"""What every figure is compared with: plain networks and a plain step, which stay as they are for ever."""
+"""What every figure is compared with: plain networks and a plain step, which stay as they are for ever, so
+that figures of different days can be compared."""
 
 from collections.abc import Callable
 
@@ -11,23 +12,17 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from mono2many.commands.bench import BenchConfig
 
-Step = Callable[[int], object]  # one repetition; it is told its number
-
 
 class YardstickDepth(nn.Module):
-    """A plain U-Net: torchvision's ResNet18, the papers' decoder, four sigmoid maps, the finest first.
-
-    The yardstick stays as it is for ever: figures of different days are compared by it.
-    """
+    """A plain U-Net: torchvision's ResNet18, the papers' decoder, four sigmoid maps, the finest first."""
 
     def __init__(self) -> None:
         super().__init__()
-        conv = lambda a, b: nn.Conv2d(a, b, 3, padding=1, padding_mode="reflect")  # noqa: E731
         widths, skips = (256, 128, 64, 32, 16), (256, 128, 64, 64, 0)
         self.encoder = _resnet18(3)
-        self.reduce = nn.ModuleList(conv(a, b) for a, b in zip((512, *widths[:-1]), widths, strict=True))
-        self.fuse = nn.ModuleList(conv(w + s, w) for w, s in zip(widths, skips, strict=True))
-        self.heads = nn.ModuleList(conv(w, 1) for w in widths[:0:-1])
+        self.reduce = nn.ModuleList(_conv(a, b) for a, b in zip((512, *widths[:-1]), widths, strict=True))
+        self.fuse = nn.ModuleList(_conv(w + s, w) for w, s in zip(widths, skips, strict=True))
+        self.heads = nn.ModuleList(_conv(w, 1) for w in widths[:0:-1])
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
         *skips, x = self.encoder(image).values()
@@ -40,7 +35,7 @@ class YardstickDepth(nn.Module):
 
 
 class YardstickPose(nn.Module):
-    """A second ResNet18 that takes two images, and the papers' head. It stays as it is, too."""
+    """A second ResNet18 that takes two images, and the papers' head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,14 +49,18 @@ class YardstickPose(nn.Module):
         return output.mean((2, 3))
 
 
+def _conv(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
+
+
 def _resnet18(channels: int) -> nn.Module:
     net = torchvision.models.resnet18(weights=None)
     net.conv1 = nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
     return create_feature_extractor(net, ["relu", "layer1", "layer2", "layer3", "layer4"])
 
 
-def yardstick_step(config: BenchConfig, device: torch.device) -> Step:
-    """Eager, contiguous, fp32, one pose pass per pair, Adam as it comes. It stays as it is, too."""
+def yardstick_step(config: BenchConfig, device: torch.device) -> Callable[[int], None]:
+    """Eager, contiguous, fp32, one pose pass per pair, Adam as it comes."""
     depth, pose = YardstickDepth().to(device), YardstickPose().to(device)
     optimiser = torch.optim.Adam([*depth.parameters(), *pose.parameters()], lr=1e-4)
     size = (config.height, config.width)

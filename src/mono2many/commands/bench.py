@@ -13,13 +13,13 @@ class BenchConfig:
     """How fast this machine trains and predicts, beside a fixed yardstick, all in one run."""
 
     height: int = 192
-    """Of the pictures, in pixels: a multiple of 32."""
+    """Of the images, in pixels: a multiple of 32."""
     width: int = 640
-    """Of the pictures, in pixels: a multiple of 32."""
+    """Of the images, in pixels: a multiple of 32."""
     batch_size: int = 4
     """Samples per step."""
     steps: int = 5
-    """Timed steps of each row; the median is told."""
+    """Timed steps of each row; the median counts."""
     compile: bool = False
     """Also time the whole step with torch.compile."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -5,15 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mono2many.models.checkpoint import write_atomically
+from mono2many.files import write_text
 
 
 def write_json(name: str | None, figures: dict[str, Any]) -> None:
     """Write to the file that --json named, if it did."""
     if name is not None:
-        path = Path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, lambda temporary: temporary.write_text(json.dumps(figures, indent=2) + "\n"))
+        write_text(name, json.dumps(figures, indent=2) + "\n")
 
 
 def training_curve(folder: Path) -> list[tuple[int, float]]:

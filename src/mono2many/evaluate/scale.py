@@ -28,13 +28,14 @@ from mono2many.data.dataset import ClipDataset, batches, spread_out
 from mono2many.datasets.choice import all_offsets, time_offsets
 from mono2many.evaluate.photometric import predict_batches
 from mono2many.evaluate.run import open_as_trained
+from mono2many.files import write_text
 from mono2many.geometry.align import FINE, SURE_SIGMA, refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.geometry.warp import backproject
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import median
 from mono2many.models.architecture import matching_of
-from mono2many.models.checkpoint import ModelCard, write_atomically
+from mono2many.models.checkpoint import ModelCard
 from mono2many.models.starter import STARTER, model_folder
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import FrameSequence, InputError, Reader
@@ -132,7 +133,7 @@ def store(folder: Path, card: ModelCard) -> None:
     path = folder / "config.json"
     names = ("scale", "factor", "factor_spread", "factor_from")
     raw = json.loads(path.read_text()) | {name: getattr(card, name) for name in names}
-    write_atomically(path, lambda temporary: temporary.write_text(json.dumps(raw, indent=2) + "\n"))
+    write_text(path, json.dumps(raw, indent=2) + "\n")
 
 
 def _asked(words: Sequence[str]) -> tuple[str, Sequence[str]]:

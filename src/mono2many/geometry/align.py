@@ -8,12 +8,14 @@ to place: each small patch's log depth is solved for as well, with the given one
 pose from the given depth as it is would be as wrong as that depth (rotations on the street by 3 to 5 times).
 """
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.geometry.camera import resize_intrinsics
+from mono2many.geometry.camera import pixel_axes, resize_intrinsics
 from mono2many.geometry.pose import invert, transform_from_pose
 from mono2many.geometry.warp import warp
 
@@ -43,12 +45,11 @@ def refine_motions(
 ) -> Float[Tensor, "B S 4 4"]:
     """refine_motion of several sources of each target, whose 1 / depth is known."""
     count = sources.shape[1]
-    target_grey, depth, k = (x.repeat_interleave(count, 0) for x in (target, 1 / disparity, intrinsics))
+    targets, depth, k = (x.repeat_interleave(count, 0) for x in (target, 1 / disparity, intrinsics))
     theirs = None if source_intrinsics is None else source_intrinsics.flatten(0, 1)
     initial = source_from_target.flatten(0, 1)
-    return refine_motion(initial, target_grey, sources.flatten(0, 1), depth, k, theirs).view_as(
-        source_from_target
-    )
+    refined = refine_motion(initial, targets, sources.flatten(0, 1), depth, k, theirs)
+    return refined.view_as(source_from_target)
 
 
 @torch.no_grad()
@@ -69,30 +70,51 @@ def refine_motion(
     depth's errors, see LOG_DEPTH_SIGMA and SURE_SIGMA.
     """
     with torch.autocast(target.device.type, enabled=False):
-        initial = motion = source_from_target.float()
+        initial = source_from_target.float()
         exposure = initial.new_tensor([1.0, 0.0]).repeat(len(initial), 1)
-        log_offset = initial.new_zeros(len(initial), 1, 1)
+        found = Estimate(initial, exposure, initial.new_zeros(len(initial), 1, 1))
         for stride in strides:
-            target_grey, source_grey = (
-                F.avg_pool2d(x.float().mean(1, keepdim=True), stride) for x in (target, source)
-            )
-            level_depth = 1 / F.avg_pool2d(1 / depth.float().unsqueeze(1), stride).squeeze(1)
-            level_size = (target_grey.shape[-2], target_grey.shape[-1])
-            # a rest that fills no cell is left out
-            full_size = (level_size[0] * stride, level_size[1] * stride)
-            theirs = intrinsics if source_intrinsics is None else source_intrinsics
-            cameras = tuple(resize_intrinsics(k.float(), full_size, level_size) for k in (intrinsics, theirs))
-            jacobian = _jacobian(target_grey.squeeze(1), level_depth, cameras[0])
-            fixed = (jacobian, target_grey, source_grey, level_depth, *cameras)
-            patches = tuple(-(-size // PATCH) for size in level_size)
-            log_offset = F.interpolate(log_offset.unsqueeze(1), patches, mode="bilinear").squeeze(1)
+            level = _level(target, source, depth, (intrinsics, source_intrinsics), stride)
+            patches = [-(-size // PATCH) for size in level.depth.shape[-2:]]
+            log_offset = F.interpolate(found.log_offset.unsqueeze(1), patches, mode="bilinear").squeeze(1)
+            found = found._replace(log_offset=log_offset)
             for _ in range(STEPS):
-                motion, exposure, log_offset = _gauss_newton_step(
-                    motion, exposure, log_offset, *fixed, log_depth_sigma=log_depth_sigma
-                )
-        level = (target_grey, source_grey, _corrected(level_depth, log_offset), *cameras)
-        better = _misfit(motion, exposure, *level) < _misfit(initial, exposure, *level)
-        return torch.where(better[:, None, None], motion, initial).to(source_from_target)
+                found = _gauss_newton_step(found, level, log_depth_sigma)
+        better = _misfit(found, level) < _misfit(found._replace(motion=initial), level)
+        return torch.where(better[:, None, None], found.motion, initial).to(source_from_target)
+
+
+class Estimate(NamedTuple):
+    """What the steps solve for."""
+
+    motion: Float[Tensor, "B 4 4"]
+    exposure: Float[Tensor, "B 2"]
+    """Gain and offset of the source's grey values."""
+    log_offset: Float[Tensor, "B y x"]
+    """Of each patch's log depth from the given one."""
+
+
+class Level(NamedTuple):
+    """The images at one stride, in grey, and what no step changes."""
+
+    target: Float[Tensor, "B 1 h w"]
+    source: Float[Tensor, "B 1 h w"]
+    depth: Float[Tensor, "B h w"]
+    intrinsics: Float[Tensor, "B 3 3"]
+    source_intrinsics: Float[Tensor, "B 3 3"]
+    jacobian: Float[Tensor, "B 6 N"]
+
+
+def _level(
+    target: Tensor, source: Tensor, depth: Tensor, cameras: tuple[Tensor, Tensor | None], stride: int
+) -> Level:
+    target, source = (F.avg_pool2d(x.float().mean(1, keepdim=True), stride) for x in (target, source))
+    depth = 1 / F.avg_pool2d(1 / depth.float().unsqueeze(1), stride).squeeze(1)
+    height, width = depth.shape[-2:]
+    # a rest that fills no cell is left out
+    sizes = (height * stride, width * stride), (height, width)
+    own, theirs = (resize_intrinsics((cameras[0] if k is None else k).float(), *sizes) for k in cameras)
+    return Level(target, source, depth, own, theirs, _jacobian(target.squeeze(1), depth, own))
 
 
 def _jacobian(
@@ -100,13 +122,11 @@ def _jacobian(
 ) -> Float[Tensor, "B 6 h*w"]:
     """How each pixel's grey value changes with a small motion of the camera's points: translation, then
     rotation."""
-    height, width = image.shape[-2:]
-    across = F.pad((image[:, :, 2:] - image[:, :, :-2]) / 2, (1, 1)) * k[:, 0, 0, None, None]
-    down = F.pad((image[:, 2:] - image[:, :-2]) / 2, (0, 0, 1, 1)) * k[:, 1, 1, None, None]
-    column = torch.arange(width, device=image.device, dtype=image.dtype)
-    row = torch.arange(height, device=image.device, dtype=image.dtype)[:, None]
-    x = (column - k[:, 0, 2, None, None]) / k[:, 0, 0, None, None]
-    y = (row - k[:, 1, 2, None, None]) / k[:, 1, 1, None, None]
+    fx, cx, fy, cy = (k[:, i, j, None, None] for i, j in ((0, 0), (0, 2), (1, 1), (1, 2)))
+    across = F.pad((image[:, :, 2:] - image[:, :, :-2]) / 2, (1, 1)) * fx
+    down = F.pad((image[:, 2:] - image[:, :-2]) / 2, (0, 0, 1, 1)) * fy
+    column, row = pixel_axes((image.shape[-2], image.shape[-1]), image)
+    x, y = (column - cx) / fx, (row[:, None] - cy) / fy
     along = across * x + down * y
     rotations = [
         -across * x * y - down * (1 + y * y),
@@ -116,35 +136,23 @@ def _jacobian(
     return torch.stack([across / depth, down / depth, -along / depth, *rotations], 1).flatten(2)
 
 
-def _gauss_newton_step(
-    motion: Float[Tensor, "B 4 4"],
-    exposure: Float[Tensor, "B 2"],
-    log_offset: Float[Tensor, "B y x"],
-    jacobian: Float[Tensor, "B 6 N"],
-    target_grey: Float[Tensor, "B 1 h w"],
-    source_grey: Float[Tensor, "B 1 h w"],
-    depth: Float[Tensor, "B h w"],
-    *cameras: Tensor,
-    log_depth_sigma: float = LOG_DEPTH_SIGMA,
-) -> tuple[Float[Tensor, "B 4 4"], Float[Tensor, "B 2"], Float[Tensor, "B y x"]]:
-    """One of Gauss-Newton: six numbers of motion, gain and offset of the source's grey values, and each
-    patch's log depth, which is eliminated (Schur complement)."""
-    size = (target_grey.shape[-2], target_grey.shape[-1])
-    view, residual, weight = _residuals(
-        motion, exposure, target_grey, source_grey, _corrected(depth, log_offset), *cameras
-    )
-    jacobian = jacobian.clone()
-    jacobian[:, :3] *= torch.exp(-_per_pixel(log_offset, size)).flatten(1).unsqueeze(1)
+def _gauss_newton_step(at: Estimate, level: Level, log_depth_sigma: float) -> Estimate:
+    """Six numbers of motion, gain and offset of the source's grey values, and each patch's log depth, which
+    is eliminated (Schur complement)."""
+    view, residual, weight = _residuals(at, level)
+    jacobian = level.jacobian.clone()
+    jacobian[:, :3] *= torch.exp(-_per_pixel(at.log_offset, level)).flatten(1).unsqueeze(1)
     # a point twice as far moves by half as many pixels: as if the camera had moved less
-    translation = (motion[:, :3, :3].mT @ motion[:, :3, 3:]).mT
+    translation = (at.motion[:, :3, :3].mT @ at.motion[:, :3, 3:]).mT
     along = (translation @ jacobian[:, :3]).squeeze(1)
     jacobian = torch.cat([jacobian, view.unsqueeze(1), torch.ones_like(view).unsqueeze(1)], 1)
     weighted = jacobian * weight.unsqueeze(1)
     both = torch.cat([weighted, (weight * along).unsqueeze(1), (weight * residual).unsqueeze(1)], 1)
-    both = _patch_sums((both * along.unsqueeze(1)).unflatten(2, size)).flatten(2)
+    both = (both * along.unsqueeze(1)).unflatten(2, level.depth.shape[-2:])
+    both = F.avg_pool2d(both, PATCH, ceil_mode=True, divisor_override=1).flatten(2)  # sums over patches
     mixed, own, left = both[:, :-2], both[:, -2:-1], both[:, -1:]
     prior = (ROBUST / log_depth_sigma) ** 2
-    left = left - prior * log_offset.flatten(1).unsqueeze(1)
+    left = left - prior * at.log_offset.flatten(1).unsqueeze(1)
     share = mixed / (own + prior)
     normal = weighted @ jacobian.mT - share @ mixed.mT
     right = weighted @ residual.unsqueeze(2) - share @ left.mT
@@ -152,45 +160,32 @@ def _gauss_newton_step(
     damping = torch.diag_embed(1e-6 * normal.diagonal(dim1=1, dim2=2) + 1e-9)
     found = torch.linalg.solve_ex(normal + damping, right).result.squeeze(2)
     update = (left - found.unsqueeze(1) @ mixed) / (own + prior)
-    log_offset = (log_offset + update.view_as(log_offset)).clamp(-1, 1)
-    motion = motion @ invert(transform_from_pose(found[:, 3:6], found[:, :3]))
-    return motion, exposure - found[:, 6:], log_offset
+    log_offset = (at.log_offset + update.view_as(at.log_offset)).clamp(-1, 1)
+    motion = at.motion @ invert(transform_from_pose(found[:, 3:6], found[:, :3]))
+    return Estimate(motion, at.exposure - found[:, 6:], log_offset)
 
 
-def _patch_sums(values: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C y x"]:
-    return F.avg_pool2d(values, PATCH, ceil_mode=True, divisor_override=1)
-
-
-def _per_pixel(log_offset: Float[Tensor, "B y x"], size: tuple[int, int]) -> Float[Tensor, "B h w"]:
-    expanded = log_offset.repeat_interleave(PATCH, 1).repeat_interleave(PATCH, 2)
-    return expanded[:, : size[0], : size[1]]
-
-
-def _corrected(depth: Float[Tensor, "B h w"], log_offset: Float[Tensor, "B y x"]) -> Float[Tensor, "B h w"]:
-    return depth * _per_pixel(log_offset, (depth.shape[-2], depth.shape[-1])).exp()
+def _per_pixel(log_offset: Float[Tensor, "B y x"], level: Level) -> Float[Tensor, "B h w"]:
+    height, width = level.depth.shape[-2:]
+    return log_offset.repeat_interleave(PATCH, 1).repeat_interleave(PATCH, 2)[:, :height, :width]
 
 
 def _residuals(
-    motion: Float[Tensor, "B 4 4"],
-    exposure: Float[Tensor, "B 2"],
-    target_grey: Float[Tensor, "B 1 h w"],
-    source_grey: Float[Tensor, "B 1 h w"],
-    depth: Float[Tensor, "B h w"],
-    k: Float[Tensor, "B 3 3"],
-    source_k: Float[Tensor, "B 3 3"],
-) -> tuple[Float[Tensor, "B h*w"], Float[Tensor, "B h*w"], Float[Tensor, "B h*w"]]:
+    at: Estimate, level: Level
+) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"], Float[Tensor, "B N"]]:
     """The source's view, its difference in grey values when exposed as the target, and the difference's
     weight: 0 where the source does not see the pixel."""
-    view, in_view = warp(source_grey, depth, motion, k, source_k)
-    gain, offset = exposure.unsqueeze(2).unbind(1)
-    residual = gain * view.flatten(1) + offset - target_grey.flatten(1)
+    depth = level.depth * _per_pixel(at.log_offset, level).exp()
+    view, in_view = warp(level.source, depth, at.motion, level.intrinsics, level.source_intrinsics)
+    gain, offset = at.exposure.unsqueeze(2).unbind(1)
+    residual = gain * view.flatten(1) + offset - level.target.flatten(1)
     return view.flatten(1), residual, in_view.flatten(1) / (1 + (residual / ROBUST) ** 2)
 
 
-def _misfit(motion: Tensor, exposure: Tensor, *images: Tensor) -> Float[Tensor, "B"]:
+def _misfit(at: Estimate, level: Level) -> Float[Tensor, "B"]:
     """Mean robust difference over what is seen; where too little is, or the motion is no number, infinite."""
-    _, residual, weight = _residuals(motion, exposure, *images)
+    _, residual, weight = _residuals(at, level)
     in_view = weight > 0
     mean = (torch.log1p((residual / ROBUST) ** 2) * in_view).sum(1) / in_view.sum(1)
-    good = motion.flatten(1).isfinite().all(1) & mean.isfinite() & (in_view.float().mean(1) > 0.1)
+    good = at.motion.flatten(1).isfinite().all(1) & mean.isfinite() & (in_view.float().mean(1) > 0.1)
     return torch.where(good, mean, torch.inf)

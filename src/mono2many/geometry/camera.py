@@ -20,13 +20,17 @@ def intrinsics_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[Tenso
 
 
 def intrinsics_from_fov(degrees: float, width: int, height: int) -> Float[Tensor, "3 3"]:
-    """K of square pixels and a centred axis, from the horizontal field of view in degrees.
-
-    The image is `width` pixels wide, border to border: tan(fov / 2) = (width / 2) / fx.
-    """
+    """K of square pixels and a centred axis, from the horizontal field of view in degrees, from border to
+    border: tan(fov / 2) = (width / 2) / fx."""
     assert 0 < degrees < 180, f"a field of view lies between 0 and 180 degrees, got {degrees}"
     focal = width / 2 / math.tan(math.radians(degrees) / 2)
     return intrinsics_matrix(focal, focal, (width - 1) / 2, (height - 1) / 2)
+
+
+def pixel_axes(size: Size, like: Tensor) -> tuple[Float[Tensor, " {size[1]}"], Float[Tensor, " {size[0]}"]]:
+    """All x and all y of an image, in the dtype and on the device of `like`."""
+    y, x = (torch.arange(length, device=like.device, dtype=like.dtype) for length in size)
+    return x, y
 
 
 PLAUSIBLE_FOV = (20.0, 130.0)
@@ -42,10 +46,7 @@ def horizontal_fov(intrinsics: Float[Tensor, "3 3"], width: int) -> float:
 def resize_intrinsics(
     intrinsics: Float[Tensor, "*batch 3 3"], from_size: Size, to_size: Size
 ) -> Float[Tensor, "*batch 3 3"]:
-    """K of the image resized from (H, W) to (H, W) with half-pixel centres: cx' = (cx + 0.5) w' / w - 0.5.
-
-    The corner of the image at (-0.5, -0.5) stays where it is; a pixel keeps its ray.
-    """
+    """K of a resized image with half-pixel centres: cx' = (cx + 0.5) w' / w - 0.5. A pixel keeps its ray."""
     (height, width), (new_height, new_width) = from_size, to_size
     sx, sy = new_width / width, new_height / height
     x, y, last = intrinsics.unbind(-2)
@@ -55,10 +56,8 @@ def resize_intrinsics(
 def scale_intrinsics_plain(
     intrinsics: Float[Tensor, "*batch 3 3"], from_size: Size, to_size: Size
 ) -> Float[Tensor, "*batch 3 3"]:
-    """Row 0 times w' / w, row 1 times h' / h, without the half-pixel shift.
-
-    What the programs of Godard et al. 2019 and Watson et al. 2021 do, and their weights were trained with.
-    """
+    """Row 0 times w' / w, row 1 times h' / h, without the half-pixel shift, as the programs of Godard et al.
+    2019 and Watson et al. 2021 do."""
     x, y, last = intrinsics.unbind(-2)
     return torch.stack([x * (to_size[1] / from_size[1]), y * (to_size[0] / from_size[0]), last], -2)
 
@@ -74,8 +73,7 @@ def mirror_intrinsics(intrinsics: Float[Tensor, "*batch 3 3"], width: int) -> Fl
 def divide_by_intrinsics(
     matrix: Float[Tensor, "*batch 3 3"], intrinsics: Float[Tensor, "*batch 3 3"]
 ) -> Float[Tensor, "*batch 3 3"]:
-    """matrix K^-1, in closed form: can be exported, keeps its precision under autocast, and never waits for
-    the device."""
+    """matrix K^-1, in closed form: keeps its precision under autocast and never waits for the device."""
     first, second, third = matrix.unbind(-1)
     fx, skew, cx = intrinsics[..., 0, :, None].unbind(-2)
     fy, cy = intrinsics[..., 1, 1:, None].unbind(-2)
@@ -101,8 +99,7 @@ def distort(
     x' = x (1 + k1 r2 + k2 r4 + k3 r6) + 2 p1 x y + p2 (r2 + 2 x2), y' likewise with p1 and p2 exchanged.
     """
     assert len(coefficients) in (4, 5), f"4 or 5 distortion coefficients, got {len(coefficients)}"
-    k1, k2, p1, p2 = coefficients[:4]
-    k3 = coefficients[4] if len(coefficients) == 5 else 0.0
+    k1, k2, p1, p2, k3 = (*coefficients, 0.0)[:5]
     x, y = points_normalised.unbind(-1)
     r2 = x * x + y * y
     radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
@@ -114,14 +111,9 @@ def distort(
 def undistortion_pixels(
     intrinsics: Float[Tensor, "3 3"], coefficients: Sequence[float], height: int, width: int
 ) -> Float[Tensor, "{height} {width} 2"]:
-    """For each pixel of the ideal pinhole image (same K) the pixel (x, y) of the distorted image.
-
-    `warp.sample(distorted, pixels)` is then the image without distortion. Where the ideal image is wider
-    than the lens saw, the pixels lie outside the distorted image.
-    """
-    x = torch.arange(width, device=intrinsics.device, dtype=intrinsics.dtype)
-    y = torch.arange(height, device=intrinsics.device, dtype=intrinsics.dtype)
-    column, row = torch.meshgrid(x, y, indexing="xy")
+    """For each pixel of the ideal pinhole image (same K) the pixel (x, y) of the distorted image, perhaps
+    outside it: `warp.sample(distorted, pixels)` is the image without distortion."""
+    column, row = torch.meshgrid(*pixel_axes((height, width), intrinsics), indexing="xy")
     pixels = torch.stack([column, row, torch.ones_like(row)], -1)
     rays = pixels @ inverse_intrinsics(intrinsics).T
     lens = distort(rays[..., :2], coefficients)

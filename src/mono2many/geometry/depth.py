@@ -3,9 +3,12 @@
 from jaxtyping import Float
 from torch import Tensor
 
+Limit = float | Float[Tensor, ""]
+"""Nearest or farthest depth."""
+
 
 def disparity_from_sigmoid(
-    sigmoid: Float[Tensor, "*shape"], min_depth: float, max_depth: float
+    sigmoid: Float[Tensor, "*shape"], min_depth: Limit, max_depth: Limit
 ) -> Float[Tensor, "*shape"]:
     """Affine map of (0, 1) onto (1 / max_depth, 1 / min_depth) (Godard et al. 2019, sec. 3.3)."""
     low, high = 1 / max_depth, 1 / min_depth
@@ -13,7 +16,7 @@ def disparity_from_sigmoid(
 
 
 def depth_from_sigmoid(
-    sigmoid: Float[Tensor, "*shape"], min_depth: float, max_depth: float
+    sigmoid: Float[Tensor, "*shape"], min_depth: Limit, max_depth: Limit
 ) -> Float[Tensor, "*shape"]:
     """1 / disparity: from max_depth (sigmoid 0) to min_depth (sigmoid 1)."""
     return 1 / disparity_from_sigmoid(sigmoid, min_depth, max_depth)

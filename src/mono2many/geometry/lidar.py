@@ -26,11 +26,8 @@ def project_lidar(
     projection = image_from_lidar.double()
     projected = ahead @ projection[:, :3].T + projection[:, 3]
     z = projected[:, 2]
-    column, row = (projected[:, :2] / z[:, None]).round().sub(1).unbind(1)
-    height, width = size
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    depth = (ahead[:, 0] if value == "forward" else z)[inside]
-    return _nearest((row * width + column)[inside], depth, size)
+    pixels = (projected[:, :2] / z[:, None]).round() - 1
+    return _nearest(pixels, ahead[:, 0] if value == "forward" else z, size)
 
 
 def depth_of_points(
@@ -40,13 +37,16 @@ def depth_of_points(
     ahead, metres); NaN where none falls. Each goes to the pixel it is nearest to, the nearest point wins."""
     ahead = points[points[:, 2] > 0].double()
     projected = ahead @ intrinsics.double().T
-    column, row = (projected[:, :2] / projected[:, 2:]).round().unbind(1)
-    inside = (column >= 0) & (column < size[1]) & (row >= 0) & (row < size[0])
-    return _nearest((row * size[1] + column)[inside], ahead[inside, 2], size)
+    return _nearest((projected[:, :2] / projected[:, 2:]).round(), ahead[:, 2], size)
 
 
-def _nearest(pixel: Float[Tensor, "N"], depth: Float[Tensor, "N"], size: tuple[int, int]) -> Tensor:
-    nearest = torch.full((size[0] * size[1],), torch.inf, dtype=torch.float64, device=depth.device)
-    nearest.scatter_reduce_(0, pixel.long(), depth, "amin")
+def _nearest(pixels: Float[Tensor, "N 2"], depth: Float[Tensor, "N"], size: tuple[int, int]) -> Tensor:
+    """The least depth of the points that fall into each pixel."""
+    height, width = size
+    column, row = pixels.unbind(1)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    place = (row * width + column)[inside].long()
+    nearest = torch.full((height * width,), torch.inf, dtype=torch.float64, device=depth.device)
+    nearest.scatter_reduce_(0, place, depth[inside], "amin")
     # a nearest point that is behind the camera leaves its pixel unmeasured, as in the reference
     return torch.where(nearest.isfinite() & (nearest > 0), nearest, torch.nan).reshape(size).float()

@@ -6,13 +6,11 @@ for one d a homography: nine numbers per hypothesis are all that is kept of the 
 Watson et al. 2021, sec. 3.2. Letters beyond those of types.py: F matching frames, D depths.
 """
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int32, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -63,27 +61,25 @@ def plane_sweep(
 
     `intrinsics` are in pixels of `current`: the image's divided by its stride, without a shift; the result
     has their dtype. The matching frames may be n times as fine: pixel x of `current` lies at n x of theirs.
-    Pixels within 2 of the border do not count, nor do samples at x < 2, x > w - 2,
-    y < 2, y > h - 2; there is no test for z > 0. A bin is the mean over the frames that differ there.
+    Pixels and samples within EDGE of the border do not count; there is no test for z > 0. A bin is the mean
+    over the frames that differ there.
     `block` hypotheses are warped at a time; None: 4 MB of features on a CPU (its cache), 32 MB where it is
-    compiled or exported (each block is unrolled), 256 MB on other devices.
+    compiled (each block is unrolled), 256 MB on other devices.
     """
     height, width = current.shape[-2:]
     if block is None:
         values = 2**23 if torch.compiler.is_compiling() else 2**20
-        warped = current.numel() * matching.shape[1]
-        block = max(1, (values if current.device.type == "cpu" else 2**26) // warped)
+        values = values if current.device.type == "cpu" else 2**26
+        block = max(1, values // (current.numel() * matching.shape[1]))
     stride_ratio = matching.shape[-1] // width
-    table = torch.cat([_rows(current), _rows(matching)]).to(intrinsics.dtype)
-    sizes = (current.shape[:1] + current.shape[2:], matching.shape[:2] + matching.shape[3:])
-    counts = exists[:, :, None, None, None]
+    table = _Table(current, matching, intrinsics.dtype)
     costs = []
     for planes in _homographies(matching_from_current, intrinsics, depths).split(block, 2):
         x, y = _landing(planes, height, width)
-        kept = counts & (x >= EDGE) & (x <= width - EDGE) & (y >= EDGE) & (y <= height - EDGE)
+        kept = exists[:, :, None, None, None] & (x >= EDGE) & (x <= width - EDGE)
+        kept &= (y >= EDGE) & (y <= height - EDGE)
         x, y = (stride_ratio * torch.where(kept, at, EDGE) for at in (x, y))
-        found = _difference(table, *sizes, x, y)
-        found = torch.where(kept, found, 0)
+        found = torch.where(kept, table.difference(x, y), 0)
         costs.append(found.sum(1) / ((found > 0).sum(1) + 1e-7))
     observed = F.pad(torch.cat(costs, 1), (EDGE, EDGE, EDGE, EDGE))
     missing = observed == 0
@@ -101,13 +97,11 @@ def grey_patches(images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 16 H W"]:
 def aggregate_cost(sweep: Sweep, window: int) -> Sweep:
     """The same with each cost the mean over `window` x `window` cells (odd): one pair of pixels is often
     alike by chance, so many are not. Not in the paper."""
-    if window == 1:
-        return sweep
     volume = sweep.volume
     for size in ((1, window), (window, 1)):
         pad = (size[0] // 2, size[1] // 2)
         volume = F.avg_pool2d(volume, size, 1, pad, count_include_pad=False)
-    return Sweep(volume, sweep.missing, sweep.confidence, volume.argmin(1))
+    return replace(sweep, volume=volume, lowest_cost=volume.argmin(1))
 
 
 def subpixel_argmin(sweep: Sweep, depths: Float[Tensor, " D"]) -> Float[Tensor, "B h w"]:
@@ -118,13 +112,9 @@ def subpixel_argmin(sweep: Sweep, depths: Float[Tensor, " D"]) -> Float[Tensor, 
     curvature = before - 2 * least + after
     off = torch.where(curvature > 0, (before - after) / (2 * curvature).clamp(min=1e-9), 0).clamp(-0.5, 0.5)
     off = torch.where(at == sweep.lowest_cost, off, 0)
-    near = depths.log()
-    aside = torch.where(
-        off > 0,
-        near[(sweep.lowest_cost + 1).clamp(max=len(depths) - 1)],
-        near[(sweep.lowest_cost - 1).clamp(min=0)],
-    )
-    return torch.lerp(near[sweep.lowest_cost], aside, off.abs()).exp()
+    beside = (sweep.lowest_cost + torch.where(off > 0, 1, -1)).clamp(0, len(depths) - 1)
+    log_depths = depths.log()
+    return torch.lerp(log_depths[sweep.lowest_cost], log_depths[beside], off.abs()).exp()
 
 
 def _homographies(
@@ -156,41 +146,32 @@ def _landing(
     return x / (z + 1e-7), y / (z + 1e-7)
 
 
-def _rows(features: Float[Tensor, "*B C h w"]) -> Float[Tensor, "N C"]:
-    return features.movedim(-3, -1).reshape(-1, features.shape[-3])
+class _Table:
+    """The features of `current` and then of `matching`, a row of C for each pixel."""
 
+    def __init__(self, current: Tensor, matching: Tensor, dtype: torch.dtype) -> None:
+        rows = [maps.movedim(-3, -1).reshape(-1, maps.shape[-3]) for maps in (current, matching)]
+        self.rows, self.width = torch.cat(rows).to(dtype), matching.shape[-1]
+        places = torch.arange(len(self.rows), device=current.device, dtype=torch.int32)
+        own, theirs = places.split([len(rows[0]), len(rows[1])])
+        own = own.view(len(current), 1, 1, *current.shape[-2:])
+        self.own = own[..., EDGE:-EDGE, EDGE:-EDGE]
+        self.first = theirs.view(*matching.shape[:2], 1, *matching.shape[-2:])[..., :1, :1]
 
-def _difference(
-    table: Float[Tensor, "_ C"],
-    current: Sequence[int],
-    matching: Sequence[int],
-    x: Float[Tensor, "B F n y x"],
-    y: Float[Tensor, "B F n y x"],
-) -> Float[Tensor, "B F n y x"]:
-    """mean over C of |matching frame at (x, y) - current one|, bilinear; x in [0, W - 1), y in [0, H - 1).
+    def difference(
+        self, x: Float[Tensor, "B F n y x"], y: Float[Tensor, "B F n y x"]
+    ) -> Float[Tensor, "B F n y x"]:
+        """mean over C of |matching frame at (x, y) - current one|, bilinear, inside the matching frame.
 
-    `table` holds the rows of C features of `current` (B h w) and then of `matching` (B F H W). The four
-    neighbours and, with weight -1, the pixel itself are one weighted sum of rows. A look-up table of
-    embeddings sums them 3 times as fast as grid_sample on a CPU; exported, it would become a loop over
-    samples, so there the sum is spelt out.
-    """
-    left, top = x.floor(), y.floor()
-    right, below = x - left, y - top
-    corner = right * below
-    own, first = _places(current, x.device), _places(matching, x.device) + math.prod(current)
-    own = own[:, None, None, EDGE:-EDGE, EDGE:-EDGE].expand_as(x)
-    width = matching[-1]
-    at = (top * width + left).int() + first[:, :, None, :1, :1]
-    rows = [at, at + 1, at + width, at + width + 1, own]
-    weights = [1 - right - below + corner, right - corner, below - corner, corner, -torch.ones_like(x)]
-    if torch.compiler.is_exporting():
-        found = table.new_zeros(())
-        for row, weight in zip(rows, weights, strict=True):
-            found = found + F.embedding(row, table) * weight.unsqueeze(-1)
-        return found.abs().mean(-1)
-    bags = torch.stack(rows, -1).view(-1, 5), torch.stack(weights, -1).view(-1, 5)
-    return F.embedding_bag(bags[0], table, mode="sum", per_sample_weights=bags[1]).abs_().mean(1).view_as(x)
-
-
-def _places(sizes: Sequence[int], device: torch.device) -> Int32[Tensor, "..."]:
-    return torch.arange(math.prod(sizes), device=device, dtype=torch.int32).view(*sizes)
+        The four neighbours and, with weight -1, the pixel itself are one weighted sum of rows, which a
+        look-up table of embeddings computes 3 times as fast as grid_sample on a CPU.
+        """
+        left, top = x.floor(), y.floor()
+        right, below = x - left, y - top
+        corner = right * below
+        at = (top * self.width + left).int() + self.first
+        rows = [at, at + 1, at + self.width, at + self.width + 1, self.own.expand_as(x)]
+        weights = [1 - right - below + corner, right - corner, below - corner, corner, -torch.ones_like(x)]
+        bags, shares = (torch.stack(each, -1).view(-1, 5) for each in (rows, weights))
+        sums = F.embedding_bag(bags, self.rows, mode="sum", per_sample_weights=shares)
+        return sums.abs_().mean(1).view_as(x)

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.geometry.camera import inverse_intrinsics
+from mono2many.geometry.camera import inverse_intrinsics, pixel_axes
 
 MIN_Z = 1e-3
 """A point nearer than this to the source camera's plane, or behind it, is not seen."""
@@ -22,9 +22,7 @@ def pixel_rays(
     intrinsics: Float[Tensor, "B 3 3"], height: int, width: int
 ) -> Float[Tensor, "B 3 {height}*{width}"]:
     """K^-1 (x, y, 1) of every pixel, row after row: multiply by depth for the point in space."""
-    x = torch.arange(width, device=intrinsics.device, dtype=intrinsics.dtype)
-    y = torch.arange(height, device=intrinsics.device, dtype=intrinsics.dtype)
-    column, row = torch.meshgrid(x, y, indexing="xy")
+    column, row = torch.meshgrid(*pixel_axes((height, width), intrinsics), indexing="xy")
     pixels = torch.stack([column, row, torch.ones_like(row)]).reshape(3, -1)
     return inverse_intrinsics(intrinsics) @ pixels
 
@@ -80,8 +78,8 @@ def warp(
 
 class _Warp(torch.autograd.Function):
     """sample(source, project(transform(backproject(depth)))) with its gradient written out, on a CPU image
-    after image: what is computed on the way fits its cache. `homography` and `translation` take pixels times
-    depth to the source's pixels times z."""
+    after image: what is computed on the way fits its cache. Autograd would keep each of these maps.
+    `homography` and `translation` take pixels times depth to the source's pixels times z."""
 
     @staticmethod
     def forward(
@@ -91,13 +89,10 @@ class _Warp(torch.autograd.Function):
         usable = depth.isfinite()  # else one pixel's NaN would reach the gradient of the whole motion
         depth = torch.where(usable, depth, 0)
         in_view = torch.empty_like(usable)
-        projected = []
+        axes, projected = pixel_axes((depth.shape[-2], depth.shape[-1]), depth), []
         for at in _pieces(depth):
-            points = (
-                _rotated_rays(homography[at], depth)
-                .mul_(depth[at].unsqueeze(1))
-                .add_(translation[at].unsqueeze(-1))
-            )
+            points = _rotated_rays(homography[at], *axes).mul_(depth[at].unsqueeze(1))
+            points.add_(translation[at].unsqueeze(-1))
             z = points[:, 2]
             pixels = points[:, :2].div_(_divisor(z).unsqueeze(1))
             view[at], inside = sample(source[at], pixels.permute(0, 2, 3, 1))
@@ -111,14 +106,11 @@ class _Warp(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
         source, depth, usable, homography, *projected = ctx.saved_tensors
         height, width = source.shape[-2:]
-        x, y = _ramps(depth)
+        x, y = pixel_axes((depth.shape[-2], depth.shape[-1]), depth)
         trained = ctx.needs_input_grad[0]
         by_source = torch.empty_like(source) if trained else None
-        by_depth, by_homography, by_translation = (
-            torch.empty_like(depth),
-            torch.empty_like(homography),
-            homography[:, :, :1].clone(),
-        )
+        by_depth, by_homography = torch.empty_like(depth), torch.empty_like(homography)
+        by_translation = torch.empty_like(homography[:, :, :1])
         for at, points in zip(_pieces(depth), projected, strict=True):
             pixels, z = points[:, :2], _divisor(points[:, 2])
             grid = _grid(pixels.permute(0, 2, 3, 1), height, width)
@@ -134,7 +126,7 @@ class _Warp(torch.autograd.Function):
             by_points[:, :2].div_(torch.where(usable[at], z, torch.inf).unsqueeze(1))
             torch.sum(by_points[:, :2] * pixels, 1, out=by_points[:, 2]).neg_()
             by_translation[at] = by_points.sum((2, 3)).unsqueeze(-1)
-            torch.sum(_rotated_rays(homography[at], depth).mul_(by_points), 1, out=by_depth[at])
+            torch.sum(_rotated_rays(homography[at], x, y).mul_(by_points), 1, out=by_depth[at])
             by_points.mul_(depth[at].unsqueeze(1))
             rows = by_points.sum(3)
             by_homography[at] = torch.stack([by_points.sum(2) @ x, rows @ y, rows.sum(2)], 2)
@@ -151,19 +143,10 @@ def _pieces(depth: Tensor) -> list[slice]:
     return [slice(i, i + 1) for i in range(len(depth))] if depth.device.type == "cpu" else [slice(None)]
 
 
-def _ramps(depth: Tensor) -> tuple[Tensor, Tensor]:
-    """All x and all y of an image."""
-    height, width = depth.shape[-2:]
-    x, y = (torch.arange(n, device=depth.device, dtype=depth.dtype) for n in (width, height))
-    return x, y
-
-
-def _rotated_rays(homography: Tensor, depth: Tensor) -> Tensor:
+def _rotated_rays(homography: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """homography (x, y, 1) of every pixel, B 3 H W."""
-    x, y = _ramps(depth)
-    return (homography[:, :, 1:2] * y + homography[:, :, 2:]).unsqueeze(3) + (
-        homography[:, :, :1] * x
-    ).unsqueeze(2)
+    by_row = homography[:, :, 1:2] * y + homography[:, :, 2:]
+    return by_row.unsqueeze(3) + (homography[:, :, :1] * x).unsqueeze(2)
 
 
 def _grid(pixels: Tensor, height: int, width: int) -> Tensor:

@@ -24,19 +24,16 @@ def chained_motion(
     """matching_from_current without gradient: the pose of each frame from the next nearer one on its side of
     time, chained. `offsets` by distance. translation_scale: see pose.source_from_target. predicted: poses
     that are known already and not predicted again."""
-    frames, links = [current, *matching.unbind(1)], dict[int, RelativePose]()
-    for i, j in enumerate(nearer(offsets)):
-        if j == 0 and predicted is not None and offsets[i] in predicted:
-            links[i] = predicted[offsets[i]]
+    frames, near, known = [current, *matching.unbind(1)], nearer(offsets), predicted or {}
+    links = {i: known[o] for i, o in enumerate(offsets) if near[i] == 0 and o in known}
     missing = [i for i in range(len(offsets)) if i not in links]
     if missing:
-        sides = [(frames[i + 1], frames[nearer(offsets)[i]]) for i in missing]
-        pairs = [pair if offsets[i] < 0 else pair[::-1] for i, pair in zip(missing, sides, strict=True)]
-        earlier, later = (torch.cat(side) for side in zip(*pairs, strict=True))
-        axis_angle, translation = (x.chunk(len(missing)) for x in pose(earlier, later[:, None], (1,)))
-        links |= {i: RelativePose(axis_angle[n], translation[n]) for n, i in enumerate(missing)}
-    together = (torch.cat([links[i][part] for i in range(len(offsets))], 1) for part in (0, 1))
-    return chain(RelativePose(*together), offsets, translation_scale)
+        pairs = [(i + 1, near[i]) if offsets[i] < 0 else (near[i], i + 1) for i in missing]
+        earlier, later = (torch.cat([frames[i] for i in side]) for side in zip(*pairs, strict=True))
+        found = [part.chunk(len(missing)) for part in pose(earlier, later[:, None], (1,))]
+        links |= {i: RelativePose(*link) for i, link in zip(missing, zip(*found, strict=True), strict=True)}
+    together = zip(*(links[i] for i in range(len(offsets))), strict=True)
+    return chain(RelativePose(*(torch.cat(part, 1) for part in together)), offsets, translation_scale)
 
 
 def by_offset(pose: RelativePose, offsets: Sequence[int]) -> PredictedPoses:
@@ -49,10 +46,8 @@ def nearer(offsets: Sequence[int]) -> list[int]:
     """For each offset (by distance in time) the place of the next nearer one on its side, counted from 1;
     0: the current frame."""
     assert list(offsets) == sorted(offsets, key=abs), f"offsets by distance in time, got {offsets}"
-    return [
-        max((j + 1 for j in range(i) if offsets[j] * offset > 0), default=0)
-        for i, offset in enumerate(offsets)
-    ]
+    sides = [[j + 1 for j in range(i) if offsets[j] * offset > 0] for i, offset in enumerate(offsets)]
+    return [max(side, default=0) for side in sides]
 
 
 def chain(

@@ -7,7 +7,7 @@ never holds half a model; reading never executes anything.
 import io
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from mono2many.files import atomic_write
+from mono2many.files import atomic_write, explained, read_json, write_text
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
@@ -27,6 +27,7 @@ from mono2many.types import InputError, Scale
 
 FORMAT = "mono2many"
 FORMAT_VERSION = 1
+AGAIN = "--model and --start-from want a folder that `mono2many train` wrote, whole, or starter"
 ARCHITECTURES: dict[str, type[MonoArchitecture]] = {"mono": MonoArchitecture, "many": ManyArchitecture}
 
 
@@ -80,9 +81,9 @@ def save_model(folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard
     kind = "many" if isinstance(card.architecture, ManyArchitecture) else "mono"
     stored = {name: value for name, value in asdict(card).items() if name != "sizes" or value}
     text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, "model": kind, **stored}, indent=2)
-    data = save(weights, {"format": "pt"})  # through our own file: its permissions are the usual ones
-    write_atomically(folder / "model.safetensors", lambda path: path.write_bytes(data))
-    write_atomically(folder / "config.json", lambda path: path.write_text(text + "\n"))
+    with atomic_write(folder / "model.safetensors") as path:  # opened by us, for its usual permissions
+        path.write_bytes(save(weights, {"format": "pt"}))
+    write_text(folder / "config.json", text + "\n")
 
 
 def load_model(folder: str | Path) -> tuple[MonoDepth | ManyDepth, ModelCard]:
@@ -93,28 +94,23 @@ def load_model(folder: str | Path) -> tuple[MonoDepth | ManyDepth, ModelCard]:
     folder = model_folder(folder)
     card = read_card(folder)
     a = card.architecture
-    model: MonoDepth | ManyDepth
-    try:
-        model = ManyDepth(a) if isinstance(a, ManyArchitecture) else MonoDepth(a)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(
-            f"{folder / 'config.json'}: describes no networks that can be built ({error})"
-        ) from error
+    problem = f"{folder / 'config.json'}: describes no networks that can be built"
+    with explained(problem, remedy(folder, AGAIN), (ValueError, TypeError, KeyError, AttributeError)):
+        model: MonoDepth | ManyDepth = ManyDepth(a) if isinstance(a, ManyArchitecture) else MonoDepth(a)
     if not card.has_pose:
         model.pose = NoPose()
     load_weights(model, folder)
     return model.eval(), card
 
 
-def from_mono(many: ManyDepth, folder: str | Path, student: bool = True) -> None:
-    """Fill teacher and pose network from a MonoDepth's folder, every key but its cameras accounted for.
-    student: it too begins as its teacher, exactly: what joins the sweep passes the image's features on and
-    does not heed the costs yet."""
+def from_mono(many: ManyDepth, folder: str | Path) -> None:
+    """Fill teacher and pose network from a MonoDepth's folder, every key but its cameras accounted for. The
+    student begins as its teacher, exactly: what joins the sweep passes the image's features on and does not
+    heed the costs yet."""
     load_weights(nn.ModuleDict({"depth": many.teacher, "pose": many.pose}), folder, without="cameras.")
-    if student:
-        many.depth.load_state_dict(many.teacher.state_dict(), strict=False)  # lacks the sweep's
-        nn.init.dirac_(many.depth.reduce.weight)
-        many.depth.reduce.bias.data.zero_()  # type: ignore[union-attr]
+    many.depth.load_state_dict(many.teacher.state_dict(), strict=False)  # lacks the sweep's
+    nn.init.dirac_(many.depth.reduce.weight)
+    many.depth.reduce.bias.data.zero_()  # type: ignore[union-attr]
 
 
 def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str, ...] = ()) -> None:
@@ -123,8 +119,7 @@ def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str,
     folder = model_folder(folder)
     path = folder / "model.safetensors"
     holds = "a model folder holds model.safetensors and config.json"
-    again = "copy it again or use a checkpoint"
-    weights = read_tensors(path, remedy(folder, holds), remedy(folder, again))
+    weights = read_tensors(path, remedy(folder, holds), remedy(folder, "copy it again or use a checkpoint"))
     wanted = model.state_dict()
     if without:
         weights = {k: v for k, v in weights.items() if not k.startswith(without)}
@@ -141,16 +136,9 @@ def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str,
 def read_card(folder: str | Path) -> ModelCard:
     """The card in config.json. Raises InputError naming file and key."""
     folder = model_folder(folder)
-    path = folder / "config.json"
-    try:
-        raw = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        wanted = "--model and --start-from want a folder that `mono2many train` wrote, or starter"
-        raise InputError(f"{path}: no such file; {remedy(folder, wanted)}") from error
-    except (OSError, ValueError) as error:
-        again = remedy(folder, "copy the folder again")
-        raise InputError(f"{path}: unreadable or cut short ({error}); {again}") from error
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+    path, again = folder / "config.json", remedy(folder, AGAIN)
+    raw = read_json(path, again)
+    if raw.get("format") != FORMAT:
         raise InputError(f'{path}: not a mono2many model (no "format": "{FORMAT}")')
     if raw.get("format_version") != FORMAT_VERSION:
         raise InputError(
@@ -159,52 +147,40 @@ def read_card(folder: str | Path) -> ModelCard:
         )
     kind = ARCHITECTURES.get(str(raw.get("model")))
     if kind is None:
-        raise InputError(
-            f"{path}: model {raw.get('model')!r} is not known to this version; it knows mono and many"
-        )
-    try:
-        architecture = kind(**_known(kind, raw["architecture"]))
-        known = _known(ModelCard, raw, without="architecture")
-        if known.get("resize", "bilinear") not in ("bilinear", "lanczos"):
-            raise ValueError(f"resize must be bilinear or lanczos, got {known['resize']}")
-        card = ModelCard(architecture, **known | {"sizes": tuple(map(tuple, known.get("sizes", ())))})
-        for height, width in ((card.height, card.width), *card.sizes):
-            if not all(type(side) is int and side > 0 and side % 32 == 0 for side in (height, width)):
-                raise ValueError(f"height and width must be multiples of 32, got {(height, width)}")
-        return card
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: a setting is missing or unknown ({error}); {remedy(folder, 'copy the folder again')}"
-        ) from error
+        raise InputError(f"{path}: model {raw.get('model')!r} is not known; this version knows mono and many")
+    with explained(f"{path}: a setting is missing or unknown", again, (KeyError, TypeError, ValueError)):
+        stored = {k: v for k, v in raw.items() if k not in ("format", "format_version", "model")}
+        stored["architecture"] = kind(**_known(kind, stored["architecture"]))
+        stored["sizes"] = tuple((height, width) for height, width in stored.get("sizes", ()))
+        if stored.get("resize", "bilinear") not in ("bilinear", "lanczos"):
+            raise ValueError(f"resize must be bilinear or lanczos, got {stored['resize']}")
+        card = ModelCard(**_known(ModelCard, stored))
+        for size in ((card.height, card.width), *card.sizes):
+            if not all(type(side) is int and side > 0 and side % 32 == 0 for side in size):
+                raise ValueError(f"height and width must be multiples of 32, got {size}")
+    return card
 
 
-def _known(kind: type, raw: Mapping[str, Any], without: str = "") -> dict[str, Any]:
-    envelope = {"format", "format_version", "model", without}
-    names = {f.name for f in fields(kind)}
-    unknown = set(raw) - names - envelope
+def _known(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of this dataclass, lists as tuples."""
+    unknown = raw.keys() - {f.name for f in fields(kind)}
     if unknown:
-        raise ValueError(f"unknown key {sorted(unknown)[0]}")
-    lists = {key: tuple(value) for key, value in raw.items() if isinstance(value, list)}
-    return {key: value for key, value in {**raw, **lists}.items() if key in names and key != without}
+        raise ValueError(f"unknown key {min(unknown)}")
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
 
 
 def save_training_state(path: Path, state: Mapping[str, Any]) -> None:
     """Weights, optimiser and step in one file, whole or not at all."""
     buffer = io.BytesIO()  # written through our own file: a full disk is then a clear error
     torch.save(dict(state), buffer)
-    write_atomically(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def load_training_state(path: Path) -> dict[str, Any]:
     """As saved. Reads tensors, numbers and strings only: a file cannot make it run code."""
-    remedy = "remove it to resume from the one before"
-    state = read_tensors(path, remedy, remedy)
+    before = "remove it to resume from the one before"
+    state = read_tensors(path, before, before)
     if not {"model", "optimiser", "step", "best"} <= state.keys():
         raise InputError(f"{path}: not a training checkpoint of mono2many")
     return state
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """`files.atomic_write` of what `write` writes to the path it is given."""
-    with atomic_write(path) as temporary:
-        write(temporary)

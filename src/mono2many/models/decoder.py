@@ -1,53 +1,47 @@
 """From features to disparity: up-sampling with skips, one sigmoid map at each of the finest strides."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mono2many.models.architecture import Padding
+from mono2many.models.architecture import DecoderType, Padding
 from mono2many.models.encoder import Features
 
-PAPER_WIDTHS = (256, 128, 64, 32, 16)
-MEDIUM_WIDTHS = (96, 64, 48, 32, 16)
-LIGHT_WIDTHS = (64, 48, 32, 24, 16)
+WIDTHS: dict[DecoderType, tuple[int, ...]] = {
+    "paper": (256, 128, 64, 32, 16),
+    "medium": (96, 64, 48, 32, 16),
+    "light": (64, 48, 32, 24, 16),
+}
 
 
 class DepthDecoder(nn.Module):
     """The U-Net decoder of Godard et al. 2019, sec. 4 and supplement.
 
     encoder_channels: at strides 2, 4, 8, 16, 32 (0: no map, hence no skip).
+    kind: "paper" has ELU, "light" ReLU, "medium" batch normalisation (not for the heads) and ReLU.
     scales: number of maps, finest first, at strides 1, 2, 4, 8 (1 to 4).
     padding: what 3x3 convolutions see beyond the border; the papers reflect.
-    batch_norm: normalise after each 3x3 convolution but the heads.
     outputs: channels per map (1 for disparity; one per source for the predictive mask).
     """
 
     def __init__(
         self,
         encoder_channels: Sequence[int],
-        widths: Sequence[int] = PAPER_WIDTHS,
+        kind: DecoderType = "paper",
         scales: int = 4,
         padding: Padding = "reflect",
-        activation: Literal["elu", "relu"] = "elu",
-        batch_norm: bool = False,
         outputs: int = 1,
     ) -> None:
         super().__init__()
-        self.scales = scales
-        self.skips = encoder_channels[-2::-1]
+        widths = WIDTHS[kind]
         before = [encoder_channels[-1], *widths[:-1]]
-        skip_widths = [*self.skips, 0]
-        self.reduce = nn.ModuleList(
-            _conv(a, b, padding, activation, batch_norm) for a, b in zip(before, widths, strict=True)
-        )
-        self.fuse = nn.ModuleList(
-            _conv(width + skip, width, padding, activation, batch_norm)
-            for width, skip in zip(widths, skip_widths, strict=True)
-        )
+        joined = [width + skip for width, skip in zip(widths, [*encoder_channels[-2::-1], 0], strict=True)]
+        self.reduce = nn.ModuleList(_conv(a, b, padding, kind) for a, b in zip(before, widths, strict=True))
+        self.fuse = nn.ModuleList(_conv(a, b, padding, kind) for a, b in zip(joined, widths, strict=True))
         self.heads = nn.ModuleList(Conv3x3(widths[-1 - s], outputs, padding) for s in range(scales))
 
     def forward(self, features: Features) -> list[Float[Tensor, "B N h w"]]:
@@ -115,7 +109,8 @@ class _CpuElu(torch.autograd.Function):
         return torch.ops.aten.elu_backward(gradients[0], 1.0, 1.0, 1.0, True, ctx.saved_tensors[0])
 
 
-def _conv(inputs: int, outputs: int, padding: Padding, activation: str, batch_norm: bool) -> nn.Sequential:
-    norm = [nn.BatchNorm2d(outputs)] if batch_norm else []
-    conv = Conv3x3(inputs, outputs, padding, bias=not batch_norm)
-    return nn.Sequential(conv, *norm, Elu(inplace=True) if activation == "elu" else nn.ReLU(inplace=True))
+def _conv(inputs: int, outputs: int, padding: Padding, kind: DecoderType) -> nn.Sequential:
+    normalised = kind == "medium"
+    conv = Conv3x3(inputs, outputs, padding, bias=not normalised)
+    norm = [nn.BatchNorm2d(outputs)] if normalised else []
+    return nn.Sequential(conv, *norm, Elu(inplace=True) if kind == "paper" else nn.ReLU(inplace=True))

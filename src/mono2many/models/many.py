@@ -42,13 +42,12 @@ class ManyDepth(nn.Module):
     def __init__(self, architecture: ManyArchitecture, encoder_weights: str = "none") -> None:
         super().__init__()
         self.cameras = None
-        a = architecture
+        self.architecture = a = architecture
         if a.pose_type == "shared" or a.pose_input == "all" or a.predictive_mask:
             raise InputError(
                 "--pose-type shared, --pose-input all and --predictive-mask do not go with ManyDepth, which "
-                "chains the poses of pairs of frames and trusts where they match; leave them out"
+                "chains the poses of pairs of frames: leave them out"
             )
-        self.architecture = a
         self.depth = (PixelStudentNet if a.match_by == "pixels" else StudentNet)(a, encoder_weights)
         mono = MonoDepth(a, encoder_weights)
         self.pose, self.teacher = mono.pose, mono.depth
@@ -86,17 +85,12 @@ class ManyDepth(nn.Module):
     def on_batch(self, batch: Batch) -> tuple[list[Float[Tensor, "B 1 _ _"]], RelativePose]:
         """The student's sigmoid maps, matching the frames that the architecture names, and the pose of the
         loss's sources."""
-        loss_batch, at = batch.first_sources(self.architecture.sources), self.matched(batch.source_offsets)
-        pose = self.pose(*loss_batch.for_networks())
+        target, sources, offsets = batch.first_sources(self.architecture.sources).for_networks()
+        pose = self.pose(target, sources, offsets)
+        at = [batch.source_offsets.index(offset) for offset in self.architecture.matching]
         matching, exists = batch.sources_jittered[:, at], batch.source_exists[:, at]
-        predicted = by_offset(pose, loss_batch.for_networks()[2])
-        motion = self.motion(batch.target_jittered, matching, batch.intrinsics, predicted)
-        student = self.match(batch.target_jittered, matching, exists, batch.intrinsics, None, motion)
-        return student.sigmoids, pose
-
-    def matched(self, offsets: Sequence[int]) -> list[int]:
-        """Places of the frames to match among sources at these offsets."""
-        return [list(offsets).index(offset) for offset in self.architecture.matching]
+        motion = self.motion(target, matching, batch.intrinsics, by_offset(pose, offsets))
+        return self.match(target, matching, exists, batch.intrinsics, None, motion).sigmoids, pose
 
     def match(
         self,
@@ -110,8 +104,7 @@ class ManyDepth(nn.Module):
         """The student on an image and its frames at `architecture.matching`; absent ones may hold anything
         finite. sweep_images: images to match it with, in place of those that the pose network sees.
         motion: the result of the method of that name, where it is known already."""
-        if motion is None:
-            motion = self.motion(image, matching, intrinsics)
+        motion = self.motion(image, matching, intrinsics) if motion is None else motion
         images = matching if sweep_images is None else sweep_images
         with torch.no_grad():
             others = self.depth.matching_features(images.flatten(0, 1)).unflatten(0, images.shape[:2])

@@ -10,16 +10,14 @@ from torch import Tensor, nn
 from mono2many.geometry.depth import disparity_from_sigmoid
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.cameras import LearntCameras
-from mono2many.models.decoder import LIGHT_WIDTHS, MEDIUM_WIDTHS, PAPER_WIDTHS, DepthDecoder
+from mono2many.models.decoder import DepthDecoder
 from mono2many.models.encoder import make_encoder
 from mono2many.models.pose import NoPose, PoseNet, RelativePose, source_from_target
 from mono2many.types import Batch
 
-DECODER_WIDTHS = {"paper": PAPER_WIDTHS, "medium": MEDIUM_WIDTHS, "light": LIGHT_WIDTHS}
 
-
-class DepthNet(nn.Module):
-    """One image to disparity, at up to four scales."""
+class DisparityNet(nn.Module):
+    """An encoder, a decoder and the depths that the decoder's sigmoid spans."""
 
     min_depth: Tensor
     max_depth: Tensor
@@ -28,18 +26,28 @@ class DepthNet(nn.Module):
         super().__init__()
         a = architecture
         self.encoder = make_encoder(a.encoder, encoder_weights)
-        self.decoder = _decoder(a, self.encoder.channels, outputs=1)
-        self.mask_decoder = (
-            _decoder(a, self.encoder.channels, a.sources + a.stereo) if a.predictive_mask else None
-        )
+        self.decoder = DepthDecoder(self.encoder.channels, a.decoder, a.scales, a.padding)
         self.register_buffer("min_depth", torch.tensor(a.min_depth))
         self.register_buffer("max_depth", torch.tensor(a.max_depth))
 
+    def disparity(self, sigmoid: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B H W"]:
+        """1 / depth, in the unit of the networks' depth."""
+        return disparity_from_sigmoid(sigmoid.squeeze(1), self.min_depth, self.max_depth)
+
+
+class DepthNet(DisparityNet):
+    """One image to disparity, at up to four scales."""
+
+    def __init__(self, architecture: MonoArchitecture, encoder_weights: str = "none") -> None:
+        super().__init__(architecture, encoder_weights)
+        a, self.mask_decoder = architecture, None
+        if a.predictive_mask:
+            outputs = a.sources + a.stereo
+            self.mask_decoder = DepthDecoder(self.encoder.channels, a.decoder, a.scales, a.padding, outputs)
+
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H W"]:
         """Disparity (1 / depth, up to scale) of RGB in [0, 1], at the image's size (multiples of 32)."""
-        sigmoid = self.decoder(self.encoder(image))[0].squeeze(1)
-        low, high = 1 / self.max_depth, 1 / self.min_depth
-        return low + (high - low) * sigmoid
+        return self.disparity(self.decoder(self.encoder(image))[0])
 
 
 class MonoOutput(NamedTuple):
@@ -59,8 +67,7 @@ class MonoDepth(nn.Module):
 
     def __init__(self, architecture: MonoArchitecture, encoder_weights: str = "none") -> None:
         super().__init__()
-        a = architecture
-        self.architecture = a
+        self.architecture = a = architecture
         self.depth = DepthNet(a, encoder_weights)
         # a file holds one network's weights; ImageNet's exist for either
         same = a.pose_encoder == a.encoder or encoder_weights == "imagenet"
@@ -81,20 +88,19 @@ class MonoDepth(nn.Module):
         offsets: Sequence[int],
     ) -> MonoOutput:
         """Depth of the target and the pose of every source. RGB in [0, 1], in multiples of 32 pixels."""
-        if self.pose.wants_features:
-            everything = torch.cat([target.unsqueeze(1), sources], 1)
-            features = self.depth.encoder(everything.flatten(0, 1))
-            count = everything.shape[1]
-            of_target = [None if f is None else f.unflatten(0, (-1, count))[:, 0] for f in features]
-            last = features[-1]
+        if self.pose.pose_type == "shared":
+            frames = torch.cat([target.unsqueeze(1), sources], 1)
+            together = self.depth.encoder(frames.flatten(0, 1))
+            features = [None if f is None else f.unflatten(0, frames.shape[:2])[:, 0] for f in together]
+            last = together[-1]
             assert last is not None
-            each = last.unflatten(0, (-1, count))
-            pose = self.pose(each[:, 0], each[:, 1:], offsets)
+            last = last.unflatten(0, frames.shape[:2])
+            pose = self.pose(last[:, 0], last[:, 1:], offsets)
         else:
-            of_target = self.depth.encoder(target)
+            features = self.depth.encoder(target)
             pose = self.pose(target, sources, offsets)
-        sigmoids = self.depth.decoder(of_target)
-        masks = None if self.depth.mask_decoder is None else self.depth.mask_decoder(of_target)
+        sigmoids = self.depth.decoder(features)
+        masks = None if self.depth.mask_decoder is None else self.depth.mask_decoder(features)
         return MonoOutput(sigmoids, pose, masks)
 
 
@@ -116,15 +122,3 @@ def head_motion(
     if stereo_from_target is None:
         return predicted
     return torch.cat([predicted, stereo_from_target[:, None].to(predicted)], 1)
-
-
-def _decoder(a: MonoArchitecture, channels: Sequence[int], outputs: int) -> DepthDecoder:
-    return DepthDecoder(
-        channels,
-        DECODER_WIDTHS[a.decoder],
-        a.scales,
-        a.padding,
-        "elu" if a.decoder == "paper" else "relu",
-        a.decoder == "medium",
-        outputs,
-    )

@@ -5,6 +5,7 @@ direct alignment refined (geometry/align.py); and a gate moves depth towards the
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.sweep import Sweep, aggregate_cost, grey_patches, subpixel_argmin
 from mono2many.models.architecture import ManyArchitecture
-from mono2many.models.mono import DECODER_WIDTHS
+from mono2many.models.decoder import WIDTHS
 from mono2many.models.student import ImageFeatures, Student, StudentNet
 
 WINDOW = 3
@@ -30,7 +31,7 @@ class PixelStudentNet(StudentNet):
 
     def __init__(self, architecture: ManyArchitecture, encoder_weights: str = "none") -> None:
         super().__init__(architecture, encoder_weights)
-        self.gate = Gate(DECODER_WIDTHS[architecture.decoder][2])
+        self.gate = Gate(WIDTHS[architecture.decoder][2])
 
     def features(self, images: Float[Tensor, "B 3 H W"]) -> ImageFeatures:
         return super().features(images)._replace(matching_features=grey_patches(images))
@@ -38,16 +39,9 @@ class PixelStudentNet(StudentNet):
     def matching_features(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C _ _"]:
         return grey_patches(images)
 
-    def normalised(self, sweep: Sweep) -> Sweep:
-        """Contrast differs: costs relative to the cell's mean, and to one grey level."""
-        sweep = aggregate_cost(sweep, WINDOW)
-        volume = sweep.volume / (sweep.volume.mean(1, keepdim=True) + 1 / 255)
-        # near the border some depths are out of view
-        confidence = sweep.missing.float().mean(1) < 0.5
-        return Sweep(volume, sweep.missing, confidence, sweep.lowest_cost)
-
     def predict(self, features: ImageFeatures, sweep: Sweep, depths: Float[Tensor, " D"]) -> Student:
         """As StudentNet's; the gate moves its depth."""
+        sweep = relative_costs(sweep)
         stages = self.decoded(features, sweep.volume * sweep.confidence.unsqueeze(1))
         sigmoids = self.decoder.maps(stages)
         best = subpixel_argmin(sweep, depths)
@@ -63,6 +57,14 @@ class PixelStudentNet(StudentNet):
         ratio = F.interpolate(log_ratio, size, mode="bilinear").exp()
         low, high = 1 / self.max_depth, 1 / self.min_depth
         return (((low + (high - low) * sigmoid) / ratio - low) / (high - low)).clamp(0, 1)
+
+
+def relative_costs(sweep: Sweep) -> Sweep:
+    """Contrast differs: costs averaged, relative to the cell's mean and to one grey level."""
+    sweep = aggregate_cost(sweep, WINDOW)
+    volume = sweep.volume / (sweep.volume.mean(1, keepdim=True) + 1 / 255)
+    confidence = sweep.missing.float().mean(1) < 0.5  # near the border some depths are out of view
+    return replace(sweep, volume=volume, confidence=confidence)
 
 
 class Gate(nn.Module):

@@ -1,9 +1,6 @@
 """From frames to camera motion: source_from_target of every source (Godard et al. 2019, supplement).
 
-separate  an encoder of its own sees two frames (or all)
-shared    a small head on the depth encoder's last features of both frames
-posecnn   seven strided convolutions (Zhou et al. 2017); its translation is in units of the mean depth
-light     six strided convolutions on half-size pairs, for training from nothing
+The types stand in architecture.py. PoseCNN's translation (Zhou et al. 2017) is in units of the mean depth.
 """
 
 from collections.abc import Sequence
@@ -51,24 +48,19 @@ class PoseNet(nn.Module):
     ) -> None:
         super().__init__()
         self.pose_type, self.pose_input = pose_type, pose_input
-        self.half_size = pose_type == "light"
-        frames = 2 if pose_input == "pairs" else sources + 1
-        motions = 1 if pose_input == "pairs" else sources
+        frames, motions = (2, 1) if pose_input == "pairs" else (sources + 1, sources)
         self.trunk: nn.Module
         if pose_type == "separate":
+            # of pairs the papers' head makes two motions, of which the first is used: published weights fit
+            outputs = 2 if pose_input == "pairs" else motions
             encoder_net = make_encoder(encoder, encoder_weights, images=frames)
-            self.trunk = SeparateTrunk(encoder_net, 2 if pose_input == "pairs" else motions)
+            self.trunk = FeatureTrunk(encoder_net, encoder_net.channels[-1], 1, outputs)
         elif pose_type == "shared":
-            self.trunk = SharedTrunk(depth_encoder_channels, frames, motions)
+            self.trunk = FeatureTrunk(None, depth_encoder_channels, frames, motions)
         elif pose_type == "posecnn":
             self.trunk = StridedTrunk(3 * frames, POSECNN_WIDTHS, motions, batch_norm=False)
         else:
             self.trunk = StridedTrunk(3 * frames, LIGHT_POSE_WIDTHS, motions, batch_norm=True)
-
-    @property
-    def wants_features(self) -> bool:
-        """True where the pose head reads the depth encoder's last features instead of images."""
-        return self.pose_type == "shared"
 
     def forward(
         self,
@@ -76,22 +68,24 @@ class PoseNet(nn.Module):
         sources: Float[Tensor, "B S C H W"],
         offsets: Sequence[int],
     ) -> RelativePose:
-        """The pose of every source; all pairs run in one batch."""
-        if self.half_size:  # each frame once, not once per pair
+        """The pose of every source; all pairs run in one batch. Where the pose type is shared, of the depth
+        encoder's last features in place of images."""
+        if self.pose_type == "light":  # at half size; each frame once, not once per pair
             target = F.avg_pool2d(target, 2)
             sources = F.avg_pool2d(sources.flatten(0, 1), 2).unflatten(0, sources.shape[:2])
         if self.pose_input == "all":
-            together = torch.cat([target.unsqueeze(1), sources], 1).flatten(1, 2)
-            prediction = self.trunk(together).float().mean((2, 3)) * OUTPUT_SCALE
-            motions = prediction.unflatten(1, (-1, 6))
+            stacked = torch.cat([target.unsqueeze(1), sources], 1).flatten(1, 2)
         else:
             pairs = [
-                (source, target) if offset < 0 else (target, source)
+                torch.cat((source, target) if offset < 0 else (target, source), 1)
                 for source, offset in zip(sources.unbind(1), offsets, strict=True)
             ]
-            stacked = torch.stack([torch.cat(pair, 1) for pair in pairs], 1)
-            prediction = self.trunk(stacked.flatten(0, 1)).float().mean((2, 3)) * OUTPUT_SCALE
-            motions = prediction[:, :6].unflatten(0, stacked.shape[:2])
+            stacked = torch.stack(pairs, 1).flatten(0, 1)
+        prediction = self.trunk(stacked).float().mean((2, 3)) * OUTPUT_SCALE
+        if self.pose_input == "all":
+            motions = prediction.unflatten(1, (-1, 6))
+        else:
+            motions = prediction[:, :6].unflatten(0, sources.shape[:2])
         return RelativePose(motions[..., :3], motions[..., 3:])
 
 
@@ -131,41 +125,30 @@ def source_from_target(
     matrices = transform_from_pose(axis_angle, translation)
     if pose_input == "all":
         return matrices
-    return torch.stack(
-        [invert(m) if offset < 0 else m for m, offset in zip(matrices.unbind(1), offsets, strict=True)], 1
-    )
+    each = zip(matrices.unbind(1), offsets, strict=True)
+    return torch.stack([invert(matrix) if offset < 0 else matrix for matrix, offset in each], 1)
 
 
-class SeparateTrunk(nn.Module):
-    """An encoder on stacked frames, squeezed to 256, two 3x3 convolutions, 6 channels per motion.
+class FeatureTrunk(nn.Module):
+    """An encoder's last features (without one, those of `frames` images that come in), each squeezed to 256
+    channels, two 3x3 convolutions, 6 channels per motion."""
 
-    With pairs the papers' head makes two motions of which only the first is used: kept, so that published
-    weights fit.
-    """
-
-    def __init__(self, encoder: Encoder, motions: int) -> None:
+    def __init__(self, encoder: Encoder | None, channels: int, frames: int, motions: int) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.squeeze = nn.Conv2d(encoder.channels[-1], 256, 1)
-        self.head = _pose_head(256, motions)
-
-    def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N h w"]:
-        last = self.encoder(frames)[-1]
-        return self.head(self.squeeze(last).relu())
-
-
-class SharedTrunk(nn.Module):
-    """The depth encoder's last features of each frame, each through the same squeeze, then as above."""
-
-    def __init__(self, channels: int, frames: int, motions: int) -> None:
-        super().__init__()
-        self.frames = frames
+        self.encoder, self.frames = encoder, frames
         self.squeeze = nn.Conv2d(channels, 256, 1)
-        self.head = _pose_head(256 * frames, motions)
+        self.head = nn.Sequential(
+            nn.Conv2d(256 * frames, 256, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(256, 256, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(256, 6 * motions, 1),
+        )
 
-    def forward(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B N h w"]:
+    def forward(self, inputs: Float[Tensor, "B C h w"]) -> Float[Tensor, "B N _ _"]:
+        features = inputs if self.encoder is None else self.encoder(inputs)[-1]
         each = features.unflatten(1, (self.frames, -1)).flatten(0, 1)
-        squeezed = self.squeeze(each).relu().unflatten(0, (features.shape[0], self.frames))
+        squeezed = self.squeeze(each).relu().unflatten(0, (len(features), self.frames))
         return self.head(squeezed.flatten(1, 2))
 
 
@@ -173,13 +156,7 @@ class StridedTrunk(nn.Module):
     """Convolutions of stride 2 (kernels 7, 5, then 3) with ReLU, then 1x1 to 6 channels per motion.
     Does not normalise its input (like the papers' PoseCNN)."""
 
-    def __init__(
-        self,
-        inputs: int,
-        widths: Sequence[int],
-        motions: int,
-        batch_norm: bool,
-    ) -> None:
+    def __init__(self, inputs: int, widths: Sequence[int], motions: int, batch_norm: bool) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         kernels = (7, 5, *(3,) * (len(widths) - 2))
@@ -190,8 +167,7 @@ class StridedTrunk(nn.Module):
         self.convs = nn.Sequential(*layers)
         self.out = nn.Conv2d(widths[-1], 6 * motions, 1)
 
-    def forward(self, frames: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N h w"]:
-        x = frames
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N h w"]:
         for layer in self.convs:
             if isinstance(layer, nn.Conv2d) and x.shape[-2:] == (1, 1):
                 # seen in torch 2.14's oneDNN: rubbish in bf16 gradients of weights that see padding only
@@ -200,13 +176,3 @@ class StridedTrunk(nn.Module):
             else:
                 x = layer(x)
         return self.out(x)
-
-
-def _pose_head(inputs: int, motions: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, 256, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(256, 256, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(256, 6 * motions, 1),
-    )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mono2many.geometry.camera import scale_intrinsics_plain
 from mono2many.geometry.sweep import Sweep, depth_hypotheses, plane_sweep
 from mono2many.models.architecture import ManyArchitecture
-from mono2many.models.mono import DepthNet
+from mono2many.models.mono import DisparityNet
 
 
 class Student(NamedTuple):
@@ -38,24 +38,17 @@ class ImageFeatures(NamedTuple):
     """What the sweep compares: h w, or finer."""
 
 
-class StudentNet(nn.Module):
+class StudentNet(DisparityNet):
     """One image and its neighbours' features to disparity: a plane sweep between stride 4 and stride 8."""
 
-    min_depth: Tensor
-    max_depth: Tensor
     nearest: Tensor
     farthest: Tensor
 
     def __init__(self, architecture: ManyArchitecture, encoder_weights: str = "none") -> None:
-        super().__init__()
-        a = architecture
-        self.hypotheses, self.spacing = a.hypotheses, a.spacing
-        net = DepthNet(a, encoder_weights)
-        self.encoder, self.decoder = net.encoder, net.decoder
+        super().__init__(architecture, encoder_weights)
+        self.hypotheses, self.spacing = architecture.hypotheses, architecture.spacing
         channels = self.encoder.channels[1]
-        self.reduce = nn.Conv2d(channels + a.hypotheses, channels, 3, padding=1)
-        self.register_buffer("min_depth", net.min_depth)
-        self.register_buffer("max_depth", net.max_depth)
+        self.reduce = nn.Conv2d(channels + self.hypotheses, channels, 3, padding=1)
         # the sweep's range follows the teacher's depth in training (sec. 3.2): it belongs to the weights
         self.register_buffer("nearest", torch.tensor(0.1))
         self.register_buffer("farthest", torch.tensor(10.0))
@@ -88,35 +81,18 @@ class StudentNet(nn.Module):
         """`features` of the images and `matching_features` of their neighbours, with K in pixels of the
         images. No gradient passes through the sweep (sec. 3.1). Without any neighbour the volume is empty:
         single-frame depth."""
-        return self.predict(
-            features, *self.sweep(features, matching, matching_from_current, exists, intrinsics)
-        )
-
-    def predict(self, features: ImageFeatures, sweep: Sweep, depths: Float[Tensor, " D"]) -> Student:
-        """From the cost volume at these depths."""
-        sigmoids = self.decoder.maps(self.decoded(features, sweep.volume * sweep.confidence.unsqueeze(1)))
-        return Student(sigmoids, depths[sweep.lowest_cost], sweep.confidence)
-
-    def sweep(
-        self,
-        features: ImageFeatures,
-        matching: Float[Tensor, "B F C H W"],
-        matching_from_current: Float[Tensor, "B F 4 4"],
-        exists: Bool[Tensor, "B F"],
-        intrinsics: Float[Tensor, "B 3 3"],
-    ) -> tuple[Sweep, Float[Tensor, " D"]]:
-        """The cost volume of `forward`, and its depth hypotheses."""
         # strided convolutions put cell j at pixel 4 j: K / 4, without half-pixel shift
         camera = scale_intrinsics_plain(intrinsics, (4, 4), (1, 1))
         depths = depth_hypotheses(self.nearest, self.farthest, self.hypotheses, self.spacing)
         stride_ratio = matching.shape[-1] // features.stride4.shape[-1]
         current = features.matching_features[..., ::stride_ratio, ::stride_ratio]
         sweep = plane_sweep(current, matching, matching_from_current, exists, camera, depths)
-        return self.normalised(sweep), depths
+        return self.predict(features, sweep, depths)
 
-    def normalised(self, sweep: Sweep) -> Sweep:
-        """The costs as the networks want them."""
-        return sweep
+    def predict(self, features: ImageFeatures, sweep: Sweep, depths: Float[Tensor, " D"]) -> Student:
+        """From the cost volume at these depths."""
+        sigmoids = self.decoder.maps(self.decoded(features, sweep.volume * sweep.confidence.unsqueeze(1)))
+        return Student(sigmoids, depths[sweep.lowest_cost], sweep.confidence)
 
     def sigmoids(self, features: ImageFeatures) -> list[Float[Tensor, "B 1 _ _"]]:
         """Single-frame depth, finest first: the volume is empty."""
@@ -130,8 +106,3 @@ class StudentNet(nn.Module):
         reduced = self.reduce(torch.cat([current, volume.to(current.dtype)], 1)).relu()
         # the decoder's skip at stride 4 is the image's own map, as the published weights have it
         return self.decoder.stages([features.stride2, current, *self.encoder.deep(reduced)])
-
-    def disparity(self, sigmoid: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B H W"]:
-        """1 / depth, in the unit of the networks' depth."""
-        low, high = 1 / self.max_depth, 1 / self.min_depth
-        return low + (high - low) * sigmoid.squeeze(1)

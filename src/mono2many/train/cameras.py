@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.data.video import kept_rows
+from mono2many.files import write_text
 from mono2many.geometry.camera import horizontal_fov, resize_intrinsics
 from mono2many.io.camera_file import Camera
-from mono2many.models.checkpoint import write_atomically
 from mono2many.train.setup import RunState
 
 
@@ -37,8 +37,7 @@ def write_cameras(state: RunState) -> list[Path]:
         (fx, _, cx), (_, fy, cy), _ = whole.tolist()
         text = json.dumps({**asdict(Camera(width, height, fx, fy, cx, cy)), "learnt": True}, indent=2) + "\n"
         path = state.folder / "cameras" / f"{number}.json"
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, lambda temporary, text=text: temporary.write_text(text))  # type: ignore[misc]
+        write_text(path, text)
         written.append(path)
     return written
 

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mono2many.files import write_text
 from mono2many.models.checkpoint import (
     load_training_state,
     save_model,
     save_training_state,
-    write_atomically,
 )
 from mono2many.train.cameras import write_cameras
 from mono2many.train.logs import provenance
@@ -55,11 +55,11 @@ def begin_folder(folder: Path, config: TrainConfig, step: int) -> None:
             leftover.unlink()
     again = replace(config, run=replace(config.run, resume=False))
     text = json.dumps({"settings": asdict(again), "made_by": provenance()}, indent=2) + "\n"
-    write_atomically(folder / "run.json", lambda path: path.write_text(text))
+    write_text(folder / "run.json", text)
     log = folder / "log.jsonl"
     if log.exists():
         kept = [line for line in log.read_text().splitlines() if _until(line, step)]
-        write_atomically(log, lambda path: path.write_text("".join(line + "\n" for line in kept)))
+        write_text(log, "".join(line + "\n" for line in kept))
 
 
 def save_run(state: RunState, train_state: TrainState, keep: int) -> None:
