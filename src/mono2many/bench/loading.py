@@ -13,9 +13,10 @@ from torchvision.transforms import functional as transforms
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.footage import VideoSettings
 from mono2many.data.rng import uniform
-from mono2many.data.video import VideoReader
+from mono2many.datasets.base import ReadOptions
+from mono2many.datasets.video import VideoData
+from mono2many.datasets.video.reader import VideoReader
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
 from mono2many.street.reader import StreetSettings, SyntheticReader
@@ -35,11 +36,11 @@ def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> tup
     files = write_footage(folder)
 
     def opened(path: Path) -> VideoReader:
-        return VideoReader(VideoSettings((str(path),), (), 80.0, *size, 0.0), "train")
+        return VideoReader(VideoData((str(path),), (), 80.0, 0.0), ReadOptions(*size), "train")
 
     originals = opened(folder / "images")
     jpeg = ClipDataset(originals, (-1, 1))
-    cache = ClipDataset(cached(originals, folder / "cache", 0, None, lambda text: None), (-1, 1))
+    cache = ClipDataset(cached(originals, folder / "cache"), (-1, 1))
     ways: dict[str, Load] = {
         "load by Pillow": lambda step: [
             load_plainly(files[i : i + 3], size, i + 1, step) for i in range(SAMPLES)

@@ -58,6 +58,8 @@ class PredictConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(PredictConfig, "mono2many predict", arguments)
+    from torch import Tensor
+
     from mono2many.io.camera_file import camera_for
     from mono2many.predict.files import predict_files
     from mono2many.predict.predictor import load
@@ -65,7 +67,12 @@ def run(arguments: list[str]) -> None:
     predictor = load(config.model, config.device)
     if value_of(arguments, "--model") is None:
         print(NO_MODEL, file=sys.stderr)
-    camera = camera_for(config.camera, config.fov) if config.camera or config.fov else None
+
+    def intrinsics_of(height: int, width: int) -> Tensor:
+        footage = f"{width}x{height} footage"
+        return camera_for(config.camera, config.fov, (height, width), footage).intrinsics
+
+    camera = intrinsics_of if config.camera or config.fov else None
     written = []
     if config.save or not config.poses:
         written += predict_files(

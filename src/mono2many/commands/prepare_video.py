@@ -32,6 +32,6 @@ class PrepareVideoConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(PrepareVideoConfig, "mono2many prepare video", arguments)
-    from mono2many.data.prepare import prepare_video
+    from mono2many.datasets.video.prepare import prepare_video
 
     prepare_video(config.inputs, config.out, config.fps, config.shortest)

@@ -9,8 +9,10 @@ import torch
 from rich.console import Console
 from torch.nn import functional as F
 
-from mono2many.data.prepare import on_grid, prepare_video, usual_step
-from mono2many.data.video import VideoReader, VideoSettings
+from mono2many.datasets.base import ReadOptions
+from mono2many.datasets.video import VideoData
+from mono2many.datasets.video.prepare import on_grid, prepare_video, usual_step
+from mono2many.datasets.video.reader import VideoReader
 from mono2many.io.images import resize_image, write_image
 from mono2many.io.videos import video_frames
 from mono2many.types import InputError
@@ -78,8 +80,8 @@ def test_a_moving_film_is_one_clip_and_nothing_is_left_out(tmp_path):
 def test_the_reader_takes_the_list(tmp_path):
     frames = pan(0, 30)
     prepare(film(tmp_path / "a.mp4", frames[:15] + frames[14:15] * 4 + frames[15:]), tmp_path)
-    settings = VideoSettings((str(tmp_path / "a.clips.json"),), fov=60.0, hold_out=0.0, height=96, width=160)
-    (clip,) = VideoReader(settings, "train").clips
+    settings = VideoData((str(tmp_path / "a.clips.json"),), fov=60.0, hold_out=0.0)
+    (clip,) = VideoReader(settings, ReadOptions(96, 160), "train").clips
     assert clip.frames == 30
     assert clip.times[15] == pytest.approx(19 / 25)
 

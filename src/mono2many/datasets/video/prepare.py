@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from mono2many.data.footage import FORMAT, LIST, VERSION
 from mono2many.data.measure import (
     SHARPNESS_WIDTH,
     THRESHOLDS,
@@ -26,6 +25,7 @@ from mono2many.data.measure import (
     measure_pairs,
     size_at_width,
 )
+from mono2many.datasets.video.clips import FORMAT, LIST, VERSION
 from mono2many.files import read_json, write_text
 from mono2many.io.images import image_size, list_images, read_image, resize_image
 from mono2many.io.videos import frame_times, probe_video, timed_frames
