@@ -91,8 +91,7 @@ def cached(
 
     cache_dir: by default $MONO2MANY_CACHE, else ~/.cache/mono2many. progress(frames done, frames in all)
     is called while building; say(line) where there is something to report.
-    InputError where a frame cannot be read or the disk is too small.
-    """
+    InputError where a frame cannot be read or the disk is too small."""
     root = cache_root(cache_dir)
     clips = [asdict(clip) for clip in reader.clips]
     about = {"version": VERSION, "fingerprint": reader.fingerprint(), "clips": clips}
@@ -164,9 +163,8 @@ def _build(reader: Reader, about: dict[str, Any], workers: int, progress: Progre
 @dataclass
 class _Writer(IterableDataset[Exception | None]):
     """Writes a worker's share of the frames, a run of consecutive ones. Yields None for each, or the error: a
-    loader would wrap a raised one into a page of text.
-
-    Plain writes, not a memory map: on a full disk these fail, where a map would kill the process."""
+    loader would wrap a raised one into a page of text. Plain writes, not a memory map: on a full disk these
+    fail, where a map would kill the process."""
 
     reader: Reader
     places: list[Place]

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,15 +14,14 @@ from mono2many.data.rng import shuffled
 from mono2many.types import Frame, InputError, RawBatch, Reader
 
 
-class ClipDataset(Dataset[RawBatch]):
+class ClipDataset(Dataset[RawBatch | InputError]):
     """Every frame of a reader (every target, where its clips name them) that has a neighbour, with these.
 
     offsets: times of the sources in frames, for example (-1, 1); 0: the stereo partner, where clips have one.
     Frames of one data set have one size.
     shuffle_sources: take the sources from another clip instead, a control that must learn nothing.
     baseline: the unit of length that stands for the distance of the stereo cameras; None: metres.
-    Raises InputError if no frame has a neighbour.
-    """
+    Raises InputError if no frame has a neighbour."""
 
     def __init__(
         self,
@@ -48,10 +46,10 @@ class ClipDataset(Dataset[RawBatch]):
         self.without_neighbour = len(targets) - len(self.samples)
         """Frames that are left out because they have no neighbour."""
         if not self.samples:
+            away = " or ".join(map(str, offsets))
             raise InputError(
-                f"--data: no frame has a neighbour {' or '.join(map(str, offsets))} frames away; "
-                "give longer clips, a smaller --frame-step or, where the data set has that flag, a larger "
-                "--max-gap"
+                f"--data: no frame has a neighbour {away} frames away; give longer clips, a smaller "
+                "--frame-step or, where the data set has that flag, a larger --max-gap"
             )
 
     def __len__(self) -> int:
@@ -80,12 +78,12 @@ class ClipDataset(Dataset[RawBatch]):
         targets = [self.samples[i] for i in indices]
         wanted = [[self.samples[i], *self.neighbours(i)] for i in indices]
         exists = torch.tensor([[place is not None for place in of] for of in wanted])
-        places = [place or of[0] for of in wanted for place in of]
+        places = [place or target for target, of in zip(targets, wanted, strict=True) for place in of]
         if isinstance(self.reader, CachedReader):
             stack = self.reader.stack
         else:
-            stack = partial(stack_fields, {place: self.reader.frame(*place) for place in places})  # type: ignore[misc]
-        frames, intrinsics = stack("image", places), stack("intrinsics", places)  # type: ignore[arg-type]
+            stack = partial(stack_fields, {place: self.reader.frame(*place) for place in places})
+        frames, intrinsics = stack("image", places), stack("intrinsics", places)
         assert frames is not None
         assert intrinsics is not None
         frames = frames.unflatten(0, exists.shape)
@@ -104,7 +102,7 @@ class ClipDataset(Dataset[RawBatch]):
             stereo_x=torch.tensor(stereo_x) if len(stereo_x) == len(indices) else None,
         )
 
-    def __getitems__(self, indices: Sequence[int]) -> RawBatch | InputError:
+    def __getitem__(self, indices: Sequence[int]) -> RawBatch | InputError:
         """For the loader. An error is returned, not raised: a worker would wrap it into a page of text."""
         try:
             return self.batch(indices)
@@ -166,14 +164,9 @@ def batches(
     dataset: ClipDataset, order: Iterable[list[int]], workers: int, pin: bool
 ) -> DataLoader[RawBatch]:
     """A loader that keeps `workers` processes ahead of the device (0: in this process)."""
+    ahead = 4 if workers else None
     return _Batches(
-        dataset,
-        batch_sampler=order,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        pin_memory=pin,
-        persistent_workers=False,
-        prefetch_factor=4 if workers else None,
+        dataset, batch_size=None, sampler=order, num_workers=workers, pin_memory=pin, prefetch_factor=ahead
     )
 
 
@@ -183,7 +176,3 @@ class _Batches(DataLoader[RawBatch]):
             if isinstance(raw, InputError):
                 raise raw
             yield raw
-
-
-def _as_it_is(raw: Any) -> Any:
-    return raw

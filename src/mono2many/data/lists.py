@@ -17,8 +17,7 @@ def split_range(frames: int, share: float, number: int | None, split: Split, nam
     """The frames of a split in a sequence of `frames` frames: its end is held out of training.
 
     share: of the frames, at least 3 of them (0: none). number: of frames; wins over `share`. InputError,
-    naming the sequence, where a part that is wanted has fewer than three frames.
-    """
+    naming the sequence, where a part that is wanted has fewer than three frames."""
     held = number
     if held is None:
         held = max(FEWEST, round(frames * share)) if share else 0

@@ -42,9 +42,8 @@ class Recording:
 
 
 class RecordingReader:
-    """A types.Reader. The end of each recording is held out of training; split None: all frames.
-
-    Raises InputError for recordings that are too short to be split."""
+    """A types.Reader. The end of each recording is held out of training; split None: all frames. Raises
+    InputError for recordings that are too short to be split."""
 
     def __init__(
         self,
@@ -58,9 +57,9 @@ class RecordingReader:
         self.parts: list[range] = []
         for recording in recordings:
             every = len(recording.images)
-            part = (
-                range(every) if split is None else split_range(every, hold_out, None, split, recording.name)
-            )
+            part = range(every)
+            if split is not None:
+                part = split_range(every, hold_out, None, split, recording.name)
             self.parts.append(part)
 
     @cached_property

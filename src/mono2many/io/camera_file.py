@@ -49,10 +49,8 @@ def camera_from_intrinsics(
 
 def read_camera(path: str | Path) -> Camera:
     """The camera in a JSON file with width, height, fx, fy, cx, cy (pixels) and optionally `distortion` or
-    `distortion_opencv_k1k2p1p2k3` (4 or 5 numbers).
-
-    InputError, naming the file and the key, where a value is missing or cannot be true.
-    """
+    `distortion_opencv_k1k2p1p2k3` (4 or 5 numbers). InputError, naming the file and the key, where a value is
+    missing or cannot be true."""
     values = read_json(path, "wanted width, height, fx, fy, cx, cy in braces: check --camera")
 
     def check(key: str, holds: bool, wanted: str, remedy: str) -> None:
@@ -100,10 +98,8 @@ def camera_for(file: str | None, degrees: float | None, size: Size, footage: str
 
 
 def camera_from_fov(degrees: float, width: int, height: int) -> Camera:
-    """A camera without distortion from its horizontal field of view (degrees) and its image size.
-
-    InputError unless 1 <= degrees <= 170.
-    """
+    """A camera without distortion from its horizontal field of view (degrees) and its image size. InputError
+    unless 1 <= degrees <= 170."""
     if not 1 <= degrees <= 170:  # also catches NaN
         raise InputError(
             f"--fov {degrees:g}: a horizontal field of view lies between 1 and 170 degrees; "
@@ -114,9 +110,7 @@ def camera_from_fov(degrees: float, width: int, height: int) -> Camera:
 
 def fit_camera(camera: Camera, size: Size, footage: str, camera_name: str = "--camera") -> Camera:
     """The same camera for footage of another size (height, width) but the same aspect ratio (to 0.5 %).
-
-    InputError, naming `footage` and `camera_name`, where the aspect ratio differs.
-    """
+    InputError, naming `footage` and `camera_name`, where the aspect ratio differs."""
     height, width = size
     own = (camera.height, camera.width)
     if own == size:

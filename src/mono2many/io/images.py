@@ -30,20 +30,16 @@ ORIENTATION = 0x0112
 
 def read_image(path: str | Path) -> UInt8[Tensor, "3 H W"]:
     """RGB, 0 to 255, turned upright as EXIF says. Grey and palette images become RGB, transparency is
-    dropped, 16-bit values are divided by 257.
-
-    InputError, naming the file, where it is missing, cut short or no image.
-    """
+    dropped, 16-bit values are divided by 257. InputError, naming the file, where it is missing, cut short or
+    no image."""
     with explained(f"{path}: {UNREADABLE}", REPLACE, NO_IMAGE):
         pixels = _decode(Path(path).read_bytes())
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) of the image that `read_image` would return, from the file's header alone.
-
-    InputError where it is missing or no image.
-    """
+    """(height, width) of the image that `read_image` would return, from the file's header alone. InputError
+    where it is missing or no image."""
     with explained(f"{path}: {UNREADABLE}", REPLACE, NO_IMAGE), Image.open(path) as image:
         width, height = image.size
         sideways = image.getexif().get(ORIENTATION, 1) >= 5
@@ -52,8 +48,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 def list_images(folder: str | Path) -> list[Path]:
     """The folder's images in natural order: frame2 before frame10, without sub-folders and hidden files.
-    InputError where the folder is missing or holds no image.
-    """
+    InputError where the folder is missing or holds no image."""
     found = Path(folder).glob("[!.]*")
     images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     if not images:
@@ -77,8 +72,7 @@ def resize_image(
     """The image at `size` (height, width), antialiased when it shrinks, half-pixel centres.
 
     bilinear: torch's own uint8 path, at most one grey level from the rounded float result. lanczos: Pillow's,
-    on the CPU, as the reference program resizes its input.
-    """
+    on the CPU, as the reference program resizes its input."""
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     stack = image.reshape(-1, *image.shape[-3:])
@@ -92,17 +86,15 @@ def resize_image(
     return resized.contiguous(memory_format=torch.contiguous_format).reshape(*image.shape[:-2], *size)
 
 
-def write_image(path: str | Path, image: UInt8[Tensor, "3 H W"], quality: int = 92) -> None:
-    """Writes RGB as the file's suffix says (PNG, JPEG at `quality`, ...); makes the folder where needed.
-
-    InputError where the suffix is unknown or the file cannot be written.
-    """
+def write_image(path: str | Path, image: UInt8[Tensor, "3 H W"]) -> None:
+    """Writes RGB as the file's suffix says (PNG, JPEG, ...); makes the folder where needed. InputError where
+    the suffix is unknown or the file cannot be written."""
     path = Path(path)
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"{path}: unknown suffix of an image; wanted one of {', '.join(IMAGE_SUFFIXES)}")
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
     with writing(path):
-        Image.fromarray(pixels).save(path, quality=quality)  # PNG ignores it
+        Image.fromarray(pixels).save(path, quality=92)  # PNG ignores it
 
 
 def _decode(data: bytes) -> np.ndarray:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from jaxtyping import UInt8
+from torch import Tensor
+
 from mono2many.data.lists import split_range
 from mono2many.datasets.video import VideoData
 from mono2many.files import explained, read_json
@@ -120,3 +123,14 @@ def listed_clips(path: Path) -> list[Footage]:
         Footage(f"{video.name}#{i}", video, images, size, frames, None if times is None else tuple(times))
         for i, (frames, times) in enumerate(clips)
     ]
+
+
+def checked_size(image: UInt8[Tensor, "3 h w"], size: Size, path: Path) -> UInt8[Tensor, "3 h w"]:
+    """The image; InputError where its height and width are not `size`, those of its clip."""
+    height, width = image.shape[1:]
+    if (height, width) != size:
+        raise InputError(
+            f"{path}: is {width}x{height}, but what comes before it is {size[1]}x{size[0]}; keep one camera "
+            "and one image size per path of --data"
+        )
+    return image

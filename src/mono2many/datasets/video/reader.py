@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import groupby, islice
+from itertools import groupby, islice, repeat
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.video import VideoData
-from mono2many.datasets.video.clips import Footage, camera_of, check_cameras, clips_of
+from mono2many.datasets.video.clips import Footage, camera_of, check_cameras, checked_size, clips_of
 from mono2many.geometry.camera import Size, resize_intrinsics, undistortion_pixels
 from mono2many.geometry.warp import sample
 from mono2many.io.camera_file import Camera
@@ -36,9 +36,8 @@ class VideoReader:
 
     `split` "train" is all but the end of each clip, "val" and "test" are both the held-out end. Building it
     counts the frames and reads the cameras; `stream`, `load` or the first `frame` of a video decodes. Without
-    a cache call `load` before worker processes are started, or each of them decodes for itself.
-    InputError where a path, a camera or a clip's length is not right, or memory is too small.
-    """
+    a cache call `load` before worker processes are started, or each of them decodes for itself. InputError
+    where a path, a camera or a clip's length is not right, or memory is too small."""
 
     def __init__(self, settings: VideoData, options: ReadOptions, split: Split) -> None:
         check_cameras(settings)
@@ -81,10 +80,8 @@ class VideoReader:
         return Frame(self._decoded[clip][index], self.intrinsics[clip])
 
     def load(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        """Decodes all videos into memory. progress(frames done, frames in all).
-
-        InputError where memory is too small or a video turns out to be damaged.
-        """
+        """Decodes all videos into memory. progress(frames done, frames in all). InputError where memory is
+        too small or a video turns out to be damaged."""
         videos = [(c, len(clip.frames)) for c, clip in enumerate(self.footage) if not clip.images]
         places = [(c, i) for c, frames in videos for i in range(frames)]
         self._check_memory(len(places))
@@ -99,18 +96,15 @@ class VideoReader:
         its frames follow each other."""
         for _, run in groupby(places, lambda place: self.numbers[place[0]]):
             clips, indices = zip(*run, strict=True)
-            footage, camera = (
-                self.footage[clips[0]],
-                self.cameras[clips[0]],
-            )  # of one path: one video and camera
+            footage, camera = self.footage[clips[0]], self.cameras[clips[0]]  # of one path: the same for all
             numbers = [self.footage[clip].frames[index] for clip, index in zip(clips, indices, strict=True)]
             paths = [footage.images[number] if footage.images else footage.path for number in numbers]
             raw = map(read_image, paths) if footage.images else numbered_frames(footage.path, numbers)
-            checked = (checked_size(image, camera, path) for image, path in zip(raw, paths, strict=True))
-            places_left = iter(clips)
+            checked = map(checked_size, raw, repeat(footage.size), paths)
+            clip_of = iter(clips)
             while group := list(islice(checked, FRAMES_AT_ONCE)):
                 for image in self._prepare(camera, torch.stack(group)):
-                    yield Frame(image, self.intrinsics[next(places_left)])
+                    yield Frame(image, self.intrinsics[next(clip_of)])
 
     def _prepare(self, camera: Camera, frames: UInt8[Tensor, "N 3 h w"]) -> UInt8[Tensor, "N 3 H W"]:
         """Undistorted at full size, cropped, then resized."""
@@ -150,13 +144,3 @@ def numbered_frames(video: Path, numbers: Sequence[int]) -> Iterator[UInt8[Tenso
             )
         following = number + 1
         yield frame
-
-
-def checked_size(image: UInt8[Tensor, "3 h w"], camera: Camera, path: Path) -> UInt8[Tensor, "3 h w"]:
-    height, width = image.shape[1:]
-    if (height, width) != (camera.height, camera.width):
-        raise InputError(
-            f"{path}: is {width}x{height}, but what comes before it is {camera.width}x{camera.height}; "
-            "keep one camera and one image size per path of --data"
-        )
-    return image
