@@ -14,7 +14,7 @@ from mono2many.data.rng import shuffled
 from mono2many.types import Frame, InputError, RawBatch, Reader
 
 
-class ClipDataset(Dataset[RawBatch | InputError]):
+class ClipDataset(Dataset[RawBatch]):
     """Every frame of a reader (every target, where its clips name them) that has a neighbour, with these.
 
     offsets: times of the sources in frames, for example (-1, 1); 0: the stereo partner, where clips have one.
@@ -102,7 +102,7 @@ class ClipDataset(Dataset[RawBatch | InputError]):
             stereo_x=torch.tensor(stereo_x) if len(stereo_x) == len(indices) else None,
         )
 
-    def __getitem__(self, indices: Sequence[int]) -> RawBatch | InputError:
+    def __getitem__(self, indices: Sequence[int]) -> RawBatch | InputError:  # type: ignore[override]
         """For the loader. An error is returned, not raised: a worker would wrap it into a page of text."""
         try:
             return self.batch(indices)

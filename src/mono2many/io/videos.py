@@ -195,8 +195,9 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Pack
 
 def _shown_at(packet: av.Packet) -> float | None:
     """Seconds."""
-    known = packet.pts is not None and packet.time_base is not None
-    return float(packet.pts * packet.time_base) if known else None
+    if packet.pts is None or packet.time_base is None:
+        return None
+    return float(packet.pts * packet.time_base)
 
 
 def _matroska_is_cut(path: Path) -> bool:

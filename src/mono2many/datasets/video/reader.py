@@ -43,18 +43,15 @@ class VideoReader:
         check_cameras(settings)
         self.size: Size = (options.height, options.width)
         self.crop_bottom = options.crop_bottom
-        self.footage, self.cameras, self.numbers = list[Footage](), list[Camera](), list[int]()
+        self.footage, self.cameras, self.clips = list[Footage](), list[Camera](), list[FrameSequence]()
         for number, path in enumerate(settings.data):
-            clips = clips_of(settings, Path(path), split)
-            self.footage += clips
-            self.cameras += [camera_of(settings, number, clip) for clip in clips]
-            self.numbers += [number] * len(clips)
+            for clip in clips_of(settings, Path(path), split):
+                self.footage.append(clip)
+                self.cameras.append(camera_of(settings, number, clip))
+                sequence = FrameSequence(clip.name, len(clip.frames), clip.times, number, clip.size)
+                self.clips.append(sequence)
         if not self.footage:
             raise InputError(f"no frames are held out for '{split}'; give --hold-out 0.1")
-        self.clips = [
-            FrameSequence(clip.name, len(clip.frames), clip.times, number, clip.size)
-            for number, clip in zip(self.numbers, self.footage, strict=True)
-        ]
         self.intrinsics = [
             resize_intrinsics(c.intrinsics, (kept_rows(c.height, self.crop_bottom), c.width), self.size)
             for c in self.cameras
@@ -65,8 +62,8 @@ class VideoReader:
     def fingerprint(self) -> str:
         files = dict.fromkeys(file for clip in self.footage for file in (clip.images or (clip.path,)))
         stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
-        frames = [list(clip.frames) for clip in self.footage]
-        clips = list(zip(self.cameras, self.numbers, frames, strict=True))
+        seen = zip(self.cameras, self.clips, self.footage, strict=True)
+        clips = [(camera, clip.camera, list(footage.frames)) for camera, clip, footage in seen]
         text = f"{self.size} {self.crop_bottom} {clips} {stamps}"  # long where there are many images
         return f"video {FRAMES} {hashlib.sha256(text.encode()).hexdigest()}"
 
@@ -94,7 +91,7 @@ class VideoReader:
     def stream(self, places: Sequence[tuple[int, int]]) -> Iterator[Frame]:
         """The frames at these (clip, index), one after the other. A video is decoded once for as long as
         its frames follow each other."""
-        for _, run in groupby(places, lambda place: self.numbers[place[0]]):
+        for _, run in groupby(places, lambda place: self.clips[place[0]].camera):
             clips, indices = zip(*run, strict=True)
             footage, camera = self.footage[clips[0]], self.cameras[clips[0]]  # of one path: the same for all
             numbers = [self.footage[clip].frames[index] for clip, index in zip(clips, indices, strict=True)]
