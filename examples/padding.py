@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from mono2many.data.augment import Augmentation, to_batch
-from mono2many.data.dataset import BatchOrder, ClipDataset, collate
+from mono2many.data.dataset import BatchOrder, ClipDataset
 from mono2many.losses.objective import MonoTerms
 from mono2many.metrics.protocol import PROTOCOLS, align
 from mono2many.models.architecture import MonoArchitecture, Padding
@@ -26,7 +26,7 @@ from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.optim import learning_rate, make_optimiser
 from mono2many.train.steps import StepPlan, mono_step, supervised_step
-from mono2many.types import Sample, Split
+from mono2many.types import RawBatch, Split
 
 PADDINGS: tuple[Padding, ...] = get_args(Padding)
 BAND, OUTERMOST = 8, 2
@@ -54,22 +54,25 @@ class Settings:
     """Folder to write to."""
 
 
-def draw_samples(s: Settings, split: Split, scenes: int) -> list[Sample]:
+def draw_samples(s: Settings, split: Split, scenes: int) -> RawBatch:
     """The middle one of three frames of every street, with its neighbours."""
     dataset = ClipDataset(SyntheticReader(StreetSettings(scenes, 3, s.height, s.width), split), (-1, 1))
-    return [dataset[3 * scene + 1] for scene in range(scenes)]
+    return dataset.batch([3 * scene + 1 for scene in range(scenes)])
 
 
-def train(s: Settings, padding: Padding, seed: int, street: list[Sample]) -> MonoDepth:
+def some(samples: RawBatch, chosen: list[int]) -> RawBatch:
+    return RawBatch(**{name: None if v is None else v[chosen] for name, v in vars(samples).items()})
+
+
+def train(s: Settings, padding: Padding, seed: int, street: RawBatch) -> MonoDepth:
     architecture = MonoArchitecture("light", "light", padding, scales=1, pose_type="light")
     torch.manual_seed(seed)  # padding has no weights: the three begin alike
     model = MonoDepth(architecture).to(memory_format=torch.channels_last)
-    optimiser = make_optimiser(model, "adamw", 1e-3)
-    for step, chosen in enumerate(BatchOrder(len(street), min(8, len(street)), seed, 0, s.steps)):
+    optimiser, count = make_optimiser(model, "adamw", 1e-3), len(street.index)
+    for step, chosen in enumerate(BatchOrder(count, min(8, count), seed, 0, s.steps)):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, s.steps, 1e-3, "cosine", warm_up=0.06)
-        clips = collate([street[i] for i in chosen])
-        batch = to_batch(clips, (-1, 1), "cpu", Augmentation(jitter=False), seed, step)
+        batch = to_batch(some(street, chosen), (-1, 1), "cpu", Augmentation(jitter=False), seed, step)
         progress = step / s.steps
         heads = next(heads for until, heads in STAGES.items() if progress < until)
         plan = StepPlan(architecture, MonoTerms(automask=progress >= 0.6), heads)
@@ -84,15 +87,15 @@ def train(s: Settings, padding: Padding, seed: int, street: list[Sample]) -> Mon
 
 
 @torch.no_grad()
-def relative_errors(model: MonoDepth, samples: list[Sample]) -> tuple[Tensor, Tensor]:
+def relative_errors(model: MonoDepth, samples: RawBatch) -> tuple[Tensor, Tensor]:
     """|depth - truth| / truth (NaN where the protocol does not count) and disparity in 1/m, each N H W."""
     errors, disparities = [], []
-    for sample in samples:
-        disparity = model.depth(sample.frames[:1] / 255)[0]
-        assert sample.depth is not None
-        aligned = align(disparity, sample.depth, PROTOCOLS["synthetic-80m"])
+    assert samples.depth is not None
+    for image, depth in zip(samples.frames[:, :1], samples.depth, strict=True):
+        disparity = model.depth(image / 255)[0]
+        aligned = align(disparity, depth, PROTOCOLS["synthetic-80m"])
         assert aligned is not None
-        error = (aligned.depth - sample.depth).abs() / sample.depth
+        error = (aligned.depth - depth).abs() / depth
         errors.append(error.masked_fill(~aligned.kept, torch.nan))
         disparities.append(disparity / aligned.ratio)
     return torch.stack(errors), torch.stack(disparities)
@@ -116,7 +119,7 @@ def main(s: Settings) -> None:
             runs.append({"padding": padding, "seed": seed, "abs_rel": abs_rel, "by_distance": rings})
             pictures.setdefault(padding, (disparities[0], errors.nanmean(0)))
             print(f"{time.monotonic() - began:4.0f} s  seed {seed} {padding:9} {abs_rel}", flush=True)
-    about = {"protocol": "synthetic-80m", "images": len(unseen), "settings": asdict(s)}
+    about = {"protocol": "synthetic-80m", "images": len(unseen.index), "settings": asdict(s)}
     (s.out / "padding.json").write_text(json.dumps({**about, "runs": runs}, indent=1, default=str))
     lines = [f"| Abs Rel, {s.signal} | {' | '.join(regions)} |", "|---" * (len(regions) + 1) + "|"]
     for padding in PADDINGS:
@@ -124,18 +127,18 @@ def main(s: Settings) -> None:
         cells = [f"{sum(v) / len(v):.3f} ({', '.join(f'{x:.3f}' for x in v)})" for v in values]
         lines.append(f"| {padding} | {' | '.join(cells)} |")
     (s.out / "padding.md").write_text("\n".join(lines) + "\n")
-    draw_picture(s.out / "padding.png", unseen[0], pictures, runs)
+    draw_picture(s.out / "padding.png", unseen.frames[0, 0], pictures, runs)
     print("\n".join(lines))
 
 
-def draw_picture(path: Path, sample: Sample, pictures: dict[str, Any], runs: list[dict[str, Any]]) -> None:
+def draw_picture(path: Path, image: Tensor, pictures: dict[str, Any], runs: list[dict[str, Any]]) -> None:
     """An image and its disparities; below, error by distance and its map near a corner (first seed)."""
     figure = Figure(figsize=(14, 5.2), layout="constrained")
     axes = figure.subplots(2, 4)
-    axes[0, 0].imshow(sample.frames[0].permute(1, 2, 0))
+    axes[0, 0].imshow(image.permute(1, 2, 0))
     axes[0, 0].set_title("an unseen street; dotted: border band")
     brightest = pictures["reflect"][0].quantile(0.98)
-    height, width = sample.frames.shape[-2:]
+    height, width = image.shape[-2:]
     for column, padding in enumerate(PADDINGS, 1):
         disparity, error = pictures[padding]
         axes[0, column].imshow(disparity, cmap="magma", vmin=0, vmax=brightest)

@@ -31,8 +31,8 @@ class Settings:
 
 def main(s: Settings) -> None:
     film = [image for _, image in islice(timed_frames(s.film), s.start, s.start + s.frames)]
-    camera = camera_for(s.camera, None)
-    stream = load(s.model).stream(camera(film[0].shape[1], film[0].shape[2]))
+    height, width = film[0].shape[1:]
+    stream = load(s.model).stream(camera_for(s.camera, None, (height, width), str(s.film)).intrinsics)
     depths = [stream(image).depth for image in [*film, *[film[-1]] * s.repeats]]
     medians = torch.stack([depth.median() for depth in depths[: s.frames]])
     print(f"median depth of the first frame / of the next ten: {medians[0] / medians[1:11].mean():.3f}")

@@ -16,10 +16,8 @@ Errors = tuple[type[Exception], ...]
 @contextmanager
 def atomic_write(path: Path, sync: bool = True) -> Iterator[Path]:
     """Gives a temporary path beside `path`; at the end of the block what was written there takes its place. A
-    reader sees the old file or the complete new one, with `sync` also after a power failure.
-
-    InputError where the disk is full; `path` is then what it was before.
-    """
+    reader sees the old file or the complete new one, with `sync` also after a power failure. InputError where
+    the disk is full; `path` is then what it was before."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
@@ -55,14 +53,12 @@ def remove_partial(folder: Path) -> None:
 
 def sync_to_disk(path: Path) -> None:
     """Return when a file, or a folder's list of files, is on the disk."""
-    try:
+    with suppress(PermissionError):  # folders cannot be opened everywhere
         descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    except PermissionError:  # folders cannot be opened everywhere
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -71,7 +67,8 @@ def file_lock(path: Path, when_busy: Callable[[], None]) -> Iterator[bool]:
     waited for. Gives False where files cannot be locked. The lock ends with its process: it is POSIX's kind,
     which processes forked by the holder do not keep."""
     with path.open("a") as file:
-        try:
+        locked = False
+        with suppress(ImportError, OSError):
             import fcntl
 
             try:
@@ -80,8 +77,6 @@ def file_lock(path: Path, when_busy: Callable[[], None]) -> Iterator[bool]:
                 when_busy()
                 fcntl.lockf(file, fcntl.LOCK_EX)
             locked = True
-        except (ImportError, OSError):
-            locked = False
         yield locked
 
 

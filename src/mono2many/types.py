@@ -1,6 +1,6 @@
 """The few types that everything else is made of.
 
-    reader.frame(clip, index) -> Frame -> dataset -> Sample -> collate -> RawBatch -> augment -> Batch
+    reader.frame(clip, index) -> Frame -> dataset -> RawBatch -> augment -> Batch
     model(batch) -> disparity pyramid, motion -> objective -> (loss, StepOutput)
     predictor(image) -> DepthMap
 
@@ -77,32 +77,16 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One target frame with its neighbours, at training size, as it leaves the loader (uint8, host)."""
-
-    frames: UInt8[Tensor, "F 3 H W"]
-    """Frame 0 is the target, the others its S = F - 1 sources; black where a source does not exist."""
-    exists: Bool[Tensor, "F"]
-    intrinsics: Float[Tensor, "F 3 3"]
-    index: int
-    """Position in the dataset: with (seed, step) it decides every random draw."""
-    camera: int = 0
-    """Of the target's clip."""
-    depth: Float[Tensor, "H W"] | None = None
-    moving: Bool[Tensor, "H W"] | None = None
-    valid_mask: Bool[Tensor, "H W"] | None = None
-    stereo_x: float | None = None
-    """See RawBatch."""
-
-
-@dataclass(frozen=True)
 class RawBatch:
-    """B samples stacked, not yet augmented."""
+    """B samples, each a target frame with its neighbours, at training size, as they leave the loader (uint8,
+    host), not yet augmented."""
 
     frames: UInt8[Tensor, "B F 3 H W"]
+    """Frame 0 is the target, the others its S = F - 1 sources; black where a source does not exist."""
     exists: Bool[Tensor, "B F"]
     intrinsics: Float[Tensor, "B F 3 3"]
     index: Int64[Tensor, "B"]
+    """Position in the dataset: with (seed, step) it decides every random draw."""
     depth: Float[Tensor, "B H W"] | None = None
     moving: Bool[Tensor, "B H W"] | None = None
     camera: Int64[Tensor, "B"] | None = None

@@ -15,7 +15,9 @@ from rich.console import Console
 
 from mono2many.data.cache import CachedReader, cached, damage
 from mono2many.data.cache_entries import entries, show_cache
-from mono2many.data.video import VideoReader, VideoSettings
+from mono2many.datasets.base import ReadOptions
+from mono2many.datasets.video import VideoData
+from mono2many.datasets.video.reader import VideoReader
 from mono2many.io.images import write_image
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.types import Frame, FrameSequence, InputError
@@ -39,12 +41,6 @@ class Numbers:
         self.opened += 1
         time.sleep(self.pause)
         return Frame(torch.full((3, 8, 10), 10 * clip + index, dtype=torch.uint8), torch.eye(3))
-
-
-def entry(root):
-    """The one folder of frames in a cache."""
-    (folder,) = (path for path in root.iterdir() if path.is_dir())
-    return folder
 
 
 def same(reader, cache):
@@ -92,8 +88,9 @@ def test_other_settings_and_touched_files_have_frames_of_their_own(tmp_path):
         write_image(tmp_path / "pictures" / f"{i}.png", torch.full((3, 8, 10), 20 * i, dtype=torch.uint8))
 
     def value(**more):
-        settings = VideoSettings((str(tmp_path / "pictures"),), fov=60.0, height=8, width=10, **more)
-        cache = cached(VideoReader(settings, "train"), tmp_path / "cache")
+        settings = VideoData((str(tmp_path / "pictures"),), fov=60.0)
+        reader = VideoReader(settings, ReadOptions(8, 10, **more), "train")
+        cache = cached(reader, tmp_path / "cache")
         return cache.folder.name, int(cache.frame(0, 0).image.max())
 
     before = value()
@@ -123,10 +120,10 @@ SILENT_DAMAGES = {
     "a bit of a picture": flip("image.npy", 1000),
     "a bit of a header": flip("image.npy", 70),
     "a bit of a camera": flip("intrinsics.npy", -1),
+    "a bit of a digest": flip("index.json", 9, after=b'"files": {"image": ['),
 }
 DAMAGES = {
     "a bit of the fingerprint": flip("index.json", after=b'"numb'),
-    "a bit of a checksum": flip("index.json", after=b'"checksums": {"image": ['),
     "the end of a file": cut,
     "a file": lambda folder: (folder / "image.npy").unlink(),
     "the index": lambda folder: (folder / "index.json").unlink(),
@@ -164,9 +161,9 @@ def test_the_cache_is_listed_checked_and_what_is_old_is_removed(tmp_path):
     said = console.file.getvalue()
     assert "1970" in said
     assert "damaged: image.npy: not as written" in said
-    assert [entry.folder for entry in entries(tmp_path)] == [new, old]
+    assert entries(tmp_path) == [new, old]
     assert show_cache(str(tmp_path), True, 10.0, console)
-    assert [entry.folder for entry in entries(tmp_path)] == [new]
+    assert entries(tmp_path) == [new]
 
 
 def build(pipe, root, workers, pause):
@@ -245,9 +242,10 @@ def test_a_picture_that_cannot_be_read_is_named_in_one_line(workers, tmp_path):
     for i in range(8):
         write_image(tmp_path / "pictures" / f"{i}.png", torch.randint(0, 256, (3, 8, 10)).to(torch.uint8))
     os.truncate(tmp_path / "pictures" / "3.png", 150)
-    settings = VideoSettings((str(tmp_path / "pictures"),), fov=60.0, height=8, width=10)
+    settings = VideoData((str(tmp_path / "pictures"),), fov=60.0)
+    reader = VideoReader(settings, ReadOptions(8, 10), "train")
     with pytest.raises(InputError, match=r"3\.png") as caught:
-        cached(VideoReader(settings, "train"), tmp_path / "cache", workers)
+        cached(reader, tmp_path / "cache", workers)
     assert "\n" not in str(caught.value)
 
 
@@ -256,10 +254,7 @@ def test_it_pickles_as_a_path_and_a_frame_may_be_written_on_without_harm(tmp_pat
     sent = pickle.dumps(cache)
     assert len(sent) < 500
     cache.frame(0, 1).image.fill_(99)
-    cache.rows("image", torch.tensor([1])).fill_(99)
+    cache.stack("image", [(0, 1)]).fill_(99)
     assert same(Numbers(3), pickle.loads(sent))
     assert isinstance(cached(Numbers(3), tmp_path, say=pytest.fail), CachedReader)
-    assert json.loads((entry(tmp_path) / "index.json").read_text())["index"]["fields"] == [
-        "image",
-        "intrinsics",
-    ]
+    assert json.loads((cache.folder / "index.json").read_text())["files"].keys() == {"image", "intrinsics"}

@@ -9,13 +9,13 @@ from mono2many.data.measure import (
     displacement,
     find_blurred,
     find_cuts,
+    grey_and_sharpness,
     measure_pairs,
     quick_agreement,
     quick_displacement,
     sharpness,
     shrink,
     thumbnail,
-    to_grey,
 )
 from mono2many.io.videos import timed_frames
 
@@ -114,10 +114,11 @@ def test_blur_lowers_sharpness():
 
 
 def test_grey_weighs_the_colours_and_is_never_enlarged():
-    red = torch.zeros(1, 3, 40, 80, dtype=torch.uint8)
-    red[:, 0] = 255
-    assert to_grey(red, 40).shape == (1, 20, 40)
-    assert to_grey(red, 40).mean().item() == pytest.approx(0.299)
+    red = torch.zeros(3, 400, 800, dtype=torch.uint8)
+    red[0] = 255
+    grey, _ = grey_and_sharpness(red)
+    assert grey.shape == (1, 160, 320)
+    assert grey.mean().item() == pytest.approx(0.299)
     assert shrink(torch.zeros(2, 40, 80), 100).shape == (2, 40, 80)
 
 

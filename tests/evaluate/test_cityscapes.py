@@ -132,8 +132,9 @@ def test_frames_come_without_the_hood_and_neighbours_are_two_away(tmp_path: Path
     assert reader.frame(1, 2).image[0, :, 5].tolist() == [19, 29, 39, 49, 59, 69]
     dataset = ClipDataset(reader, (-2, 2))
     assert dataset.without_neighbour == 1  # frame 10
-    assert [dataset[i].exists.tolist() for i in (0, 2)] == [[True, False, True], [True, True, True]]
-    assert dataset[2].frames[:, 0, 0, 0].tolist() == [19, 17, 21]
+    samples = dataset.batch([0, 2])
+    assert samples.exists.tolist() == [[True, False, True], [True, True, True]]
+    assert samples.frames[1, :, 0, 0, 0].tolist() == [19, 17, 21]
     # a list names targets; their neighbours are there too
     own = tmp_path / "own.txt"
     own.write_text("leftImg8bit_sequence/train/aachen/aachen_000000_000019_leftImg8bit.png\n")

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mono2many.data.augment import to_batch
-from mono2many.data.dataset import ClipDataset, collate
+from mono2many.data.dataset import ClipDataset
 from mono2many.evaluate.photometric import Prediction, evaluate_photometric
 from mono2many.geometry.pose import invert
 from mono2many.street.reader import StreetSettings, SyntheticReader
@@ -13,7 +13,7 @@ def truth() -> Prediction:
     """Exact depth and motion of a street without traffic."""
     settings = StreetSettings(scenes=1, frames=3, height=96, width=320, moving=False)
     reader = SyntheticReader(settings, "test")
-    batch = to_batch(collate([ClipDataset(reader, (-1, 1))[1]]), (-1, 1), "cpu")
+    batch = to_batch(ClipDataset(reader, (-1, 1)).batch([1]), (-1, 1), "cpu")
     poses = [reader.frame(0, i).world_from_camera for i in range(3)]
     assert batch.depth is not None
     world = [pose for pose in poses if pose is not None]

@@ -121,18 +121,14 @@ def test_speed_between_two_lines_changes_evenly_and_outside_them_nothing_is_know
     np.testing.assert_allclose(metres_along(table, "speed.csv", clip), [0, 15, 30, np.nan])
 
 
-def test_frames_count_where_their_times_are_unknown(tmp_path: Path) -> None:
-    clip, timed = FrameSequence("film", 3), FrameSequence("film", 3, times=(0.0, 0.5, 1.0))
-    by_time = read_speed(csv(tmp_path, "frame,time,speed\n0,0,10\n1,0.1,10\n2,0.2,20\n"))
-    np.testing.assert_allclose(metres_along(by_time, "", clip), [0, 1, 2.5])
-    by_metres = read_speed(csv(tmp_path, "frame,metres\n0,0\n1,0.7\n2,0.8\n"))
-    np.testing.assert_allclose(metres_along(by_metres, "", clip), [0, 0.7, 1.5])
-    bare = read_speed(csv(tmp_path, "frame,speed\n0,10\n1,10\n2,10\n"))
-    np.testing.assert_allclose(metres_along(bare, "", timed), [0, 5, 10])
-    with pytest.raises(InputError, match="column time beside frame"):
-        metres_along(bare, "speed.csv", clip)
+def test_images_are_found_by_their_number(tmp_path: Path) -> None:
+    clip = FrameSequence("folder", 3)
+    table = read_speed(csv(tmp_path, "frame,time,speed\n0,0,10\n1,0.1,10\n2,0.2,20\n"))
+    np.testing.assert_allclose(metres_along(table, "", clip), [0, 1, 2.5])
     with pytest.raises(InputError, match="add a column frame"):
         metres_along(read_speed(csv(tmp_path, "time,speed\n0,1\n1,1\n")), "speed.csv", clip)
+    with pytest.raises(InputError, match="give the folder itself"):
+        metres_along(table, "speed.csv", FrameSequence("folder#1", 3))
 
 
 @pytest.mark.parametrize(

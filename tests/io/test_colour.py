@@ -21,8 +21,11 @@ def test_nearer_is_brighter_and_unknown_is_black():
 
 
 def test_given_ends_get_the_ends_of_the_palette():
-    painted = colour.colour_disparity(torch.tensor([[0.0, 1.0, 5.0]]), palette="gray", low=0.0, high=1.0)
-    assert painted[0, 0].tolist() == [0, 255, 255]
+    painted = colour.colour_disparity(torch.tensor([[0.0, 1.0, 5.0]]), low=0.0, high=1.0)
+    dark, bright, beyond = painted[:, 0].T.tolist()
+    assert max(dark) < 5
+    assert min(bright[:2]) > 180
+    assert beyond == bright
 
 
 def test_a_flat_picture_is_painted_without_dividing_by_zero():
@@ -32,7 +35,7 @@ def test_a_flat_picture_is_painted_without_dividing_by_zero():
 
 def test_the_robust_range_is_two_percentiles_of_the_finite_values():
     values = torch.cat([torch.arange(101.0), torch.tensor([NAN, float("inf")])])
-    assert colour.robust_range(values, (1.0, 98.0)) == (1.0, 98.0)
+    assert colour.robust_range(values) == (1.0, 98.0)
 
 
 def test_too_near_is_blue_and_too_far_is_red_and_no_truth_is_black():
@@ -41,11 +44,3 @@ def test_too_near_is_blue_and_too_far_is_red_and_no_truth_is_black():
     assert near[2] > near[0] + 50
     assert far[0] > far[2] + 50
     assert unknown.tolist() == [0, 0, 0]
-
-
-def test_pictures_side_by_side_take_the_first_ones_height():
-    first, second = torch.zeros(3, 10, 20, dtype=torch.uint8), torch.full((3, 20, 30), 9, dtype=torch.uint8)
-    row = colour.side_by_side(first, second)
-    assert row.shape == (3, 10, 35)
-    assert (row[:, :, :20] == 0).all()
-    assert (row[:, :, 20:] == 9).all()

@@ -49,22 +49,6 @@ def test_a_depth_png_without_text_has_kittis_factor(tmp_path):
     assert depth_files.read_depth_png16(tmp_path / "kitti.png").item() == 2.0
 
 
-def test_kittis_server_gets_metres_times_256_between_1e_3_and_80_at_1216_by_352(tmp_path):
-    # disparity is what is resized: half-way between 4 m and 8 m are 2 / (1/4 + 1/8) = 5.333 m, not 6
-    depth_files.write_kitti_png(tmp_path / "0000000000.png", torch.tensor([[1 / 4, 1 / 8]]).expand(2, 2))
-    with Image.open(tmp_path / "0000000000.png") as image:
-        assert image.size == (1216, 352)
-        assert image.mode == "I;16"
-        row = np.asarray(image)[100]
-    assert (row[0], row[-1]) == (4 * 256, 8 * 256)
-    np.testing.assert_allclose(row[607:609] / 256, 5.333, atol=0.01)
-    depth = torch.full((352, 1216), 1e-9)
-    depth[0, 0], depth[0, 1] = 100.0, 0.25
-    depth_files.write_kitti_png(tmp_path / "b.png", 1 / depth)
-    with Image.open(tmp_path / "b.png") as image:
-        assert np.asarray(image)[0, :3].tolist() == [80 * 256, 64, 1]  # 0 would mean unknown
-
-
 def test_a_coloured_picture_is_no_depth_map(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "rgb.png")
     with pytest.raises(InputError, match=r"rgb\.png.*16-bit"):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mono2many.io.images import resize_image
-from mono2many.io.videos import VideoWriter, frame_times, probe_video, timed_frames, video_frames
+from mono2many.io.videos import VideoWriter, probe_video, timed_frames, video_frames
 from mono2many.types import InputError
 
 FRAMES = 30
@@ -144,9 +144,9 @@ def test_a_video_that_cannot_be_written_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
 def test_frames_come_with_their_times_which_are_known_without_decoding(tmp_path, name):
     path = make(tmp_path / name)
-    times = [time for time, _ in timed_frames(path)]
+    times = tuple(time for time, _ in timed_frames(path))
     assert times == pytest.approx([times[0] + i / 25 for i in range(FRAMES)], abs=1e-3)
-    assert frame_times(path) in (times, [])  # some containers hold no times
+    assert probe_video(path).times in (times, ())  # some containers hold no times
 
 
 @pytest.mark.parametrize(("rotation", "size"), [(0, (24, 32)), (90, (43, 32)), (180, (24, 32))])

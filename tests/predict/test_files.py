@@ -64,6 +64,8 @@ def test_kittis_server_gets_a_picture_of_the_inputs_name_in_metres_only(
     png, array = sorted(predict_files(metric, folder, tmp_path / "out", ["kitti", "npy"]))[::-1]
     assert png == tmp_path / "out" / "image" / "kitti" / "0000000005.png"
     wanted = np.load(array).clip(1e-3, 80)
+    with Image.open(png) as stored:
+        assert (stored.mode, stored.size) == ("I;16", (1216, 352))
     np.testing.assert_allclose(read_depth_png16(png).numpy(), wanted, atol=0.5 / 256 + 1e-5)
     with pytest.raises(InputError, match=r"--save kitti.*mono2many scale"):
         predict_files(predictor, folder, tmp_path / "out", ["kitti"])

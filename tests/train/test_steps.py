@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mono2many.data.augment import to_batch
-from mono2many.data.dataset import ClipDataset, collate
+from mono2many.data.dataset import ClipDataset
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
@@ -23,7 +23,7 @@ LIGHT = MonoArchitecture("light", "light", pose_type="light")
 def batch() -> Batch:
     reader = SyntheticReader(StreetSettings(scenes=2, frames=3, height=64, width=96), "train")
     dataset = ClipDataset(reader, (-1, 1))
-    return to_batch(collate([dataset[1], dataset[4], dataset[0]]), (-1, 1), "cpu")
+    return to_batch(dataset.batch([1, 4, 0]), (-1, 1), "cpu")
 
 
 VARIANTS = {

@@ -14,9 +14,10 @@ from torchvision.transforms.functional import to_tensor
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.footage import VideoSettings
 from mono2many.data.rng import uniform
-from mono2many.data.video import VideoReader
+from mono2many.datasets.base import ReadOptions
+from mono2many.datasets.video import VideoData
+from mono2many.datasets.video.reader import VideoReader
 from mono2many.io.images import write_image
 from mono2many.street.reader import StreetSettings, SyntheticReader
 
@@ -35,7 +36,7 @@ def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> Map
     files = [folder / "images" / f"{i:03d}.jpg" for i in range(SAMPLES + 2)]
     for i, path in enumerate(files):
         write_image(path, street.frame(0, i).image)
-    reader = VideoReader(VideoSettings((str(folder / "images"),), (), 80.0, *size, 0.0), "train")
+    reader = VideoReader(VideoData((str(folder / "images"),), (), 80.0, 0.0), ReadOptions(*size), "train")
 
     def plain(step: int) -> None:
         for i in range(SAMPLES):

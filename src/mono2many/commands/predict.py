@@ -27,16 +27,16 @@ class PredictConfig:
     out: str = "outputs"
     """Folder to write to."""
     save: tuple[Literal["npy", "png16", "colour", "video", "kitti"], ...] = ()
-    """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as a
-    picture. video: input and disparity side by side. kitti: metres for KITTI's depth prediction server.
+    """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as an
+    image. video: input and disparity side by side. kitti: metres for KITTI's depth prediction server.
     Default: the first three of images, video of videos."""
     poses: tuple[Literal["kitti", "tum"], ...] = ()
-    """Write the camera's way through each video and folder, with a picture of it. kitti: 12 numbers a line.
+    """Write the camera's trajectory through each video and folder, with a plot. kitti: 12 numbers a line.
     tum: timestamp, place, quaternion. Depth is then written only with --save."""
     refine_motion: bool = False
-    """With --poses: align each step with the pictures by the predicted depth; wants --camera or --fov."""
+    """With --poses: align each step with the images by the predicted depth; wants --camera or --fov."""
     camera: str | None = None
-    """Camera file of films and folders, for --model many and --refine-motion."""
+    """Camera file of videos and folders, for a ManyDepth and --refine-motion."""
     fov: float | None = None
     """The same as a horizontal field of view in degrees."""
     flip: bool = False
@@ -52,36 +52,34 @@ class PredictConfig:
         if self.camera is not None and self.fov is not None:
             raise InputError("--camera and --fov are both given; keep --camera, which knows more")
         if self.refine_motion and not self.poses:
-            raise InputError("--refine-motion is for the camera's way: add --poses kitti")
+            raise InputError("--refine-motion is for trajectories: add --poses kitti")
         at_least("--batch-size", self.batch_size, 1)
 
 
 def run(arguments: list[str]) -> None:
     config = parse(PredictConfig, "mono2many predict", arguments)
+    from torch import Tensor
+
     from mono2many.io.camera_file import camera_for
     from mono2many.predict.files import predict_files
     from mono2many.predict.predictor import load
+    from mono2many.predict.trajectory import predict_trajectories
 
     predictor = load(config.model, config.device)
     if value_of(arguments, "--model") is None:
         print(NO_MODEL, file=sys.stderr)
-    camera = camera_for(config.camera, config.fov) if config.camera or config.fov else None
+
+    def intrinsics_of(height: int, width: int) -> Tensor:
+        footage = f"{width}x{height} footage"
+        return camera_for(config.camera, config.fov, (height, width), footage).intrinsics
+
+    camera = intrinsics_of if config.camera or config.fov else None
+    what = predictor, config.inputs, config.out
     written = []
     if config.save or not config.poses:
-        written += predict_files(
-            predictor,
-            config.inputs,
-            config.out,
-            config.save,
-            config.flip,
-            config.batch_size,
-            intrinsics_of=camera,
-        )
+        written += predict_files(*what, config.save, config.flip, config.batch_size, intrinsics_of=camera)
     if config.poses:
-        from mono2many.predict.trajectory import predict_trajectories
-
-        rest = (config.batch_size, camera, config.refine_motion)
-        written += predict_trajectories(predictor, config.inputs, config.out, config.poses, *rest)
+        written += predict_trajectories(*what, config.poses, config.batch_size, camera, config.refine_motion)
     unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
     files = "1 file" if len(written) == 1 else f"{len(written)} files"
-    print(f"{files} in {config.out}; {'the way' if config.poses else 'depth'} is {unit}")
+    print(f"{files} in {config.out}; {'the trajectory' if config.poses else 'depth'} is {unit}")

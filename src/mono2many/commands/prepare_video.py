@@ -11,27 +11,23 @@ from mono2many.errors import InputError
 
 @dataclass(frozen=True)
 class PrepareVideoConfig:
-    """Look through films and list what can be learnt from: clips between cuts, without standing frames."""
+    """Look through videos and list what can be learnt from: clips between cuts, without standing frames."""
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
     """Video files or folders of images."""
     out: str = "prepared"
-    """Folder for the lists: OUT/FILM.clips.json, which `train --data` reads."""
-    fps: float | None = None
-    """Frames per second to keep; by default the film's own most frequent rate."""
+    """Folder for the lists: OUT/VIDEO.clips.json, which `train --data` reads."""
     shortest: int = 12
     """Clips with fewer frames are left out."""
 
     def __post_init__(self) -> None:
         if not self.inputs:
             raise InputError("nothing to prepare: name video files or folders of images")
-        if self.fps is not None and not self.fps > 0:
-            raise InputError(f"--fps must be positive, got {self.fps}")
         at_least("--shortest", self.shortest, 3)
 
 
 def run(arguments: list[str]) -> None:
     config = parse(PrepareVideoConfig, "mono2many prepare video", arguments)
-    from mono2many.data.prepare import prepare_video
+    from mono2many.datasets.video.prepare import prepare_video
 
-    prepare_video(config.inputs, config.out, config.fps, config.shortest)
+    prepare_video(config.inputs, config.out, config.shortest)

@@ -1,9 +1,9 @@
 """The command `cache`: what the folder of decoded frames and laser scans holds, whether it is intact, and
 removing what was not used for long."""
 
+import math
 import shutil
 import time
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -16,23 +16,10 @@ from mono2many.files import read_json
 DAY = 86400.0
 
 
-@dataclass(frozen=True)
-class Entry:
-    """The decoded frames of one data set at one size."""
-
-    folder: Path
-    about: str
-    """Data set, number of frames, their size."""
-    gigabytes: float
-    last_used: float
-    """Seconds since 1970."""
-
-
-def entries(root: Path) -> list[Entry]:
-    """Of a cache folder, the latest used first; also those that cannot be read."""
-    folders = [path.parent for path in root.glob("*/index.json") if not path.parent.name.endswith(".part")]
-    found = [Entry(f, _about(f), _gigabytes(f), f.stat().st_mtime) for f in folders]
-    return sorted(found, key=lambda entry: -entry.last_used)
+def entries(root: Path) -> list[Path]:
+    """The entries of a cache folder, the latest used first; also those that cannot be read."""
+    folders = [path.parent for path in root.glob("*/index.json") if path.parent.suffix != ".part"]
+    return sorted(folders, key=lambda folder: -folder.stat().st_mtime)
 
 
 def show_cache(
@@ -42,43 +29,42 @@ def show_cache(
     days, and ground truth read from laser scans. False if an entry is damaged."""
     console = console or Console(highlight=False)
     root = cache_root(cache_dir)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("entry", "frames", "GB", "last used", ""):
-        table.add_column(column, justify="right" if column == "GB" else "left")
+    oldest = -math.inf if unused_days is None else time.time() - unused_days * DAY
+    table = Table("entry", "frames", box=None, padding=(0, 2, 0, 0))
+    table.add_column("GB", justify="right")
+    table.add_column("last used")
+    table.add_column()
     sound = True
-    for entry in entries(root):
-        old = unused_days is not None and time.time() - entry.last_used > unused_days * DAY
-        wrong = damage(entry.folder) if check and not old else None
-        sound &= wrong is None
-        state = "removed" if old else f"damaged: {wrong}" if wrong else "sound" if check else ""
-        day = date.fromtimestamp(entry.last_used).isoformat()
-        table.add_row(entry.folder.name, entry.about, f"{entry.gigabytes:.2f}", day, state)
+    for folder in entries(root):
+        last_used = folder.stat().st_mtime
+        old = last_used < oldest
+        state = "removed" if old else ""
+        if check and not old:
+            wrong = damage(folder)
+            state = f"damaged: {wrong}" if wrong else "sound"
+            sound &= wrong is None
+        gigabytes = sum(path.stat().st_size for path in folder.iterdir()) / 1e9
+        day = date.fromtimestamp(last_used).isoformat()
+        table.add_row(folder.name, _frames(folder), f"{gigabytes:.2f}", day, state)
         if old:
-            shutil.rmtree(entry.folder)
-            (root / f"{entry.folder.name}.lock").unlink(missing_ok=True)
+            shutil.rmtree(folder)
+            (root / f"{folder.name}.lock").unlink(missing_ok=True)
     console.print(table)
-    truth = root / "truth"
-    if truth.is_dir():
-        state = ""
-        scans = list(truth.iterdir())
-        if unused_days is not None:
-            old_scans = [path for path in scans if time.time() - path.stat().st_mtime > unused_days * DAY]
-            for path in old_scans:
-                path.unlink()
-            state = f", {len(old_scans)} removed"
-        console.print(f"ground truth from laser scans: {len(scans)} images{state}")
+    scans = list((root / "truth").glob("*"))
+    if scans:
+        old_scans = [path for path in scans if path.stat().st_mtime < oldest]
+        for path in old_scans:
+            path.unlink()
+        removed = f", {len(old_scans)} removed" if old_scans else ""
+        console.print(f"ground truth from laser scans: {len(scans)} images{removed}")
     console.print(f"in {root}", soft_wrap=True)
     return sound
 
 
-def _about(folder: Path) -> str:
+def _frames(folder: Path) -> str:
+    """Data set and number of frames."""
     try:
-        index = read_json(folder / "index.json", "the entry is built again")["index"]
-        frames = sum(clip["frames"] for clip in index["clips"])
-        return f"{index['fingerprint'].split()[0]}, {frames} frames"
+        index = read_json(folder / "index.json", "the entry is built again")
+        return f"{index['fingerprint'].split()[0]}, {sum(clip['frames'] for clip in index['clips'])} frames"
     except (ValueError, KeyError, TypeError):
         return "unreadable"
-
-
-def _gigabytes(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.iterdir()) / 1e9

@@ -1,28 +1,27 @@
 """From frames to batches: neighbours, order, batches. Shared by every reader."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mono2many.data.cache import CachedReader
+from mono2many.data.cache import CachedReader, Place
 from mono2many.data.rng import shuffled
-from mono2many.types import InputError, RawBatch, Reader, Sample
+from mono2many.types import Frame, InputError, RawBatch, Reader
 
 
-class ClipDataset(Dataset[Sample]):
+class ClipDataset(Dataset[RawBatch]):
     """Every frame of a reader (every target, where its clips name them) that has a neighbour, with these.
 
     offsets: times of the sources in frames, for example (-1, 1); 0: the stereo partner, where clips have one.
     Frames of one data set have one size.
     shuffle_sources: take the sources from another clip instead, a control that must learn nothing.
     baseline: the unit of length that stands for the distance of the stereo cameras; None: metres.
-    Raises InputError if no frame has a neighbour.
-    """
+    Raises InputError if no frame has a neighbour."""
 
     def __init__(
         self,
@@ -47,16 +46,16 @@ class ClipDataset(Dataset[Sample]):
         self.without_neighbour = len(targets) - len(self.samples)
         """Frames that are left out because they have no neighbour."""
         if not self.samples:
+            away = " or ".join(map(str, offsets))
             raise InputError(
-                f"--data: no frame has a neighbour {' or '.join(map(str, offsets))} frames away; "
-                "give longer clips, a smaller --frame-step or, where the data set has that flag, a larger "
-                "--max-gap"
+                f"--data: no frame has a neighbour {away} frames away; give longer clips, a smaller "
+                "--frame-step or, where the data set has that flag, a larger --max-gap"
             )
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def neighbours(self, index: int) -> list[tuple[int, int] | None]:
+    def neighbours(self, index: int) -> list[Place | None]:
         """Where the sources of a sample are, (clip, index); None where one was never recorded."""
         clip, at = self.samples[index]
         other = (clip + len(self.clips) // 2) % len(self.clips) if self.shuffle_sources else clip
@@ -73,52 +72,37 @@ class ClipDataset(Dataset[Sample]):
             return None
         return partner[1] if self.baseline is None else math.copysign(self.baseline, partner[1])
 
-    def _places(self, index: int) -> list[tuple[int, int] | None]:
-        """Of a sample's frames: its target, then its neighbours."""
-        return [self.samples[index], *self.neighbours(index)]
-
-    def __getitem__(self, index: int) -> Sample:
-        target, *sources = (place and self.reader.frame(*place) for place in self._places(index))
-        assert target is not None
-        black = torch.zeros_like(target.image)
-        return Sample(
-            frames=torch.stack([target.image, *(black if f is None else f.image for f in sources)]),
-            exists=torch.tensor([True, *(f is not None for f in sources)]),
-            intrinsics=torch.stack([target.intrinsics, *((f or target).intrinsics for f in sources)]),
-            index=index,
-            camera=self.clips[self.samples[index][0]].camera,
-            depth=target.depth,
-            moving=target.moving,
-            valid_mask=target.valid_mask,
-            stereo_x=self.stereo_x(index),
-        )
-
     def batch(self, indices: Sequence[int]) -> RawBatch:
-        """The samples of a batch; out of the cache all frames at once."""
-        if not isinstance(self.reader, CachedReader):
-            return collate([self[i] for i in indices])
-        cache, places = self.reader, [self._places(i) for i in indices]
-        rows = torch.tensor([[cache.row(*(place or of[0])) for place in of] for of in places])  # type: ignore[misc]
-        exists = torch.tensor([[place is not None for place in of] for of in places])
-        frames, intrinsics = cache.rows("image", rows), cache.rows("intrinsics", rows)
+        """The samples at these positions. An absent neighbour is black, with the target's intrinsics; what
+        one of the frames lacks is None."""
+        targets = [self.samples[i] for i in indices]
+        wanted = [[self.samples[i], *self.neighbours(i)] for i in indices]
+        exists = torch.tensor([[place is not None for place in of] for of in wanted])
+        places = [place or target for target, of in zip(targets, wanted, strict=True) for place in of]
+        if isinstance(self.reader, CachedReader):
+            stack = self.reader.stack
+        else:
+            stack = partial(stack_fields, {place: self.reader.frame(*place) for place in places})
+        frames, intrinsics = stack("image", places), stack("intrinsics", places)
         assert frames is not None
         assert intrinsics is not None
+        frames = frames.unflatten(0, exists.shape)
         for sample, frame in (~exists).nonzero().tolist():  # filling by mask would pass over all of it
             frames[sample, frame] = 0
         stereo_x = [x for i in indices if (x := self.stereo_x(i)) is not None]
         return RawBatch(
             frames=frames,
             exists=exists,
-            intrinsics=intrinsics,
+            intrinsics=intrinsics.unflatten(0, exists.shape),
             index=torch.tensor(indices),
-            depth=cache.rows("depth", rows[:, 0]),
-            moving=cache.rows("moving", rows[:, 0]),
-            camera=torch.tensor([self.clips[self.samples[i][0]].camera for i in indices]),
-            valid_mask=cache.rows("valid_mask", rows[:, 0]),
+            depth=stack("depth", targets),
+            moving=stack("moving", targets),
+            camera=torch.tensor([self.clips[clip].camera for clip, _ in targets]),
+            valid_mask=stack("valid_mask", targets),
             stereo_x=torch.tensor(stereo_x) if len(stereo_x) == len(indices) else None,
         )
 
-    def __getitems__(self, indices: Sequence[int]) -> RawBatch | InputError:
+    def __getitem__(self, indices: Sequence[int]) -> RawBatch | InputError:  # type: ignore[override]
         """For the loader. An error is returned, not raised: a worker would wrap it into a page of text."""
         try:
             return self.batch(indices)
@@ -126,16 +110,10 @@ class ClipDataset(Dataset[Sample]):
             return error
 
 
-def collate(samples: Sequence[Sample]) -> RawBatch:
-    """Stack samples of one data set; what one of them lacks is None."""
-
-    def stacked(values: list[Any]) -> Tensor | None:
-        if any(value is None for value in values):
-            return None
-        return torch.stack(values) if isinstance(values[0], Tensor) else torch.tensor(values)
-
-    names = [field.name for field in fields(RawBatch)]
-    return RawBatch(**{name: stacked([getattr(s, name) for s in samples]) for name in names})  # type: ignore[arg-type]
+def stack_fields(frames: Mapping[Place, Frame], field: str, places: Sequence[Place]) -> Tensor | None:
+    """A field of the frames at these places; None where one of them does not have it."""
+    values = [getattr(frames[place], field) for place in places]
+    return None if any(value is None for value in values) else torch.stack(values)
 
 
 @dataclass(frozen=True)
@@ -186,14 +164,9 @@ def batches(
     dataset: ClipDataset, order: Iterable[list[int]], workers: int, pin: bool
 ) -> DataLoader[RawBatch]:
     """A loader that keeps `workers` processes ahead of the device (0: in this process)."""
+    ahead = 4 if workers else None
     return _Batches(
-        dataset,  # type: ignore[arg-type]
-        batch_sampler=order,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        pin_memory=pin,
-        persistent_workers=False,
-        prefetch_factor=4 if workers else None,
+        dataset, batch_size=None, sampler=order, num_workers=workers, pin_memory=pin, prefetch_factor=ahead
     )
 
 
@@ -203,7 +176,3 @@ class _Batches(DataLoader[RawBatch]):
             if isinstance(raw, InputError):
                 raise raw
             yield raw
-
-
-def _as_it_is(raw: Any) -> Any:
-    return raw

@@ -25,14 +25,13 @@ class Thresholds:
     and of KITTI.
 
     Units: difference and brightness in grey values from 0 to 1; displacement (upper quartile) in shares of
-    the frame's width; agreement is a correlation; sharpness a ratio to the median of other frames.
-    """
+    the frame's width; agreement is a correlation; sharpness a ratio to the median of other frames."""
 
     repeated: float = 0.3 / 255
-    """Difference below which a frame repeats the other. Highway 1.3 / 255, compressed copies 0.2 / 255."""
+    """Difference of a frame that repeats the other, at most. Highway 1.3 / 255, copies 0.2 / 255."""
     static: float = 8e-4
-    """Displacement below which the camera is static: half a pixel of 640. Highway 2.4e-3. By
-    `quick_displacement` highway 1.3e-3, street 1.3e-2, a static car behind traffic 6.4e-4, noise 6.9e-4."""
+    """Displacement of a static camera, at most: half a pixel of 640. Highway 2.4e-3; by `quick_displacement`
+    1.3e-3, street 1.3e-2, a static car behind traffic 6.4e-4, noise 6.9e-4."""
     little_motion: float = 0.008
     """Displacement below which neighbours should be further apart. Highway 0.005."""
     good_motion: float = 0.015
@@ -42,7 +41,7 @@ class Thresholds:
     same_scene: float = 0.35
     """Agreement below which a cut is possible. Highway, street, KITTI 0.49 and more, cuts 0.31 and less."""
     quick_same_scene: float = 0.4
-    """`quick_agreement` below which there is a cut. Highway, street, KITTI 0.46 and more, cuts 0.31."""
+    """The same of `quick_agreement`. Highway, street, KITTI 0.46 and more, cuts 0.31."""
     other_scene: float = 0.12
     """Agreement below which neighbours are useless, cut or not. KITTI 0.14 and more."""
     cut_jump: float = 1.5
@@ -104,10 +103,10 @@ def size_at_width(height: int, width: int, wanted: int) -> tuple[int, int]:
     return max(1, round(height * wanted / width)), wanted
 
 
-def to_grey(images: UInt8[Tensor, "N 3 H W"], width: int) -> Float[Tensor, "N h w"]:
-    """Grey, 0 to 1, at most `width` pixels wide, of the same aspect ratio."""
-    weights = torch.tensor(GREY) / 255
-    return shrink(images.permute(0, 2, 3, 1).float() @ weights, width)
+def grey_and_sharpness(image: UInt8[Tensor, "3 H W"]) -> tuple[Float[Tensor, "1 h w"], float]:
+    """A frame as `measure_pairs` takes it, and its sharpness."""
+    large = shrink(image[None].permute(0, 2, 3, 1).float() @ (torch.tensor(GREY) / 255), SHARPNESS_WIDTH)
+    return shrink(large, WIDTH), sharpness(large).item()
 
 
 def shrink(grey: Float[Tensor, "N H W"], width: int) -> Float[Tensor, "N h w"]:
@@ -116,12 +115,6 @@ def shrink(grey: Float[Tensor, "N H W"], width: int) -> Float[Tensor, "N h w"]:
         return grey
     size = size_at_width(grey.shape[-2], grey.shape[-1], width)
     return F.interpolate(grey[:, None], size=size, mode="bilinear", antialias=True)[:, 0]
-
-
-def grey_and_sharpness(image: UInt8[Tensor, "3 H W"]) -> tuple[Float[Tensor, "1 h w"], float]:
-    """A frame as `measure_pairs` takes it, and its sharpness."""
-    large = to_grey(image[None], SHARPNESS_WIDTH)
-    return shrink(large, WIDTH), sharpness(large).item()
 
 
 def sharpness(grey: Float[Tensor, "N H W"]) -> Float[Tensor, "N"]:
@@ -170,8 +163,7 @@ def displacement(
 
     All shifts are tried on the coarsest frames; then least squares on the brightness gradient, window by
     window, from coarse to fine (Lucas and Kanade 1981). The frames lose their local mean first, so that a
-    change of exposure is no motion.
-    """
+    change of exposure is no motion."""
     levels = [torch.stack([first, second], 1)]
     while min(levels[-1].shape[-2:]) >= 2 * COARSEST:
         levels.append(F.avg_pool2d(levels[-1], 2))

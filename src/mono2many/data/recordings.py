@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from mono2many.data.lists import split_range
 from mono2many.geometry.camera import resize_intrinsics
 from mono2many.io.camera_file import Camera
 from mono2many.io.depth_files import read_depth
@@ -19,8 +20,6 @@ from mono2many.types import Frame, FrameSequence, InputError, Split
 
 FRAMES = 1
 """Version of the frames: to be raised when the same files give other frames, so that caches are made anew."""
-FEWEST = 3
-"""Frames of a part: a target and a neighbour on either side."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,8 @@ class Recording:
 
 
 class RecordingReader:
-    """A types.Reader. The end of each recording is held out of training; split None: all frames.
-
-    Raises InputError for recordings that are too short to be split."""
+    """A types.Reader. The end of each recording is held out of training; split None: all frames. Raises
+    InputError for recordings that are too short to be split."""
 
     def __init__(
         self,
@@ -58,16 +56,11 @@ class RecordingReader:
         self.recordings, self.size, self.resize = recordings, size, resize
         self.parts: list[range] = []
         for recording in recordings:
-            count = len(recording.images)
-            held = max(FEWEST, round(count * hold_out))
-            if split is not None and count < FEWEST + held:
-                raise InputError(
-                    f"{recording.name}: {count} images, {held} of them held out, leave too few to train on; "
-                    "wanted 6 or more: give longer sequences or a smaller --hold-out"
-                )
-            every = range(count)
-            parts = {"train": every[: count - held], None: every}
-            self.parts.append(parts.get(split, every[count - held :]))
+            every = len(recording.images)
+            part = range(every)
+            if split is not None:
+                part = split_range(every, hold_out, None, split, recording.name)
+            self.parts.append(part)
 
     @cached_property
     def clips(self) -> Sequence[FrameSequence]:

@@ -17,11 +17,11 @@ from mono2many.commands.check import CheckConfig
 from mono2many.data.cache import Place, in_order
 from mono2many.data.dataset import ClipDataset
 from mono2many.data.measure import THRESHOLDS, PairMeasures, grey_and_sharpness, measure_pairs
-from mono2many.data.video import kept_rows
 from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.choice import time_offsets
 from mono2many.files import write_text
 from mono2many.geometry.camera import PLAUSIBLE_FOV, horizontal_fov
+from mono2many.io.images import kept_rows
 from mono2many.types import FrameSequence, Reader
 
 Verdict = Literal["ok", "look", "problem"]

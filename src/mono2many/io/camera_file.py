@@ -1,7 +1,6 @@
 """A camera as the user gives it: a small JSON file, or a field of view."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mono2many.files import read_json
 from mono2many.geometry.camera import Size, intrinsics_from_fov, intrinsics_matrix, resize_intrinsics
 from mono2many.types import InputError
 
+KEYS = ("width", "height", "fx", "fy", "cx", "cy")
 DISTORTION_KEYS = ("distortion_opencv_k1k2p1p2k3", "distortion")
 FOV_GUESS = 65.0
 """Degrees, horizontally: a phone's camera, where nothing is known of it."""
@@ -39,109 +39,85 @@ class Camera:
         return intrinsics_matrix(self.fx, self.fy, self.cx, self.cy)
 
 
+def camera_from_intrinsics(
+    intrinsics: Float[Tensor, "3 3"], size: Size, distortion: tuple[float, ...] = ()
+) -> Camera:
+    """From K in pixels of images of this size (height, width)."""
+    (fx, _, cx), (_, fy, cy), _ = intrinsics.tolist()
+    return Camera(size[1], size[0], fx, fy, cx, cy, distortion)
+
+
 def read_camera(path: str | Path) -> Camera:
     """The camera in a JSON file with width, height, fx, fy, cx, cy (pixels) and optionally `distortion` or
-    `distortion_opencv_k1k2p1p2k3` (4 or 5 numbers).
-
-    InputError, naming the file and the key, where a value is missing or cannot be true.
-    """
+    `distortion_opencv_k1k2p1p2k3` (4 or 5 numbers). InputError, naming the file and the key, where a value is
+    missing or cannot be true."""
     values = read_json(path, "wanted width, height, fx, fy, cx, cy in braces: check --camera")
-    width, height = (_whole_number(path, values, key) for key in ("width", "height"))
-    fx, fy, cx, cy = (_number(path, values, key) for key in ("fx", "fy", "cx", "cy"))
+
+    def check(key: str, holds: bool, wanted: str, remedy: str) -> None:
+        if not holds:
+            found = f"is {values[key]!r}" if key in values else "is missing"
+            raise InputError(f"{path}: key '{key}' {found}, wanted {wanted}; {remedy}")
+
+    for key in KEYS:
+        remedy = "copy it from the calibration, or give --fov instead"
+        check(key, is_finite(values.get(key)), "a finite number of pixels", remedy)
+    width, height, fx, fy, cx, cy = (float(values[key]) for key in KEYS)
+    for key, side in (("width", width), ("height", height)):
+        whole = side >= 1 and side.is_integer()
+        check(key, whole, "a positive whole number", "give the size of the calibration images")
     for key, focal, side in (("fx", fx, width), ("fy", fy, height)):
-        if focal < 0.05 * side:
-            remedy = "copy it from the calibration; if it is a share of the image's size, multiply it by that"
-            raise _wrong(path, key, focal, f"pixels (the image has {side} of them)", remedy)
-    if not 0.5 <= fx / fy <= 2:
-        wanted = f"a value within a factor 2 of fy {fy:g}"
-        raise _wrong(path, "fx", fx, wanted, "check that both are in pixels of the same image size")
+        remedy = "copy it from the calibration; if it is a share of the image's size, multiply it by that"
+        check(key, focal >= 0.05 * side, f"pixels (the image has {side:g} of them)", remedy)
+    remedy = "check that both are in pixels of the same image size"
+    check("fx", 0.5 <= fx / fy <= 2, f"a value within a factor 2 of fy {fy:g}", remedy)
     for key, centre, side in (("cx", cx, width), ("cy", cy, height)):
-        if not -0.5 * side <= centre <= 1.5 * side:
-            remedy = "check that width and height belong to this calibration"
-            raise _wrong(path, key, centre, f"a point in or near an image of {side} pixels", remedy)
-    return Camera(width, height, fx, fy, cx, cy, _distortion(path, values))
+        remedy = "check that width and height belong to this calibration"
+        near = -0.5 * side <= centre <= 1.5 * side
+        check(key, near, f"a point in or near an image of {side:g} pixels", remedy)
+    distortion: tuple[float, ...] = ()
+    for key in DISTORTION_KEYS:
+        found = values.get(key) or []
+        if found and not distortion:
+            good = isinstance(found, list) and len(found) in (4, 5) and all(map(is_finite, found))
+            remedy = "copy OpenCV's first coefficients, or remove the key for footage without distortion"
+            check(key, good, "4 or 5 finite numbers k1, k2, p1, p2, k3", remedy)
+            distortion = tuple(map(float, found))
+    return Camera(int(width), int(height), fx, fy, cx, cy, distortion)
+
+
+def is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def camera_for(file: str | None, degrees: float | None, size: Size, footage: str) -> Camera:
+    """The camera of footage of this size (height, width): of a camera file, or without distortion of a
+    horizontal field of view in degrees, by default a phone's. InputError, naming `footage`, as its parts."""
+    if file is None:
+        return camera_from_fov(FOV_GUESS if degrees is None else degrees, size[1], size[0])
+    return fit_camera(read_camera(file), size, footage, file)
 
 
 def camera_from_fov(degrees: float, width: int, height: int) -> Camera:
-    """A camera without distortion from its horizontal field of view (degrees) and its image size.
-
-    InputError unless 1 <= degrees <= 170.
-    """
+    """A camera without distortion from its horizontal field of view (degrees) and its image size. InputError
+    unless 1 <= degrees <= 170."""
     if not 1 <= degrees <= 170:  # also catches NaN
         raise InputError(
             f"--fov {degrees:g}: a horizontal field of view lies between 1 and 170 degrees; "
             "a phone has about 65, a dashcam 90 to 140"
         )
-    matrix = intrinsics_from_fov(degrees, width, height).tolist()
-    (fx, _, cx), (_, fy, cy), _ = matrix
-    return Camera(width, height, fx, fy, cx, cy)
-
-
-def camera_for(file: str | None, degrees: float | None) -> Callable[[int, int], Float[Tensor, "3 3"]]:
-    """K for images of (height, width), from a camera file or a horizontal field of view."""
-    known = read_camera(file) if file is not None else None
-
-    def intrinsics(height: int, width: int) -> Tensor:
-        if known is None:
-            return camera_from_fov(FOV_GUESS if degrees is None else degrees, width, height).intrinsics
-        return fit_camera(known, (height, width), f"{width}x{height} footage", str(file)).intrinsics
-
-    return intrinsics
+    return camera_from_intrinsics(intrinsics_from_fov(degrees, width, height), (height, width))
 
 
 def fit_camera(camera: Camera, size: Size, footage: str, camera_name: str = "--camera") -> Camera:
     """The same camera for footage of another size (height, width) but the same aspect ratio (to 0.5 %).
-
-    InputError, naming `footage` and `camera_name`, where the aspect ratio differs.
-    """
+    InputError, naming `footage` and `camera_name`, where the aspect ratio differs."""
     height, width = size
-    if (camera.height, camera.width) == size:
+    own = (camera.height, camera.width)
+    if own == size:
         return camera
     if abs(width * camera.height / (height * camera.width) - 1) > ASPECT_TOLERANCE:
         raise InputError(
             f"{footage} is {width}x{height}, but {camera_name} is for {camera.width}x{camera.height}, "
             "another aspect ratio: give the camera file of this footage, or correct width and height in it"
         )
-    (fx, _, cx), (_, fy, cy), _ = resize_intrinsics(
-        camera.intrinsics, (camera.height, camera.width), size
-    ).tolist()
-    return Camera(width, height, fx, fy, cx, cy, camera.distortion)
-
-
-def _number(path: str | Path, values: dict[str, object], key: str) -> float:
-    if key not in values:
-        raise InputError(
-            f"{path}: key '{key}' is missing, wanted a number of pixels; add it, or give --fov instead"
-        )
-    value = values[key]
-    if not _is_finite(value):
-        raise _wrong(path, key, value, "a finite number of pixels", "copy it from the calibration")
-    return float(value)  # type: ignore[arg-type]
-
-
-def _whole_number(path: str | Path, values: dict[str, object], key: str) -> int:
-    value = _number(path, values, key)
-    if value < 1 or value != int(value):
-        raise _wrong(
-            path, key, values[key], "a positive whole number", "give the size of the calibration images"
-        )
-    return int(value)
-
-
-def _distortion(path: str | Path, values: dict[str, object]) -> tuple[float, ...]:
-    given = [key for key in DISTORTION_KEYS if values.get(key) not in (None, [])]
-    if not given:
-        return ()
-    found = values[given[0]]
-    if isinstance(found, list) and len(found) in (4, 5) and all(map(_is_finite, found)):
-        return tuple(map(float, found))
-    remedy = "copy OpenCV's first coefficients, or remove the key for footage without distortion"
-    raise _wrong(path, given[0], found, "4 or 5 finite numbers k1, k2, p1, p2, k3", remedy)
-
-
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _wrong(path: str | Path, key: str, found: object, wanted: str, remedy: str) -> InputError:
-    return InputError(f"{path}: key '{key}' is {found!r}, wanted {wanted}; {remedy}")
+    return camera_from_intrinsics(resize_intrinsics(camera.intrinsics, own, size), size, camera.distortion)

@@ -1,4 +1,4 @@
-"""Numbers as colours, for people to look at: disparity, errors, images side by side."""
+"""Numbers as colours, for people to look at: disparity and errors."""
 
 from functools import lru_cache
 
@@ -6,40 +6,26 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from mono2many.io.images import resize_image
-
 
 def colour_disparity(
-    disparity: Float[Tensor, "H W"],
-    palette: str = "magma",
-    low: float | None = None,
-    high: float | None = None,
+    disparity: Float[Tensor, "H W"], low: float | None = None, high: float | None = None
 ) -> UInt8[Tensor, "3 H W"]:
-    """Near is bright, far is dark; black where disparity is not finite.
-
-    `low` and `high` (disparity's unit) get the palette's ends; by default the image's own 1st and 98th
-    percentiles, so that a few wild pixels do not darken the rest. For a video give both, or the colours
-    flicker. `palette` is any name of a matplotlib colormap.
+    """Near is bright, far is dark; black where disparity is not finite. `low` and `high` (disparity's unit)
+    get the palette's ends; by default those of `robust_range`. For a video give both, or the colours flicker.
     """
-    known = disparity.isfinite()
     if low is None or high is None:
-        first, last = robust_range(disparity)
-        low, high = (first if low is None else low), (last if high is None else high)
-    return _paint((disparity - low) / max(high - low, 1e-12), known, palette)
+        low, high = robust_range(disparity)
+    return _paint((disparity - low) / max(high - low, 1e-12), disparity.isfinite(), "magma")
 
 
-def robust_range(
-    values: Float[Tensor, "*shape"], percentiles: tuple[float, float] = (1.0, 98.0)
-) -> tuple[float, float]:
-    """Two percentiles (0 to 100) of the finite values, in their unit; (0, 1) where there is none.
-
-    Of a large image about 100,000 pixels, evenly spaced, are used.
-    """
+def robust_range(values: Float[Tensor, "*shape"]) -> tuple[float, float]:
+    """1st and 98th percentile of the finite values, so that a few wild pixels do not darken the rest; (0, 1)
+    where there is none. Of a large image about 100,000 pixels, evenly spaced, are used."""
     finite = values[values.isfinite()].detach().float()
     if not finite.numel():
         return 0.0, 1.0
     some = finite[:: max(1, finite.numel() // 100_000)]
-    low, high = torch.quantile(some, some.new_tensor(percentiles) / 100).tolist()
+    low, high = torch.quantile(some, some.new_tensor([1.0, 98.0]) / 100).tolist()
     return low, high
 
 
@@ -47,22 +33,10 @@ def colour_depth_error(
     predicted: Float[Tensor, "H W"], truth: Float[Tensor, "H W"], limit: float = 0.25
 ) -> UInt8[Tensor, "3 H W"]:
     """Relative error (predicted - truth) / truth: blue is too near, red too far, pale is right; the ends of
-    the palette are at -limit and +limit. Black where either is not finite. Both in the same unit.
-    """
+    the palette are at -limit and +limit. Black where either is not finite. Both in the same unit."""
     error = (predicted - truth) / truth
     known = truth.isfinite() & (truth > 0) & predicted.isfinite()
     return _paint(error / (2 * limit) + 0.5, known, "coolwarm")
-
-
-def side_by_side(*images: UInt8[Tensor, "3 _ _"]) -> UInt8[Tensor, "3 H W"]:
-    """The images in one row, left to right, all at the first one's height (the others are resized)."""
-    assert images, "side_by_side wants at least one image"
-    height = images[0].shape[1]
-    row = []
-    for image in images:
-        width = max(1, round(image.shape[2] * height / image.shape[1]))
-        row.append(resize_image(image.cpu(), (height, width)))
-    return torch.cat(row, 2)
 
 
 def _paint(unit: Float[Tensor, "H W"], known: Bool[Tensor, "H W"], palette: str) -> UInt8[Tensor, "3 H W"]:

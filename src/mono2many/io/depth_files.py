@@ -9,23 +9,19 @@ from jaxtyping import Float
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
-from torch.nn import functional as F
 
 from mono2many.files import explained, writing
 from mono2many.types import InputError, Scale
 
 FACTOR_KEY, SCALE_KEY = "mono2many:factor", "mono2many:scale"
 KITTI_FACTOR = 256.0
-KITTI_SIZE = (352, 1216)
 LARGEST = 65535
 UNREADABLE = "cannot be read as a depth map"
 
 
 def write_depth_npy(path: str | Path, depth: Float[Tensor, "H W"]) -> None:
-    """Depth as a float32 array (H, W) for numpy.load, in depth's own unit; NaN where unknown.
-
-    InputError where the file cannot be written.
-    """
+    """Depth as a float32 array (H, W) for numpy.load, in depth's own unit; NaN where unknown. InputError
+    where the file cannot be written."""
     with writing(path), Path(path).open("wb") as file:  # numpy.save would add a suffix to a bare name
         np.save(file, depth.detach().cpu().float().numpy())
 
@@ -38,11 +34,10 @@ def write_depth_png16(
 ) -> float:
     """Depth as a 16-bit PNG of round(depth * factor), KITTI's format at factor 256; 0 = unknown.
 
-    Known values are kept in 1 .. 65535 (at factor 256 that is 4 mm to 256 m); NaN, infinite and
-    non-positive depths are unknown. `factor` None picks the power of two that uses the range best, which
-    suits depth "up to scale". Returns the factor; it is also written in the file's text, with the scale.
-    InputError where the file cannot be written.
-    """
+    Known values are kept in 1 .. 65535 (at factor 256 that is 4 mm to 256 m); NaN, infinite and non-positive
+    depths are unknown. `factor` None picks the power of two that uses the range best, which suits depth "up
+    to scale". Returns the factor; it is also written in the file's text, with the scale. InputError where the
+    file cannot be written."""
     depth = depth.detach().cpu().double()
     known = depth.isfinite() & (depth > 0)
     if factor is None:  # the largest power of two with which the largest depth fits into 16 bits
@@ -56,17 +51,6 @@ def write_depth_png16(
     with writing(path):
         Image.fromarray(values.numpy().astype(np.uint16)).save(path, format="PNG", pnginfo=text)
     return float(factor)
-
-
-def write_kitti_png(path: str | Path, disparity: Float[Tensor, "H W"]) -> None:
-    """What KITTI's depth prediction server takes: metres * 256, 16 bit, 1216 x 352, a value at every pixel.
-
-    disparity: 1 / metres, resized bilinearly; depth is then clamped to [1e-3, 80]. InputError where the file
-    cannot be written.
-    """
-    if disparity.shape != KITTI_SIZE:
-        disparity = F.interpolate(disparity[None, None], KITTI_SIZE, mode="bilinear")[0, 0]
-    write_depth_png16(path, (1 / disparity).clamp(1e-3, 80.0))
 
 
 def read_depth(path: Path, factor: float) -> Float[Tensor, "H W"]:
@@ -83,16 +67,12 @@ def read_depth(path: Path, factor: float) -> Float[Tensor, "H W"]:
 
 def read_depth_png16(path: str | Path, factor: float | None = None) -> Float[Tensor, "H W"]:
     """Depth from a 16-bit PNG, divided by the factor in its text (else by `factor`; 256 where there is none,
-    as KITTI's own); NaN where unknown. InputError where the file is missing, broken or not 16-bit grey.
-    """
+    as KITTI's own); NaN where unknown. InputError where the file is missing, broken or not 16-bit grey."""
     with explained(f"{path}: {UNREADABLE}", "write it again", (OSError, ValueError, SyntaxError)):
         with Image.open(path) as image:
             values = np.asarray(image).astype(np.float32)
         factor = float(image.info.get(FACTOR_KEY, factor or KITTI_FACTOR))
     if not image.mode.startswith("I"):
-        raise InputError(
-            f"{path}: its pixels are of mode {image.mode}, wanted 16-bit grey: an image of depth is no depth "
-            "map; give the file that write_depth_png16 wrote"
-        )
+        raise InputError(f"{path}: its pixels are of mode {image.mode}, wanted a depth map of 16-bit grey")
     depth = torch.from_numpy(values) / factor
     return torch.where(depth > 0, depth, torch.nan)

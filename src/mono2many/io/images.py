@@ -10,7 +10,7 @@ import numpy as np
 import simplejpeg
 import torch
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,20 +30,16 @@ ORIENTATION = 0x0112
 
 def read_image(path: str | Path) -> UInt8[Tensor, "3 H W"]:
     """RGB, 0 to 255, turned upright as EXIF says. Grey and palette images become RGB, transparency is
-    dropped, 16-bit values are divided by 257.
-
-    InputError, naming the file, where it is missing, cut short or no image.
-    """
+    dropped, 16-bit values are divided by 257. InputError, naming the file, where it is missing, cut short or
+    no image."""
     with explained(f"{path}: {UNREADABLE}", REPLACE, NO_IMAGE):
         pixels = _decode(Path(path).read_bytes())
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(height, width) of the image that `read_image` would return, from the file's header alone.
-
-    InputError where it is missing or no image.
-    """
+    """(height, width) of the image that `read_image` would return, from the file's header alone. InputError
+    where it is missing or no image."""
     with explained(f"{path}: {UNREADABLE}", REPLACE, NO_IMAGE), Image.open(path) as image:
         width, height = image.size
         sideways = image.getexif().get(ORIENTATION, 1) >= 5
@@ -52,22 +48,20 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 def list_images(folder: str | Path) -> list[Path]:
     """The folder's images in natural order: frame2 before frame10, without sub-folders and hidden files.
-    InputError where the folder is missing or holds no image.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; wanted a folder of images: check the path")
-    images = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
+    InputError where the folder is missing or holds no image."""
+    found = Path(folder).glob("[!.]*")
+    images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     if not images:
         raise InputError(
-            f"{folder}: no images found; wanted files that end in {', '.join(IMAGE_SUFFIXES)} "
+            f"{folder}: no images found; wanted a folder with files that end in {', '.join(IMAGE_SUFFIXES)} "
             "directly in it: check the path"
         )
     return sorted(images, key=_natural)
+
+
+def kept_rows(height: int, crop_bottom: float) -> int:
+    """How many of `height` rows are left when that share is cut off below."""
+    return max(1, round(height * (1 - crop_bottom)))
 
 
 def resize_image(
@@ -78,71 +72,48 @@ def resize_image(
     """The image at `size` (height, width), antialiased when it shrinks, half-pixel centres.
 
     bilinear: torch's own uint8 path, at most one grey level from the rounded float result. lanczos: Pillow's,
-    on the CPU, as the reference program resizes its input.
-    """
+    on the CPU, as the reference program resizes its input."""
     if tuple(image.shape[-2:]) == tuple(size):
         return image
-    batch = image.shape[:-3]
     stack = image.reshape(-1, *image.shape[-3:])
-    # channels last is three times as fast here, and what decoders deliver anyway
-    stack = stack.contiguous(memory_format=torch.channels_last)
     if filter == "lanczos":
         images = [Image.fromarray(i.numpy()) for i in stack.cpu().permute(0, 2, 3, 1).contiguous()]
         shrunk = [np.array(i.resize(size[::-1], Image.Resampling.LANCZOS)) for i in images]
         resized = torch.from_numpy(np.stack(shrunk)).permute(0, 3, 1, 2)
-    else:
+    else:  # channels last is three times as fast here, and what decoders deliver anyway
+        stack = stack.contiguous(memory_format=torch.channels_last)
         resized = F.interpolate(stack, size=size, mode="bilinear", align_corners=False, antialias=True)
-    return resized.contiguous(memory_format=torch.contiguous_format).reshape(*batch, 3, *size)
+    return resized.contiguous(memory_format=torch.contiguous_format).reshape(*image.shape[:-2], *size)
 
 
-def write_image(path: str | Path, image: UInt8[Tensor, "3 H W"], quality: int = 92) -> None:
-    """Writes RGB as the file's suffix says (PNG, JPEG at `quality`, ...); makes the folder where needed.
-
-    InputError where the suffix is unknown or the file cannot be written.
-    """
+def write_image(path: str | Path, image: UInt8[Tensor, "3 H W"]) -> None:
+    """Writes RGB as the file's suffix says (PNG, JPEG, ...); makes the folder where needed. InputError where
+    the suffix is unknown or the file cannot be written."""
     path = Path(path)
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"{path}: unknown suffix of an image; wanted one of {', '.join(IMAGE_SUFFIXES)}")
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
     with writing(path):
-        Image.fromarray(pixels).save(path, quality=quality)  # PNG ignores it
+        Image.fromarray(pixels).save(path, quality=92)  # PNG ignores it
 
 
 def _decode(data: bytes) -> np.ndarray:
     """H W 3, uint8."""
-    image = Image.open(io.BytesIO(data))  # reads the header only
-    orientation = image.getexif().get(ORIENTATION, 1)
-    pixels = None
-    if image.format == "JPEG" and image.mode in ("L", "RGB"):
+    image: Image.Image = Image.open(io.BytesIO(data))  # reads the header only
+    upright = image.getexif().get(ORIENTATION, 1) == 1
+    if upright and image.format == "JPEG" and image.mode in ("L", "RGB"):
         # Pillow, below, is more patient with harmless oddities, and also refuses what is cut short.
         with suppress(ValueError):
-            pixels = simplejpeg.decode_jpeg(data, "RGB", strict=True)
-    if pixels is None:
-        pixels = _rgb(image)
-    return np.ascontiguousarray(_upright(pixels, orientation))
-
-
-def _rgb(image: Image.Image) -> np.ndarray:
+            return simplejpeg.decode_jpeg(data, "RGB", strict=True)
+    image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
-        wide = np.asarray(image).astype(np.int64)
-        grey = np.clip((wide + 128) // 257, 0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=-1)
+        grey = (np.asarray(image).astype(np.int64) + 128) // 257
+        return np.repeat(grey.clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
     if image.mode == "F":
         raise ValueError("its pixels are floating point numbers, not 8 or 16 bits")
     if image.mode in ("P", "PA", "LA", "La", "RGBa"):
         image = image.convert("RGBA")
     return np.array(image.convert("RGB"))
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """EXIF orientations 1 to 8: from 5 on rows and columns are exchanged; the others mirror."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    return pixels
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

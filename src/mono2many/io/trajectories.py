@@ -31,9 +31,7 @@ def read_kitti_poses(path: str | Path) -> Float[Tensor, "N 4 4"]:
     error = (rotation @ rotation.mT - torch.eye(3).double()).abs().amax((1, 2))
     if bool((error > NOT_ORTHONORMAL).any()):
         number = int((error > NOT_ORTHONORMAL).nonzero()[0])
-        raise InputError(
-            f"{path}: the first three columns of pose {number} are no rotation; write the file again"
-        )
+        raise InputError(f"{path}: the first three columns of pose {number} are no rotation; write it again")
     return rigid(rotation, rows[:, :, 3])
 
 
@@ -42,33 +40,19 @@ def read_tum_poses(path: str | Path) -> tuple[Float[Tensor, "N"], Float[Tensor, 
     rows = _numbers(path, 8, "timestamp tx ty tz qx qy qz qw")
     zero = rows[:, 4:].norm(dim=1) == 0
     if bool(zero.any()):
-        raise InputError(
-            f"{path}: the quaternion of pose {int(zero.nonzero()[0])} is zero; write the file again"
-        )
+        raise InputError(f"{path}: the quaternion of pose {int(zero.nonzero()[0])} is zero; write it again")
     return rows[:, 0], rigid(rotation_from_quaternion(rows[:, 4:]), rows[:, 1:4])
 
 
 def _numbers(path: str | Path, count: int, wanted: str) -> Float[Tensor, "N {count}"]:
     """A file's rows; lines that are empty or begin with # are left out."""
-    with explained(f"{path}: the poses cannot be read", "check the path", (OSError, ValueError)):
-        lines = Path(path).read_text(encoding="ascii").splitlines()
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        try:
-            row = np.array(line.split(), dtype=np.float64)
-        except ValueError:
-            row = np.empty(0)
-        if len(row) != count or not np.isfinite(row).all():
-            raise InputError(
-                f"{path}, line {number}: found {line[:50]!r}, wanted {count} finite numbers: {wanted}; "
-                "write or download the file again"
-            )
-        rows.append(row)
-    if not rows:
-        raise InputError(f"{path}: holds no poses; wanted lines of {count} numbers: {wanted}")
-    return torch.from_numpy(np.stack(rows))
+    wanted = f"wanted lines of {count} finite numbers: {wanted}; write or download the file again"
+    with explained(f"{path}: the poses cannot be read", wanted, (OSError, ValueError)):
+        lines = [line for line in Path(path).read_text(encoding="ascii").splitlines() if line.strip()]
+        rows = np.loadtxt(lines or ["nothing"], dtype=np.float64, ndmin=2)
+        if rows.shape[1] != count or not np.isfinite(rows).all():
+            raise ValueError(f"found lines of {rows.shape[1]} numbers, or some that are not finite")
+    return torch.from_numpy(rows)
 
 
 def write_poses(path: Path, poses: Float[Tensor, "N 4 4"], kind: PoseKind, times: Sequence[float]) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 
 import av
 import numpy as np
@@ -17,7 +16,7 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 from torch import Tensor
 
-from mono2many.files import reason, writing
+from mono2many.files import explained, reason, writing
 from mono2many.types import InputError
 
 ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1")
@@ -35,16 +34,16 @@ class VideoInfo:
     """Frames per second, on average."""
     frames: int
     """Counted, not taken from the header."""
+    times: tuple[float, ...]
+    """When they are shown, in seconds; empty where the file does not say."""
 
 
 def video_frames(path: str | Path, start: int = 0) -> Iterator[UInt8[Tensor, "3 H W"]]:
-    """The frames in order, from number `start` on: RGB, 0 to 255, upright. The tensors are views with
-    the channels last in memory, as decoders and `resize_image` like them.
-
-    InputError at the first frame where the file is missing or no video; InputError after the last good
-    frame where it is damaged or cut short, with the number of good frames.
-    """
-    return map(_upright_rgb, islice(_decoded(path), start, None))
+    """The frames in order, from number `start` on: RGB, 0 to 255, upright. The tensors are views with the
+    channels last in memory, as decoders and `resize_image` like them. InputError at the first frame where the
+    file is missing or no video; InputError after the last good frame where it is damaged or cut short, with
+    the number of good frames."""
+    return (_rgb(frame, _quarter_turns(frame)) for frame in islice(_decoded(path), start, None))
 
 
 def timed_frames(
@@ -53,50 +52,36 @@ def timed_frames(
     """As `video_frames`, each with its time in seconds (None where the file does not say), at most `width`
     pixels wide: shrinking while converting is much faster than afterwards."""
     for frame in _decoded(path):
-        time = None if frame.time is None else float(frame.time)
+        time, turns = frame.time, _quarter_turns(frame)  # which a shrunk frame does not know
         height, shown = _upright_size(frame)
         if width is None or shown <= width:
-            yield time, _upright_rgb(frame)
-            continue
-        turns, size = _quarter_turns(frame), (width, max(1, round(height * width / shown)))
-        small = frame.reformat(*(size[::-1] if turns % 2 else size), interpolation="AREA")
-        yield time, _upright_rgb(small, turns).contiguous()
-
-
-def frame_times(path: str | Path) -> list[float]:
-    """When the frames are shown, in seconds, in order, without decoding: where the file is damaged, up to
-    there; empty where it holds no times."""
-    times: list[float] = []
-    with _opened(path) as container, suppress(_DamagedError, av.FFmpegError):
-        for packet in _packets(container, container.streams.video[0]):
-            if packet.pts is None or packet.time_base is None:
-                return []
-            if not packet.is_discard:
-                times.append(float(packet.pts * packet.time_base))
-    return sorted(times)
+            image = _rgb(frame, turns)
+        else:
+            size = width, max(1, round(height * width / shown))
+            small = frame.reformat(*(size[::-1] if turns % 2 else size), interpolation="AREA")
+            image = _rgb(small, turns).contiguous()
+        yield None if time is None else float(time), image
 
 
 def probe_video(path: str | Path) -> VideoInfo:
-    """Size, rate and exact number of frames. Reads the whole file once; for H.264, HEVC and AV1 in MP4,
-    MKV or AVI it decodes a few frames only, else all of them.
-
-    InputError where the file is missing, no video, damaged or cut short (with the number of good frames).
-    """
+    """Size, rate, exact number of frames and their times. Reads the whole file once; for H.264, HEVC and AV1
+    in MP4, MKV or AVI it decodes a few frames only, else all of them. InputError where the file is missing,
+    no video, damaged or cut short (with the number of good frames)."""
     first = next(_decoded(path), None)
     if first is None:
         raise InputError(f"{path}: the video holds no frame that can be decoded; record or convert it again")
     height, width = _upright_size(first)
+    times: list[float | None] | None = None
     with _opened(path) as container:
         stream = container.streams.video[0]
         fps = float(stream.average_rate or stream.guessed_rate or 0)
-        codec, file_format = stream.codec_context.name, container.format.name
-        count = None
-        if codec in ONE_PACKET_ONE_FRAME and file_format != "mpegts":
+        if stream.codec_context.name in ONE_PACKET_ONE_FRAME and container.format.name != "mpegts":
             with suppress(_DamagedError, av.FFmpegError):
-                count = sum(not packet.is_discard for packet in _packets(container, stream))
-    if count is None:  # of a damaged file only the decoder knows how many frames are good: it will complain
-        count = sum(1 for _ in _decoded(path))
-    return VideoInfo(width, height, fps, count)
+                times = [_shown_at(packet) for packet in _packets(container, stream) if not packet.is_discard]
+    if times is None:  # of a damaged file only the decoder knows how many frames are good: it will complain
+        times = [frame.time for frame in _decoded(path)]
+    known = sorted(time for time in times if time is not None)
+    return VideoInfo(width, height, fps, len(times), tuple(known) if len(known) == len(times) else ())
 
 
 class VideoWriter:
@@ -114,49 +99,45 @@ class VideoWriter:
         self.path = Path(path)
         self.rate = Fraction(fps).limit_denominator(1001)
         self.stream: VideoStream | None = None
-        self.size = (0, 0)
+        self.size: tuple[int, ...] = ()
         with writing(path, (OSError, ValueError, av.FFmpegError)):
             self.container = av.open(str(path), "w", format="mp4")
 
     def write(self, image: UInt8[Tensor, "3 H W"]) -> None:
         """Appends one frame: RGB, 0 to 255. InputError where the disk is full."""
+        height, width = image.shape[1:]
         if self.stream is None:
-            self.size = (image.shape[1], image.shape[2])
-            self.stream = self._new_stream()
-        assert image.shape[1:] == self.size, f"frame of {tuple(image.shape[1:])} in a video of {self.size}"
-        height, width = self.size
+            self.size = (height, width)
+            self.stream = self._new_stream(height + height % 2, width + width % 2)
+        assert (height, width) == self.size, f"frame of {(height, width)} in a video of {self.size}"
         pixels = image.detach().cpu().permute(1, 2, 0).numpy()
         even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        self._mux(rgb.reformat(format="yuv420p", dst_colorspace="ITU709"))
+        self._mux(self.stream, rgb.reformat(format="yuv420p", dst_colorspace="ITU709"))
 
     def __enter__(self) -> "VideoWriter":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         try:
             if self.stream is not None:
-                self._mux(None)
+                self._mux(self.stream, None)
         finally:
             self.container.close()
 
-    def _new_stream(self) -> VideoStream:
+    def _new_stream(self, height: int, width: int) -> VideoStream:
         x264 = "libx264" in av.codecs_available
         options = {"crf": "18", "preset": "veryfast"} if x264 else {"qscale": "3"}
         stream = self.container.add_stream("libx264" if x264 else "mpeg4", rate=self.rate, options=options)
-        stream.height, stream.width = (side + side % 2 for side in self.size)
-        stream.pix_fmt = "yuv420p"
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         context = stream.codec_context
         context.color_range = 1  # limited
-        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709, as converted below
+        context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709, as converted above
         return stream
 
-    def _mux(self, frame: av.VideoFrame | None) -> None:
-        assert self.stream is not None
+    def _mux(self, stream: VideoStream, frame: av.VideoFrame | None) -> None:
         with writing(self.path, (av.FFmpegError,)):
-            self.container.mux(self.stream.encode(frame))
+            self.container.mux(stream.encode(frame))
 
 
 class _DamagedError(Exception):
@@ -196,58 +177,53 @@ def _decoded(path: str | Path) -> Iterator[av.VideoFrame]:
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
     """The stream's packets; _DamagedError after the last good one if the container promised more."""
-    fps = float(stream.average_rate or 25)
     # MP4's index also obeys edit lists, which the header's count does not.
     promised = len(stream.index_entries) if "mp4" in container.format.name else 0
-    count, end = 0, 0.0
+    count = 0
     for packet in container.demux(stream):
         if not packet.size:
             continue
         if packet.is_corrupt:
             raise _DamagedError("the file ends inside a frame, or bytes are missing")
         count += 1
-        if packet.pts is not None and packet.time_base is not None:
-            end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         yield packet
     if count < promised:
         raise _DamagedError(f"its header promises {promised} frames")
-    promised_end = (container.duration or 0) / av.time_base
-    is_matroska = "matroska" in container.format.name
-    if is_matroska and promised_end - end > 0.5 / fps and _matroska_is_cut(container.name):
-        raise _DamagedError(f"it ends at {end:.2f} s, its header promises {promised_end:.2f} s")
+    if "matroska" in container.format.name and _matroska_is_cut(Path(container.name)):
+        raise _DamagedError("it is shorter than its header says")
 
 
-def _matroska_is_cut(path: str | Path) -> bool:
+def _shown_at(packet: av.Packet) -> float | None:
+    """Seconds."""
+    if packet.pts is None or packet.time_base is None:
+        return None
+    return float(packet.pts * packet.time_base)
+
+
+def _matroska_is_cut(path: Path) -> bool:
     """True where the file is shorter than its Segment element says (RFC 8794; size all ones = not known)."""
-    with Path(path).open("rb") as file:
+    with path.open("rb") as file:
         head = file.read(4096)
     start = head.find(b"\x18\x53\x80\x67") + 4
     if start < 4 or not head[start]:
         return False
-    extra_bytes = 8 - head[start].bit_length()
-    data = start + 1 + extra_bytes
-    size = int.from_bytes(head[start:data], "big") - (1 << 7 * (extra_bytes + 1))
-    not_known = (1 << 7 * (extra_bytes + 1)) - 1
-    return size != not_known and data + size > Path(path).stat().st_size
+    end = start + 9 - head[start].bit_length()
+    not_known = (1 << 7 * (end - start)) - 1
+    size = int.from_bytes(head[start:end], "big") & not_known
+    return size != not_known and end + size > path.stat().st_size
 
 
 def _opened(path: str | Path) -> InputContainer:
     """InputError where the file is missing, no video, or so damaged that FFmpeg cannot make sense of it."""
     if not Path(path).is_file():
         raise InputError(f"{path}: no such video file; check the path")
-    try:
+    remedy = f"copy it again, or convert it: ffmpeg -i {shlex.quote(str(path))} -c:v libx264 -crf 18 new.mp4"
+    wrong = (av.FFmpegError, OSError, ValueError, IndexError)
+    with explained(f"{path}: cannot be opened as a video, 0 good frames", remedy, wrong):
         container = av.open(str(path))
-    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
-        raise InputError(
-            f"{path}: cannot be opened as a video, 0 good frames ({reason(error)}); it is no video or its "
-            "recording or copying was cut short: copy it again, or convert it: "
-            f"ffmpeg -i {shlex.quote(str(path))} -c:v libx264 -crf 18 converted.mp4"
-        ) from error
     if not container.streams.video:
         container.close()
-        raise InputError(
-            f"{path}: holds no video stream that can be read, 0 good frames: copy or record it again"
-        )
+        raise InputError(f"{path}: holds no video stream, 0 good frames: {remedy}")
     return container
 
 
@@ -261,8 +237,7 @@ def _upright_size(frame: av.VideoFrame) -> tuple[int, int]:
     return (frame.width, frame.height) if _quarter_turns(frame) % 2 else (frame.height, frame.width)
 
 
-def _upright_rgb(frame: av.VideoFrame, turns: int | None = None) -> UInt8[Tensor, "3 H W"]:
-    """`turns`: quarter turns, where the frame itself does not know them."""
-    turns = _quarter_turns(frame) if turns is None else turns
+def _rgb(frame: av.VideoFrame, turns: int) -> UInt8[Tensor, "3 H W"]:
+    """Turned counterclockwise so many times by 90 degrees."""
     image = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
     return image.rot90(turns, (1, 2)) if turns else image

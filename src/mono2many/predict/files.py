@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 import torch
 from jaxtyping import Float, UInt8
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import track
 from torch import Tensor
 
-from mono2many.io.colour import colour_disparity, robust_range, side_by_side
-from mono2many.io.depth_files import KITTI_SIZE, write_depth_npy, write_depth_png16, write_kitti_png
+from mono2many.io.colour import colour_disparity, robust_range
+from mono2many.io.depth_files import write_depth_npy, write_depth_png16
 from mono2many.io.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, read_image, write_image
-from mono2many.io.videos import VideoWriter, probe_video, video_frames
+from mono2many.io.videos import VideoWriter, probe_video, timed_frames
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
@@ -27,6 +27,8 @@ IntrinsicsOf = Callable[[int, int], Tensor]
 FOR_IMAGES: tuple[Kind, ...] = ("npy", "png16", "colour")
 """By default."""
 FOR_VIDEOS: tuple[Kind, ...] = ("video",)
+KITTI_SIZE = (352, 1216)
+"""Of the maps that KITTI's server takes."""
 MEMORY = 0.95
 """Of the running mean that is a video's colour range, so that colours do not flicker."""
 
@@ -45,6 +47,21 @@ class Input(NamedTuple):
         if self.images in ([], [self.path]):
             return [Path(self.name)]
         return [Path(self.name) / image.stem for image in self.images]
+
+    def frames(self) -> tuple[Iterator[tuple[float, Tensor]], float]:
+        """The frames with their times in seconds (of images: their place in the folder), and how many there
+        are in a second. A terminal shows how many are done."""
+        if self.images:
+            count, fps = len(self.images), 1.0
+            frames = ((float(i), read_image(path)) for i, path in enumerate(self.images))
+        else:
+            info = probe_video(self.path)
+            count, fps = info.frames, info.fps
+            timed = enumerate(timed_frames(self.path))
+            frames = ((i / fps if time is None else time, image) for i, (time, image) in timed)
+        console = Console(stderr=True)
+        quiet = not console.is_terminal
+        return iter(track(frames, self.name, count, console=console, transient=True, disable=quiet)), fps
 
 
 def list_inputs(inputs: Sequence[str]) -> list[Input]:
@@ -68,9 +85,7 @@ def check_distinct(outputs: Iterable[Path]) -> None:
     """InputError where two are the same."""
     for output, count in Counter(outputs).items():
         if count > 1:
-            raise InputError(
-                f"two inputs would both be written as {output}_...; give them another --out each"
-            )
+            raise InputError(f"two inputs would both be written as {output}_...; predict them one by one")
 
 
 def predict_files(
@@ -80,7 +95,6 @@ def predict_files(
     save: Sequence[Kind] = (),
     flip: bool = False,
     batch_size: int = 4,
-    console: Console | None = None,
     intrinsics_of: IntrinsicsOf | None = None,
 ) -> list[Path]:
     """Predict every input and write what `save` names into `out`; returns the files written.
@@ -88,8 +102,7 @@ def predict_files(
     By default npy, png16 and colour for images, a side-by-side video for videos. A ManyDepth takes a folder
     as a video, and matches each frame of a video with those before it. Raises InputError for an input that is
     missing, of no known kind, or damaged, for kitti where the model is not in metres, and for a ManyDepth's
-    video without `intrinsics_of`.
-    """
+    video without `intrinsics_of`."""
     out, found = Path(out), list_inputs(inputs)
     check_distinct(out / stem for one in found for stem in one.stems)
     if "kitti" in save and predictor.card.scale != "metres":
@@ -97,41 +110,27 @@ def predict_files(
             "--save kitti: KITTI's server wants metres, this model's depth is known up to scale; find out "
             "what its unit is with mono2many scale, or write npy"
         )
-    images = sum(len(one.images) for one in found)
-    if images and save and not set(save) & {*FOR_IMAGES, "kitti"}:
+    if save and not set(save) & {*FOR_IMAGES, "kitti"} and any(one.images for one in found):
         raise InputError(f"--save {' '.join(save)} writes nothing for images; add npy, png16 or colour")
     written: list[Path] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = console or Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("images", total=images, visible=images > 0)
-        for one in found:
-            if one.images:
-                frames = map(read_image, one.images)
-                predicted = _disparities(predictor, frames, flip, 1, intrinsics_of, len(one.images) > 1)
-                for stem, (image, disparity) in zip(one.stems, predicted, strict=True):
-                    written += write_depth(out / stem, image, disparity, predictor, save or FOR_IMAGES)
-                    bar.advance(task)
-                continue
-            info = probe_video(one.path)
-            task = bar.add_task(one.path.name, total=info.frames)
-            predicted = _disparities(predictor, video_frames(one.path), flip, batch_size, intrinsics_of)
-            for files in _write_video(predictor, predicted, out / one.name, info.fps, save or FOR_VIDEOS):
-                written += files
-                bar.advance(task)
-    return list(dict.fromkeys(written))
+    for one in found:
+        frames, fps = one.frames()
+        images = (image for _, image in frames)
+        if one.images:
+            predicted = _disparities(predictor, images, flip, 1, intrinsics_of, len(one.images) > 1)
+            for stem, (_, disparity) in zip(one.stems, predicted, strict=True):
+                written += write_depth(out / stem, disparity, predictor, save or FOR_IMAGES)
+        else:
+            predicted = _disparities(predictor, images, flip, batch_size, intrinsics_of)
+            written += _write_video(predictor, predicted, out / one.name, fps, save or FOR_VIDEOS)
+    return written
 
 
 def write_depth(
-    stem: Path,
-    image: UInt8[Tensor, "3 H W"],
-    disparity: Float[Tensor, "H W"],
-    predictor: Predictor,
-    kinds: Sequence[Kind],
+    stem: Path, disparity: Float[Tensor, "H W"], predictor: Predictor, kinds: Sequence[Kind]
 ) -> list[Path]:
     """STEM_depth.npy, STEM_depth.png (16 bit) and STEM_disparity.png of one image; the first two are called
     STEM_depth_metres where that is the unit. kitti/STEM.png, of the input's name, is for KITTI's server."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
     written = []
     metric = predictor.card.scale == "metres"
     name = f"{stem.name}_depth{'_metres' if metric else ''}"
@@ -145,26 +144,25 @@ def write_depth(
         written.append(stem.with_name(f"{stem.name}_disparity.png"))
         write_image(written[-1], colour_disparity(disparity))
     if "kitti" in kinds:
-        if tuple(disparity.shape) != KITTI_SIZE:
+        height, width = disparity.shape
+        if (height, width) != KITTI_SIZE:
             raise InputError(
-                f"--save kitti: {stem.name} is {disparity.shape[1]}x{disparity.shape[0]}; KITTI's server "
-                "wants maps of its own test images, 1216x352"
+                f"--save kitti: {stem.name} is {width}x{height}; KITTI's server wants its own, 1216x352"
             )
         written.append(stem.parent / "kitti" / f"{stem.name}.png")
-        write_kitti_png(written[-1], disparity)
+        write_depth_png16(written[-1], (1 / disparity).clamp(1e-3, 80.0))  # a value at every pixel
     return written
 
 
 def _disparities(
     predictor: Predictor,
-    frames: Iterable[UInt8[Tensor, "3 _ _"]],
+    frames: Iterator[UInt8[Tensor, "3 _ _"]],
     flip: bool,
     batch_size: int,
     intrinsics_of: IntrinsicsOf | None,
     video: bool = True,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Each frame with its disparity."""
-    frames = iter(frames)
     if isinstance(predictor.model, MonoDepth) or not video:
         while batch := list(islice(frames, batch_size)):
             stack = torch.stack(batch)
@@ -184,20 +182,18 @@ def _write_video(
     stem: Path,
     fps: float,
     kinds: Sequence[Kind],
-) -> Iterator[list[Path]]:
-    """Files written, frame by frame."""
+) -> list[Path]:
+    """The files of a video's frames with their disparities; returns those written."""
     per_frame = [kind for kind in kinds if kind != "video"]
     path = stem.with_name(f"{stem.name}_depth.mp4")
+    written = [path] if "video" in kinds else []
     low = high = None
-    with VideoWriter(path, fps) if "video" in kinds else nullcontext() as writer:
+    with VideoWriter(path, fps) if written else nullcontext() as writer:
         for number, (image, disparity) in enumerate(frames):
-            files = []
             if writer is not None:
                 first, last = robust_range(disparity)
                 low = first if low is None else MEMORY * low + (1 - MEMORY) * first
                 high = last if high is None else MEMORY * high + (1 - MEMORY) * last
-                writer.write(side_by_side(image, colour_disparity(disparity, low=low, high=high)))
-                files.append(path)
-            if per_frame:
-                files += write_depth(stem / f"{number:06d}", image, disparity, predictor, per_frame)
-            yield files
+                writer.write(torch.cat([image, colour_disparity(disparity, low, high)], 2))
+            written += write_depth(stem / f"{number:06d}", disparity, predictor, per_frame)
+    return written

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from mono2many.devices import pick_device
 from mono2many.geometry.camera import mirror_intrinsics, resize_intrinsics
-from mono2many.io.images import resize_image
+from mono2many.io.images import kept_rows, resize_image
 from mono2many.models.checkpoint import ModelCard, input_size, load_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
@@ -34,10 +34,7 @@ class Predictor:
 
     def __call__(self, image: ndarray | Tensor) -> DepthMap:
         """Depth of one RGB image at its own size: H W 3 uint8 (NumPy) or 3 H W uint8 (torch), 0 to 255. Of a
-        ManyDepth single-frame depth: see `stream`.
-
-        Raises InputError for anything else.
-        """
+        ManyDepth single-frame depth: see `stream`. Raises InputError for anything else."""
         disparity = self.disparity(as_image(image).unsqueeze(0))[0]
         return DepthMap(1 / disparity, disparity, self.card.scale)
 
@@ -45,8 +42,7 @@ class Predictor:
         """For the frames of a video, one after the other; a ManyDepth matches each with those before it.
 
         intrinsics: the 3x3 camera matrix in pixels of the frames, which a ManyDepth needs: else InputError.
-        flip: as in `disparity`.
-        """
+        flip: as in `disparity`."""
         if intrinsics is None and isinstance(self.model, ManyDepth):
             raise InputError(
                 "this model matches the frames of a video, for which it needs the camera: give --camera "
@@ -54,22 +50,14 @@ class Predictor:
             )
         k = torch.eye(3) if intrinsics is None else torch.as_tensor(intrinsics).float()
         if k.shape != (3, 3):
-            raise InputError(
-                f"the camera matrix has the shape {tuple(k.shape)}, wanted 3x3: [[fx, 0, cx], [0, fy, cy], "
-                "[0, 0, 1]] in pixels of the frames"
-            )
+            raise InputError(f"the camera matrix has the shape {tuple(k.shape)}, wanted 3x3, in pixels")
         return Stream(self, k, flip)
 
-    def disparity(
-        self, images: UInt8[Tensor, "B 3 H W"], flip: bool = False, own_size: bool = True
-    ) -> Float[Tensor, "B H W"]:
-        """1 / depth of several images, on the CPU, at the images' own size (or the model's), in the unit that
-        `card.scale` names.
+    def disparity(self, images: UInt8[Tensor, "B 3 H W"], flip: bool = False) -> Float[Tensor, "B H W"]:
+        """1 / depth of several images, on the CPU, at their own size, in the unit that `card.scale` names.
 
-        flip: also predict the mirrored image and blend (Godard et al. 2019, supplement): twice the time.
-        """
-        result = self.from_inputs(self.inputs(images.unbind()), flip)
-        return (self.at_size(result, images.shape[-2:]) if own_size else result).cpu()
+        flip: also predict the mirrored image and blend (Godard et al. 2019, supplement): twice the time."""
+        return self.at_size(self.from_inputs(self.inputs(images.unbind()), flip), images.shape[-2:]).cpu()
 
     def inputs(
         self, images: Sequence[UInt8[Tensor, "3 _ _"]], size: tuple[int, int] | None = None
@@ -77,12 +65,11 @@ class Predictor:
         """Images, each of its own size, as the networks want them: in [0, 1], at the model's size, on its
         device, without what training cut off below.
 
-        size: of a model with several; by default the one that fits the first image (see input_size).
-        """
+        size: of a model with several; by default the one that fits the first image (see input_size)."""
         size = size or input_size(self.card, images[0].shape[-2:])
         ready = []
         for image in images:
-            rows = image[:, : self._rows(image.shape[-2])]
+            rows = image[:, : kept_rows(image.shape[-2], self.card.crop_bottom)]
             if self.card.resize == "lanczos":
                 rows = resize_image(rows, size, filter="lanczos")
             scaled = rows.to(self.device).float().unsqueeze(0)
@@ -103,7 +90,7 @@ class Predictor:
 
     def camera(self, intrinsics: Float[Tensor, "*B 3 3"], size: Sequence[int]) -> Float[Tensor, "*B 3 3"]:
         """K of images of this size (height, width) in pixels of what `inputs` makes of them."""
-        kept = (self._rows(size[0]), size[1])
+        kept = (kept_rows(size[0], self.card.crop_bottom), size[1])
         return resize_intrinsics(intrinsics, kept, input_size(self.card, size)).to(self.device)
 
     def at_size(
@@ -112,13 +99,10 @@ class Predictor:
         """From the model's size to that of the images (height, width), bilinearly. What training cut off
         below is continued from the last row that has a depth."""
         height, width = size
-        rows = self._rows(height)
+        rows = kept_rows(height, self.card.crop_bottom)
         if disparity.shape[-2:] != (rows, width):
             disparity = F.interpolate(disparity.unsqueeze(1), (rows, width), mode="bilinear").squeeze(1)
         return F.pad(disparity, (0, 0, 0, height - rows), mode="replicate")
-
-    def _rows(self, height: int) -> int:
-        return max(1, round(height * (1 - self.card.crop_bottom)))
 
 
 class Stream:
@@ -138,10 +122,8 @@ class Stream:
         """1 / depth of the next frame, on the CPU, at its own size, in the unit that `card.scale` names."""
         predictor, size = self.predictor, (image.shape[1], image.shape[2])
         if self.size is not None and self.size != size:
-            raise InputError(
-                f"a frame is {size[1]}x{size[0]}, the video's first was {self.size[1]}x{self.size[0]}; "
-                "frames of a video have one size: predict these separately"
-            )
+            first = f"the video's first was {self.size[1]}x{self.size[0]}"
+            raise InputError(f"a frame is {size[1]}x{size[0]}, {first}: predict these separately")
         inputs = predictor.inputs([image])
         if isinstance(predictor.model, MonoDepth):
             found = predictor.from_inputs(inputs, self.flip)
@@ -183,8 +165,7 @@ def blend_mirrored(
 
 
 def load(folder: str | Path, device: str = "auto") -> Predictor:
-    """A Predictor from a model folder, or of `starter`, which comes with the package.
-
-    Raises InputError for a folder that is absent, damaged or too new."""
+    """A Predictor from a model folder, or of `starter`, which comes with the package. Raises InputError for a
+    folder that is absent, damaged or too new."""
     model, card = load_model(folder)
     return Predictor(model, card, pick_device(device))

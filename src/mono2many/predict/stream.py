@@ -34,11 +34,9 @@ class FrameState:
 
 
 class StreamState:
-    """`state(image)` is the student's disparity of a video's next frame, matched with those before it.
-
-    Frames ahead cannot be matched and count as absent. Where the camera is static, and after a cut, which
-    empties the memory, it is single-frame depth, which the student learnt in the same scale.
-    """
+    """`state(image)` is the student's disparity of a video's next frame, matched with those before it. Frames
+    ahead cannot be matched and count as absent. Where the camera is static, and after a cut, which empties
+    the memory, it is single-frame depth, which the student learnt in the same scale."""
 
     def __init__(self, model: ManyDepth, intrinsics: Float[Tensor, "3 3"]) -> None:
         self.model, self.intrinsics = model, intrinsics.unsqueeze(0)

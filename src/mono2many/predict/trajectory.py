@@ -5,20 +5,16 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, UInt8
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from mono2many.geometry.align import refine_motion
 from mono2many.geometry.pose import invert
-from mono2many.io.images import read_image
 from mono2many.io.trajectories import ENDINGS, PoseKind, draw_trajectories, write_poses
-from mono2many.io.videos import probe_video, timed_frames
 from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.checkpoint import input_size
 from mono2many.models.mono import MonoDepth, head_motion
 from mono2many.models.pose import RelativePose
-from mono2many.predict.files import Input, IntrinsicsOf, check_distinct, list_inputs
+from mono2many.predict.files import IntrinsicsOf, check_distinct, list_inputs
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
@@ -33,38 +29,36 @@ def trajectory(
 ) -> Float[Tensor, "N 4 4"]:
     """world_from_camera of each frame, in float64, in the unit that `card.scale` names; the world is the
     first camera's. intrinsics_of: for a model that learnt its cameras (else the first of these is taken), and
-    to refine each relative pose on the images by the predicted depth.
-
-    InputError for a model without a pose network, for fewer than two frames, and to refine without a camera.
-    """
+    to refine each relative pose on the images by the predicted depth. InputError for a model without a pose
+    network, for fewer than two frames, and to refine without a camera."""
     if refine and intrinsics_of is None:
         raise InputError("--refine-motion needs the camera: add --camera FILE.json or --fov 65")
     model = predictor.model if isinstance(predictor.model, MonoDepth) else predictor.model.as_mono()
     poses, held, k = [torch.eye(4, dtype=torch.float64)], list[Tensor](), torch.eye(3)[None]
-    inner: tuple[int, int] | None = None
 
-    def add() -> None:
+    def add_steps() -> None:
         for step in _steps(model, torch.cat(held), k, refine):
             step[:3, 3] *= predictor.unit
             poses.append(poses[-1] @ step)
 
+    inner: tuple[int, int] | None = None
     for frame in frames:
-        inner = inner or input_size(predictor.card, frame.shape[-2:])  # one for all of them
+        size = (frame.shape[1], frame.shape[2])
+        inner = inner or input_size(predictor.card, size)  # one for all of them
         image = predictor.inputs([frame], inner)
         if not held:
             held.append(torch.zeros_like(image))  # before the first there is none
             if intrinsics_of is not None and (refine or model.cameras is not None):
-                size = (frame.shape[1], frame.shape[2])
                 k = predictor.camera(intrinsics_of(*size)[None], size)
             elif model.cameras is not None:
                 first = torch.zeros(1, dtype=torch.int64, device=image.device)
-                k = model.cameras(first, *image.shape[-2:])
+                k = model.cameras(first, *inner)
         held.append(image)
         if len(held) == batch_size + 2:
-            add()
+            add_steps()
             held = held[-2:]
     if len(held) > 2:
-        add()
+        add_steps()
     if len(poses) < 2:
         raise InputError("a trajectory wants two frames or more: name a video or a folder of images")
     return torch.stack(poses)
@@ -106,24 +100,12 @@ def predict_trajectories(
     """OUT/NAME_poses.txt (kitti) or .tum of every video and folder, `_metres` in the name where that is the
     unit, and a plot OUT/NAME_trajectory.png; returns the files written. TUM's timestamp of a folder's image
     is its place in the folder. Raises InputError."""
-    metric, console, written = predictor.card.scale == "metres", Console(stderr=True), list[Path]()
-    found = list_inputs(inputs)
+    metric, written, found = predictor.card.scale == "metres", list[Path](), list_inputs(inputs)
     check_distinct(Path(out) / one.name for one in found)
     for one in found:
-        frames, count = _timed(one)
-        times: list[float] = []
-
-        def images(
-            frames: Iterable[tuple[float, Tensor]] = frames, times: list[float] = times
-        ) -> Iterator[Tensor]:
-            for time, image in frames:
-                times.append(time)
-                yield image
-
-        shown = track(
-            images(), one.name, count, console=console, transient=True, disable=not console.is_terminal
-        )
-        poses = trajectory(predictor, shown, intrinsics_of, batch_size, refine)
+        times = list[float]()
+        images = _noting(times, one.frames()[0])
+        poses = trajectory(predictor, images, intrinsics_of, batch_size, refine)
         for kind in kinds:
             written.append(Path(out) / f"{one.name}_poses{'_metres' if metric else ''}{ENDINGS[kind]}")
             write_poses(written[-1], poses, kind, times)
@@ -132,10 +114,8 @@ def predict_trajectories(
     return written
 
 
-def _timed(one: Input) -> tuple[Iterator[tuple[float, Tensor]], int]:
-    """The frames with their times in seconds (of images: their place in the folder), and their number."""
-    if one.images:
-        return ((float(i), read_image(path)) for i, path in enumerate(one.images)), len(one.images)
-    info = probe_video(one.path)
-    timed = enumerate(timed_frames(one.path))
-    return ((i / info.fps if t is None else t, image) for i, (t, image) in timed), info.frames
+def _noting(times: list[float], frames: Iterable[tuple[float, Tensor]]) -> Iterator[Tensor]:
+    """The images; each one's time goes into `times`."""
+    for time, image in frames:
+        times.append(time)
+        yield image

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mono2many.data.video import kept_rows
 from mono2many.files import write_text
 from mono2many.geometry.camera import horizontal_fov, resize_intrinsics
-from mono2many.io.camera_file import Camera
+from mono2many.io.camera_file import camera_from_intrinsics
+from mono2many.io.images import kept_rows
 from mono2many.train.setup import RunState
 
 
@@ -34,8 +34,10 @@ def write_cameras(state: RunState) -> list[Path]:
     card, written = state.card, []
     for number, (k, (height, width)) in enumerate(zip(learnt, state.camera_sizes, strict=True)):
         whole = resize_intrinsics(k, (card.height, card.width), (kept_rows(height, card.crop_bottom), width))
-        (fx, _, cx), (_, fy, cy), _ = whole.tolist()
-        text = json.dumps({**asdict(Camera(width, height, fx, fy, cx, cy)), "learnt": True}, indent=2) + "\n"
+        text = (
+            json.dumps({**asdict(camera_from_intrinsics(whole, (height, width))), "learnt": True}, indent=2)
+            + "\n"
+        )
         path = state.folder / "cameras" / f"{number}.json"
         write_text(path, text)
         written.append(path)

@@ -81,9 +81,9 @@ def static_camera(dataset: ClipDataset) -> str | None:
         return None
     displacements = []
     for (index,) in spread_out(len(dataset), LOOKED_AT, 1):
-        sample = dataset[index]
-        if bool(sample.exists[1]):
-            first, second = (thumbnail(frame[None] / 255) for frame in sample.frames[:2])
+        sample = dataset.batch([index])
+        if bool(sample.exists[0, 1]):
+            first, second = (thumbnail(frame[None] / 255) for frame in sample.frames[0, :2])
             displacements.append(quick_displacement(first, second))
     pairs = len(displacements)
     static = sum(displacement < THRESHOLDS.static for displacement in displacements)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
-from mono2many.data.video import VideoReader
 from mono2many.datasets.base import ReadOptions
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture, NetworkSettings
 from mono2many.models.checkpoint import ModelCard, from_mono, load_weights, read_card
@@ -63,8 +62,8 @@ def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDat
         if d.cache == "on":
             say = lambda line: console.print(line, highlight=False, soft_wrap=True)  # noqa: E731
             reader = cached(reader, d.cache_dir, d.workers, show, say)
-        elif isinstance(reader, VideoReader) and reader.has_videos:
-            reader.load(show)  # decoded in order and kept, by this process
+        elif hasattr(reader, "load"):  # of videos: decoded in order and kept, by this process
+            reader.load(show)
     if config.control == "other-clips" and len(reader.clips) < 2:
         raise InputError("--control other-clips takes sources from another clip: give two clips or more")
     shuffled = config.control == "other-clips" and split == "train"

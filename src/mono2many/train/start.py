@@ -45,7 +45,7 @@ def keep_start(run: Path, start: str | Path) -> None:
 def typical_depth(start: DepthNet, dataset: ClipDataset) -> float:
     """Median depth of 8 training frames, in the start's unit."""
     frames = [i for batch in spread_out(len(dataset), 8, 8) for i in batch]
-    targets = torch.stack([dataset[i].frames[0] for i in frames]).float() / 255
+    targets = dataset.batch(frames).frames[:, 0].float() / 255
     return float(1 / start(targets).median())
 
 

@@ -1,7 +1,6 @@
 """The command `prepare video`: decodes videos once and lists the clips that a model can be trained on."""
 
 import json
-import math
 import os
 import shlex
 from collections import Counter
@@ -10,12 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from mono2many.data.footage import FORMAT, LIST, VERSION
 from mono2many.data.measure import (
     SHARPNESS_WIDTH,
     THRESHOLDS,
@@ -26,14 +23,23 @@ from mono2many.data.measure import (
     measure_pairs,
     size_at_width,
 )
+from mono2many.datasets.video.clips import FORMAT, LIST, VERSION, checked_size
 from mono2many.files import read_json, write_text
+from mono2many.geometry.camera import Size
 from mono2many.io.images import image_size, list_images, read_image, resize_image
-from mono2many.io.videos import frame_times, probe_video, timed_frames
+from mono2many.io.videos import probe_video, timed_frames
 from mono2many.types import InputError
 
 PAUSE = 1.0
 """Seconds without a kept frame that end a clip."""
-LEFT_OUT = {"duplicates": "repeated", "still": "standing", "off_grid": "beyond the frame rate"}
+IMAGE_RATE = 25
+"""Frames per second that images are taken to have."""
+WORDS = {
+    "duplicates": "repeated",
+    "still": "standing",
+    "off_grid": "beyond the frame rate",
+    "short_clips": "in short clips",
+}
 """Why frames are left out: the list's key and the summary's words."""
 
 
@@ -52,8 +58,8 @@ class FrameRecord(NamedTuple):
 class Scan(NamedTuple):
     """A video, or a folder of images, with its frames in decoding order."""
 
-    height: int
-    width: int
+    size: Size
+    """Height and width."""
     step: float | None
     """Seconds from one wanted frame to the next; None where they are not known."""
     frames: list[FrameRecord]
@@ -62,29 +68,24 @@ class Scan(NamedTuple):
 def prepare_video(
     inputs: Sequence[str],
     out: str,
-    fps: float | None = None,
     shortest: int = 12,
     console: Console | None = None,
 ) -> list[Path]:
-    """Write OUT/STEM.clips.json for each video or folder of images; returns these paths.
-
-    InputError where a video cannot be read to its end, or none of its frames is left.
-    """
+    """Write OUT/STEM.clips.json for each video or folder of images; returns these paths. InputError where a
+    video cannot be read to its end, or none of its frames is left."""
     console = console or Console(highlight=False)
     paths = [Path(path) for path in inputs]
     names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
     targets = [Path(out) / f"{name}{LIST}" for name in names]
     for target in targets:
         if targets.count(target) > 1:
-            raise InputError(
-                f"{target.name}: two inputs have this name; prepare them apart, with another --out"
-            )
-        if target.exists() and not _is_list(target):
+            raise InputError(f"{target.name}: two inputs have this name; give them another --out each")
+        if target.exists() and not is_list(target):
             raise InputError(f"{target}: exists and is no list of clips; move it away, or give another --out")
     for path, target in zip(paths, targets, strict=True):
-        clips = clip_list(path, scan(path, fps, console), target.parent, shortest)
+        clips = clip_list(path, scan(path, console), target.parent, shortest)
         write_text(target, json.dumps(clips) + "\n")
-        _print_summary(console, path, clips)
+        print_summary(console, path, clips)
     lists = shlex.join(map(str, targets))
     console.print(
         f"Next, with the camera's file or --camera learn:\n  mono2many train --datatype video --data {lists} "
@@ -94,23 +95,26 @@ def prepare_video(
     return targets
 
 
-def scan(path: Path, fps: float | None, console: Console) -> Scan:
+def is_list(path: Path) -> bool:
+    try:
+        return read_json(path, "").get("format") == FORMAT
+    except InputError:
+        return False
+
+
+def scan(path: Path, console: Console) -> Scan:
     """Decode a video, or open a folder's images, once; measure each frame against the one before and against
     the last one that was kept."""
-    step, times = None, list[float]()
-    frames: Iterator[tuple[float | None, Tensor]]
+    step, off_grid = None, set[float]()
     if path.is_dir():
-        if fps is not None:
-            raise InputError(f"{path}: --fps {fps:g} needs times, which images do not have; leave it out")
         images = list_images(path)
         size, total = image_size(images[0]), len(images)
-        frames = _images(images, size)
+        frames = shrunk_images(images, size)
     else:
-        info, times = probe_video(path), frame_times(path)
-        size, total = (info.height, info.width), info.frames
-        step = 1 / fps if fps else usual_step(times)
+        info = probe_video(path)
+        size, total, step = (info.height, info.width), info.frames, usual_step(info.times)
+        off_grid = beyond_rate(info.times, step or 0)
         frames = timed_frames(path, SHARPNESS_WIDTH)
-    off_grid = set(times).difference(times[i] for i in on_grid(times, step)) if step else set()
     records: list[FrameRecord] = []
     before: Tensor | None = None
     kept: Tensor | None = None
@@ -120,37 +124,59 @@ def scan(path: Path, fps: float | None, console: Console) -> Scan:
         if time in off_grid:
             fate = "off_grid"
         else:
-            fate = _fate(pair if kept is None or kept is before else measure_pairs(kept, grey))
+            fate = fate_of(pair if kept is None or kept is before else measure_pairs(kept, grey))
         difference = 0.0 if pair is None else pair.difference.item()
         agreement = 1.0 if pair is None else pair.agreement.item()
         records.append(FrameRecord(time, difference, agreement, sharp, fate))
         before, kept = grey, grey if fate == "kept" else kept
-    return Scan(*size, step, records)
+    return Scan(size, step, records)
+
+
+def shrunk_images(paths: Sequence[Path], size: Size) -> Iterator[tuple[float | None, Tensor]]:
+    """A folder's images, as `timed_frames` gives those of a video: without times, shrunk."""
+    small = size_at_width(*size, SHARPNESS_WIDTH) if size[1] > SHARPNESS_WIDTH else size
+    for path in paths:
+        yield None, resize_image(checked_size(read_image(path), size, path), small)
+
+
+def fate_of(since_kept: PairMeasures | None) -> str:
+    """Of a frame, by its comparison with the last one that was kept; None: it is the first."""
+    if since_kept is None:
+        return "kept"
+    if since_kept.repeated.item():
+        return "duplicates"
+    one_scene = since_kept.agreement > THRESHOLDS.same_scene
+    return "still" if (since_kept.static & one_scene).item() else "kept"
 
 
 def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, Any]:
     """The contents of the list that lies in `folder`. InputError where no clip is long enough."""
     frames = seen.frames
     cuts = find_cuts([f.difference for f in frames], [f.agreement for f in frames])
-    long = [clip for clip in _split(seen, cuts) if len(clip) >= shortest]
+    long = [clip for clip in split_at(cuts, seen) if len(clip) >= shortest]
     used = [i for clip in long for i in clip]
     fates = Counter[str](f.fate for f in frames)
-    left_out = {name: fates[name] for name in LEFT_OUT} | {"short_clips": fates["kept"] - len(used)}
+    fates["short_clips"] = fates["kept"] - len(used)
+    left_out = {name: fates[name] for name in WORDS}
     if not long:
         raise InputError(
-            f"{path}: nothing is left of {len(frames)} frames: {_in_words(left_out, len(frames))}; record "
+            f"{path}: nothing is left of {len(frames)} frames: {in_words(left_out, len(frames))}; record "
             f"while the camera moves, or allow shorter clips than --shortest {shortest}"
         )
     first = next((f.time for f in frames if f.time is not None), 0.0)
+    clips: list[dict[str, Any]] = []
+    for clip in long:
+        times = [round(time - first, 6) for i in clip if (time := frames[i].time) is not None]
+        clips.append({"frames": clip, "times": times if len(times) == len(clip) else None})
     return {
         "format": FORMAT,
         "version": VERSION,
-        "film": _relative(path, folder),
+        "film": Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix(),
         "bytes": 0 if path.is_dir() else path.stat().st_size,
-        "width": seen.width,
-        "height": seen.height,
+        "width": seen.size[1],
+        "height": seen.size[0],
         "fps": None if seen.step is None else 1 / seen.step,
-        "clips": [{"frames": clip, "times": _since(first, frames, clip)} for clip in long],
+        "clips": clips,
         "frames": len(frames),
         "left_out": left_out,
         "cuts": cuts,
@@ -158,7 +184,7 @@ def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, 
     }
 
 
-def _split(seen: Scan, cuts: Sequence[int]) -> list[list[int]]:
+def split_at(cuts: Sequence[int], seen: Scan) -> list[list[int]]:
     """The kept frames' numbers, in clips that end at cuts and at long pauses."""
     pause = max(PAUSE, 2.5 * (seen.step or 0))
     clips: list[list[int]] = []
@@ -167,7 +193,7 @@ def _split(seen: Scan, cuts: Sequence[int]) -> list[list[int]]:
             continue
         last = clips[-1][-1] if clips else 0
         start, end = seen.frames[last].time, frame.time
-        waited = (i - last) / 25 if start is None or end is None else end - start  # images: 25 frames/s
+        waited = (i - last) / IMAGE_RATE if start is None or end is None else end - start
         if not clips or waited > pause or any(last < cut <= i for cut in cuts):
             clips.append([])
         clips[-1].append(i)
@@ -184,87 +210,27 @@ def usual_step(times: Sequence[float]) -> float | None:
     return sum(near) / len(near)
 
 
-def on_grid(times: Sequence[float], step: float) -> list[int]:
-    """Numbers of the frames nearest to times that are `step` apart, at most one each. After a gap the grid
-    starts again; it follows a clock that runs a little fast or slow."""
-    chosen: list[int] = []
-    start, place, error = 0.0, 0, 0.0
-    for i, time in enumerate(times):
-        if i == 0 or time - times[i - 1] > 1.5 * step:
-            start, place, error = time, 0, 0.0
-            chosen.append(i)
-            continue
-        at = math.ceil((time - start) / step - 0.55)  # half way belongs to the place before
-        new_error = time - start - at * step
-        if at > place:
-            start += 0.1 * error
-            chosen.append(i)
-        elif abs(new_error) < abs(error):
-            chosen[-1] = i
-        else:
-            continue
-        place, error = at, new_error
-    return chosen
+def beyond_rate(times: Sequence[float], step: float) -> set[float]:
+    """The times that follow the one taken before by little more than half a step, or less."""
+    taken = list(times[:1])
+    for time in times:
+        if time - taken[-1] > 0.55 * step:
+            taken.append(time)
+    return set(times).difference(taken)
 
 
-def _fate(since_kept: PairMeasures | None) -> str:
-    """Of a frame, by its comparison with the last one that was kept; None: it is the first."""
-    if since_kept is None:
-        return "kept"
-    if since_kept.repeated.item():
-        return "duplicates"
-    one_scene = since_kept.agreement > THRESHOLDS.same_scene
-    return "still" if (since_kept.static & one_scene).item() else "kept"
+def in_words(left_out: dict[str, int], frames: int) -> str:
+    return ", ".join(f"{n} {WORDS[k]} ({n / frames:.1%})" for k, n in left_out.items() if n) or "nothing"
 
 
-def _images(paths: Sequence[Path], size: tuple[int, int]) -> Iterator[tuple[None, UInt8[Tensor, "3 h w"]]]:
-    """A folder's images, as `timed_frames` gives those of a video: without times, shrunk."""
-    height, width = size
-    small = size_at_width(height, width, SHARPNESS_WIDTH) if width > SHARPNESS_WIDTH else size
-    for path in paths:
-        image = read_image(path)
-        if tuple(image.shape[1:]) != size:
-            raise InputError(
-                f"{path}: is {image.shape[2]}x{image.shape[1]}, but the folder's first image is "
-                f"{width}x{height}; keep one camera and size per folder"
-            )
-        yield None, resize_image(image, small)
-
-
-def _relative(path: Path, folder: Path) -> str:
-    """From the list's folder; absolute where there is no such path (another drive)."""
-    try:
-        return Path(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
-    except ValueError:
-        return str(path.resolve())
-
-
-def _since(first: float, frames: Sequence[FrameRecord], clip: Sequence[int]) -> list[float] | None:
-    """Seconds since the first frame; None where one is not known."""
-    known = [round(time - first, 6) for i in clip if (time := frames[i].time) is not None]
-    return known if len(known) == len(clip) else None
-
-
-def _is_list(path: Path) -> bool:
-    try:
-        return read_json(path, "").get("format") == FORMAT
-    except InputError:
-        return False
-
-
-def _in_words(left_out: dict[str, int], frames: int) -> str:
-    words = LEFT_OUT | {"short_clips": "in short clips"}
-    return ", ".join(f"{n} {words[k]} ({n / frames:.1%})" for k, n in left_out.items() if n) or "nothing"
-
-
-def _print_summary(console: Console, path: Path, clips: dict[str, Any]) -> None:
+def print_summary(console: Console, path: Path, clips: dict[str, Any]) -> None:
     rate = "images" if clips["fps"] is None else f"{clips['fps']:.4g} frames/s"
     frames, number = clips["frames"], len(clips["clips"])
     kept = sum(len(clip["frames"]) for clip in clips["clips"])
     plural = "" if number == 1 else "s"
     console.print(f"[bold]{path.name}[/]: {frames} frames, {clips['width']}x{clips['height']}, {rate}")
     console.print(f"  kept      {kept} ({kept / frames:.1%}) in {number} clip{plural}")
-    console.print(f"  left out  {_in_words(clips['left_out'], frames)}")
+    console.print(f"  left out  {in_words(clips['left_out'], frames)}")
     for name in ("cuts", "blurred"):
         found = clips[name]
         shown = " ".join(map(str, found[:10])) + (" ..." if len(found) > 10 else "")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mono2many.datasets.base import Dataset, DatasetSettings, Reader, ReadOptions, Split
+from mono2many.datasets.base import Dataset, DatasetSettings, Reader, ReadOptions, Split, at_least
 from mono2many.errors import InputError
 
 
@@ -24,8 +24,9 @@ class VideoData(DatasetSettings):
     """The same as a number of frames; wins over --hold-out."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.hold_out < 1:
-            raise InputError(f"--hold-out is a share between 0 and 1, got {self.hold_out}; try 0.1")
+        if not 0 <= self.hold_out < 1:
+            raise InputError(f"--hold-out is a share below 1, got {self.hold_out}; try 0.1")
+        at_least("--hold-out-frames", self.hold_out_frames or 0, 0)
         if "learn" in self.camera and len(self.camera) > 1:
             raise InputError("--camera learn estimates every video's camera: give no camera file beside it")
         if self.fov is not None and not 5 <= self.fov <= 170:
@@ -44,12 +45,12 @@ class VideoData(DatasetSettings):
             return self
         from mono2many.models.starter import model_folder
 
-        folder = model_folder(model)
-        files = sorted((folder / "cameras").glob("*.json"), key=lambda path: int(path.stem))
+        folder = model_folder(model) / "cameras"
+        files = sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
         if len(files) not in (1, len(self.data)):
             raise InputError(
-                f"--camera learn: {folder / 'cameras'} holds {len(files)} learnt cameras for "
-                f"{len(self.data)} of --data; give the camera files: --camera FILE.json ..."
+                f"--camera learn: {folder} holds {len(files)} learnt cameras for {len(self.data)} of --data; "
+                "give the camera files: --camera FILE.json ..."
             )
         return replace(self, camera=tuple(map(str, files)), fov=None)
 
@@ -68,13 +69,9 @@ class VideoTraining(VideoData):
 
 
 def open_video(s: VideoData, options: ReadOptions, split: Split) -> Reader:
-    from mono2many.data.footage import VideoSettings
-    from mono2many.data.video import VideoReader
+    from mono2many.datasets.video.reader import VideoReader
 
-    if not s.data:
-        raise InputError("--datatype video needs --data: one or more video files or folders of images")
-    how = (options.height, options.width, s.hold_out, s.hold_out_frames, options.crop_bottom)
-    return VideoReader(VideoSettings(s.data, s.camera, s.fov, *how), split)
+    return VideoReader(s, options, split)
 
 
 def prepare(arguments: list[str]) -> None:

@@ -9,8 +9,10 @@ import torch
 from PIL import Image
 
 from mono2many.data.cache import cached
-from mono2many.data.footage import VideoSettings, split_range
-from mono2many.data.video import VideoReader
+from mono2many.data.lists import split_range
+from mono2many.datasets.base import ReadOptions
+from mono2many.datasets.video import VideoData
+from mono2many.datasets.video.reader import VideoReader
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
 from mono2many.types import InputError
@@ -42,8 +44,9 @@ def make_camera(path, width=128, height=64, **more):
     return str(path)
 
 
-def settings(*paths, **more):
-    return VideoSettings(paths, **({"fov": 60.0, "height": HEIGHT, "width": WIDTH} | more))
+def opened(*paths, split="train", size=(HEIGHT, WIDTH), crop_bottom=0.0, **more):
+    settings = VideoData(paths, **({"fov": 60.0} | more))
+    return VideoReader(settings, ReadOptions(*size, crop_bottom=crop_bottom), split)
 
 
 def mean(reader, clip, index):
@@ -52,33 +55,33 @@ def mean(reader, clip, index):
 
 def test_the_end_of_a_video_is_held_out(tmp_path):
     path = make_video(tmp_path / "a.mp4")
-    train, val = (VideoReader(settings(path, hold_out=0.25), split) for split in ("train", "val"))
+    train, val = (opened(path, hold_out=0.25, split=split) for split in ("train", "val"))
     assert [clip.frames for clip in train.clips] == [15]
     assert [clip.frames for clip in val.clips] == [5]
     assert mean(train, 0, 14) == pytest.approx(level(14), abs=2)
     assert mean(val, 0, 0) == pytest.approx(level(15), abs=2)
     assert mean(val, 0, 4) == pytest.approx(level(19), abs=2)
-    assert VideoReader(settings(path, hold_out=0.25), "test").clips == val.clips
+    assert opened(path, hold_out=0.25, split="test").clips == val.clips
 
 
 @pytest.mark.parametrize(
     ("changes", "held"),
-    [({}, 10), ({"hold_out": 0.01}, 3), ({"hold_out": 0.0}, 0), ({"hold_out_frames": 42}, 42)],
+    [((0.1, None), 10), ((0.01, None), 3), ((0.0, None), 0), ((0.1, 42), 42)],
 )
 def test_a_number_of_held_out_frames_wins_over_the_share(changes, held):
-    assert split_range(100, settings("a", **changes), "train", "a") == (0, 100 - held)
-    assert split_range(100, settings("a", **changes), "val", "a") == (100 - held, 100)
+    assert split_range(100, *changes, "train", "a") == range(100 - held)
+    assert split_range(100, *changes, "val", "a") == range(100 - held, 100)
 
 
 @pytest.mark.parametrize(("frames", "held"), [(2, 0), (5, 3), (100, 2), (100, 98), (3, 50)])
 def test_fewer_than_three_frames_in_a_split_are_refused_by_name(frames, held):
     with pytest.raises(InputError, match=r"a\.mp4"):
-        split_range(frames, settings("a.mp4", hold_out_frames=held), "train", "a.mp4")
+        split_range(frames, 0.1, held, "train", "a.mp4")
 
 
 def test_frames_have_the_training_size_and_the_resized_camera(tmp_path):
     path, camera = make_video(tmp_path / "a.mp4"), make_camera(tmp_path / "c.json")
-    frame = VideoReader(settings(path, cameras=(camera,), fov=None), "train").frame(0, 3)
+    frame = opened(path, camera=(camera,), fov=None).frame(0, 3)
     assert frame.image.shape == (3, HEIGHT, WIDTH)
     assert frame.image.dtype == torch.uint8
     # half the size: cx' = (63.5 + 0.5) / 2 - 0.5
@@ -88,8 +91,8 @@ def test_frames_have_the_training_size_and_the_resized_camera(tmp_path):
 
 def test_several_sources_keep_their_own_cameras(tmp_path):
     video, folder = make_video(tmp_path / "a.mp4"), make_folder(tmp_path / "pictures")
-    camera = make_camera(tmp_path / "c.json")
-    reader = VideoReader(settings(video, folder, cameras=(camera, "fov:90"), fov=None), "train")
+    camera = make_camera(tmp_path / "c.json"), make_camera(tmp_path / "d.json", 192, 96, fx=96.0, fy=96.0)
+    reader = opened(video, folder, camera=camera, fov=None)
     assert [clip.frames for clip in reader.clips] == [17, 7]
     assert reader.frame(0, 0).intrinsics[0, 0] == 50.0
     torch.testing.assert_close(reader.frame(1, 0).intrinsics[0, 0].item(), WIDTH / 2)
@@ -98,7 +101,7 @@ def test_several_sources_keep_their_own_cameras(tmp_path):
 
 def test_loading_reports_progress_and_decodes_only_once(tmp_path):
     first, second = make_video(tmp_path / "a.mp4"), make_video(tmp_path / "b.mp4")
-    reader = VideoReader(settings(first, second), "train")
+    reader = opened(first, second)
     seen = []
     reader.load(lambda done, total: seen.append((done, total)))
     assert seen[-1] == (34, 34)
@@ -108,7 +111,7 @@ def test_loading_reports_progress_and_decodes_only_once(tmp_path):
 
 
 def test_a_loaded_reader_can_be_sent_to_a_worker(tmp_path):
-    reader = VideoReader(settings(make_video(tmp_path / "a.mp4")), "train")
+    reader = opened(make_video(tmp_path / "a.mp4"))
     reader.load()
     sent = pickle.loads(pickle.dumps(reader))
     assert torch.equal(sent.frame(0, 2).image, reader.frame(0, 2).image)
@@ -130,8 +133,8 @@ def test_a_bent_line_arrives_straight(tmp_path):
     found = []
     for distortion in ([k1, 0.0, 0.0, 0.0], []):
         camera = make_camera(tmp_path / "c.json", distortion=distortion)
-        bent = settings(str(tmp_path / "bent"), cameras=(camera,), fov=None, height=64, width=128)
-        image = VideoReader(bent, "train").frame(0, 0).image[0].float()
+        reader = opened(str(tmp_path / "bent"), camera=(camera,), fov=None, size=(64, 128))
+        image = reader.frame(0, 0).image[0].float()
         found.append((image * columns).sum(1) / image.sum(1))
     straight, curved = found
     assert (straight[2:-2] - 16).abs().max() < 0.1
@@ -140,37 +143,37 @@ def test_a_bent_line_arrives_straight(tmp_path):
 
 def test_neither_camera_nor_field_of_view_is_refused_with_both_flags():
     with pytest.raises(InputError, match=r"--camera.*--fov"):
-        settings("a.mp4", fov=None)
+        opened("a.mp4", fov=None)
 
 
 def test_two_cameras_for_three_paths_are_refused():
     with pytest.raises(InputError, match="2 cameras for 3 paths"):
-        settings("a", "b", "c", cameras=("x", "y"), fov=None)
+        opened("a", "b", "c", camera=("x", "y"), fov=None)
 
 
 def test_a_camera_of_another_shape_is_refused(tmp_path):
     camera = make_camera(tmp_path / "square.json", width=128, height=128)
     with pytest.raises(InputError, match=r"a\.mp4 is 128x64.*square\.json"):
-        VideoReader(settings(make_video(tmp_path / "a.mp4"), cameras=(camera,), fov=None), "train")
+        opened(make_video(tmp_path / "a.mp4"), camera=(camera,), fov=None)
 
 
 def test_nothing_held_out_leaves_nothing_to_validate_on(tmp_path):
     path = make_video(tmp_path / "a.mp4")
-    assert VideoReader(settings(path, hold_out=0.0), "train").clips[0].frames == 20
+    assert opened(path, hold_out=0.0).clips[0].frames == 20
     with pytest.raises(InputError, match="--hold-out"):
-        VideoReader(settings(path, hold_out=0.0), "val")
+        opened(path, hold_out=0.0, split="val")
 
 
 def test_a_picture_of_another_size_in_a_folder_is_refused_by_name(tmp_path):
     folder = make_folder(tmp_path / "pictures")
     write_image(tmp_path / "pictures" / "frame3.png", torch.zeros(3, 50, 96, dtype=torch.uint8))
     with pytest.raises(InputError, match=r"frame3\.png"):
-        VideoReader(settings(folder), "train").frame(0, 3)
+        opened(folder).frame(0, 3)
 
 
 def test_footage_that_would_not_fit_into_memory_is_refused_before_decoding(tmp_path):
     path = make_video(tmp_path / "a.mp4")
-    reader = VideoReader(settings(path, height=10**6, width=10**6), "train")
+    reader = opened(path, size=(10**6, 10**6))
     with pytest.raises(InputError, match=r"a\.mp4.*GB.*--cache on"):
         reader.load()
     with pytest.raises(InputError, match=r"a\.mp4.*GB"):
@@ -180,9 +183,9 @@ def test_footage_that_would_not_fit_into_memory_is_refused_before_decoding(tmp_p
 @pytest.mark.skipif(not ROAD.is_dir(), reason="real data not here")
 def test_the_real_road_video_is_counted_without_decoding():
     road, short = str(ROAD / "road.mp4"), str(ROAD / "short_unknown_camera.mp4")
-    cameras = (str(ROAD / "road_camera.json"), "fov:60")
-    reader = VideoReader(settings(road, short, cameras=cameras, fov=None, hold_out_frames=200), "train")
-    assert [clip.frames for clip in reader.clips] == [1060, 21]
+    camera = (str(ROAD / "road_camera.json"),)
+    assert opened(road, camera=camera, fov=None, hold_out_frames=200).clips[0].frames == 1060
+    assert opened(short, hold_out_frames=3).clips[0].frames == 218
 
 
 def test_a_crop_below_leaves_the_camera_its_axis_and_drops_the_rows(tmp_path):
@@ -190,8 +193,8 @@ def test_a_crop_below_leaves_the_camera_its_axis_and_drops_the_rows(tmp_path):
     for i in range(4):
         write_image(tmp_path / f"{i}.png", rows)
     camera = make_camera(tmp_path / "camera.json")
-    more = {"cameras": (camera,), "fov": None, "height": 32, "width": 128, "hold_out": 0.0}
-    reader = VideoReader(settings(str(tmp_path), crop_bottom=0.5, **more), "train")
+    more = {"camera": (camera,), "fov": None, "size": (32, 128), "hold_out": 0.0}
+    reader = opened(str(tmp_path), crop_bottom=0.5, **more)
     frame = reader.frame(0, 0)
     assert torch.equal(frame.image[0, :, 0], torch.arange(32, dtype=torch.uint8))
     assert frame.intrinsics.tolist() == [[100, 0, 63.5], [0, 100, 31.5], [0, 0, 1]]
@@ -214,7 +217,7 @@ def make_list(path, listed, **more):
 
 def test_films_say_when_their_frames_were_taken_and_which_camera_took_them(tmp_path):
     video, folder = make_video(tmp_path / "a.mp4"), make_folder(tmp_path / "pictures")
-    first, second = VideoReader(settings(video, folder, cameras=("fov:60", "learn"), fov=70.0), "val").clips
+    first, second = opened(video, folder, split="val").clips
     assert first.times == (17 / 25, 18 / 25, 19 / 25)
     assert second.times is None
     assert (first.camera, second.camera) == (0, 1)
@@ -224,12 +227,12 @@ def test_films_say_when_their_frames_were_taken_and_which_camera_took_them(tmp_p
 def test_a_camera_to_be_learnt_starts_from_the_field_of_view_or_a_phones(tmp_path):
     path = make_video(tmp_path / "a.mp4")
     for fov, expected in ((90.0, WIDTH / 2), (None, WIDTH / 2 / np.tan(np.radians(32.5)))):
-        reader = VideoReader(settings(path, cameras=("learn",), fov=fov), "train")
+        reader = opened(path, camera=("learn",), fov=fov)
         assert float(reader.frame(0, 0).intrinsics[0, 0]) == pytest.approx(expected)
 
 
 def test_a_run_through_a_film_gives_the_frames_that_loading_gives(tmp_path):
-    reader = VideoReader(settings(make_video(tmp_path / "a.mp4"), make_video(tmp_path / "b.mp4")), "train")
+    reader = opened(make_video(tmp_path / "a.mp4"), make_video(tmp_path / "b.mp4"))
     places = [(0, 3), (0, 4), (0, 9), (0, 1), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (1, 16)]
     streamed = list(reader.stream(places))
     assert [f.image.float().mean().item() for f in streamed] == pytest.approx(
@@ -241,7 +244,7 @@ def test_a_run_through_a_film_gives_the_frames_that_loading_gives(tmp_path):
 
 
 def test_the_cache_of_films_is_the_same_from_one_process_or_two(tmp_path):
-    reader = VideoReader(settings(make_video(tmp_path / "a.mp4"), make_folder(tmp_path / "b")), "train")
+    reader = opened(make_video(tmp_path / "a.mp4"), make_folder(tmp_path / "b"))
     caches = [cached(reader, tmp_path / str(workers), workers) for workers in (0, 2)]
     for clip, listed in enumerate(reader.clips):
         for index in range(listed.frames):
@@ -254,7 +257,7 @@ def test_the_cache_of_films_is_the_same_from_one_process_or_two(tmp_path):
 def test_listed_clips_have_their_frames_and_times_and_hold_out_their_ends(tmp_path):
     make_video(tmp_path / "a.mp4")
     path = make_list(tmp_path / "a.clips.json", [[0, 2, 3, 4, 6, 7, 8], [10, 11, 12, 13], [15, 16, 18]])
-    train, val = (VideoReader(settings(path), split) for split in ("train", "val"))
+    train, val = (opened(path, split=split) for split in ("train", "val"))
     # too short for two parts of 3: the second and the third are for training
     assert [clip.frames for clip in train.clips] == [4, 4, 3]
     assert [clip.name for clip in train.clips] == ["a.mp4#0", "a.mp4#1", "a.mp4#2"]
@@ -268,14 +271,14 @@ def test_a_list_whose_clips_are_all_too_short_to_hold_out_is_refused(tmp_path):
     make_video(tmp_path / "a.mp4")
     path = make_list(tmp_path / "a.clips.json", [[0, 1, 2, 3], [5, 6, 7]])
     with pytest.raises(InputError, match="--hold-out"):
-        VideoReader(settings(path), "train")
-    assert len(VideoReader(settings(path, hold_out=0.0), "train").clips) == 2
+        opened(path)
+    assert len(opened(path, hold_out=0.0).clips) == 2
 
 
 def test_a_list_of_pictures_opens_those_that_it_names(tmp_path):
     make_folder(tmp_path / "pictures")
     path = make_list(tmp_path / "p.clips.json", [[1, 3, 5, 6, 7, 9]], film="pictures", width=96, height=48)
-    reader = VideoReader(settings(path), "train")
+    reader = opened(path)
     assert [mean(reader, 0, i) for i in range(3)] == [level(1), level(3), level(5)]
 
 
@@ -294,7 +297,7 @@ def test_a_list_that_does_not_fit_its_film_is_refused_in_one_line(changes, messa
     make_video(tmp_path / "a.mp4")
     path = make_list(tmp_path / "a.clips.json", [[0, 1, 2, 3, 4, 5]], **changes)
     with pytest.raises(InputError, match=message) as caught:
-        VideoReader(settings(path), "train").frame(0, 0)
+        opened(path).frame(0, 0)
     assert "\n" not in str(caught.value)
 
 
@@ -305,7 +308,7 @@ def test_grey_and_16_bit_pictures_are_read_and_a_truncated_one_is_named(tmp_path
     Image.fromarray(np.full((48, 96), 257 * 99, np.uint16)).save(folder / "frame2.png")
     write_image(folder / "frame3.png", torch.randint(0, 256, (3, 48, 96)).to(torch.uint8))
     os.truncate(folder / "frame3.png", 5000)
-    reader = VideoReader(settings(str(folder)), "train")
+    reader = opened(str(folder))
     assert [mean(reader, 0, i) for i in (1, 2)] == [77, 99]
     with pytest.raises(InputError, match=r"frame3\.png: cannot be read") as caught:
         reader.frame(0, 3)

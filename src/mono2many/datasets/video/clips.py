@@ -1,0 +1,136 @@
+"""Videos and folders of images as clips: which of their frames belong to a split, and the camera."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from mono2many.data.lists import split_range
+from mono2many.datasets.video import VideoData
+from mono2many.files import explained, read_json
+from mono2many.geometry.camera import Size
+from mono2many.io.camera_file import Camera, camera_for
+from mono2many.io.images import image_size, list_images
+from mono2many.io.videos import probe_video
+from mono2many.types import InputError, Split
+
+LIST, FORMAT, VERSION = ".clips.json", "mono2many-clips", 1
+"""Of the lists of clips that `prepare video` writes: how their names end, and what stands in them."""
+AGAIN = "write the list again with `mono2many prepare video`"
+
+
+@dataclass(frozen=True)
+class Footage:
+    """One clip: where it lies and which of its frames are meant."""
+
+    name: str
+    path: Path
+    images: tuple[Path, ...]
+    """The images of a folder, in order; empty for a video."""
+    size: Size
+    """Height and width of its frames, as they are shown."""
+    frames: Sequence[int]
+    """Numbers of the video's frames, ascending."""
+    times: tuple[float, ...] | None
+    """Of each, in seconds; None: unknown, as of images."""
+
+
+def check_cameras(s: VideoData) -> None:
+    """InputError where the flags do not give each path its camera."""
+    if not s.data:
+        raise InputError("--datatype video needs --data: one or more video files or folders of images")
+    if not s.camera and s.fov is None:
+        raise InputError(
+            "the camera of the footage is not known: give --camera FILE.json (width, height, fx, fy, cx, "
+            "cy), --fov DEGREES, the horizontal field of view (a phone: about 65), or --camera learn"
+        )
+    if s.camera and s.fov is not None and not s.learns_camera:
+        raise InputError("--camera and --fov are both given; keep --camera, which is more exact")
+    if len(s.camera) not in (0, 1, len(s.data)):
+        raise InputError(
+            f"--camera: found {len(s.camera)} cameras for {len(s.data)} paths; give one for all, or one per "
+            "path in the same order"
+        )
+
+
+def camera_of(s: VideoData, number: int, clip: Footage) -> Camera:
+    """Of the clips of path `number` of --data, for their size."""
+    file = None
+    if s.camera and not s.learns_camera:
+        file = s.camera[number if len(s.camera) > 1 else 0]
+    return camera_for(file, s.fov, clip.size, str(clip.path))
+
+
+def clips_of(s: VideoData, path: Path, split: Split) -> list[Footage]:
+    """The clips of a path in this split; none where nothing is held out. Of several clips, those that are too
+    short to be split are for training."""
+    clips = listed_clips(path) if path.name.endswith(LIST) else [whole(path)]
+    found, too_short = [], list[InputError]()
+    for clip in clips:
+        count = len(clip.frames)
+        try:
+            part = split_range(count, s.hold_out, s.hold_out_frames, split, clip.name)
+        except InputError as error:
+            too_short.append(error)
+            part = range(count if split == "train" else 0)
+        if part:
+            inside = slice(part.start, part.stop)
+            times = None if clip.times is None else clip.times[inside]
+            found.append(replace(clip, frames=clip.frames[inside], times=times))
+    if len(too_short) == len(clips):
+        raise too_short[-1]
+    return found
+
+
+def whole(path: Path) -> Footage:
+    """All of a video or a folder of images."""
+    if path.is_dir():
+        images = tuple(list_images(path))
+        return Footage(str(path), path, images, image_size(images[0]), range(len(images)), None)
+    info = probe_video(path)
+    times = tuple(i / info.fps for i in range(info.frames)) if info.fps else None
+    return Footage(str(path), path, (), (info.height, info.width), range(info.frames), times)
+
+
+def listed_clips(path: Path) -> list[Footage]:
+    """The clips of a list that `prepare video` wrote."""
+    values = read_json(path, f"check --data, or {AGAIN}")
+    with explained(f"{path}: is no list of clips as it should be", AGAIN, (ValueError, KeyError, TypeError)):
+        if (values["format"], values["version"]) != (FORMAT, VERSION):
+            raise ValueError(f"format {values['format']!r}, version {values['version']!r}")
+        video, size = path.parent / values["film"], (int(values["height"]), int(values["width"]))
+        clips = [([int(i) for i in clip["frames"]], clip.get("times")) for clip in values["clips"]]
+        for frames, times in clips:
+            if not frames or any(a >= b for a, b in pairwise([-1, *frames])):
+                raise ValueError("frames that are not in order")
+            if times is not None and len(times) != len(frames):
+                raise ValueError("not as many times as frames")
+        last = max(frames[-1] for frames, _ in clips)
+    images = tuple(list_images(video)) if video.is_dir() else ()
+    if images and last >= len(images):
+        raise InputError(f"{path}: names image {last + 1} of {video}, which has {len(images)}; {AGAIN}")
+    if not images and not video.is_file():
+        raise InputError(f"{path}: its video {video} is missing; bring it back, or {AGAIN}")
+    if not images and video.stat().st_size != values.get("bytes"):
+        raise InputError(
+            f"{path}: {video} has {video.stat().st_size} bytes, had {values.get('bytes')} when the list was "
+            f"written; {AGAIN}"
+        )
+    return [
+        Footage(f"{video.name}#{i}", video, images, size, frames, None if times is None else tuple(times))
+        for i, (frames, times) in enumerate(clips)
+    ]
+
+
+def checked_size(image: UInt8[Tensor, "3 h w"], size: Size, path: Path) -> UInt8[Tensor, "3 h w"]:
+    """The image; InputError where its height and width are not `size`, those of its clip."""
+    height, width = image.shape[1:]
+    if (height, width) != size:
+        raise InputError(
+            f"{path}: is {width}x{height}, but what comes before it is {size[1]}x{size[0]}; keep one camera "
+            "and one image size per path of --data"
+        )
+    return image
