@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from mono2many import __version__
-from mono2many.commands.flags import nearest
-from mono2many.errors import InputError
+from mono2many.errors import InputError, nearest
 
 COMMANDS = {
     name: name.replace("-", "_")
