@@ -23,47 +23,31 @@ def collapse(scalars: Mapping[str, float], progress: float, rate: float, fov: fl
     motion = scalars.get("translation", 1.0)
     if progress < START_UP and SATURATED < sigmoid < 1 - SATURATED and kept >= 0.02:
         return None
-    symptoms = [
-        (
-            seen < 0.02,
-            f"the neighbours show only {seen:.1%} of the pixels",
-            f"the predicted motion leaves the image; lower --learning-rate (now {rate:.1e}), or check the "
-            "camera file",
-        ),
-        (
-            kept < 0.02,
-            f"the auto-mask leaves only {kept:.1%} of the pixels to learn from",
-            "the camera hardly moves between neighbours (larger --frame-step), or motion is not found yet "
-            "(--automask-from 0.5, or --no-automask)",
-        ),
-        (
-            motion < 1e-4,
-            f"no camera motion is found (mean translation {motion:.1e})",
-            "does the camera move between neighbours? Try a larger --frame-step; mono2many check measures it",
-        ),
-        (
-            sigmoid > 0.95,
-            f"depth is at its smallest nearly everywhere (mean sigmoid {sigmoid:.3f})",
-            f"lower --learning-rate (now {rate:.1e}), or check the camera's focal length",
-        ),
-        (
-            sigmoid < 1e-3,
-            f"depth is at its largest nearly everywhere (mean sigmoid {sigmoid:.1e})",
-            "neighbours that hardly move (--frame-step), cars at the camera's speed (--automask), or a wrong "
-            "camera file",
-        ),
-        (
-            variation < 0.05,
-            f"disparity is nearly constant (it varies by {variation:.1%} within an image)",
-            "wrong camera file, too little motion (--frame-step), or from scratch without --recipe scratch",
-        ),
-    ]
-    for found, symptom, cause in symptoms:
-        if found and not PLAUSIBLE_FOV[0] <= fov <= PLAUSIBLE_FOV[1]:
-            cause = f"the camera's field of view of {fov:.0f} degrees is not plausible: check the camera file"
-        if found:
-            return f"{symptom}: {cause}"
-    return None
+    if seen < 0.02:
+        symptom = f"the neighbours show only {seen:.1%} of the pixels"
+        cause = f"the motion leaves the image: lower --learning-rate (now {rate:.1e}), check the camera file"
+    elif kept < 0.02:
+        symptom = f"the auto-mask leaves only {kept:.1%} of the pixels to learn from"
+        cause = "no motion between neighbours (larger --frame-step), or not found yet (--automask-from 0.5)"
+    elif motion < 1e-4:
+        symptom = f"no camera motion is found (mean translation {motion:.1e})"
+        cause = "does the camera move? mono2many check measures it; try a larger --frame-step"
+    elif sigmoid > 0.95:
+        symptom = f"depth is at its smallest nearly everywhere (mean sigmoid {sigmoid:.3f})"
+        cause = f"lower --learning-rate (now {rate:.1e}), or check the camera's focal length"
+    elif sigmoid < 1e-3:
+        symptom = f"depth is at its largest nearly everywhere (mean sigmoid {sigmoid:.1e})"
+        cause = "too little motion (--frame-step), cars at the camera's speed (--automask), wrong camera file"
+    elif variation < 0.05:
+        symptom = f"disparity is nearly constant (it varies by {variation:.1%} within an image)"
+        cause = (
+            "wrong camera file, too little motion (--frame-step), or from scratch without --recipe scratch"
+        )
+    else:
+        return None
+    if not PLAUSIBLE_FOV[0] <= fov <= PLAUSIBLE_FOV[1]:
+        cause = f"the camera's field of view of {fov:.0f} degrees is not plausible: check the camera file"
+    return f"{symptom}: {cause}"
 
 
 def static_camera(dataset: ClipDataset) -> str | None:

@@ -53,13 +53,10 @@ def _check_processes(config: TrainConfig, device: str, world: int, coarse: bool)
     launched = os.environ.get("WORLD_SIZE") if "TORCHELASTIC_RUN_ID" in os.environ else None
     if launched not in (None, str(world)):
         raise InputError(
-            f"torchrun started {launched} processes, --devices {run.devices} and --nodes {run.nodes} mean "
-            f"{world}: give --devices (processes per machine) and --nodes as torchrun has them"
+            f"torchrun started {launched} processes: --devices x --nodes must be that, is {world}"
         )
     if coarse and config.dataset.learns_camera and world > 1:
-        raise InputError(
-            "--camera learn in several processes wants --scales 1 with --multi-scale coarse-to-fine"
-        )
+        raise InputError("--camera learn in several processes wants --scales 1 or --multi-scale full")
 
 
 class _Bf16(MixedPrecision):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from lightning.fabric import Fabric
@@ -121,26 +120,6 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
         yield "its scale in metres is forgotten, since the weights change: mono2many scale again"
 
 
-class _Due(NamedTuple):
-    """What follows a step."""
-
-    log: bool
-    images: bool
-    validate: bool
-    save: bool
-
-
-class _Taken(NamedTuple):
-    """A step that was taken."""
-
-    loss: Tensor
-    output: StepOutput
-    intrinsics: Tensor
-    """Of its batch."""
-    rate: float
-    """Learning rate."""
-
-
 class _Loop:
     """Takes the steps of a run."""
 
@@ -154,12 +133,19 @@ class _Loop:
         self.freeze_at = round(config.many.freeze_from * order.stop)
         self.guard = FiniteGuard(state.network, state.fabric, train_state.skipped)
         self.clock = Clock(order.start)
-        self.warned, self.unsaved = "", False
-        """The last warning, and whether a save that was due has been put off."""
+        self.rate, self.fov = 0.0, 0.0
+        """The learning rate, and the first camera's field of view in degrees."""
+        self.warned = ""
+        """The last warning."""
+        self.save_postponed = False
+        """A save was due after a skipped step."""
 
     def run(self, dataset: ClipDataset, val_dataset: ClipDataset, stop: Callable[[], bool]) -> bool:
         """True when all steps were taken, False when asked to stop."""
-        fabric, steps = self.state.fabric, self.order.stop
+        fabric, run, steps = self.state.fabric, self.config.run, self.order.stop
+        self.fov = horizontal_fov(dataset[0].intrinsics[0], self.state.card.width)
+        val_every = run.val_every or max(1, steps // 10)
+        save_every = run.save_every or val_every
         # packed frames are gathered faster than a process hands them over
         workers = 0 if self.config.data.cache == "on" else self.config.data.workers
         loader = batches(dataset, self.order, workers, pin=fabric.device.type == "cuda")
@@ -168,59 +154,51 @@ class _Loop:
             task = bar.add_task("training", total=steps, completed=self.order.start)
             for step, raw in enumerate(loader, self.order.start):
                 done = step + 1
-                due = self._due(done)
-                taken = self._take(step, raw, due.images)
+                last, with_images = done == steps, done % run.picture_every == 0
+                logs = last or done % run.log_every == 0
+                validates = last or done % val_every == 0
+                saves = last or done % save_every == 0 or self.save_postponed
+                loss, output = self._take(step, raw, with_images)
                 stopping = _agreed(fabric, stop, done)
-                if due.log or due.validate or due.save or stopping or fabric.device.type == "cpu":
-                    due = self._unless_skipped(due, done, stopping, taken.rate)
-                if due.images:
-                    self.log.images(done, taken.output)
-                if due.log:
-                    bar.update(task, description=self._log(done, taken))
+                if logs or validates or saves or stopping or fabric.device.type == "cpu":
+                    # nothing is saved over the last good state
+                    bad = self._was_skipped(step)
+                    self.save_postponed = bad and saves
+                    validates = validates and (last or not bad)
+                    saves = last or stopping or (saves and not bad)
+                if with_images:
+                    self.log.images(done, output)
+                if logs:
+                    bar.update(task, description=self._log(done, loss, output))
                 bar.update(task, completed=done)
                 best = self.train_state.best
-                if due.validate and fabric.is_global_zero:
+                if validates and fabric.is_global_zero:
                     best = self._validate(done, (self._batch(raw) for raw in val_loader))
-                skipped = self.guard.skipped if due.save else self.train_state.skipped
+                skipped = self.guard.skipped if saves else self.train_state.skipped
                 self.train_state = TrainState(done, best, skipped)
-                if due.save:
+                if saves:
                     with self.clock.stopped():
-                        save_run(self.state, self.train_state, self.config.run.keep)
-                if due.validate or due.save:
+                        save_run(self.state, self.train_state, run.keep)
+                if validates or saves:
                     fabric.barrier()
                 if stopping:
                     return False
         return True
 
-    def _due(self, done: int) -> _Due:
-        run, last = self.config.run, done == self.order.stop
-        val_every = run.val_every or max(1, self.order.stop // 10)
-        return _Due(
-            log=done % run.log_every == 0 or last,
-            images=done % run.picture_every == 0,
-            validate=done % val_every == 0 or last,
-            save=done % (run.save_every or val_every) == 0 or last or self.unsaved,
-        )
+    def _was_skipped(self, step: int) -> bool:
+        """Whether the last step was skipped; too many of them end the run. The loop's only wait for the
+        device."""
+        in_a_row = self.guard.in_a_row
+        if in_a_row >= SKIPPED_IN_A_ROW:
+            saved = max(checkpoints_of(self.state.folder), default=None)
+            raise InputError(not_finite(step, in_a_row, self.guard.skipped, self.rate, saved))
+        return in_a_row > 0
 
-    def _unless_skipped(self, due: _Due, done: int, stopping: bool, rate: float) -> _Due:
-        """What remains due where steps are skipped: nothing is saved over the last good state. The loop's
-        only wait for the device."""
-        bad, last = self.guard.in_a_row, done == self.order.stop
-        if bad >= SKIPPED_IN_A_ROW:
-            saved = checkpoints_of(self.state.folder)
-            raise InputError(
-                not_finite(done - 1, bad, self.guard.skipped, rate, saved[-1] if saved else None)
-            )
-        self.unsaved = bool(bad) and (self.unsaved or due.save)
-        return due._replace(
-            validate=due.validate and (not bad or last), save=(due.save and not bad) or last or stopping
-        )
-
-    def _take(self, step: int, raw: RawBatch, with_images: bool) -> _Taken:
+    def _take(self, step: int, raw: RawBatch, with_images: bool) -> StepResult:
         """One step of the weights."""
         state, seed = self.state, self.config.run.seed
         frozen = step >= self.freeze_at
-        rate = self._prepare(step, frozen)
+        self._prepare(step, frozen)
         torch.manual_seed(step_seed(seed, step, state.fabric.global_rank))
         batch = self._batch(raw, self.augmentation, step)
         self.guard.before_step()
@@ -232,7 +210,7 @@ class _Loop:
         if isinstance(state.network, ManyDepth) and output.sweep_range is not None:
             state.network.depth.set_range(*output.sweep_range)  # buffers: a skipped step takes them back
         self.guard.apply(state.optimiser, [loss, *output.scalars.values()])
-        return _Taken(loss, output, batch.intrinsics, rate)
+        return loss, output
 
     def _step(self, batch: Batch, step: int, frozen: bool, with_images: bool) -> StepResult:
         """Loss and output of the networks as they are."""
@@ -248,8 +226,8 @@ class _Loop:
                 start_disparity = state.start(batch.target).float()
         return mono_step(state.model, batch, plan, draw, with_images, start_disparity)
 
-    def _prepare(self, step: int, frozen: bool) -> float:
-        """What is frozen, and each weight's learning rate; returns that of most."""
+    def _prepare(self, step: int, frozen: bool) -> None:
+        """What is frozen, and each weight's learning rate."""
         optim, state, steps = self.config.optim, self.state, self.order.stop
         rate = learning_rate(step, steps, optim.learning_rate, optim.schedule, optim.warm_up)
         if isinstance(state.network, ManyDepth):
@@ -263,29 +241,28 @@ class _Loop:
         for group in state.optimiser.param_groups:
             waits = "speed" in group and step / steps < optim.camera_from
             group["lr"] = 0.0 if waits else rate * group.get("speed", 1.0)
-        return rate
+        self.rate = rate
 
     def _batch(self, raw: RawBatch, augmentation: Augmentation | None = None, step: int = 0) -> Batch:
         device, seed = self.state.fabric.device, self.config.run.seed
         batch = to_batch(raw, self.config.offsets, device, augmentation, seed, step)
         return with_learnt_cameras(batch, self.state.network.cameras)
 
-    def _log(self, done: int, taken: _Taken) -> str:
+    def _log(self, done: int, loss: Tensor, output: StepOutput) -> str:
         """Write the figures, warn of a collapse; returns them for the progress bar."""
         log, state = self.log, self.state
-        values = {"loss": taken.loss.item(), **{k: v.item() for k, v in taken.output.scalars.items()}}
-        cameras = learnt_intrinsics(state)
+        values = {"loss": loss.item(), **{k: v.item() for k, v in output.scalars.items()}}
+        cameras, fov = learnt_intrinsics(state), self.fov
         if cameras is not None:
             values |= focal_lengths(cameras, state)
+            fov = max(horizontal_fov(k, state.card.width) for k in cameras)
         speed = self.clock.steps_per_second(done) * self.config.optim.batch_size
-        rates = {"learning_rate": taken.rate, "samples_per_s": round(speed, 2)}
+        rates = {"learning_rate": self.rate, "samples_per_s": round(speed, 2)}
         log.event("train", done, {**values, **rates, "skipped_steps": self.guard.skipped})
         figures = f"loss {values['loss']:.4f}  {speed:.1f} samples/s"
         if not log.console.is_terminal:
             log.say(f"step {done} of {self.order.stop}: {figures}")
-        shown = taken.intrinsics[:1].cpu() if cameras is None else cameras
-        fov = max(horizontal_fov(k, state.card.width) for k in shown)
-        cause = collapse(values, (done - 1) / self.order.stop, taken.rate, fov)
+        cause = collapse(values, (done - 1) / self.order.stop, self.rate, fov)
         symptom = cause.split(" (")[0] if cause else ""
         if cause is not None and symptom != self.warned:  # once as long as it stays the same
             log.warn(done, cause)
