@@ -28,7 +28,7 @@ def write_cameras(state: RunState) -> None:
     """FOLDER/cameras/N.json: learnt cameras as camera files for the videos themselves, before cropping and
     resizing; N counts the videos of --data. Nothing where cameras are known."""
     card, learnt = state.card, learnt_intrinsics(state)
-    for number, (height, width) in enumerate(state.camera_sizes if learnt is not None else ()):
+    for number, (height, width) in enumerate(state.origin.camera_sizes):
         assert learnt is not None
         own_size = (kept_rows(height, card.crop_bottom), width)
         (fx, _, cx), (_, fy, cy), _ = resize_intrinsics(

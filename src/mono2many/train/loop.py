@@ -113,10 +113,10 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
     if card.architecture.stereo:
         deviation = 100 * (card.factor_spread or 0)
         yield f"the model's unit is {card.factor:.4g} m ± {deviation:.1f} %: {card.factor_from}"
-    if state.fresh_pose:
+    if state.origin.fresh_pose:
         kind = card.architecture.pose_type
         yield f"{config.run.start_from} has no pose network: one of type {kind} begins from nothing"
-    if state.was_metric:
+    if state.origin.was_metric:
         yield "its scale in metres is forgotten, since the weights change: mono2many scale again"
 
 

@@ -63,10 +63,19 @@ class Origin:
         has_pose = self.start is None or not config.neighbours or read_card(self.start).has_pose
         self.fresh_pose = not has_pose
         """The model that the run begins from has no pose network."""
+        own = (config.data.height, config.data.width)
+        sizes = dict(sorted((clip.camera, clip.size or own) for clip in dataset.reader.clips))
+        self.camera_sizes = tuple(sizes.values()) if config.dataset.learns_camera else ()
+        """Height and width of each learnt camera's own images."""
 
-    def network(self, cameras: int) -> MonoDepth | ManyDepth:
+    @property
+    def was_metric(self) -> bool:
+        """The folder's model had a scale in metres, which no longer holds once its weights change."""
+        return self.unit is None and self.known == self.folder and read_card(self.folder).scale == "metres"
+
+    def network(self) -> MonoDepth | ManyDepth:
         """The networks with the weights that they begin with. InputError for unusable weights."""
-        architecture = replace(self._architecture(), cameras=cameras)
+        architecture = replace(self._architecture(), cameras=len(self.camera_sizes))
         begun = self.resumes or self.start is not None or self.teacher is not None
         weights = "none" if begun else self.config.model.encoder_weights
         network: MonoDepth | ManyDepth

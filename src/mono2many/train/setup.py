@@ -14,7 +14,7 @@ from mono2many.data.cache import cached
 from mono2many.data.dataset import ClipDataset
 from mono2many.data.video import VideoReader
 from mono2many.datasets.base import ReadOptions
-from mono2many.models.checkpoint import ModelCard, read_card
+from mono2many.models.checkpoint import ModelCard
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import DepthNet, MonoDepth
 from mono2many.train.optim import make_optimiser
@@ -35,15 +35,10 @@ class RunState:
     optimiser: torch.optim.Optimizer
     folder: Path
     card: ModelCard
-    camera_sizes: tuple[tuple[int, int], ...] = ()
-    """Height and width of each learnt camera's own images."""
-    was_metric: bool = False
-    """The folder's model had a scale in metres, which no longer holds once its weights change."""
+    origin: Origin
     start: DepthNet | None = None
     """The depth network that the run began from, for the anchor. No part of `network`: neither optimiser nor
     checkpoint nor the other processes see it."""
-    fresh_pose: bool = False
-    """The model that the run begins from had no pose network."""
 
 
 def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDataset:
@@ -74,8 +69,7 @@ def build_run(
     """Networks and optimiser as configured, or as they are in `folder` where the run resumes, on the device.
     Raises InputError for unusable weights."""
     origin = Origin(config, dataset, folder, resumes)
-    cameras = _learnt_camera_sizes(config, dataset)
-    network = origin.network(len(cameras)).to(memory_format=torch.channels_last)
+    network = origin.network().to(memory_format=torch.channels_last)
     start = origin.anchor()
     if start is not None:
         start = start.to(fabric.device).to(memory_format=torch.channels_last)
@@ -84,18 +78,8 @@ def build_run(
     optimiser = make_optimiser(network, config.optim.optimiser, config.optim.learning_rate)
     ready: nn.Module = torch.compile(network) if config.run.compile else network  # type: ignore[assignment]
     model, optimiser = fabric.setup(ready, optimiser)
-    was_metric = origin.unit is None and origin.known == folder and read_card(folder).scale == "metres"
     card = origin.card(network.architecture)
-    return RunState(
-        fabric, network, model, optimiser, folder, card, cameras, was_metric, start, origin.fresh_pose
-    )
-
-
-def _learnt_camera_sizes(config: TrainConfig, dataset: ClipDataset) -> tuple[tuple[int, int], ...]:
-    """Height and width of each learnt camera's own images."""
-    sizes = dict(sorted((clip.camera, clip.size) for clip in dataset.reader.clips))
-    own = (config.data.height, config.data.width)
-    return tuple(size or own for size in sizes.values()) if config.dataset.learns_camera else ()
+    return RunState(fabric, network, model, optimiser, folder, card, origin, start)
 
 
 def in_words(state: RunState) -> str:
