@@ -43,7 +43,7 @@ def photometric_error(
     if not ssim:
         return (view - target.image).abs().mean(-3)
     known = (target.image, target.mean, target.mean_squared, target.squared)
-    return _Error.apply(view, *(x.expand_as(view) for x in known))  # type: ignore[no-any-return]
+    return _Error.apply(view, *(x.expand_as(view) for x in known))
 
 
 class _Error(torch.autograd.Function):
@@ -110,7 +110,7 @@ def box_mean(image: Float[Tensor, "*batch H W"]) -> Float[Tensor, "*batch H W"]:
 
     Shifted additions with their own adjoint: on a CPU several times as fast as padding and pooling.
     """
-    return _BoxMean.apply(image)  # type: ignore[no-any-return]
+    return _BoxMean.apply(image)
 
 
 class _BoxMean(torch.autograd.Function):
