@@ -25,8 +25,9 @@ from mono2many.models.architecture import MonoArchitecture, Padding
 from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.optim import learning_rate, make_optimiser
-from mono2many.train.steps import StepPlan, mono_step, supervised_step
-from mono2many.types import RawBatch, Split
+from mono2many.train.plan import StepPlan
+from mono2many.train.steps import Draw, mono_step
+from mono2many.types import Batch, RawBatch, Split
 
 PADDINGS: tuple[Padding, ...] = get_args(Padding)
 BAND, OUTERMOST = 8, 2
@@ -77,13 +78,21 @@ def train(s: Settings, padding: Padding, seed: int, street: RawBatch) -> MonoDep
         heads = next(heads for until, heads in STAGES.items() if progress < until)
         plan = StepPlan(architecture, MonoTerms(automask=progress >= 0.6), heads)
         if s.signal == "supervised":
-            loss, _ = supervised_step(model, batch, plan)
+            loss = supervised_loss(model, batch)
         else:
-            loss, _ = mono_step(model, batch, plan, seed, step)
+            loss, _ = mono_step(model, batch, plan, Draw(seed, step))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     return model.eval()
+
+
+def supervised_loss(model: MonoDepth, batch: Batch) -> Tensor:
+    """|log depth - log exact depth|, where that is below 80 m."""
+    assert batch.depth is not None
+    known = batch.depth.isfinite() & (batch.depth < 80)
+    error = (model.depth(batch.target_jittered).log() + torch.where(known, batch.depth, 1).log()).abs()
+    return error.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
 
 
 @torch.no_grad()

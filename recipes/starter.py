@@ -18,12 +18,12 @@ from typing import Literal, NamedTuple
 
 import torch
 import tyro
+from starter_loss import supervised_objective
 from starter_samples import Pool, Sample, Size, Streets
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mono2many.geometry.pose import transform_from_pose
-from mono2many.losses.supervised import supervised_objective
 from mono2many.metrics.protocol import PROTOCOLS, score
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, load_weights, read_card, save_model

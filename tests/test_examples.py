@@ -29,7 +29,7 @@ def run(*words: str | Path, cwd: Path) -> str:
 
 
 def test_the_padding_experiment_writes_table_figures_and_picture(tmp_path: Path) -> None:
-    small = ["--steps", "2", "--scenes", "2", "--seeds", "0", "--height", "64", "--width", "96"]
+    small = ["--steps", "3", "--scenes", "2", "--seeds", "0", "--height", "64", "--width", "96"]
     for signal in ("supervised", "self"):
         folder = tmp_path / signal
         run(REPOSITORY / "examples" / "padding.py", *small, "--signal", signal, "--out", folder, cwd=tmp_path)

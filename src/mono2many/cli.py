@@ -6,25 +6,21 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from mono2many import __version__
-from mono2many.commands.flags import nearest
-from mono2many.errors import InputError
+from mono2many.errors import InputError, nearest
 
-COMMANDS = {
-    name: name.replace("-", "_")
-    for name in (
-        "train",
-        "evaluate",
-        "predict",
-        "info",
-        "cache",
-        "scale",
-        "prepare",
-        "check",
-        "import-weights",
-        "bench",
-        "street",
-    )
-}
+COMMANDS = (
+    "train",
+    "evaluate",
+    "predict",
+    "info",
+    "cache",
+    "scale",
+    "prepare",
+    "check",
+    "import-weights",
+    "bench",
+    "street",
+)
 """Each is a module of mono2many.commands with its settings and run()."""
 
 HELP = """mono2many {version}: depth and camera motion from ordinary video
@@ -58,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
-        known = f"unknown command {name!r}{nearest(name, COMMANDS)}; mono2many --help lists them"
-        print(f"mono2many: {known}", file=sys.stderr)
+        hint = f"{nearest(name, COMMANDS)}; mono2many --help lists them"
+        print(f"mono2many: unknown command {name!r}{hint}", file=sys.stderr)
         sys.exit(2)
-    module = import_module(f"mono2many.commands.{COMMANDS[name]}")
+    module = import_module(f"mono2many.commands.{name.replace('-', '_')}")
     run(module.run, f"mono2many {name}", rest)
 
 
@@ -78,12 +74,11 @@ def run(command: Callable[[list[str]], None], program: str, arguments: list[str]
     except (InputError, OSError) as error:
         if debug:
             raise
-        # a loader's process wraps the message in its own traceback
+        said = str(error)
         if isinstance(error, OSError) and error.strerror:
-            error = InputError(
-                f"{error.filename or 'a file'}: {error.strerror}; check the path and its rights"
-            )
-        said = str(error).strip().splitlines()[-1].removeprefix("mono2many.errors.InputError: ")
+            said = f"{error.filename or 'a file'}: {error.strerror}; check the path and its rights"
+        # a loader's process wraps the message in its own traceback
+        said = said.strip().splitlines()[-1].removeprefix("mono2many.errors.InputError: ")
         print(f"{program}: {said}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -1,6 +1,15 @@
 """The one exception for what a user can mend. Apart from types.py so that settings need no torch."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class InputError(ValueError):
     """The message is one line: what was found, what was wanted, what to do, with the flag or the file named.
     The command line prints it alone and exits with status 2."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the known one that was probably meant."""
+    near = get_close_matches(word, list(known), 1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""

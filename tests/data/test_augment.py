@@ -140,19 +140,6 @@ def test_both_ways_of_working_give_the_values_of_the_plain_formulas(pictures, a,
     torch.testing.assert_close(jittered, wanted, atol=3e-6, rtol=0)
 
 
-def test_memory_is_used_again_only_when_no_batch_needs_it() -> None:
-    given, kept = clips(), []
-    for step in range(8):
-        batch = to_batch(given, (-1, 1), "cpu", Augmentation(), 0, step)
-        kept.append((batch.target_jittered[3:5], batch.target_jittered[3:5].clone(), batch.sources.numpy()))
-    assert all(torch.equal(view, copy) for view, copy, _ in kept)
-    assert len({view.data_ptr() for view, _, _ in kept}) == 8
-    assert len({array.ctypes.data for _, _, array in kept}) == 8
-    del kept, batch
-    places = {to_batch(given, (-1, 1), "cpu", Augmentation(), 0, step).target.data_ptr() for step in range(8)}
-    assert len(places) < 4
-
-
 def pixel(red: float, green: float, blue: float) -> Tensor:
     return torch.tensor([red, green, blue])[:, None, None]
 

@@ -42,17 +42,11 @@ def test_a_larger_frame_step_leaves_out_what_has_no_neighbour() -> None:
         ClipDataset(Numbers(3), (-3, 3))
 
 
-def test_the_control_takes_its_sources_from_another_clip() -> None:
-    sample = ClipDataset(Numbers(4, 4), (-1, 1), shuffle_sources=True).batch([1])
-    assert sample.frames[0, :, 0, 0, 0].tolist() == [1, 10, 12]
-
-
-@pytest.mark.parametrize("shuffled", [False, True])
 @pytest.mark.parametrize("depth", [False, True])
-def test_a_batch_out_of_the_cache_is_that_of_the_reader(depth: bool, shuffled: bool, tmp_path: Path) -> None:
+def test_a_batch_out_of_the_cache_is_that_of_the_reader(depth: bool, tmp_path: Path) -> None:
     reader = SyntheticReader(StreetSettings(2, 3, 16, 32), "train") if depth else Numbers(3, 4)
-    plain = ClipDataset(reader, (-1, 2), shuffled)
-    packed = ClipDataset(cached(reader, tmp_path), (-1, 2), shuffled)
+    plain = ClipDataset(reader, (-1, 2))
+    packed = ClipDataset(cached(reader, tmp_path), (-1, 2))
     indices = [5, 0, 2, 2]
     expected = plain.batch(indices)
     absent = {"valid_mask", "stereo_x"} | (set() if depth else {"depth", "moving"})

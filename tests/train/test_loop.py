@@ -23,6 +23,7 @@ from mono2many.io.videos import VideoWriter
 from mono2many.models.checkpoint import read_card
 from mono2many.street.reader import StreetSettings
 from mono2many.street.video import write_street_video
+from mono2many.train import loop
 from mono2many.train.loop import train
 from mono2many.train.recipes import from_json, recipe
 from mono2many.train.settings import ModelConfig, OptimConfig, RunConfig, TrainConfig
@@ -173,10 +174,12 @@ def test_a_collapse_is_named_on_the_terminal_and_in_the_log(tmp_path: Path) -> N
     assert "--frame-step" in console.file.getvalue()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_with_a_remedy(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SKIPPED_IN_A_ROW", 3)
     config = tiny(tmp_path, precision="fp32")
     wild = replace(config, optim=replace(config.optim, learning_rate=1e30, warm_up=0.0, optimiser="adam"))
-    wild = replace(wild, run=replace(wild.run, not_finite_limit=3))
     with pytest.raises(InputError, match=r"not finite at step \d.*--learning-rate"):
         train(wild, quiet())
 
@@ -184,8 +187,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_a_remedy(tmp_path: Path) -
 def test_a_single_loss_that_is_not_finite_is_skipped_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mono2many.train import loop
-
     step = loop.mono_step
 
     def broken(*arguments: Any, **more: Any) -> object:
@@ -216,8 +217,6 @@ def test_resume_without_a_checkpoint_begins_from_the_weights_that_it_names(tmp_p
 def test_bad_steps_save_nothing_over_the_last_good_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mono2many.train import loop
-
     step = loop.mono_step
 
     def broken(*arguments: Any, **more: Any) -> object:
@@ -225,8 +224,9 @@ def test_bad_steps_save_nothing_over_the_last_good_checkpoint(
         return (loss * torch.nan if arguments[3].step >= 3 else loss), output
 
     monkeypatch.setattr(loop, "mono_step", broken)
+    monkeypatch.setattr(loop, "SKIPPED_IN_A_ROW", 2)
     with pytest.raises(InputError, match=r"2 steps in a row.*kept \(.*step-00000003\.pt\)"):
-        train(tiny(tmp_path, not_finite_limit=2), quiet())
+        train(tiny(tmp_path), quiet())
 
 
 def test_a_learnt_camera_starts_from_the_field_of_view_moves_and_is_written_for_the_film(
@@ -248,12 +248,6 @@ def test_a_learnt_camera_starts_from_the_field_of_view_moves_and_is_written_for_
     assert (camera.width, camera.height) == (96, 64)
     assert camera.fx / 96 == pytest.approx(moved[-1], abs=1e-4)
     assert load(folder).model.cameras is not None
-
-
-def test_the_supervised_and_the_other_clips_control_run(tmp_path: Path) -> None:
-    for control in ("supervised", "other-clips"):
-        config = replace(tiny(tmp_path / control), control=control)
-        assert (train(config, quiet()) / "model.safetensors").exists()
 
 
 def test_a_film_and_a_folder_train_together_with_cameras_of_their_own(tmp_path: Path) -> None:
@@ -299,8 +293,6 @@ def test_run_config_is_refused_where_it_cannot_be(tmp_path: Path) -> None:
 def test_a_signal_finishes_the_step_saves_and_the_resumed_run_ends_with_the_same_weights(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mono2many.train import loop
-
     config = tiny(tmp_path, precision="fp32")
     step = loop.mono_step
 

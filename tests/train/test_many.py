@@ -20,7 +20,6 @@ from mono2many.train import loop
 from mono2many.train.loop import train
 from mono2many.train.recipes import recipe
 from mono2many.train.settings import ManyConfig, TrainConfig
-from mono2many.train.setup import RunState
 from mono2many.train.steps import StepResult, _in_unit_of
 
 
@@ -69,15 +68,14 @@ def test_one_file_holds_the_three_networks_and_the_log_what_happened(whole: Path
 
 
 def test_a_skipped_step_leaves_the_range_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, take = [], loop._step
+    before, take = [], loop.many_step
 
-    def step(config: TrainConfig, state: RunState, *rest: Any) -> StepResult:
-        assert isinstance(state.network, ManyDepth)
-        before.append(float(state.network.depth.farthest))
-        loss, output = take(config, state, *rest)
+    def step(model: Any, *arguments: Any) -> StepResult:
+        before.append(float(model.depth.farthest))
+        loss, output = take(model, *arguments)
         return loss * torch.nan if len(before) == 3 else loss, output
 
-    monkeypatch.setattr(loop, "_step", step)
+    monkeypatch.setattr(loop, "many_step", step)
     run(tiny(tmp_path, "skipped", 4))
     assert before[0] != before[1] != before[2] == before[3]
 
@@ -141,30 +139,6 @@ def test_further_frames_are_read_and_matched(tmp_path: Path) -> None:
     assert model.architecture.matching == (-1, -2)
     assert model.architecture.sources == 2
     assert not card.seen
-
-
-def test_the_freeze_is_told_as_a_share_epochs_or_steps(tmp_path: Path) -> None:
-    assert ManyConfig().freeze_at(steps=800, steps_per_epoch=40) == 600
-    assert ManyConfig(freeze_epoch=15).freeze_at(800, 40) == 600
-    assert ManyConfig(freeze_epoch=15, freeze_step=7).freeze_at(800, 40) == 7
-    assert ManyConfig(freeze_step=0, teacher="model").frozen_at_once
-    with pytest.raises(InputError, match=r"--teacher"):
-        ManyConfig(freeze_epoch=0)
-    with pytest.raises(InputError, match=r"--freeze-step must be at least 0"):
-        ManyConfig(freeze_step=-1)
-
-
-def test_without_matching_every_pixel_teaches_and_no_cost_volume_does(tmp_path: Path) -> None:
-    teacher = run(tiny(tmp_path, "mono", 2, "mono"))
-    config = tiny(tmp_path, "student", 2, teacher=str(teacher), freeze_from=0.0)
-    folder = run(replace(config, control="no-matching"))
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    steps = [line for line in lines if line["event"] == "train"]
-    assert all("consistency" not in line and line["trusted"] > 0.5 for line in steps)
-    volume = weights(folder)["depth.reduce.weight"][:, -8:]  # the 8 costs' weights began at 0
-    assert not volume.any()
-    with pytest.raises(InputError, match="add --model many"):
-        replace(config, control="no-matching", model=replace(config.model, model="mono"), many=ManyConfig())
 
 
 def test_motion_that_the_pictures_refine_moves_all_views_and_its_network_is_held(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.plan import plan_at
 from mono2many.train.recipes import recipe
 from mono2many.train.settings import LossConfig, ModelConfig, TrainConfig
-from mono2many.train.steps import Draw, mono_step, supervised_step
+from mono2many.train.steps import Draw, mono_step
 from mono2many.types import Batch
 
 LIGHT = MonoArchitecture("light", "light", pose_type="light")
@@ -33,7 +33,6 @@ VARIANTS = {
     "coarse to fine": TrainConfig(loss=LossConfig(multi_scale="coarse-to-fine")),
     "average": TrainConfig(loss=LossConfig(combine="average")),
     "no auto-mask": TrainConfig(loss=LossConfig(automask=False)),
-    "no ssim": TrainConfig(loss=LossConfig(ssim=False)),
     "two scales": TrainConfig(model=ModelConfig(scales=2)),
     "predictive mask": TrainConfig(model=ModelConfig(predictive_mask=True), loss=LossConfig(automask=False)),
     "posecnn, all frames": TrainConfig(model=ModelConfig(pose_type="posecnn", pose_input="all")),
@@ -97,14 +96,3 @@ def test_the_late_auto_mask_sets_in_where_it_is_told_to() -> None:
         True,
         True,
     ]
-
-
-def test_exact_depth_is_the_supervised_controls_optimum(batch: Batch) -> None:
-    class Oracle(torch.nn.Module):
-        def forward(self, target: torch.Tensor, sources: torch.Tensor, offsets: tuple[int, ...]) -> object:
-            assert batch.depth is not None
-            disparity = 1 / batch.depth.nan_to_num(50.0).clamp(0.1, 100)
-            return [((disparity - 0.01) / (10 - 0.01)).unsqueeze(1)], None, None
-
-    loss, _ = supervised_step(Oracle(), batch, plan_at(TrainConfig(), LIGHT, 0.0))
-    assert loss < 1e-4

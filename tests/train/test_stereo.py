@@ -170,5 +170,3 @@ def test_stereo_is_refused_where_there_is_one_camera_or_nothing_to_do() -> None:
     config = replace(recipe("default", "kitti_eigen_full"), dataset=KittiTraining(stereo="only"))
     with pytest.raises(InputError, match="--stereo also instead of only"):
         replace(config, model=replace(config.model, model="many"))
-    with pytest.raises(InputError, match="leave --stereo out"):
-        replace(config, control="other-clips")

@@ -1,15 +1,13 @@
 """From the words of a command line to its settings, and a mistake in them to one line."""
 
 import contextlib
-import difflib
 import io
 import re
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import tyro
 
-from mono2many.errors import InputError
+from mono2many.errors import InputError, nearest
 
 Config = TypeVar("Config")
 
@@ -46,11 +44,6 @@ def _one_line(boxed: str, arguments: list[str], program: str) -> str:
         hint = nearest(unknown[1].replace("_", "-").split("=")[0], flags)
         text = f"unknown option {unknown[1]}{hint}"
     return text + f" ({program} --help)" if program not in text else text
-
-
-def nearest(word: str, known: Sequence[str] | set[str] | dict[str, Any]) -> str:
-    near = difflib.get_close_matches(word, list(known), 1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def value_of(arguments: list[str], flag: str) -> str | None:

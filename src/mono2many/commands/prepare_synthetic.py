@@ -6,10 +6,10 @@ from typing import Annotated
 
 import tyro
 
-from mono2many.commands.flags import nearest, parse
+from mono2many.commands.flags import parse
 from mono2many.datasets import LAYOUTS
 from mono2many.datasets.base import at_least
-from mono2many.errors import InputError
+from mono2many.errors import InputError, nearest
 
 LAYOUTS_HELP = " ".join(f"{name}: {d.layout_holds}." for name, d in LAYOUTS.items())
 

@@ -7,14 +7,10 @@ On the CPU an image is worked on in bands of rows that stay in the processor's c
 that need the same change are worked on together.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
-from weakref import finalize
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
@@ -38,6 +34,9 @@ class Augmentation:
     hue: float = 0.1
 
 
+NO_AUGMENTATION = Augmentation(mirror=False, jitter=False)
+
+
 def to_batch(
     raw: RawBatch,
     offsets: Sequence[int],
@@ -47,26 +46,25 @@ def to_batch(
     step: int = 0,
 ) -> Batch:
     """Float images on `device`, augmented unless `augmentation` is None."""
+    a, device = augmentation or NO_AUGMENTATION, torch.device(device)
     u = uniform(seed, step, raw.index, 10)  # on the host: nothing waits for the device
-    mirrored = u[:, 0] < 0.5 if augmentation is not None and augmentation.mirror else None
-    jitters = augmentation if augmentation is not None and augmentation.jitter else None
+    mirrored = (u[:, 0] < 0.5) & a.mirror
+    further = {"index": raw.index, "camera": raw.camera, "mirrored": mirrored}
     intrinsics = raw.intrinsics
-    rig = None
+    if a.mirror and a.mirror_camera:
+        other = mirror_intrinsics(intrinsics, raw.frames.shape[-1])
+        intrinsics = torch.where(mirrored[:, None, None, None], other, intrinsics)
+    for name in ("depth", "moving", "valid_mask"):
+        values = getattr(raw, name)
+        if values is not None:
+            further[name] = torch.where(mirrored[:, None, None], values.flip(-1), values)
     if raw.stereo_x is not None:
         rig = torch.eye(4).repeat(len(raw.index), 1, 1)
-        rig[:, 0, 3] = raw.stereo_x
-        if mirrored is not None:  # what was to the left is to the right; each camera keeps its name
-            rig[mirrored, 0, 3] *= -1
-    maps = {name: getattr(raw, name) for name in ("depth", "moving", "valid_mask")}
-    maps = {name: values for name, values in maps.items() if values is not None}
-    if mirrored is not None:
-        if augmentation is not None and augmentation.mirror_camera:
-            other = mirror_intrinsics(intrinsics, raw.frames.shape[-1])
-            intrinsics = torch.where(mirrored[:, None, None, None], other, intrinsics)
-        maps = {name: torch.where(mirrored[:, None, None], x.flip(-1), x) for name, x in maps.items()}
-    device = torch.device(device)
+        # what was to the left is to the right; each camera keeps its name
+        rig[:, 0, 3] = torch.where(mirrored, -raw.stereo_x, raw.stereo_x)
+        further["stereo_from_target"] = rig
     convert = _images_in_bands if device.type == "cpu" else _images_at_once
-    frames, jittered = convert(_on(device, raw.frames), mirrored, u, jitters)
+    frames, jittered = convert(_on(device, raw.frames), mirrored, u, a)
     absent, source = (~raw.exists).nonzero(as_tuple=True)
     if len(absent):
         # the networks see the target where there is no neighbour: black would upset their statistics
@@ -83,11 +81,7 @@ def to_batch(
         target_jittered=jittered[:, 0],
         sources_jittered=jittered[:, 1:],
         source_offsets=tuple(offsets),
-        index=_on(device, raw.index),
-        camera=None if raw.camera is None else _on(device, raw.camera),
-        mirrored=None if mirrored is None else _on(device, mirrored),
-        stereo_from_target=None if rig is None else _on(device, rig),
-        **{name: _on(device, values) for name, values in maps.items()},
+        **{name: _on(device, values) for name, values in further.items() if values is not None},
     )
 
 
@@ -101,15 +95,15 @@ BAND = 2**15
 
 def _images_in_bands(
     frames: UInt8[Tensor, "B F 3 H W"],
-    mirrored: Bool[Tensor, "B"] | None,
+    mirrored: Bool[Tensor, "B"],
     u: Float[Tensor, "B 10"],
-    a: Augmentation | None,
+    a: Augmentation,
 ) -> tuple[Float[Tensor, "B F 3 H W"], Float[Tensor, "B F 3 H W"]]:
     """Plain images, and jittered ones (the same tensor where none is)."""
     height, width = frames.shape[-2:]
     plans = [_plan(draws, a) for draws in u.tolist()]
-    plain = _memory(frames.shape)
-    jittered = _memory(frames.shape) if any(plans) else plain
+    plain = torch.empty(frames.shape)
+    jittered = torch.empty(frames.shape) if any(plans) else plain
     rows = max(1, BAND // width)
     bands = [slice(start, start + rows) for start in range(0, height, rows)]
     for b, f in product(*map(range, frames.shape[:2])):
@@ -119,7 +113,7 @@ def _images_in_bands(
         sums = torch.zeros(3)
         for band in bands:
             raw, out = frames[b, f, :, band], plain[b, f, :, band]
-            out.copy_(raw.flip(-1) if mirrored is not None and mirrored[b] else raw).mul_(1 / 255)
+            out.copy_(raw.flip(-1) if mirrored[b] else raw).mul_(1 / 255)
             if jittered is not plain:
                 rgb = jittered[b, f, :, band].copy_(out)
                 for kind, amount in plan[:split]:
@@ -134,35 +128,15 @@ def _images_in_bands(
     return plain, jittered
 
 
-def _memory(shape: tuple[int, ...]) -> Tensor:
-    """Memory for floats: an earlier batch's, once no tensor holds it any more. Fresh pages take the operating
-    system as long as we take to fill them."""
-    free = _free_memory(shape)
-    try:
-        array = free.pop()
-    except IndexError:
-        array = np.empty(shape, np.float32)
-    lent = array.view()  # what the tensor and every view of it hold; the last one gives the memory back
-    finalize(lent, free.append, array).atexit = False
-    return torch.from_numpy(lent)
-
-
-@lru_cache(maxsize=4)
-def _free_memory(shape: tuple[int, ...]) -> deque[np.ndarray]:
-    """Arrays of this shape that no tensor holds. A deque's append and pop are safe between threads."""
-    return deque(maxlen=4)
-
-
 def _images_at_once(
     frames: UInt8[Tensor, "B F 3 H W"],
-    mirrored: Bool[Tensor, "B"] | None,
+    mirrored: Bool[Tensor, "B"],
     u: Float[Tensor, "B 10"],
-    a: Augmentation | None,
+    a: Augmentation,
 ) -> tuple[Float[Tensor, "B F 3 H W"], Float[Tensor, "B F 3 H W"]]:
     """The same without a loop over samples: for devices that like few large operations."""
-    if mirrored is not None:
-        flip = _on(frames.device, mirrored)
-        frames = torch.where(flip[:, None, None, None, None], frames.flip(-1), frames)
+    flip = _on(frames.device, mirrored)
+    frames = torch.where(flip[:, None, None, None, None], frames.flip(-1), frames)
     plain = frames.float().div_(255)
     plans = [_plan(draws, a) for draws in u.tolist()]
     jittered = plain.clone() if any(plans) else plain
@@ -176,12 +150,12 @@ def _images_at_once(
     return plain, jittered
 
 
-def _plan(u: Sequence[float], a: Augmentation | None) -> list[tuple[int, float]]:
+def _plan(u: Sequence[float], a: Augmentation) -> list[tuple[int, float]]:
     """What is done to a sample's colours, in order: (which of _CHANGES, how much); half stay as they are.
 
     u[1]: whether; u[2:6]: how much; u[6:10]: the order (by rank).
     """
-    if a is None or u[1] >= 0.5:
+    if not a.jitter or u[1] >= 0.5:
         return []
     spans = (a.brightness, a.contrast, a.saturation, a.hue)
     order = sorted(range(4), key=lambda kind: u[6 + kind])

@@ -19,21 +19,13 @@ class ClipDataset(Dataset[RawBatch]):
 
     offsets: times of the sources in frames, for example (-1, 1); 0: the stereo partner, where clips have one.
     Frames of one data set have one size.
-    shuffle_sources: take the sources from another clip instead, a control that must learn nothing.
     baseline: the unit of length that stands for the distance of the stereo cameras; None: metres.
     Raises InputError if no frame has a neighbour."""
 
-    def __init__(
-        self,
-        reader: Reader,
-        offsets: Sequence[int],
-        shuffle_sources: bool = False,
-        baseline: float | None = None,
-    ) -> None:
+    def __init__(self, reader: Reader, offsets: Sequence[int], baseline: float | None = None) -> None:
         self.reader = reader
         self.clips = list(reader.clips)
         self.offsets = tuple(offsets)
-        self.shuffle_sources = shuffle_sources
         self.baseline = baseline
         targets = [
             (c, i)
@@ -58,10 +50,9 @@ class ClipDataset(Dataset[RawBatch]):
     def neighbours(self, index: int) -> list[Place | None]:
         """Where the sources of a sample are, (clip, index); None where one was never recorded."""
         clip, at = self.samples[index]
-        other = (clip + len(self.clips) // 2) % len(self.clips) if self.shuffle_sources else clip
-        partner, limit = self.clips[other].stereo_partner, self.clips[other].frames
+        partner, limit = self.clips[clip].stereo_partner, self.clips[clip].frames
         return [
-            (other if o or partner is None else partner[0], at + o) if 0 <= at + o < limit else None
+            (clip if o or partner is None else partner[0], at + o) if 0 <= at + o < limit else None
             for o in self.offsets
         ]
 

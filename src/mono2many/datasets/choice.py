@@ -7,7 +7,7 @@ import tyro
 
 from mono2many.datasets import DATASETS, DEFAULT
 from mono2many.datasets.base import Dataset, DatasetSettings, at_least, common
-from mono2many.errors import InputError
+from mono2many.errors import InputError, nearest
 
 Datatype = Annotated[
     str,
@@ -38,11 +38,7 @@ class DataConfig:
 def find(name: str) -> Dataset:
     """The data set of a `--datatype`. Raises InputError for one that does not exist."""
     if name not in DATASETS:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, DATASETS, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise InputError(f"--datatype {name}: wanted one of {', '.join(DATASETS)}{hint}")
+        raise InputError(f"--datatype {name}: wanted one of {', '.join(DATASETS)}{nearest(name, DATASETS)}")
     return DATASETS[name]
 
 

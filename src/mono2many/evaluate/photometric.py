@@ -116,7 +116,7 @@ def _errors(prediction: Prediction, constants: Sequence[float]) -> Float[Tensor,
         valid_mask=batch.valid_mask,
     )
     views, seen = synthesise(depth, moved, level)
-    counts = level.source_valid(batch.source_exists)
+    counts = level.source_valid
     target = patches(batch.target.unsqueeze(1))
     predicted, known = minimum_over_sources(photometric_error(views, target), counts & seen)
 

@@ -19,12 +19,12 @@ from mono2many.geometry.depth import depth_from_sigmoid
 from mono2many.geometry.warp import warp
 from mono2many.losses.consistency import at_size, consistency, consistency_mask
 from mono2many.losses.photometric import Patches, patches, photometric_error
-from mono2many.losses.reprojection import (
-    auto_mask,
-    average_over_sources,
-    minimum_over_sources,
-)
+from mono2many.losses.reprojection import auto_mask, average_over_sources, minimum_over_sources
 from mono2many.losses.smoothness import edge_aware_smoothness
+
+COMBINE = {"minimum": minimum_over_sources, "average": average_over_sources}
+EXPLAINABILITY_WEIGHT = 0.2
+"""Of the pull of a predicted explainability mask towards 1."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,11 @@ class MonoTerms:
     mask_unseen: bool = True
     """Leave out samples behind the camera or outside the source (the reference keeps them)."""
     reduction: Literal["all", "masked"] = "all"
-    """Mean over all pixels (MonoDepth) or over the loss mask (ManyDepth, its teacher too)."""
+    """Mean over all pixels, those outside the auto-mask as constants (MonoDepth), or over the loss mask
+    (ManyDepth, its teacher too)."""
     smoothness: float = 1e-3
     disparity_floor: float = 0.0
     """Mean sigmoid of a batch below which it is pulled back; 0: never. Not in the papers."""
-    predictive_mask: float = 0.2
-    """Weight of the pull of the predicted mask towards 1, where one is given."""
     min_depth: float = 0.1
     max_depth: float = 100.0
 
@@ -56,15 +55,15 @@ class PyramidLevel:
     sources: Float[Tensor, "B S 3 h w"]
     intrinsics: Float[Tensor, "B 3 3"]
     source_intrinsics: Float[Tensor, "B S 3 3"]
+    source_valid: Bool[Tensor, "B S h w"]
+    """Pixels that each source may be compared at."""
     identity_error: Float[Tensor, "B h w"]
     """Error of the un-warped sources, combined as the warped ones are; 0 where no source exists."""
     identity_valid: Bool[Tensor, "B h w"]
-    valid_mask: Bool[Tensor, "B h w"] | None = None
-    """Pixels of the target that losses use; None: all."""
 
-    def source_valid(self, exists: Bool[Tensor, "B S"]) -> Bool[Tensor, "B S h w"]:
-        """Pixels that each source may be compared at."""
-        return _source_valid(exists, self.valid_mask, self.identity_error)
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.sources.shape[-2], self.sources.shape[-1]
 
 
 class Matching(NamedTuple):
@@ -76,8 +75,7 @@ class Matching(NamedTuple):
     """Cells that were compared; none of a sample whose volume is augmented."""
 
 
-@dataclass(frozen=True)
-class TeacherSupervision:
+class TeacherSupervision(NamedTuple):
     """The student's supervision by its teacher, at the size of its head's level."""
 
     teacher_depth: Float[Tensor, "B h w"]
@@ -117,6 +115,10 @@ class Synthesis:
     """Those of them that the loss uses, after auto-mask and consistency mask."""
 
 
+Objective = tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]], Synthesis]
+"""Loss, its parts, and what the first head made."""
+
+
 def pyramid_level(
     target: Float[Tensor, "B 3 h w"],
     sources: Float[Tensor, "B S 3 h w"],
@@ -130,33 +132,33 @@ def pyramid_level(
     """Everything about one pyramid level that no prediction changes. `tie_noise` (sigma 1e-5 in the papers)
     is added to the un-warped error so that a tie is broken at random. `valid_mask`: pixels that the loss
     uses."""
+    source_valid = exists[..., None, None].expand(*exists.shape, *target.shape[-2:])
+    if valid_mask is not None:
+        source_valid = source_valid & valid_mask.unsqueeze(1)
     with torch.no_grad():
         target_patches = patches(target.unsqueeze(1))
-        identity_error = photometric_error(sources, target_patches, terms.ssim)
+        error = photometric_error(sources, target_patches, terms.ssim)
         if tie_noise is not None:
-            identity_error = identity_error + tie_noise
-        combined, identity_valid = _combine(terms)(
-            identity_error, _source_valid(exists, valid_mask, identity_error)
-        )
+            error = error + tie_noise
+        combined, identity_valid = COMBINE[terms.combine](error, source_valid)
     return PyramidLevel(
-        target_patches, sources, intrinsics, source_intrinsics, combined, identity_valid, valid_mask
+        target_patches, sources, intrinsics, source_intrinsics, source_valid, combined, identity_valid
     )
 
 
-def mono_objective(
-    heads: Sequence[Head], levels: Mapping[int, PyramidLevel], exists: Bool[Tensor, "B S"], terms: MonoTerms
-) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]], Synthesis]:
-    """(loss, its parts, what the first head made): the mean over heads of photometric + smoothness."""
-    results = [_head_loss(head, levels[head.level], exists, terms) for head in heads]
-    parts = {name: torch.stack([r[0][name] for r in results]).mean() for name in results[0][0]}
+def mono_objective(heads: Sequence[Head], levels: Mapping[int, PyramidLevel], terms: MonoTerms) -> Objective:
+    """The mean over heads of photometric + smoothness."""
+    results = [_head_loss(head, levels[head.level], terms) for head in heads]
+    first, made = results[0]
+    parts = {name: torch.stack([found[name] for found, _ in results]).mean() for name in first}
     parts["still"] = levels[heads[0].level].identity_error.mean()
-    parts["seen"] = results[0][1].any_valid.float().mean()
-    parts["kept"] = results[0][1].loss_mask.float().mean()
-    loss = torch.stack([torch.stack(list(r[0].values())).sum() for r in results]).mean()
+    parts["seen"] = made.any_valid.float().mean()
+    parts["kept"] = made.loss_mask.float().mean()
+    loss = torch.stack([torch.stack(list(found.values())).sum() for found, _ in results]).mean()
     if terms.disparity_floor > 0:
         parts["floor"] = below_floor(heads[0].sigmoid, terms.disparity_floor)
         loss = loss + parts["floor"]
-    return loss, parts, results[0][1]
+    return loss, parts, made
 
 
 def many_objective(
@@ -164,30 +166,26 @@ def many_objective(
     teacher: Sequence[Float[Tensor, "B _ _"]],
     matching: Matching,
     levels: Mapping[int, PyramidLevel],
-    exists: Bool[Tensor, "B S"],
     terms: MonoTerms,
     views_without_match: bool = False,
-) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]], Synthesis]:
+) -> Objective:
     """The student's loss, as mono_objective gives it; neither teacher nor poses get a gradient.
 
     `teacher`: its sigmoids, one per head; the first, its finest, decides which pixels are consistent.
     views_without_match: where no cell was matched, views that pass the auto-mask supervise the student in
     place of its teacher (not in the paper). The teacher's own loss is mono_objective with reduction "masked".
     """
-    used = {head.level: levels[head.level] for head in student}
-    consistent = {k: consistency_mask(*matching, _depth(teacher[0], used[k], terms)) for k in used}
-    unmatched = {k: ~at_size(matching.valid, _size(used[k])) for k in used} if views_without_match else {}
-    heads = [
-        replace(
-            head,
-            source_from_target=head.source_from_target.detach(),
-            supervision=TeacherSupervision(
-                _depth(sigmoid, used[head.level], terms), consistent[head.level], unmatched.get(head.level)
-            ),
+    heads = []
+    for head, sigmoid in zip(student, teacher, strict=True):
+        level = levels[head.level]
+        supervision = TeacherSupervision(
+            _depth(sigmoid, level, terms),
+            consistency_mask(*matching, _depth(teacher[0], level, terms)),
+            ~at_size(matching.valid, level.size) if views_without_match else None,
         )
-        for head, sigmoid in zip(student, teacher, strict=True)
-    ]
-    return mono_objective(heads, levels, exists, replace(terms, automask=False, reduction="masked"))
+        poses = head.source_from_target.detach()
+        heads.append(replace(head, source_from_target=poses, supervision=supervision))
+    return mono_objective(heads, levels, replace(terms, automask=False, reduction="masked"))
 
 
 def synthesise(
@@ -209,44 +207,34 @@ def synthesise(
     return views.unflatten(0, (number, count)), in_view.unflatten(0, (number, count))
 
 
-def mean_over_all(values: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
-    """MonoDepth's reduction: pixels outside the auto-mask stay in the mean, as constants."""
-    return values.mean()
-
-
 def mean_over_mask(values: Float[Tensor, "*shape"], loss_mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """ManyDepth's reduction (Watson et al. 2021): sum over the mask / (its size + 1e-7)."""
     return values.masked_fill(~loss_mask, 0).sum() / (loss_mask.sum() + 1e-7)
 
 
-def _head_loss(
-    head: Head, level: PyramidLevel, exists: Tensor, terms: MonoTerms
-) -> tuple[dict[str, Tensor], Synthesis]:
+def _head_loss(head: Head, level: PyramidLevel, terms: MonoTerms) -> tuple[dict[str, Tensor], Synthesis]:
+    parts = {}
     depth = _depth(head.sigmoid, level, terms)
     views, in_view = synthesise(depth, head.source_from_target, level)
     errors = photometric_error(views, level.target, terms.ssim)
-    parts = {}
     if head.explainability_mask is not None:
-        mask = resize_map(head.explainability_mask, _size(level))
+        mask = resize_map(head.explainability_mask, level.size)
         errors = errors * mask
-        parts["predictive_mask"] = -terms.predictive_mask * mask.clamp(min=1e-7).log().mean()
-    source_valid = level.source_valid(exists)
-    best, any_valid = _combine(terms)(errors, source_valid & in_view if terms.mask_unseen else source_valid)
-    loss_mask = any_valid
-    if terms.automask:
-        loss_mask = auto_mask(best, any_valid, level.identity_error, level.identity_valid)
+        parts["predictive_mask"] = -EXPLAINABILITY_WEIGHT * mask.clamp(min=1e-7).log().mean()
+    source_valid = level.source_valid & in_view if terms.mask_unseen else level.source_valid
+    best, any_valid = COMBINE[terms.combine](errors, source_valid)
+    passed = auto_mask(best, any_valid, level.identity_error, level.identity_valid)
+    loss_mask = passed if terms.automask else any_valid
     # outside the mask a constant, not 0: else a pose whose views leave the image would look perfect
     error = torch.where(loss_mask, best, level.identity_error)
     if head.supervision is not None:
-        consistent, photometric_mask = head.supervision.consistent, head.supervision.photometric_mask
+        teacher_depth, consistent, photometric_mask = head.supervision
         loss_mask = loss_mask & consistent
         if photometric_mask is not None:
-            passed = auto_mask(best, any_valid, level.identity_error, level.identity_valid)
             loss_mask, consistent = loss_mask | photometric_mask & passed, consistent | photometric_mask
-        parts["consistency"] = consistency(depth, head.supervision.teacher_depth, consistent).mean()
-    parts["photometric"] = (
-        mean_over_mask(error, loss_mask) if terms.reduction == "masked" else mean_over_all(error)
-    )
+        parts["consistency"] = consistency(depth, teacher_depth, consistent).mean()
+    masked = terms.reduction == "masked"
+    parts["photometric"] = mean_over_mask(error, loss_mask) if masked else error.mean()
     across, down = edge_aware_smoothness(head.sigmoid, head.image)
     parts["smoothness"] = (across.mean() + down.mean()) * (terms.smoothness / 2**head.scale)
     return parts, Synthesis(depth, views, error, any_valid, loss_mask)
@@ -254,16 +242,7 @@ def _head_loss(
 
 def _depth(sigmoid: Tensor, level: PyramidLevel, terms: MonoTerms) -> Tensor:
     """At the level's size."""
-    return depth_from_sigmoid(resize_map(sigmoid, _size(level)), terms.min_depth, terms.max_depth)
-
-
-def _source_valid(exists: Tensor, valid_mask: Tensor | None, map_of_size: Tensor) -> Tensor:
-    source_valid = exists[..., None, None].expand(*exists.shape, *map_of_size.shape[-2:])
-    return source_valid if valid_mask is None else source_valid & valid_mask.unsqueeze(1)
-
-
-def _size(level: PyramidLevel) -> tuple[int, int]:
-    return level.identity_error.shape[-2], level.identity_error.shape[-1]
+    return depth_from_sigmoid(resize_map(sigmoid, level.size), terms.min_depth, terms.max_depth)
 
 
 def below_floor(sigmoid: Float[Tensor, "B h w"], floor: float) -> Float[Tensor, ""]:
@@ -286,7 +265,3 @@ def resize_map(values: Float[Tensor, "B *C h w"], size: tuple[int, int]) -> Floa
     else:
         resized = F.interpolate(channels, size=size, mode="bilinear", align_corners=False)
     return resized.squeeze(1) if values.dim() == 3 else resized
-
-
-def _combine(terms: MonoTerms):  # type: ignore[no-untyped-def]
-    return minimum_over_sources if terms.combine == "minimum" else average_over_sources

@@ -43,8 +43,7 @@ def photometric_error(
     if not ssim:
         return (view - target.image).abs().mean(-3)
     known = (target.image, target.mean, target.mean_squared, target.squared)
-    result: Tensor = _Error.apply(view, *(x.expand_as(view) for x in known))
-    return result
+    return _Error.apply(view, *(x.expand_as(view) for x in known))
 
 
 class _Error(torch.autograd.Function):
@@ -111,8 +110,7 @@ def box_mean(image: Float[Tensor, "*batch H W"]) -> Float[Tensor, "*batch H W"]:
 
     Shifted additions with their own adjoint: on a CPU several times as fast as padding and pooling.
     """
-    result: Tensor = _BoxMean.apply(image)
-    return result
+    return _BoxMean.apply(image)
 
 
 class _BoxMean(torch.autograd.Function):

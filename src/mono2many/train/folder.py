@@ -1,26 +1,17 @@
 """A run's folder: settings, checkpoints, the model as it is now."""
 
 import json
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from mono2many.files import write_text
-from mono2many.models.checkpoint import (
-    load_training_state,
-    save_model,
-    save_training_state,
-)
+from mono2many.files import remove_partial, write_text
+from mono2many.models.checkpoint import load_training_state, save_model, save_training_state
 from mono2many.train.cameras import write_cameras
 from mono2many.train.logs import provenance
 from mono2many.train.settings import TrainConfig
 from mono2many.train.setup import RunState
 from mono2many.types import InputError
-
-LEFTOVERS = (".*.part", "*/.*.part")
-"""What a process that was killed while it saved leaves behind."""
 
 
 @dataclass(frozen=True)
@@ -36,30 +27,34 @@ class TrainState:
     """Steps whose loss or gradient was not finite."""
 
 
+def checkpoints_of(folder: Path) -> list[Path]:
+    """The oldest first."""
+    return sorted((folder / "checkpoints").glob("step-*.pt"))
+
+
 def claim_folder(folder: Path, resume: bool) -> Path | None:
     """The last checkpoint of the run in `folder`; None for a run that begins. Makes the folder."""
-    found = sorted((folder / "checkpoints").glob("step-*.pt"))
-    if not resume and found:
+    found = checkpoints_of(folder)
+    if found and not resume:
         raise InputError(
             f"{folder} holds a run already: add --resume to go on with it, or choose another --name"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    return found[-1] if resume and found else None
+    return found[-1] if found else None
 
 
 def begin_folder(folder: Path, config: TrainConfig, step: int) -> None:
     """Tidy the folder (one process only) and write run.json: the settings (for --config) with what
     made them run. Lines of the log about steps after `step` are removed: these are taken again."""
-    for pattern in LEFTOVERS:
-        for leftover in folder.glob(pattern):
-            leftover.unlink()
+    for place in (folder, *folder.glob("*/")):
+        remove_partial(place)  # of a process that was killed while it saved
     again = replace(config, run=replace(config.run, resume=False))
-    text = json.dumps({"settings": asdict(again), "made_by": provenance()}, indent=2) + "\n"
-    write_text(folder / "run.json", text)
+    about = {"settings": asdict(again), "made_by": provenance()}
+    write_text(folder / "run.json", json.dumps(about, indent=2) + "\n")
     log = folder / "log.jsonl"
     if log.exists():
-        kept = [line for line in log.read_text().splitlines() if _until(line, step)]
-        write_text(log, "".join(line + "\n" for line in kept))
+        kept = [line + "\n" for line in log.read_text().splitlines() if _is_until(line, step)]
+        write_text(log, "".join(kept))
 
 
 def save_run(state: RunState, train_state: TrainState, keep: int) -> None:
@@ -71,15 +66,10 @@ def save_run(state: RunState, train_state: TrainState, keep: int) -> None:
     write_cameras(state)
     checkpoints = state.folder / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
-    save_training_state(
-        checkpoints / f"step-{train_state.step:08d}.pt",
-        {
-            "model": state.network.state_dict(),
-            "optimiser": state.optimiser.state_dict(),
-            **asdict(train_state),
-        },
-    )
-    for old in sorted(checkpoints.glob("step-*.pt"))[:-keep]:
+    weights = {"model": state.network.state_dict(), "optimiser": state.optimiser.state_dict()}
+    path = checkpoints / f"step-{train_state.step:08d}.pt"
+    save_training_state(path, {**weights, **asdict(train_state)})
+    for old in checkpoints_of(state.folder)[:-keep]:
         old.unlink()
 
 
@@ -97,9 +87,8 @@ def restore_run(state: RunState, checkpoint: Path) -> TrainState:
     return TrainState(int(saved["step"]), float(saved["best"]), int(saved.get("skipped", 0)))
 
 
-def _until(line: str, step: int) -> bool:
+def _is_until(line: str, step: int) -> bool:
     """False for half a line, too."""
     with suppress(ValueError, TypeError, KeyError):
-        event: Mapping[str, Any] = json.loads(line)
-        return bool(event["step"] <= step)
+        return bool(json.loads(line)["step"] <= step)
     return False

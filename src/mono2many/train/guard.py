@@ -12,9 +12,8 @@ class FiniteGuard:
     """Counts skipped steps on the device; ask `in_a_row` and `skipped` only where a wait does not matter."""
 
     def __init__(self, network: nn.Module, fabric: Fabric, skipped: int = 0) -> None:
-        self.fabric = fabric
+        self.fabric, self.buffers = fabric, list(network.buffers())
         self.weights = [p for p in network.parameters() if p.requires_grad]
-        self.buffers = list(network.buffers())
         self._before = [b.clone() for b in self.buffers]
         self._counts = torch.tensor([skipped, 0], device=fabric.device)
 

@@ -5,10 +5,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -21,31 +20,27 @@ from mono2many.io.colour import colour_disparity
 from mono2many.types import StepOutput
 
 
-class RunLog:
+class RunLog(ExitStack):
     """Appends to a run folder; use as a context."""
 
     def __init__(self, folder: Path, console: Console, enabled: bool = True, step: int = 0) -> None:
         """step: where the run goes on; curves of later steps are forgotten."""
+        super().__init__()
         self.console = console
         self.enabled = enabled
         if enabled:
-            self._lines = open(folder / "log.jsonl", "a", buffering=1)  # noqa: SIM115
-            self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
-
-    def __enter__(self) -> "RunLog":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.enabled:
-            self._lines.close()
-            self._board.close()
+            self._lines = self.enter_context((folder / "log.jsonl").open("a", buffering=1))
+            self._board = self.enter_context(SummaryWriter(str(folder / "tensorboard"), purge_step=step))
 
     def say(self, text: str, style: str | None = None) -> None:
         """A line on the terminal."""
         if self.enabled:
             self.console.print(text, style=style, highlight=False, soft_wrap=True)
+
+    def warn(self, step: int, text: str) -> None:
+        """On the terminal and in log.jsonl."""
+        self.say(f"step {step}: {text}", "yellow")
+        self.event("warning", step, {"text": text})
 
     def event(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """A line in log.jsonl; its numbers go to TensorBoard too."""
@@ -94,10 +89,8 @@ def as_image(name: str, values: Tensor) -> Tensor:
 
 def provenance() -> dict[str, str]:
     """Versions and the git commit: what someone needs to repeat a run."""
-    packages = {name: metadata.version(name) for name in ("torch", "torchvision", "timm", "lightning")}
-    commit = ""
+    commit, here = "", Path(__file__).resolve().parents[3]
     with suppress(OSError):  # no git on this machine
-        here = Path(__file__).resolve().parents[3]
         if (here / ".git").exists():
             describe = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"]
             commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
@@ -106,5 +99,5 @@ def provenance() -> dict[str, str]:
         "git": commit or "not a checkout",
         "python": sys.version.split()[0],
         "cuda": torch.version.cuda or "none",
-        **packages,
+        **{name: metadata.version(name) for name in ("torch", "torchvision", "timm", "lightning")},
     }

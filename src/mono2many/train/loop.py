@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from lightning.fabric import Fabric
@@ -18,27 +17,37 @@ from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, spread_out
 from mono2many.data.marker import SYNTHETIC
 from mono2many.data.rng import step_seed
+from mono2many.geometry.camera import horizontal_fov
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
 from mono2many.models.many import ManyDepth
-from mono2many.train.cameras import focal_lengths, widest_fov
+from mono2many.train.cameras import focal_lengths, learnt_intrinsics
 from mono2many.train.diagnose import collapse, not_finite, static_camera
 from mono2many.train.fabric import make_fabric
-from mono2many.train.folder import TrainState, begin_folder, claim_folder, restore_run, save_run
+from mono2many.train.folder import (
+    TrainState,
+    begin_folder,
+    checkpoints_of,
+    claim_folder,
+    restore_run,
+    save_run,
+)
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.logs import Clock, RunLog
-from mono2many.train.optim import learning_rate
-from mono2many.train.plan import StepPlan, plan_at, range_momentum
+from mono2many.train.optim import freeze_statistics, freeze_teacher, learning_rate
+from mono2many.train.origin import keep_start
+from mono2many.train.plan import plan_at, range_momentum
 from mono2many.train.settings import TrainConfig
 from mono2many.train.setup import RunState, build_run, in_words, open_dataset, progress_bar
 from mono2many.train.signals import stop_requested
-from mono2many.train.start import batch_norms, freeze_statistics, freeze_teacher, keep_start
-from mono2many.train.steps import Draw, StepResult, many_step, mono_step, supervised_step
+from mono2many.train.steps import Draw, StepResult, many_step, mono_step
 from mono2many.train.validate import validate
 from mono2many.types import Batch, InputError, RawBatch, StepOutput
 
 VALIDATED = 64
 """Samples of a validation, spread evenly."""
+SKIPPED_IN_A_ROW = 20
+"""Steps whose loss or gradient is not finite, after which a run stops."""
 
 
 def train(config: TrainConfig, console: Console | None = None) -> Path:
@@ -83,8 +92,7 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
         for remark in _remarks(config, state, dataset):
             log.say(remark, "yellow")
         if (warning := static_camera(dataset)) is not None:
-            log.say(warning, "yellow")
-            log.event("warning", begin, {"text": warning})
+            log.warn(begin, warning)
         with stop_requested() as stop:
             finished = _Loop(config, state, log, order, train_state).run(dataset, val_dataset, stop)
         if not finished:
@@ -97,39 +105,19 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
 
 def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iterator[str]:
     """What a user should know of this training before it begins."""
+    card = state.card
     if dataset.without_neighbour:
         yield f"left out: {dataset.without_neighbour} training frames without a neighbour to learn from"
     if config.data.dataset.synthetic(config.dataset):
         yield SYNTHETIC
-    card = state.card
     if card.architecture.stereo:
         deviation = 100 * (card.factor_spread or 0)
         yield f"the model's unit is {card.factor:.4g} m ± {deviation:.1f} %: {card.factor_from}"
-    if state.fresh_pose:
+    if state.origin.fresh_pose:
         kind = card.architecture.pose_type
         yield f"{config.run.start_from} has no pose network: one of type {kind} begins from nothing"
-    if state.was_metric:
+    if state.origin.was_metric:
         yield "its scale in metres is forgotten, since the weights change: mono2many scale again"
-
-
-class _Due(NamedTuple):
-    """What follows a step."""
-
-    log: bool
-    images: bool
-    validate: bool
-    save: bool
-
-
-class _Taken(NamedTuple):
-    """A step that was taken."""
-
-    loss: Tensor
-    output: StepOutput
-    intrinsics: Tensor
-    """Of its batch."""
-    rate: float
-    """Learning rate."""
 
 
 class _Loop:
@@ -142,16 +130,22 @@ class _Loop:
         self.order, self.train_state = order, train_state
         optim = config.optim
         self.augmentation = Augmentation(optim.mirror, optim.jitter, optim.mirror_camera)
-        self.freeze_at = config.many.freeze_at(order.stop, order.steps_per_epoch)
-        self.norms = batch_norms(state.network) if config.freezes_batchnorm else []
+        self.freeze_at = round(config.many.freeze_from * order.stop)
         self.guard = FiniteGuard(state.network, state.fabric, train_state.skipped)
         self.clock = Clock(order.start)
-        self.warned, self.unsaved = "", False
-        """The last warning, and whether a save that was due has been put off."""
+        self.rate, self.fov = 0.0, 0.0
+        """The learning rate, and the first camera's field of view in degrees."""
+        self.warned = ""
+        """The last warning."""
+        self.save_postponed = False
+        """A save was due after a skipped step."""
 
     def run(self, dataset: ClipDataset, val_dataset: ClipDataset, stop: Callable[[], bool]) -> bool:
         """True when all steps were taken, False when asked to stop."""
-        fabric, steps = self.state.fabric, self.order.stop
+        fabric, run, steps = self.state.fabric, self.config.run, self.order.stop
+        self.fov = horizontal_fov(dataset.batch([0]).intrinsics[0, 0], self.state.card.width)
+        val_every = run.val_every or max(1, steps // 10)
+        save_every = run.save_every or val_every
         # packed frames are gathered faster than a process hands them over
         workers = 0 if self.config.data.cache == "on" else self.config.data.workers
         loader = batches(dataset, self.order, workers, pin=fabric.device.type == "cuda")
@@ -160,74 +154,80 @@ class _Loop:
             task = bar.add_task("training", total=steps, completed=self.order.start)
             for step, raw in enumerate(loader, self.order.start):
                 done = step + 1
-                due = self._due(done)
-                taken = self._take(step, raw, due.images)
+                last, with_images = done == steps, done % run.picture_every == 0
+                logs = last or done % run.log_every == 0
+                validates = last or done % val_every == 0
+                saves = last or done % save_every == 0 or self.save_postponed
+                loss, output = self._take(step, raw, with_images)
                 stopping = _agreed(fabric, stop, done)
-                if due.log or due.validate or due.save or stopping or fabric.device.type == "cpu":
-                    due = self._unless_skipped(due, done, stopping, taken.rate)
-                if due.images:
-                    self.log.images(done, taken.output)
-                if due.log:
-                    bar.update(task, description=self._log(done, taken))
+                if logs or validates or saves or stopping or fabric.device.type == "cpu":
+                    # nothing is saved over the last good state
+                    bad = self._was_skipped(step)
+                    self.save_postponed = bad and saves
+                    validates = validates and (last or not bad)
+                    saves = last or stopping or (saves and not bad)
+                if with_images:
+                    self.log.images(done, output)
+                if logs:
+                    bar.update(task, description=self._log(done, loss, output))
                 bar.update(task, completed=done)
                 best = self.train_state.best
-                if due.validate and fabric.is_global_zero:
+                if validates and fabric.is_global_zero:
                     best = self._validate(done, (self._batch(raw) for raw in val_loader))
-                skipped = self.guard.skipped if due.save else self.train_state.skipped
+                skipped = self.guard.skipped if saves else self.train_state.skipped
                 self.train_state = TrainState(done, best, skipped)
-                if due.save:
+                if saves:
                     with self.clock.stopped():
-                        save_run(self.state, self.train_state, self.config.run.keep)
-                if due.validate or due.save:
+                        save_run(self.state, self.train_state, run.keep)
+                if validates or saves:
                     fabric.barrier()
                 if stopping:
                     return False
         return True
 
-    def _due(self, done: int) -> _Due:
-        run, last = self.config.run, done == self.order.stop
-        val_every = run.val_every or max(1, self.order.stop // 10)
-        return _Due(
-            log=done % run.log_every == 0 or last,
-            images=done % run.picture_every == 0,
-            validate=done % val_every == 0 or last,
-            save=done % (run.save_every or val_every) == 0 or last or self.unsaved,
-        )
+    def _was_skipped(self, step: int) -> bool:
+        """Whether the last step was skipped; too many of them end the run. The loop's only wait for the
+        device."""
+        in_a_row = self.guard.in_a_row
+        if in_a_row >= SKIPPED_IN_A_ROW:
+            saved = max(checkpoints_of(self.state.folder), default=None)
+            raise InputError(not_finite(step, in_a_row, self.guard.skipped, self.rate, saved))
+        return in_a_row > 0
 
-    def _unless_skipped(self, due: _Due, done: int, stopping: bool, rate: float) -> _Due:
-        """What remains due where steps are skipped: nothing is saved over the last good state. The loop's
-        only wait for the device."""
-        bad, last = self.guard.in_a_row, done == self.order.stop
-        if bad >= self.config.run.not_finite_limit:
-            raise InputError(not_finite(done - 1, bad, self.guard.skipped, rate, self.state.folder))
-        self.unsaved = bool(bad) and (self.unsaved or due.save)
-        return due._replace(
-            validate=due.validate and (not bad or last), save=(due.save and not bad) or last or stopping
-        )
-
-    def _take(self, step: int, raw: RawBatch, with_images: bool) -> _Taken:
+    def _take(self, step: int, raw: RawBatch, with_images: bool) -> StepResult:
         """One step of the weights."""
         state, seed = self.state, self.config.run.seed
         frozen = step >= self.freeze_at
-        rate = self._prepare(step, frozen)
+        self._prepare(step, frozen)
         torch.manual_seed(step_seed(seed, step, state.fabric.global_rank))
         batch = self._batch(raw, self.augmentation, step)
-        plan = plan_at(self.config, state.card.architecture, step / self.order.stop)
-        momentum = range_momentum(self.config.many, step, frozen)
-        plan = replace(plan, teacher_frozen=frozen, range_momentum=momentum)
         self.guard.before_step()
-        loss, output = _step(self.config, state, batch, plan, Draw(seed, step), with_images)
-        cameras = state.network.cameras
-        loss = loss if cameras is None else loss + cameras.intrinsics_prior()
+        loss, output = self._step(batch, step, frozen, with_images)
+        if state.network.cameras is not None:
+            loss = loss + state.network.cameras.intrinsics_prior()
         state.optimiser.zero_grad(set_to_none=True)
         state.fabric.backward(loss)
         if isinstance(state.network, ManyDepth) and output.sweep_range is not None:
             state.network.depth.set_range(*output.sweep_range)  # buffers: a skipped step takes them back
         self.guard.apply(state.optimiser, [loss, *output.scalars.values()])
-        return _Taken(loss, output, batch.intrinsics, rate)
+        return loss, output
 
-    def _prepare(self, step: int, frozen: bool) -> float:
-        """What is frozen, and each weight's learning rate; returns that of most."""
+    def _step(self, batch: Batch, step: int, frozen: bool, with_images: bool) -> StepResult:
+        """Loss and output of the networks as they are."""
+        config, state, draw = self.config, self.state, Draw(self.config.run.seed, step)
+        plan = plan_at(config, state.card.architecture, step / self.order.stop)
+        if isinstance(state.network, ManyDepth):
+            momentum = range_momentum(config.many, step, frozen)
+            plan = replace(plan, teacher_frozen=frozen, range_momentum=momentum)
+            return many_step(state.model, batch, plan, draw, with_images)
+        start_disparity = None
+        if state.start is not None and plan.anchor > 0:
+            with torch.no_grad(), state.fabric.autocast():
+                start_disparity = state.start(batch.target).float()
+        return mono_step(state.model, batch, plan, draw, with_images, start_disparity)
+
+    def _prepare(self, step: int, frozen: bool) -> None:
+        """What is frozen, and each weight's learning rate."""
         optim, state, steps = self.config.optim, self.state, self.order.stop
         rate = learning_rate(step, steps, optim.learning_rate, optim.schedule, optim.warm_up)
         if isinstance(state.network, ManyDepth):
@@ -236,40 +236,36 @@ class _Loop:
                 rate = optim.learning_rate
                 if step == self.freeze_at:
                     state.optimiser.state.clear()
-        freeze_statistics(self.norms)
+        elif self.config.fine_tunes and self.config.run.freeze_batchnorm:
+            freeze_statistics(state.network)
         for group in state.optimiser.param_groups:
             waits = "speed" in group and step / steps < optim.camera_from
             group["lr"] = 0.0 if waits else rate * group.get("speed", 1.0)
-        return rate
+        self.rate = rate
 
     def _batch(self, raw: RawBatch, augmentation: Augmentation | None = None, step: int = 0) -> Batch:
         device, seed = self.state.fabric.device, self.config.run.seed
         batch = to_batch(raw, self.config.offsets, device, augmentation, seed, step)
         return with_learnt_cameras(batch, self.state.network.cameras)
 
-    def _log(self, done: int, taken: _Taken) -> str:
+    def _log(self, done: int, loss: Tensor, output: StepOutput) -> str:
         """Write the figures, warn of a collapse; returns them for the progress bar."""
         log, state = self.log, self.state
-        values = {"loss": taken.loss.item(), **{k: v.item() for k, v in taken.output.scalars.items()}}
-        learnt = state.network.cameras is not None
-        if learnt:
-            values |= focal_lengths(state)
+        values = {"loss": loss.item(), **{k: v.item() for k, v in output.scalars.items()}}
+        cameras, fov = learnt_intrinsics(state), self.fov
+        if cameras is not None:
+            values |= focal_lengths(cameras, state)
+            fov = max(horizontal_fov(k, state.card.width) for k in cameras)
         speed = self.clock.steps_per_second(done) * self.config.optim.batch_size
-        rates = {
-            "learning_rate": taken.rate,
-            "samples_per_s": round(speed, 2),
-            "skipped_steps": self.guard.skipped,
-        }
-        log.event("train", done, {**values, **rates})
+        rates = {"learning_rate": self.rate, "samples_per_s": round(speed, 2)}
+        log.event("train", done, {**values, **rates, "skipped_steps": self.guard.skipped})
         figures = f"loss {values['loss']:.4f}  {speed:.1f} samples/s"
         if not log.console.is_terminal:
             log.say(f"step {done} of {self.order.stop}: {figures}")
-        fov = widest_fov(None if learnt else taken.intrinsics[0], state)
-        cause = collapse(values, (done - 1) / self.order.stop, taken.rate, fov)
+        cause = collapse(values, (done - 1) / self.order.stop, self.rate, fov)
         symptom = cause.split(" (")[0] if cause else ""
         if cause is not None and symptom != self.warned:  # once as long as it stays the same
-            log.say(f"step {done}: {cause}", "yellow")
-            log.event("warning", done, {"text": cause})
+            log.warn(done, cause)
         self.warned = symptom
         return figures
 
@@ -283,20 +279,6 @@ class _Loop:
             if result.error < best:
                 save_model(state.folder / "best", state.network, state.card)
         return min(best, result.error)
-
-
-def _step(
-    config: TrainConfig, state: RunState, batch: Batch, plan: StepPlan, draw: Draw, with_images: bool
-) -> StepResult:
-    if config.control == "supervised":
-        return supervised_step(state.model, batch, plan)
-    if isinstance(state.network, ManyDepth):
-        return many_step(state.model, batch, plan, draw, with_images)
-    start_disparity = None
-    if state.start is not None and plan.anchor > 0:
-        with torch.no_grad(), state.fabric.autocast():
-            start_disparity = state.start(batch.target).float()
-    return mono_step(state.model, batch, plan, draw, with_images, start_disparity)
 
 
 def _agreed(fabric: Fabric, stop: Callable[[], bool], done: int) -> bool:

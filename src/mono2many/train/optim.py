@@ -1,10 +1,13 @@
-"""Optimiser and schedule."""
+"""Optimiser, schedule, and what is frozen."""
 
 import math
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mono2many.models.many import ManyDepth
 
 CAMERA_SPEED = 30.0
 """Learnt cameras move so much faster than weights: four numbers have far to go."""
@@ -15,13 +18,11 @@ def make_optimiser(
 ) -> torch.optim.Optimizer:
     """Adam (the papers') or AdamW, fused: one kernel for all weights. Learnt cameras are not decayed."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    weights = [p for name, p in named if not name.startswith("cameras.")]
     cameras = [p for name, p in named if name.startswith("cameras.")]
+    groups: list[dict[str, Any]] = [{"params": [p for n, p in named if not n.startswith("cameras.")]}]
+    if cameras:
+        groups.append({"params": cameras, "weight_decay": 0.0, "speed": CAMERA_SPEED})
     make = torch.optim.Adam if kind == "adam" else torch.optim.AdamW
-    groups: list[dict[str, Any]] = [
-        {"params": weights},
-        *([{"params": cameras, "weight_decay": 0.0, "speed": CAMERA_SPEED}] if cameras else []),
-    ]
     return make(groups, lr=learning_rate, fused=True)
 
 
@@ -35,3 +36,19 @@ def learning_rate(
     if schedule == "step":
         return peak if step < 0.75 * steps else 0.1 * peak
     return peak * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+def freeze_statistics(network: nn.Module) -> None:
+    """Normalise by running statistics and leave these as they are, but for the pose network's; after every
+    `network.train()`."""
+    for name, module in network.named_modules():
+        if isinstance(module, _BatchNorm) and not name.startswith("pose."):
+            module.eval()
+
+
+def freeze_teacher(network: ManyDepth, frozen: bool) -> None:
+    """Teacher and pose network learn, or are fixed with their batch statistics (Watson et al. 2021, sec. 4).
+    A pose network whose poses are refined need not learn: frozen, it keeps the unit."""
+    pose_frozen = frozen or network.architecture.refines_motion
+    network.teacher.train(not frozen).requires_grad_(not frozen)
+    network.pose.train(not pose_frozen).requires_grad_(not pose_frozen)

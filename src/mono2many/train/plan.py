@@ -9,7 +9,6 @@ from mono2many.train.settings import ManyConfig, TrainConfig
 
 STAGES = ((0.2, ((0, 2),)), (0.6, ((0, 1), (0, 2))), (1.0, ((0, 0), (0, 1))))
 """Coarse to fine: until this share of the training, these (map, pyramid level) pairs."""
-
 RANGE_MOMENTUM = 0.99
 """Of the running average of the sweep's range (Watson et al. 2021)."""
 
@@ -24,11 +23,8 @@ class StepPlan:
     """(map of the decoder, pyramid level), the finest first."""
     pyramid: Literal["mean", "lanczos"] = "mean"
     camera_scaling: Literal["half-pixel", "plain"] = "half-pixel"
-    tie_noise: bool = True
     anchor: float = 0.0
     """Weight of the drift from the depth that the training began with."""
-    matched: bool = True
-    """False: a ManyDepth's student sees empty cost volumes only, and its views supervise every pixel."""
     teacher_frozen: bool = False
     """A ManyDepth's teacher and pose network get no loss."""
     range_momentum: float | None = RANGE_MOMENTUM
@@ -41,12 +37,9 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
     heads: tuple[tuple[int, int], ...]
     if loss.multi_scale == "coarse-to-fine":
         heads = next(heads for until, heads in STAGES if progress < until or until == 1.0)
-    elif loss.multi_scale == "own":
-        heads = tuple((s, s) for s in range(architecture.scales))
     else:
-        heads = tuple((s, 0) for s in range(architecture.scales))
+        heads = tuple((s, s if loss.multi_scale == "own" else 0) for s in range(architecture.scales))
     terms = MonoTerms(
-        ssim=loss.ssim,
         automask=loss.automask and progress >= loss.automask_from,
         combine=loss.combine,
         mask_unseen=loss.mask_unseen,
@@ -56,16 +49,8 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
         min_depth=architecture.min_depth,
         max_depth=architecture.max_depth,
     )
-    return StepPlan(
-        architecture,
-        terms,
-        heads,
-        loss.pyramid,
-        loss.camera_scaling,
-        loss.tie_noise,
-        anchor_at(config, progress),
-        matched=config.control != "no-matching",
-    )
+    anchor = anchor_at(config, progress)
+    return StepPlan(architecture, terms, heads, loss.pyramid, loss.camera_scaling, anchor)
 
 
 def anchor_at(config: TrainConfig, progress: float) -> float:
@@ -77,6 +62,6 @@ def anchor_at(config: TrainConfig, progress: float) -> float:
 def range_momentum(many: ManyConfig, step: int, frozen: bool) -> float | None:
     """Momentum of the sweep's range at this step. It is frozen with the teacher; a teacher that is trained
     already predicts its depths from the first step, so there the average begins with the first batch."""
-    if frozen and not many.frozen_at_once:
+    if frozen and many.freeze_from > 0:
         return None
     return RANGE_MOMENTUM if many.teacher is None else min(RANGE_MOMENTUM, step / (step + 1))

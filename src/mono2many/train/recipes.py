@@ -1,8 +1,6 @@
 """What a training begins with: a recipe's settings, or those of an earlier run. Imports nothing heavy."""
 
-import difflib
-import json
-import types as builtin_types
+import types
 import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -12,78 +10,70 @@ from typing import Any, Literal
 from mono2many.datasets import DEFAULT
 from mono2many.datasets.base import ROOT, DatasetSettings, RootSettings
 from mono2many.datasets.choice import TrainingData, find, settings_of
-from mono2many.errors import InputError
+from mono2many.errors import InputError, nearest
+from mono2many.files import read_json
 from mono2many.train.settings import Recipe, TrainConfig
 
+RECIPES: dict[Recipe, dict[str, dict[str, Any]]] = {
+    "default": {},
+    "reference": {
+        # where a data set has these settings
+        "dataset": {"intrinsics": "reference", "resize": "lanczos"},
+        "model": {"start_far": False},
+        "loss": {"mask_unseen": False, "pyramid": "lanczos", "camera_scaling": "plain"},
+        "optim": {"mirror_camera": False},
+        "many": {"fresh_optimiser": True},
+        "run": {"precision": "fp32"},
+    },
+    "scratch": {
+        "data": {"height": 96, "width": 320},
+        "model": {
+            "encoder": "light",
+            "encoder_weights": "none",
+            "decoder": "light",
+            "scales": 1,
+            "pose_type": "light",
+        },
+        "loss": {"multi_scale": "coarse-to-fine", "automask_from": 0.6, "disparity_floor": 0.1},
+        "optim": {
+            "optimiser": "adamw",
+            "learning_rate": 1e-3,
+            "schedule": "cosine",
+            "warm_up": 0.06,
+            "batch_size": 8,
+            "steps": 2000,
+            "jitter": False,
+        },
+    },
+}
+"""What differs from the settings' own defaults."""
 
-def recipe(name: Recipe, datatype: str | None = None) -> TrainConfig:
+
+def recipe(name: Recipe, datatype: str = DEFAULT.name) -> TrainConfig:
     """The settings that a recipe begins with, for a data set; flags given beside it win."""
-    base = TrainConfig()
-    if datatype is not None:
-        kind = settings_of(find(datatype), "training")
-        base = replace(base, data=replace(base.data, datatype=datatype), dataset=kind())
-    base = replace(base, run=replace(base.run, recipe=name))
-    if name == "default":
-        return base
-    if name == "reference":
-        return replace(
-            base,
-            dataset=_as_published(base.dataset),
-            model=replace(base.model, start_far=False),
-            loss=replace(base.loss, mask_unseen=False, pyramid="lanczos", camera_scaling="plain"),
-            optim=replace(base.optim, mirror_camera=False),
-            many=replace(base.many, fresh_optimiser=True),
-            run=replace(base.run, precision="fp32"),
-        )
-    return replace(
-        base,
-        data=replace(base.data, height=96, width=320),
-        model=replace(
-            base.model,
-            encoder="light",
-            encoder_weights="none",
-            decoder="light",
-            scales=1,
-            pose_type="light",
-        ),
-        loss=replace(base.loss, multi_scale="coarse-to-fine", automask_from=0.6, disparity_floor=0.1),
-        optim=replace(
-            base.optim,
-            optimiser="adamw",
-            learning_rate=1e-3,
-            schedule="cosine",
-            warm_up=0.06,
-            batch_size=8,
-            steps=2000,
-            jitter=False,
-        ),
-    )
+    base = TrainConfig(TrainingData(datatype), settings_of(find(datatype), "training")())
+    changed = {part: _changed(getattr(base, part), values) for part, values in RECIPES[name].items()}
+    config = replace(base, **changed)
+    return replace(config, run=replace(config.run, recipe=name))
 
 
-def _as_published(settings: DatasetSettings) -> DatasetSettings:
-    """With the published programs' intrinsics and resizing, where a data set knows them."""
-    theirs = {"intrinsics": "reference", "resize": "lanczos"}
+def _changed(settings: Any, values: Mapping[str, Any]) -> Any:
     known = {f.name for f in fields(settings)}
-    return replace(settings, **{name: value for name, value in theirs.items() if name in known})
+    return replace(settings, **{name: value for name, value in values.items() if name in known})
 
 
 def from_json(path: str | Path, lenient: bool = False) -> TrainConfig:
     """The settings of a run, from its run.json. Raises InputError that names file and key. lenient: settings
     that are unknown today (of an older or newer version) are left out."""
-    try:
-        raw = json.loads(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"--config {path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"--config {path}: not JSON ({error})") from error
-    settings = raw.get("settings", raw) if isinstance(raw, dict) else raw
-    if not isinstance(settings, dict):
-        raise InputError(f"--config {path}: wanted an object of settings, found {type(settings).__name__}")
-    data = settings.get("data")
-    if isinstance(data, dict) and "dataset" not in settings:
+    raw = read_json(path, "--config wants the run.json of a run")
+    settings = raw.get("settings", raw)
+    data = settings.get("data", {}) if isinstance(settings, dict) else None
+    if not isinstance(data, dict):
+        raise InputError(f"--config {path}: wanted an object of settings, whose `data` is an object")
+    if data and "dataset" not in settings:
         settings = _of_version_0(settings, data)
-    name = data.get("datatype", DEFAULT.name) if isinstance(data, dict) else DEFAULT.name
-    made = _build(TrainConfig, settings, str(path), lenient, settings_of(find(str(name)), "training"))
+    dataset = settings_of(find(str(data.get("datatype", DEFAULT.name))), "training")
+    made = _build(TrainConfig, settings, f"--config {path}", lenient, dataset)
     assert isinstance(made, TrainConfig)
     return made
 
@@ -103,37 +93,28 @@ def _of_version_0(settings: dict[str, Any], data: dict[str, Any]) -> dict[str, A
 def _build(
     kind: type, raw: Mapping[str, Any], where: str, lenient: bool, dataset: type[DatasetSettings]
 ) -> Any:
-    hints = typing.get_type_hints(kind)
-    known = {f.name for f in fields(kind)}
-    values = {}
+    hints, values = typing.get_type_hints(kind), {}
     for key, value in raw.items():
-        if key not in known and lenient:
-            continue
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise InputError(f"--config {where}: unknown setting {key!r}{hint}")
-        wanted: Any = dataset if hints[key] is DatasetSettings else hints[key]
-        if is_dataclass(wanted) and isinstance(value, dict):
-            values[key] = _build(wanted, value, f"{where}: {key}", lenient, dataset)  # type: ignore[arg-type]
-        else:
-            values[key] = _checked(wanted, value, f"--config {where}: {key}")
+        if key not in hints and not lenient:
+            raise InputError(f"{where}: unknown setting {key!r}{nearest(key, hints)}")
+        hint = dataset if hints.get(key) is DatasetSettings else hints.get(key)
+        if is_dataclass(hint) and isinstance(value, dict):
+            values[key] = _build(hint, value, f"{where}: {key}", lenient, dataset)  # type: ignore[arg-type]
+        elif hint is not None:
+            values[key] = _checked(hint, value, f"{where}: {key}")
     return kind(**values)
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the annotated type, or a InputError."""
+    """`value` as the annotated type. Raises InputError."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):  # the latter of `Literal | None`
+        return None if value is None else _checked(arguments[0], value, where)
     if origin is Literal and value in arguments:
         return value
-    either = origin in (builtin_types.UnionType, typing.Union)  # the latter of `Literal | None`
-    if either and value is None:
-        return None
-    if either:
-        return _checked(arguments[0], value, where)
     if origin is tuple and isinstance(value, list) and all(type(v) is arguments[0] for v in value):
         return tuple(value)
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if hint is float and type(value) in (int, float):
         return float(value)
     if hint in (int, str, bool) and type(value) is hint:
         return value

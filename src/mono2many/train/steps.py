@@ -39,6 +39,7 @@ MATCHING_WEIGHT = 0.2
 """Weight of `Student.matching_residual`."""
 
 StepResult = tuple[Float[Tensor, ""], StepOutput]
+Images = Sequence[Float[Tensor, "B 3 _ _"]]
 
 
 class Draw(NamedTuple):
@@ -68,14 +69,14 @@ def mono_step(
     pose = scale_pose_by_focal(model, pose, batch.intrinsics, batch.target.shape[-1])
     levels, targets = _levels(batch, plan, draw)
     heads = _heads(sigmoids, pose, targets, batch, plan, masks)
-    loss, parts, made = mono_objective(heads, levels, batch.source_exists, plan.terms)
+    loss, parts, made = mono_objective(heads, levels, plan.terms)
     if start_disparity is not None:
         a, mask = plan.architecture, batch.valid_mask
         disparity = disparity_from_sigmoid(sigmoids[0].squeeze(1), a.min_depth, a.max_depth)
         drift = log_depth_drift(disparity, start_disparity, mask)
         parts["anchor"] = drift.mean() if mask is None else mean_over_mask(drift, mask)
         loss = loss + plan.anchor * parts["anchor"]
-    scalars = {**parts, **shape_of(sigmoids[0].squeeze(1), plan.architecture), **_motion(heads[0], batch)}
+    scalars = {**parts, **_diagnostics(sigmoids[0], heads[0], batch, plan.architecture)}
     return loss, StepOutput(scalars, _images(batch, sigmoids[0], made) if with_images else {})
 
 
@@ -90,33 +91,23 @@ def many_step(
     """
     a, loss_batch = plan.architecture, batch.first_sources(plan.architecture.sources)
     assert isinstance(a, ManyArchitecture)
-    out, augmented = _matched(model, batch, plan, draw)
+    out, augmented = _matched(model, batch, a, draw)
     levels, targets = _levels(loss_batch, plan, draw)
     heads, teacher = _many_heads(out, targets, loss_batch, plan)
-    student, exists, terms = out.student, loss_batch.source_exists, replace(plan.terms, reduction="masked")
-    if plan.matched:
-        matching = Matching(student.lowest_cost_depth, student.confidence & ~augmented[:, None, None])
-        loss, parts, made = many_objective(
-            heads,
-            [head.sigmoid for head in teacher],
-            matching,
-            levels,
-            exists,
-            terms,
-            views_without_match=a.match_by == "pixels",
-        )
-        if student.matching_residual is not None:  # single-frame depth learns from what was matched
-            residual = student.matching_residual.masked_fill(augmented[:, None, None], 0)
-            parts["pull"] = MATCHING_WEIGHT * residual.mean()
-            loss = loss + parts["pull"]
-    else:
-        heads = [replace(head, source_from_target=head.source_from_target.detach()) for head in heads]
-        loss, parts, made = mono_objective(heads, levels, exists, terms)
+    student, terms = out.student, replace(plan.terms, reduction="masked")
+    matching = Matching(student.lowest_cost_depth, student.confidence & ~augmented[:, None, None])
+    loss, parts, made = many_objective(
+        heads, [head.sigmoid for head in teacher], matching, levels, terms, a.match_by == "pixels"
+    )
+    if student.matching_residual is not None:  # single-frame depth learns from what was matched
+        residual = student.matching_residual.masked_fill(augmented[:, None, None], 0)
+        parts["pull"] = MATCHING_WEIGHT * residual.mean()
+        loss = loss + parts["pull"]
     parts["trusted"] = parts.pop("kept")
-    scalars = {**parts, **shape_of(student.sigmoids[0].squeeze(1), a), **_motion(heads[0], loss_batch)}
+    scalars = {**parts, **_diagnostics(student.sigmoids[0], heads[0], loss_batch, a)}
     scalars["confident"] = student.confidence.float().mean()
     if not plan.teacher_frozen:
-        teacher_loss, parts, _ = mono_objective(teacher, levels, exists, terms)
+        teacher_loss, parts, _ = mono_objective(teacher, levels, terms)
         loss = loss + teacher_loss
         scalars |= {f"teacher_{name}": parts[name] for name in ("photometric", "smoothness")}
         scalars["kept"] = parts["kept"]  # by the auto-mask, as a MonoDepth's
@@ -125,27 +116,30 @@ def many_step(
         depth = depth_from_sigmoid(out.teacher[0].detach().squeeze(1), a.min_depth, a.max_depth)
         sweep_range = running_range(*sweep_range, depth, plan.range_momentum)
     scalars["nearest"], scalars["farthest"] = sweep_range
-    images = _many_images(loss_batch, out, made) if with_images else {}
+    images = {}
+    if with_images:
+        images = _images(loss_batch, student.sigmoids[0], made)
+        images["teacher"] = out.teacher[0].detach()
+        images["lowest_cost"] = 1 / student.lowest_cost_depth.unsqueeze(1)
+        images["confidence"] = student.confidence.unsqueeze(1).float()
     return loss, StepOutput(scalars, images, sweep_range)
 
 
 def _matched(
-    model: nn.Module, batch: Batch, plan: StepPlan, draw: Draw
+    model: nn.Module, batch: Batch, a: ManyArchitecture, draw: Draw
 ) -> tuple[ManyOutput, Bool[Tensor, "B"]]:
     """The networks' output, and the samples whose cost volume is augmented."""
-    a = plan.architecture
-    assert isinstance(a, ManyArchitecture)
     at = [batch.source_offsets.index(offset) for offset in a.matching]
     static, empty = volume_augmentation(uniform(draw.seed + VOLUME, draw.step, batch.index, 1)[:, 0])
     matching = batch.sources_jittered[:, at]
     sweep_images = torch.where(static[:, None, None, None, None], batch.target[:, None], matching)
-    exists = batch.source_exists[:, at] & ~empty[:, None] & plan.matched
+    exists = batch.source_exists[:, at] & ~empty[:, None]
     inputs = batch.first_sources(a.sources).for_networks()
     return model(*inputs, matching, exists, batch.intrinsics, sweep_images), static | empty
 
 
 def _many_heads(
-    out: ManyOutput, targets: Sequence[Float[Tensor, "B 3 _ _"]], batch: Batch, plan: StepPlan
+    out: ManyOutput, targets: Images, batch: Batch, plan: StepPlan
 ) -> tuple[list[Head], list[Head]]:
     """The student's and the teacher's, with refined poses where there are any."""
     teacher = _heads(out.teacher, out.pose, targets, batch, plan)
@@ -174,96 +168,66 @@ def _in_unit_of(
     return refined
 
 
-def _levels(
-    batch: Batch, plan: StepPlan, draw: Draw
-) -> tuple[dict[int, PyramidLevel], list[Float[Tensor, "B 3 _ _"]]]:
+def _levels(batch: Batch, plan: StepPlan, draw: Draw) -> tuple[dict[int, PyramidLevel], Images]:
     """What no prediction changes: the levels that are needed, and the target's pyramid."""
-    top = max(max(scale, level) for scale, level in plan.heads) + 1
-    targets = image_pyramid(batch.target, top, plan.pyramid)
     needed = sorted({level for _, level in plan.heads})
+    targets = image_pyramid(batch.target, max(map(max, plan.heads)) + 1, plan.pyramid)
     sources = image_pyramid(batch.sources, needed[-1] + 1, plan.pyramid)
-    return {k: _level(batch, targets[k], sources[k], k, plan, draw) for k in needed}, targets
+    size, count, levels = _size(batch.target), batch.sources.shape[1], {}
+    for k in needed:
+        height, width = level_size = _size(targets[k])
+        noise = None
+        if plan.terms.automask:
+            values = gaussian(draw.seed + 1 + k, draw.step, batch.index, count * height * width)
+            noise = TIE_NOISE * values.view(-1, count, height, width)
+        levels[k] = pyramid_level(
+            targets[k],
+            sources[k],
+            batch.source_exists,
+            level_intrinsics(batch.intrinsics, size, level_size, plan.camera_scaling),
+            level_intrinsics(batch.source_intrinsics, size, level_size, plan.camera_scaling),
+            plan.terms,
+            noise,
+            None if batch.valid_mask is None else shrink_mask(batch.valid_mask, level_size),
+        )
+    return levels, targets
 
 
 def _heads(
     sigmoids: Sequence[Float[Tensor, "B 1 _ _"]],
     pose: RelativePose,
-    targets: Sequence[Float[Tensor, "B 3 _ _"]],
+    targets: Images,
     batch: Batch,
     plan: StepPlan,
     masks: Sequence[Float[Tensor, "B N _ _"]] | None = None,
 ) -> list[Head]:
     """The disparity maps that have a loss, each with its poses."""
-    heads = []
+    a, heads = plan.architecture, []
     for scale, level in plan.heads:
         sigmoid = sigmoids[scale].squeeze(1)
         if level > scale:  # coarse to fine: the finest map, pooled to its loss's level
             sigmoid = resize_map(sigmoid, _size(targets[level]))
-        smooth_at = max(scale, level)
-        heads.append(
-            Head(
-                sigmoid=sigmoid,
-                level=level,
-                image=targets[smooth_at],
-                source_from_target=head_motion(
-                    plan.architecture, pose, batch.source_offsets, sigmoid, batch.stereo_from_target
-                ),
-                scale=smooth_at,
-                explainability_mask=None if masks is None else masks[scale],
-            )
-        )
+        at = max(scale, level)
+        poses = head_motion(a, pose, batch.source_offsets, sigmoid, batch.stereo_from_target)
+        heads.append(Head(sigmoid, level, targets[at], poses, at, None if masks is None else masks[scale]))
     return heads
 
 
-def supervised_step(model: nn.Module, batch: Batch, plan: StepPlan) -> StepResult:
-    """The ceiling: |log depth - log exact depth|. The one loss that reads `batch.depth`; a control only."""
-    assert batch.depth is not None
-    sigmoids, _, _ = model(*batch.for_networks())
-    a = plan.architecture
-    disparity = disparity_from_sigmoid(sigmoids[0].squeeze(1), a.min_depth, a.max_depth)
-    known = batch.depth.isfinite() & (batch.depth < 80)
-    error = (disparity.log() + torch.where(known, batch.depth, 1).log()).abs()
-    loss = error.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
-    return loss, StepOutput({"log_depth_error": loss.detach(), **shape_of(sigmoids[0].squeeze(1), a)})
-
-
-def shape_of(sigmoid: Float[Tensor, "B h w"], a: MonoArchitecture) -> dict[str, Float[Tensor, ""]]:
-    """Signs of a collapse: mean sigmoid (0 all far, 1 all near) and disparity's variation in an image."""
-    with torch.no_grad():
-        disparity = disparity_from_sigmoid(sigmoid, a.min_depth, a.max_depth).flatten(1)
-        variation = (disparity.std(1) / disparity.mean(1)).mean()
-        return {"sigmoid": sigmoid.mean(), "disparity_variation": variation}
-
-
-def _level(
-    batch: Batch, target: Tensor, sources: Tensor, level: int, plan: StepPlan, draw: Draw
-) -> PyramidLevel:
-    size, level_size = _size(batch.target), _size(target)
-    noise = None
-    if plan.tie_noise and plan.terms.automask:
-        count = sources.shape[1] * level_size[0] * level_size[1]
-        values = gaussian(draw.seed + 1 + level, draw.step, batch.index, count)
-        noise = TIE_NOISE * values.view(sources.shape[0], sources.shape[1], *level_size)
-    return pyramid_level(
-        target,
-        sources,
-        batch.source_exists,
-        level_intrinsics(batch.intrinsics, size, level_size, plan.camera_scaling),
-        level_intrinsics(batch.source_intrinsics, size, level_size, plan.camera_scaling),
-        plan.terms,
-        noise,
-        None if batch.valid_mask is None else shrink_mask(batch.valid_mask, level_size),
-    )
-
-
-def _motion(head: Head, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-    """Length of the predicted translation: zero means that no motion was found."""
+def _diagnostics(
+    sigmoid: Float[Tensor, "B 1 H W"], head: Head, batch: Batch, a: MonoArchitecture
+) -> dict[str, Float[Tensor, ""]]:
+    """Signs of a collapse: mean sigmoid (0 all far, 1 all near), disparity's variation in an image, and the
+    length of the predicted translation (0: no motion was found)."""
     predicted = len(batch.for_networks()[2])
-    if not predicted:
-        return {}
-    length = head.source_from_target[:, :predicted, :3, 3].detach().norm(dim=-1)
-    exists = batch.source_exists[:, :predicted]
-    return {"translation": (length * exists).sum() / exists.sum().clamp(min=1)}
+    with torch.no_grad():
+        disparity = disparity_from_sigmoid(sigmoid.squeeze(1), a.min_depth, a.max_depth).flatten(1)
+        variation = (disparity.std(1) / disparity.mean(1)).mean()
+        found = {"sigmoid": sigmoid.mean(), "disparity_variation": variation}
+        if predicted:
+            length = head.source_from_target[:, :predicted, :3, 3].norm(dim=-1)
+            exists = batch.source_exists[:, :predicted]
+            found["translation"] = (length * exists).sum() / exists.sum().clamp(min=1)
+    return found
 
 
 def _size(images: Tensor) -> tuple[int, int]:
@@ -271,20 +235,12 @@ def _size(images: Tensor) -> tuple[int, int]:
 
 
 def _images(batch: Batch, sigmoid: Tensor, made: Synthesis) -> dict[str, Tensor]:
-    show: Sequence[tuple[str, Tensor]] = (
-        ("image", batch.target),
-        ("disparity", sigmoid),
-        ("warped_first", made.views[:, 0]),
-        ("warped_last", made.views[:, -1]),
-        ("error", made.error.unsqueeze(1)),
-        ("mask", made.loss_mask.unsqueeze(1).float()),
-    )
-    return {name: image.detach() for name, image in show}
-
-
-def _many_images(batch: Batch, out: ManyOutput, made: Synthesis) -> dict[str, Tensor]:
-    return _images(batch, out.student.sigmoids[0], made) | {
-        "teacher": out.teacher[0].detach(),
-        "lowest_cost": 1 / out.student.lowest_cost_depth.unsqueeze(1),
-        "confidence": out.student.confidence.unsqueeze(1).float(),
+    images = {
+        "image": batch.target,
+        "disparity": sigmoid,
+        "warped_first": made.views[:, 0],
+        "warped_last": made.views[:, -1],
+        "error": made.error.unsqueeze(1),
+        "mask": made.loss_mask.unsqueeze(1).float(),
     }
+    return {name: image.detach() for name, image in images.items()}

@@ -33,11 +33,9 @@ class Validation:
         return self.photometric.ratio if self.depth is None else self.depth.abs_rel
 
     def to_json(self) -> dict[str, float]:
-        p = self.photometric
+        p, d = self.photometric, self.depth
         values = {"photometric": p.predicted, "still": p.still, "ratio_to_still": p.ratio}
-        if self.depth is not None:
-            values |= {"abs_rel": self.depth.abs_rel, "rmse": self.depth.rmse, "a1": self.depth.a1}
-        return values
+        return values if d is None else {**values, "abs_rel": d.abs_rel, "rmse": d.rmse, "a1": d.a1}
 
     def describe(self) -> str:
         p = self.photometric
@@ -57,7 +55,10 @@ def validate(
 
     def scored() -> Iterator[Prediction]:
         for prediction in predict_batches(model, architecture, batches, precision):
-            depths.extend(_depth_metrics(prediction))
+            truth = prediction.batch.depth
+            pairs = () if truth is None else zip(1 / prediction.depth.cpu(), truth.cpu(), strict=True)
+            scores = [score(disparity, depth, PROTOCOL) for disparity, depth in pairs]
+            depths.extend(s.metrics for s in scores if s is not None)
             yield prediction
 
     model.eval()
@@ -66,11 +67,3 @@ def validate(
     finally:
         model.train()
     return Validation(photometric, mean_metrics(depths) if depths else None)
-
-
-def _depth_metrics(prediction: Prediction) -> list[DepthMetrics]:
-    if prediction.batch.depth is None:
-        return []
-    pairs = zip(1 / prediction.depth.cpu(), prediction.batch.depth.cpu(), strict=True)
-    scores = [score(disparity, truth, PROTOCOL) for disparity, truth in pairs]
-    return [s.metrics for s in scores if s is not None]

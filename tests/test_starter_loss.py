@@ -4,8 +4,7 @@ import math
 
 import pytest
 import torch
-
-from mono2many.losses.supervised import (
+from starter_loss import (
     depth_residual,
     residual_gradient,
     supervised_objective,
