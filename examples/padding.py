@@ -21,6 +21,7 @@ from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, collate
 from mono2many.losses.objective import MonoTerms
 from mono2many.metrics.protocol import PROTOCOLS, align
+from mono2many.metrics.sparse import every_pixel
 from mono2many.models.architecture import MonoArchitecture, Padding
 from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
@@ -90,10 +91,10 @@ def relative_errors(model: MonoDepth, samples: list[Sample]) -> tuple[Tensor, Te
     for sample in samples:
         disparity = model.depth(sample.frames[:1] / 255)[0]
         assert sample.depth is not None
-        aligned = align(disparity, sample.depth, PROTOCOLS["synthetic-80m"])
+        aligned = align(disparity, every_pixel(sample.depth), PROTOCOLS["synthetic-80m"])
         assert aligned is not None
-        error = (aligned.depth - sample.depth).abs() / sample.depth
-        errors.append(error.masked_fill(~aligned.kept, torch.nan))
+        depth, kept = (flat.view_as(sample.depth) for flat in (aligned.depth, aligned.kept))
+        errors.append(((depth - sample.depth).abs() / sample.depth).masked_fill(~kept, torch.nan))
         disparities.append(disparity / aligned.ratio)
     return torch.stack(errors), torch.stack(disparities)
 

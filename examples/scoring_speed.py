@@ -17,8 +17,7 @@ from mono2many.datasets.kitti.files import read_calibration, velodyne_path
 from mono2many.datasets.kitti.splits import split_frames
 from mono2many.datasets.kitti.test_list import kitti_ground_truth
 from mono2many.evaluate.ground_truth import read_ground_truth
-from mono2many.metrics.protocol import PROTOCOLS
-from mono2many.metrics.sparse import score_sparse
+from mono2many.metrics.protocol import PROTOCOLS, score
 
 
 def main(drive: tyro.conf.Positional[Path], workers: int = 1) -> None:
@@ -41,13 +40,12 @@ def main(drive: tyro.conf.Positional[Path], workers: int = 1) -> None:
                 kitti_ground_truth(velodyne_path(root, f), f, protocol.truth, calibrations[f.date])
                 for f in frames
             ]
-            truths = read_ground_truth(sources, root / "cache", workers)
+            truths = list(read_ground_truth(sources, root / "cache", workers))
             print(f"truth of {len(frames)} images, {what}: {time.perf_counter() - began:.1f} s")
-    disparity = torch.rand(8, 192, 640) + 0.1
+    disparity = torch.rand(192, 640) + 0.1
     began = time.perf_counter()
-    for start in range(0, len(truths), 8):
-        part = truths[start : start + 8]
-        score_sparse(disparity[: len(part)], part, protocol)
+    for truth in truths:
+        score(disparity, truth, protocol)
     seconds = time.perf_counter() - began
     print(f"metrics: {seconds:.1f} s, {1000 * seconds / len(truths):.1f} ms per image")
 

@@ -3,7 +3,7 @@ where its files lie."""
 
 from collections.abc import Callable, Hashable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from threading import Lock
 from typing import Any
@@ -54,6 +54,13 @@ class EvalFrame:
     group: str = ""
     """Groups, where a set has several, get a row each."""
 
+    def open(self) -> Frame:
+        return self.at(0)()  # type: ignore[misc]
+
+    def open_at(self, offset: int) -> Frame | None:
+        opened = self.at(offset)
+        return None if opened is None else opened()
+
 
 @dataclass(frozen=True)
 class EvalSet:
@@ -73,12 +80,8 @@ class EvalSet:
     """The papers' images, all of them, by the papers' protocol: published numbers compare."""
     keys_of: Callable[[Sequence[str]], AbstractSet[Hashable]] = frozenset
     """From what a model's card stores of its training (ModelCard.seen) to the keys of frames."""
-    other_lists: dict[str, int] = field(default_factory=dict)
-    """--datatype of similar lists, and how many frames they have."""
     baseline_frames: Sequence[OpenFrame] = ()
     """Training frames with depth, of which the baselines are made; empty: no baselines."""
-    about: str = ""
-    """For the report; by default the name and the number of images."""
 
 
 @dataclass(frozen=True)

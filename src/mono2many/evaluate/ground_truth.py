@@ -2,13 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import track
 
 from mono2many.evaluate.frames import EvalFrame, GroundTruthSource
 from mono2many.files import atomic_write
@@ -22,43 +24,36 @@ GroundTruth = Callable[[Sequence[EvalFrame]], list[SparseTruth]]
 
 
 def read_ground_truth(
-    sources: Sequence[GroundTruthSource],
-    cache_dir: str | Path | None = None,
-    workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[SparseTruth]:
+    sources: Sequence[GroundTruthSource], cache_dir: str | Path | None = None, workers: int = 2
+) -> Iterator[SparseTruth]:
     """What is measured of each image, by `workers` threads.
 
     cache_dir: by default $MONO2MANY_CACHE, else ~/.cache/mono2many; entries of changed files are made again.
-    progress(frames done, frames in all). Raises InputError for files that are missing, damaged or of another
-    size than the calibration says.
+    Raises InputError for files that are missing, damaged or of another size than the calibration says.
     """
-    cache = (
-        Path(cache_dir or os.environ.get("MONO2MANY_CACHE") or "~/.cache/mono2many").expanduser() / "truth"
-    )
+    root = Path(cache_dir or os.environ.get("MONO2MANY_CACHE") or "~/.cache/mono2many").expanduser()
     with suppress(OSError):  # what cannot be kept is read again
-        cache.mkdir(parents=True, exist_ok=True)
-    found = []
+        (root / "truth").mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for truth in pool.map(lambda source: _read(source, cache), sources):
-            found.append(truth)
-            if progress is not None:
-                progress(len(found), len(sources))
-    return found
+        yield from pool.map(lambda source: _read(source, root / "truth"), sources)
 
 
 def open_ground_truth(
     frames: Sequence[EvalFrame],
     cache_dir: str | Path | None = None,
     workers: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    console: Console | None = None,
 ) -> GroundTruth:
-    """For any of these frames: all is read at once, as read_ground_truth does, but dense depth when it is
-    asked for: together it would fill the memory."""
+    """For any of these frames: all is read at once, but dense depth when it is asked for: together it would
+    fill the memory."""
+
+    def read(some: Sequence[EvalFrame]) -> Iterator[SparseTruth]:
+        return read_ground_truth([frame.ground_truth for frame in some], cache_dir, workers)
+
     if frames and not frames[0].ground_truth.key:
-        return lambda some: read_ground_truth([f.ground_truth for f in some], cache_dir, workers)
-    truths = read_ground_truth([f.ground_truth for f in frames], cache_dir, workers, progress)
-    by_position = {frame.position: truth for frame, truth in zip(frames, truths, strict=True)}
+        return lambda some: list(read(some))
+    shown = track(read(frames), "measured depth", len(frames), console=console, transient=True)
+    by_position = {frame.position: truth for frame, truth in zip(frames, shown, strict=True)}
     return lambda some: [by_position[frame.position] for frame in some]
 
 

@@ -3,7 +3,7 @@
 camera-height   the road below the camera: its distance in the predicted depth, against the true height
 speed           the length of the path: the sum of the steps in the depth's unit, against the true one
 
-One picture does not show how high its camera stood: a network answers for the mean height of its training.
+One image does not show how high its camera stood: a network answers for the mean height of its training.
 So a height is that of the training footage, and another car's footage wants its speed.
 """
 
@@ -19,22 +19,18 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
-from mono2many.commands.scale import ScaleConfig
-from mono2many.data.augment import to_batch
-from mono2many.data.dataset import ClipDataset, batches, spread_out
-from mono2many.datasets.choice import all_offsets, time_offsets
-from mono2many.evaluate.photometric import predict_batches
-from mono2many.evaluate.run import open_as_trained
+from mono2many.data.dataset import spread_out
+from mono2many.evaluate.run import open_as_trained, open_samples, predict_samples
+from mono2many.evaluate.settings import ScaleConfig
+from mono2many.files import write_text
 from mono2many.geometry.align import FINE, SURE_SIGMA, refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.geometry.warp import backproject
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import median
-from mono2many.models.architecture import matching_of
-from mono2many.models.checkpoint import ModelCard, write_atomically
+from mono2many.models.checkpoint import ModelCard
 from mono2many.models.starter import STARTER, model_folder
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import FrameSequence, InputError, Reader
@@ -46,12 +42,13 @@ TOP, SIDE = 0.62, 0.3
 THICKNESS, FEWEST = 0.2, 0.4
 """Points this share above or below the plane are of it; so many of all must be, or no ground was seen."""
 PIXELS = 4000
-"""About so many of a picture are looked at."""
+"""About so many of an image are looked at."""
 SEGMENT = 10
 """Pairs of frames that make one single estimate from speed."""
 SLOW = 0.25
 """Steps below this share of the mean one are left out: the motion of a standing camera is all error."""
 WIDE = 0.2
+"""Relative standard deviation of single estimates above which they disagree."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +75,7 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     if way == "factor":
         estimate = Estimate(_positive("factor", values), None, "as given")
     else:
-        drawn = not config.dataset.sources
-        if way == "speed" and drawn:
-            raise InputError("--scale-from speed wants footage: --datatype video --data VIDEO --camera FILE")
-        settings = config.dataset.at_most(config.frames)
-        reader = open_as_trained(config.data, settings, predictor.card, "val" if drawn else "train")
-        looks = look(config, predictor, reader, console)
-        if way == "camera-height":
-            estimate = from_heights(_positive(way, values), heights(looks))
-        else:
-            estimate = from_path(*path_steps(looks, config, reader.clips, values))
+        estimate = _from_footage(config, way, values, predictor, console)
     card = replace(
         predictor.card,
         scale="metres",
@@ -97,21 +85,35 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     )
     store(out, card)
     spread = "" if estimate.spread is None else f" ± {100 * estimate.spread:.1f} % in single estimates"
-    console.print(
-        f"{estimate.factor:.4g} metres per unit{spread}; {estimate.seen}", highlight=False, soft_wrap=True
-    )
+    lines = [
+        f"{estimate.factor:.4g} metres per unit{spread}; {estimate.seen}",
+        f"{out}: depth is in metres from now on",
+    ]
+    if (out / "best" / "config.json").exists():
+        lines.append(f"{out}/best is another model, with a scale of its own")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
     if estimate.spread is not None and estimate.spread > WIDE:
         console.print(
             "Single estimates disagree: the model's unit differs from image to image, or the "
             f"{way} does not belong to this footage.",
             style="yellow",
         )
-    console.print(f"{out}: depth is in metres from now on", highlight=False, soft_wrap=True)
-    if (out / "best" / "config.json").exists():
-        console.print(
-            f"{out}/best is another model, with a scale of its own", highlight=False, soft_wrap=True
-        )
     return card
+
+
+def _from_footage(
+    config: ScaleConfig, way: str, values: Sequence[str], predictor: Predictor, console: Console
+) -> Estimate:
+    drawn = not config.dataset.sources
+    if way == "speed" and drawn:
+        raise InputError("--scale-from speed wants footage: --datatype video --data VIDEO --camera FILE")
+    settings = config.dataset.at_most(config.frames)
+    reader = open_as_trained(config.data, settings, predictor.card, "val" if drawn else "train")
+    looks = look(config, predictor, reader, console)
+    if way == "camera-height":
+        return from_heights(_positive(way, values), heights(looks))
+    return from_path(*path_steps(looks, config, reader.clips, values))
 
 
 def own_copy(model: str, out: str | None) -> Path:
@@ -132,7 +134,7 @@ def store(folder: Path, card: ModelCard) -> None:
     path = folder / "config.json"
     names = ("scale", "factor", "factor_spread", "factor_from")
     raw = json.loads(path.read_text()) | {name: getattr(card, name) for name in names}
-    write_atomically(path, lambda temporary: temporary.write_text(json.dumps(raw, indent=2) + "\n"))
+    write_text(path, json.dumps(raw, indent=2) + "\n")
 
 
 def _asked(words: Sequence[str]) -> tuple[str, Sequence[str]]:
@@ -173,31 +175,22 @@ class Look:
     forward: Float[Tensor, "3"]
     """Where the camera goes until the later neighbour, in its own axes."""
     ground: Float[Tensor, "2 N"]
-    """y (down) and z (ahead) of the points in the lower middle of the picture, where a road would be."""
+    """y (down) and z (ahead) of the points in the lower middle of the image, where a road would be."""
 
 
 @torch.inference_mode()
 def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Console) -> list[Look]:
     """Up to `config.frames` evenly spread frames that have both neighbours."""
-    offsets = all_offsets(time_offsets(config.data.frame_step), matching_of(predictor.card.architecture))
-    dataset, step = ClipDataset(reader, offsets), config.data.frame_step
-    clips = reader.clips
+    clips, step = reader.clips, config.data.frame_step
+    dataset = open_samples(reader, predictor.card, step)
     inner = [n for n, (c, i) in enumerate(dataset.samples) if step <= i < clips[c].frames - step]
     if not inner:
         raise InputError(
             f"--frame-step {step}: no frame of {clips[0].name} has both neighbours; give longer footage"
         )
     order = [[inner[i] for i in group] for group in spread_out(len(inner), config.frames, BATCH)]
-    shown = track(
-        batches(dataset, order, 0, pin=False),
-        "motion and ground",
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    inputs = (to_batch(clips, offsets, predictor.device) for clips in shown)
     found = []
-    for p in predict_batches(predictor.model, predictor.card.architecture, inputs):
+    for p in predict_samples(predictor.model, predictor, dataset, order, "motion and ground", console):
         b, depth = p.batch, p.depth.float()
         cameras = (b.intrinsics, b.source_intrinsics[:, 1])
         moved = refine_motion(

@@ -31,5 +31,4 @@ def street_eval_set(
         len(places),
         protocol,
         baseline_frames=[partial(training.frame, clip, 0) for clip in range(len(training.clips))],
-        about=f"embedded street, {len(reader.clips)} unseen scenes",
     )

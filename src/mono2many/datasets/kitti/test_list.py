@@ -90,7 +90,6 @@ def kitti_eval_set(
         note,
         complete=not (lost or synthetic) and PAPERS.get(name) == protocol.name,
         keys_of=seen_frames,
-        other_lists={n: len(split_frames(n, "test")) for n in TEST_SPLITS if n != name},
     )
 
 

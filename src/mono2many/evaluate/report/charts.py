@@ -3,11 +3,10 @@
 import io
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 ORANGE, PURPLE, GREY = "#d9804f", "#8a6fd1", "#888888"
 
@@ -36,7 +35,9 @@ def bars(groups: Sequence[str], rows: Mapping[str, Sequence[float]], x_label: st
     return _svg(figure)
 
 
-def curve(points: Sequence[tuple[int, float]], label: str, reference: tuple[str, float] | None = None) -> str:
+def curve_chart(
+    points: Sequence[tuple[int, float]], label: str, reference: tuple[str, float] | None = None
+) -> str:
     """A line through (step, value) points (at least one); `reference` is a named level, drawn dashed."""
     figure, axes = _axes("training step", label)
     steps, values = zip(*sorted(points), strict=True)
@@ -52,9 +53,7 @@ def curve(points: Sequence[tuple[int, float]], label: str, reference: tuple[str,
     return _svg(figure)
 
 
-def _axes(x_label: str, y_label: str) -> "tuple[Figure, Axes]":
-    from matplotlib.figure import Figure  # slow to import, and only reports need it
-
+def _axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(5.2, 2.6), layout="constrained")
     axes = figure.subplots()
     axes.set_xlabel(x_label, color=GREY)
@@ -65,9 +64,7 @@ def _axes(x_label: str, y_label: str) -> "tuple[Figure, Axes]":
     return figure, axes
 
 
-def _svg(figure: "Figure") -> str:
-    import matplotlib
-
+def _svg(figure: Figure) -> str:
     file = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mono2many"}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
