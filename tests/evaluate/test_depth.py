@@ -11,7 +11,6 @@ from torch import Tensor
 
 from mono2many.evaluate.depth import Evaluation, Row, compare, score_frames
 from mono2many.evaluate.frames import EvalFrame, EvalSet, reader_frames
-from mono2many.evaluate.ground_truth import open_ground_truth
 from mono2many.evaluate.predictors import (
     Disparities,
     Method,
@@ -61,7 +60,7 @@ def evaluate(
 ) -> dict[Row, Evaluation]:
     frames = reader_frames(reader, settings.pop("places", None))
     eval_set = EvalSet("shelf", frames, len(frames), protocol)
-    return score_frames(eval_set, predict, open_ground_truth(frames), **settings).rows
+    return score_frames(eval_set, predict, **settings).rows
 
 
 def from_functions(functions: dict[Method, Callable[[Tensor], Tensor]]) -> Disparities:

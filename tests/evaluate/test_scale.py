@@ -19,7 +19,6 @@ from mono2many.datasets.video import VideoData
 from mono2many.errors import InputError
 from mono2many.evaluate.depth import METRIC, Row, compare, score_frames
 from mono2many.evaluate.frames import EvalSet, reader_frames
-from mono2many.evaluate.ground_truth import open_ground_truth
 from mono2many.evaluate.predictors import Method
 from mono2many.evaluate.run import open_as_trained
 from mono2many.evaluate.scale import (
@@ -253,7 +252,7 @@ def test_the_row_in_metres_is_not_aligned_and_is_no_baseline() -> None:
     wall = EvalSet("wall", frames, len(frames), PROTOCOLS["synthetic-80m"])
     eight = torch.full((1, 8, 8), 1 / 8)
     maps = {Method.MODEL: eight, Method.CONSTANT: eight}
-    rows = score_frames(wall, lambda frames: iter([maps]), open_ground_truth(frames), metric=True).rows
+    rows = score_frames(wall, lambda frames: iter([maps]), metric=True).rows
     model, constant, metric = Row(Method.MODEL), Row(Method.CONSTANT), Row(Method.MODEL, metric=True)
     assert list(rows) == [model, constant, metric]
     assert rows[model].metrics.abs_rel == pytest.approx(0, abs=1e-6)

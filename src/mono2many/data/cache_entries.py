@@ -39,7 +39,7 @@ def show_cache(
     cache_dir: str | None, check: bool, unused_days: float | None, console: Console | None = None
 ) -> bool:
     """Print the entries; `check`: read every byte of each; `unused_days`: remove those not used for so many
-    days, and ground truth read from laser scans. False if an entry is damaged."""
+    days. False if an entry is damaged."""
     console = console or Console(highlight=False)
     root = cache_root(cache_dir)
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -57,16 +57,6 @@ def show_cache(
             shutil.rmtree(entry.folder)
             (root / f"{entry.folder.name}.lock").unlink(missing_ok=True)
     console.print(table)
-    truth = root / "truth"
-    if truth.is_dir():
-        state = ""
-        scans = list(truth.iterdir())
-        if unused_days is not None:
-            old_scans = [path for path in scans if time.time() - path.stat().st_mtime > unused_days * DAY]
-            for path in old_scans:
-                path.unlink()
-            state = f", {len(old_scans)} removed"
-        console.print(f"ground truth from laser scans: {len(scans)} images{state}")
     console.print(f"in {root}", soft_wrap=True)
     return sound
 

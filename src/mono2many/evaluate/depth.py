@@ -2,11 +2,12 @@
 
 frames -> a predictor's disparities, by method -> metrics.protocol.score -> scores, by Row -> Evaluation
 
-outcome = score_frames(eval_set, from_file("p.npy", eval_set, 8), open_ground_truth(eval_set.frames), "p.npy")
+outcome = score_frames(eval_set, from_file("p.npy", eval_set, 8), "p.npy")
 print_table(Console(), outcome.rows)
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,7 +17,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mono2many.evaluate.frames import EvalFrame, EvalSet
-from mono2many.evaluate.ground_truth import GroundTruth
 from mono2many.evaluate.predictors import BASELINES, Disparities, Method
 from mono2many.metrics.depth import DepthMetrics, mean_metrics
 from mono2many.metrics.protocol import RANGES, ImageScore, Protocol, median, metric_protocol, score
@@ -123,7 +123,6 @@ class Outcome:
 
     eval_set: EvalSet
     predict: Disparities
-    ground_truth: GroundTruth
     scores: Mapping[Row, Sequence[ImageScore | None]]
     """Of each method and frame; None where no pixel counts. The first row is the method in question."""
     unseen: Sequence[int] | None = None
@@ -173,25 +172,27 @@ class Outcome:
 def score_frames(
     eval_set: EvalSet,
     predict: Disparities,
-    ground_truth: GroundTruth,
     source: str = "predictions",
     metric: bool = False,
     unseen: Sequence[int] | None = None,
+    workers: int = 2,
     console: Console | None = None,
 ) -> Outcome:
     """Score every frame by the set's protocol.
 
     source: what errors name, a model's folder or a file. metric: the first method is in metres, and also
-    scored as it is. console: for a progress bar. Raises InputError as score, predictors and readers do.
+    scored as it is. workers: threads that read measured depth. console: for a progress bar. Raises
+    InputError as score, predictors and readers do.
     """
     protocol, contaminated = eval_set.protocol, unseen is not None
     scores, done = dict[Row, list[ImageScore | None]](), 0
-    with Progress(console=console, transient=True, disable=console is None) as bar:
+    bar = Progress(console=console, transient=True, disable=console is None)
+    with bar, ThreadPoolExecutor(max(1, workers)) as pool:
         task = bar.add_task("images", total=len(eval_set.frames))
         for maps in predict(eval_set.frames):
             first, disparity = next(iter(maps.items()))
             frames = eval_set.frames[done : done + len(disparity)]
-            truths = ground_truth(frames)
+            truths = list(pool.map(lambda frame: frame.ground_truth(), frames))
             wanted = {Row(m, contaminated=contaminated): (x, protocol) for m, x in maps.items()}
             if metric:
                 wanted[Row(first, True, contaminated)] = (disparity, metric_protocol(protocol))
@@ -204,7 +205,7 @@ def score_frames(
                         raise InputError(f"{where}: {error}") from error
             done += len(frames)
             bar.update(task, completed=done)
-    return Outcome(eval_set, predict, ground_truth, scores, unseen)
+    return Outcome(eval_set, predict, scores, unseen)
 
 
 def summarise(

@@ -2,9 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, astuple
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -20,7 +18,6 @@ from mono2many.metrics.depth import COLUMNS, DepthMetrics
 from mono2many.metrics.protocol import HOLE
 from mono2many.metrics.published import PublishedResult, published
 from mono2many.models.checkpoint import ModelCard
-from mono2many.models.starter import model_folder
 
 
 def print_outcome(outcome: Outcome, s: Scoring, console: Console) -> None:
@@ -168,18 +165,6 @@ def report(path: str, outcome: Outcome, s: Scoring) -> None:
         outcome.main,
         images=gallery(outcome, best_and_worst(outcome.rows[outcome.main].per_image)),
         facts=facts,
-        curve=() if card is None else training_curve(model_folder(s.source) / "log.jsonl"),
         published=published_beside(outcome),
         marks=marks(outcome),
     )
-
-
-def training_curve(log: Path) -> list[tuple[int, float]]:
-    """(step, Abs Rel) of the validations in a run's log; empty where there is none."""
-    abs_rel = {}
-    for line in log.read_text().splitlines() if log.exists() else ():
-        with suppress(ValueError):  # the last line of a killed run may be incomplete
-            entry = json.loads(line)
-            if entry["event"] == "val" and "abs_rel" in entry:
-                abs_rel[entry["step"]] = entry["abs_rel"]
-    return sorted(abs_rel.items())

@@ -33,7 +33,7 @@ from mono2many.metrics.protocol import median
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.starter import STARTER, model_folder
 from mono2many.predict.predictor import Predictor, load
-from mono2many.types import FrameSequence, InputError, Reader
+from mono2many.types import FrameSequence, InputError
 
 WAYS = "camera-height METRES, speed FILE.csv, or factor X"
 BATCH = 4
@@ -65,17 +65,21 @@ class Estimate:
 def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard:
     """Estimate the factor, print it and store it in the model folder's config.json. Raises InputError."""
     console = console or Console()
-    way, values = _asked(config.scale_from)
+    number = _number(config.scale_from)
     if config.model == STARTER and config.out is None:
         raise InputError(
             "--model starter stays as it came: add --out FOLDER for a copy that knows its metres"
         )
-    predictor = load(config.model, config.device)
+    predictor, way = load(config.model, config.device), config.scale_from[0]
     out = own_copy(config.model, config.out)
     if way == "factor":
-        estimate = Estimate(_positive("factor", values), None, "as given")
+        estimate = Estimate(number, None, "as given")
     else:
-        estimate = _from_footage(config, way, values, predictor, console)
+        looks, clips = look(config, predictor, console)
+        if way == "camera-height":
+            estimate = from_heights(number, heights(looks))
+        else:
+            estimate = from_path(*path_steps(looks, config, clips))
     card = replace(
         predictor.card,
         scale="metres",
@@ -102,20 +106,6 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     return card
 
 
-def _from_footage(
-    config: ScaleConfig, way: str, values: Sequence[str], predictor: Predictor, console: Console
-) -> Estimate:
-    drawn = not config.dataset.sources
-    if way == "speed" and drawn:
-        raise InputError("--scale-from speed wants footage: --datatype video --data VIDEO --camera FILE")
-    settings = config.dataset.at_most(config.frames)
-    reader = open_as_trained(config.data, settings, predictor.card, "val" if drawn else "train")
-    looks = look(config, predictor, reader, console)
-    if way == "camera-height":
-        return from_heights(_positive(way, values), heights(looks))
-    return from_path(*path_steps(looks, config, reader.clips, values))
-
-
 def own_copy(model: str, out: str | None) -> Path:
     """The folder to write to: the model's own, or a copy in `out`. InputError where that has a model."""
     if out is None:
@@ -137,8 +127,9 @@ def store(folder: Path, card: ModelCard) -> None:
     write_text(path, json.dumps(raw, indent=2) + "\n")
 
 
-def _asked(words: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The way and what comes after it, checked as far as possible before anything is opened."""
+def _number(words: Sequence[str]) -> float:
+    """What stands after --scale-from's way, checked before anything is opened; of speed, whose files are
+    read once here, 0."""
     if not words:
         raise InputError(f"--scale-from is needed: {WAYS}")
     way, values = words[0], words[1:]
@@ -149,17 +140,12 @@ def _asked(words: Sequence[str]) -> tuple[str, Sequence[str]]:
             raise InputError("--scale-from speed: no file is named; wanted speed FILE.csv")
         for name in values:
             read_speed(name)
-    else:
-        _positive(way, values)
-    return way, values
-
-
-def _positive(way: str, values: Sequence[str]) -> float:
+        return 0.0
     try:
         (value,) = map(float, values)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value > 0):
+    if not 0 < value < math.inf:
         found = " ".join(values) or "nothing"
         raise InputError(f"--scale-from {way}: wanted one positive number after it, got {found}")
     return value
@@ -179,8 +165,15 @@ class Look:
 
 
 @torch.inference_mode()
-def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Console) -> list[Look]:
-    """Up to `config.frames` evenly spread frames that have both neighbours."""
+def look(
+    config: ScaleConfig, predictor: Predictor, console: Console
+) -> tuple[list[Look], Sequence[FrameSequence]]:
+    """Up to `config.frames` evenly spread frames that have both neighbours; all clips."""
+    drawn = not config.dataset.sources
+    if drawn and config.scale_from[0] == "speed":
+        raise InputError("--scale-from speed wants footage: --datatype video --data VIDEO --camera FILE")
+    settings = config.dataset.at_most(config.frames)
+    reader = open_as_trained(config.data, settings, predictor.card, "val" if drawn else "train")
     clips, step = reader.clips, config.data.frame_step
     dataset = open_samples(reader, predictor.card, step)
     inner = [n for n, (c, i) in enumerate(dataset.samples) if step <= i < clips[c].frames - step]
@@ -200,7 +193,7 @@ def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Con
         ground = lower_middle(depth, b.intrinsics).cpu()
         places = [dataset.samples[i] for i in b.index.tolist()]
         found += [Look(c, i, f, g) for (c, i), f, g in zip(places, forward, ground, strict=True)]
-    return found
+    return found, clips
 
 
 def lower_middle(depth: Float[Tensor, "B H W"], intrinsics: Float[Tensor, "B 3 3"]) -> Float[Tensor, "B 2 N"]:
@@ -257,9 +250,10 @@ def from_heights(metres: float, found: Sequence[float | None]) -> Estimate:
 
 
 def path_steps(
-    looks: Sequence[Look], config: ScaleConfig, clips: Sequence[FrameSequence], names: Sequence[str]
+    looks: Sequence[Look], config: ScaleConfig, clips: Sequence[FrameSequence]
 ) -> tuple[Float[ndarray, "N"], Float[ndarray, "N"]]:
-    """(predicted, true) lengths of the steps that the files `names` cover, in order."""
+    """(predicted, true) lengths of the steps that the files of speed cover, in order."""
+    names = config.scale_from[1:]
     films, step = len(config.dataset.sources), config.data.frame_step
     if len(names) not in (1, len(clips)) or len(names) == 1 < films:
         raise InputError(

@@ -9,7 +9,6 @@ from rich.progress import track
 from mono2many.datasets.base import TestListOptions
 from mono2many.evaluate.depth import Outcome, score_frames
 from mono2many.evaluate.frames import EvalSet
-from mono2many.evaluate.ground_truth import open_ground_truth
 from mono2many.evaluate.predictors import (
     Disparities,
     Method,
@@ -86,9 +85,8 @@ def score_set(eval_set: EvalSet, s: Scoring, console: Console) -> Outcome:
             soft_wrap=True,
         )
     predict = _disparities(eval_set, s, console)
-    truth = open_ground_truth(frames, options.cache_dir, options.workers, console)
     metric = card is not None and card.scale == "metres" and eval_set.protocol.align != "none"
-    return score_frames(eval_set, predict, truth, s.source, metric, unseen, console)
+    return score_frames(eval_set, predict, s.source, metric, unseen, options.workers, console)
 
 
 def _unseen(eval_set: EvalSet, s: Scoring) -> list[int] | None:

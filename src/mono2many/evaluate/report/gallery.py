@@ -50,8 +50,10 @@ def gallery(outcome: Outcome, chosen: Sequence[tuple[str, int]]) -> list[Gallery
     disparities = (disparity for batch in maps for disparity in next(iter(batch.values())))
     items = []
     for (label, i), disparity in zip(shown, disparities, strict=True):
-        frame, (truth,) = scored[i], outcome.ground_truth([scored[i]])
-        images = colour_maps(frame.open().image, disparity, truth.dense(), outcome.eval_set.protocol)
+        frame = scored[i]
+        images = colour_maps(
+            frame.open().image, disparity, frame.ground_truth().dense(), outcome.eval_set.protocol
+        )
         items.append(GalleryItem(label, frame.name, per_image[i].metrics.abs_rel, *images))
     return items
 

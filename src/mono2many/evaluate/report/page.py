@@ -1,6 +1,6 @@
 """One HTML file that shows how accurate depths are: no other file, no script, nothing fetched.
 
-    outcome = score_frames(eval_set, predict, open_ground_truth(eval_set.frames))
+    outcome = score_frames(eval_set, predict)
     images = gallery(outcome, best_and_worst(outcome.rows[outcome.main].per_image))
     write_report("report.html", "Synthetic street", outcome.rows, outcome.main, images, {"Model": folder})
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mono2many import __version__
 from mono2many.evaluate.depth import Evaluation, Row, compare
-from mono2many.evaluate.report.charts import bars, curve_chart, histogram
+from mono2many.evaluate.report.charts import histogram
 from mono2many.evaluate.report.gallery import ERROR_LIMIT, GalleryItem
 from mono2many.files import writing
 from mono2many.metrics.depth import COLUMNS
@@ -36,7 +36,6 @@ def write_report(
     model: Row,
     images: Sequence[GalleryItem] = (),
     facts: Mapping[str, str] | None = None,
-    curve: Sequence[tuple[int, float]] = (),
     published: Sequence[PublishedResult] = (),
     marks: Sequence[str] = (),
 ) -> None:
@@ -45,7 +44,7 @@ def write_report(
     `evaluations` holds the row `model` and any baselines, and `published` further results, all of the same
     protocol. `images` are shown in this order; of "Best 1", "Best 2" ... only the first is unfolded. `facts`
     are lines such as {"Data": ..., "Model": ...}; protocol, number of images, date and version are added.
-    `curve` holds (training step, Abs Rel). `marks` are warnings, shown above all else. Raises InputError if
+    `marks` are warnings, shown above all else. Raises InputError if
     the file cannot be written.
     """
     environment = Environment(
@@ -60,6 +59,10 @@ def write_report(
     comparison = compare(evaluations, model)
     baseline = comparison.baseline if comparison else None
     groups = groupby(images, key=lambda item: item.label.rstrip("0123456789"))
+    shown = evaluations[model]
+    values = {"Abs Rel": [image.metrics.abs_rel for image in shown.per_image]}
+    if shown.spread > 0:
+        values["ratio / median ratio"] = [image.ratio / shown.median_ratio for image in shown.per_image]
     text = environment.get_template("page.html.jinja").render(
         version=__version__,
         today=date.today().isoformat(),
@@ -74,7 +77,7 @@ def write_report(
         published=published,
         error_limit=ERROR_LIMIT,
         image_groups=[list(group) for _, group in groups],
-        charts=_charts(evaluations, model, baseline, curve),
+        charts={label: histogram(of_image, label) for label, of_image in values.items()},
     )
     with writing(path):
         Path(path).write_text(text, encoding="utf-8")
@@ -87,27 +90,3 @@ def data_uri(image: UInt8[Tensor, "3 H W"], kind: str) -> str:
     pixels = image.cpu().permute(1, 2, 0).contiguous().numpy()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _charts(
-    evaluations: Mapping[Row, Evaluation],
-    model: Row,
-    baseline: Row | None,
-    curve: Sequence[tuple[int, float]],
-) -> dict[str, str]:
-    """Drawings (SVG) by heading; `baseline` is the row to compare with."""
-    evaluation, charts = evaluations[model], {}
-    if evaluation.ranges:
-        shown = [row for row in (model, baseline) if row and evaluations[row].ranges]
-        rows = {str(row): [part.metrics.abs_rel for part in evaluations[row].ranges] for row in shown}
-        groups = [f"{part.low:g}–{part.high:g}" for part in evaluation.ranges]
-        charts["Abs Rel by true depth"] = bars(groups, rows, "true depth, m", "Abs Rel")
-    errors = [image.metrics.abs_rel for image in evaluation.per_image]
-    charts["Abs Rel of each image"] = histogram(errors, "Abs Rel")
-    if evaluation.spread > 0:
-        scales = [image.ratio / evaluation.median_ratio for image in evaluation.per_image]
-        charts["Scale of each image"] = histogram(scales, "ratio / median ratio")
-    if curve:
-        reference = (str(baseline), evaluations[baseline].metrics.abs_rel) if baseline else None
-        charts["Abs Rel during training"] = curve_chart(curve, "Abs Rel", reference)
-    return charts
