@@ -16,7 +16,6 @@ from torch import Tensor
 from mono2many.evaluate.depth import Evaluation, Outcome, RangeScore, Row, score_frames
 from mono2many.evaluate.frames import EvalFrame, EvalSet, reader_frames
 from mono2many.evaluate.predictors import Method, baselines, with_baselines
-from mono2many.evaluate.report.charts import histogram
 from mono2many.evaluate.report.gallery import (
     GalleryItem,
     best_and_worst,
@@ -24,7 +23,7 @@ from mono2many.evaluate.report.gallery import (
     enlarge_points,
     gallery,
 )
-from mono2many.evaluate.report.page import data_uri, write_report
+from mono2many.evaluate.report.page import data_uri, histogram, write_report
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.metrics.published import PublishedResult
 from mono2many.types import Frame, FrameSequence, InputError

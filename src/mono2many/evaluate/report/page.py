@@ -14,19 +14,23 @@ from dataclasses import astuple
 from datetime import date
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 
+import matplotlib
 from jaxtyping import UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from mono2many import __version__
 from mono2many.evaluate.depth import Evaluation, Row, compare
-from mono2many.evaluate.report.charts import histogram
 from mono2many.evaluate.report.gallery import ERROR_LIMIT, GalleryItem
 from mono2many.files import writing
 from mono2many.metrics.depth import COLUMNS
 from mono2many.metrics.published import PublishedResult
+
+ORANGE, PURPLE, GREY = "#d9804f", "#8a6fd1", "#888888"
 
 
 def write_report(
@@ -90,3 +94,25 @@ def data_uri(image: UInt8[Tensor, "3 H W"], kind: str) -> str:
     pixels = image.cpu().permute(1, 2, 0).contiguous().numpy()
     Image.fromarray(pixels).save(buffer, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def histogram(values: Sequence[float], label: str, bins: int = 24) -> str:
+    """Number of images by value (at least one, >= 0), with a dashed line at the median: SVG text that can be
+    read on light and dark pages."""
+    figure = Figure(figsize=(5.2, 2.6), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel(label, color=GREY)
+    axes.set_ylabel("images", color=GREY)
+    axes.tick_params(colors=GREY)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    middle = median(values)
+    axes.hist(values, bins=bins, color=ORANGE, rwidth=0.9)
+    axes.locator_params("y", integer=True)
+    axes.axvline(middle, color=PURPLE, linestyle="--")
+    axes.set_title(f"median {middle:.3f}", color=GREY, fontsize=10)
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mono2many"}):
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    text = file.getvalue()
+    return text[text.index("<svg") :]  # without the XML declaration
