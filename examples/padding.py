@@ -21,6 +21,7 @@ from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset
 from mono2many.losses.objective import MonoTerms
 from mono2many.metrics.protocol import PROTOCOLS, align
+from mono2many.metrics.sparse import every_pixel
 from mono2many.models.architecture import MonoArchitecture, Padding
 from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
@@ -100,12 +101,12 @@ def relative_errors(model: MonoDepth, samples: RawBatch) -> tuple[Tensor, Tensor
     """|depth - truth| / truth (NaN where the protocol does not count) and disparity in 1/m, each N H W."""
     errors, disparities = [], []
     assert samples.depth is not None
-    for image, depth in zip(samples.frames[:, :1], samples.depth, strict=True):
+    for image, truth in zip(samples.frames[:, :1], samples.depth, strict=True):
         disparity = model.depth(image / 255)[0]
-        aligned = align(disparity, depth, PROTOCOLS["synthetic-80m"])
+        aligned = align(disparity, every_pixel(truth), PROTOCOLS["synthetic-80m"])
         assert aligned is not None
-        error = (aligned.depth - depth).abs() / depth
-        errors.append(error.masked_fill(~aligned.kept, torch.nan))
+        depth, kept = (flat.view_as(truth) for flat in (aligned.depth, aligned.kept))
+        errors.append(((depth - truth).abs() / truth).masked_fill(~kept, torch.nan))
         disparities.append(disparity / aligned.ratio)
     return torch.stack(errors), torch.stack(disparities)
 

@@ -8,17 +8,17 @@ The drive's scans stand in for all of them: links under the list's names, in a t
 import itertools
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 import tyro
 
 from mono2many.datasets.kitti.files import read_calibration, velodyne_path
-from mono2many.datasets.kitti.splits import split_frames
+from mono2many.datasets.kitti.splits import KittiFrame, split_frames
 from mono2many.datasets.kitti.test_list import kitti_ground_truth
-from mono2many.evaluate.ground_truth import read_ground_truth
-from mono2many.metrics.protocol import PROTOCOLS
-from mono2many.metrics.sparse import score_sparse
+from mono2many.metrics.protocol import PROTOCOLS, score
+from mono2many.metrics.sparse import SparseTruth
 
 
 def main(drive: tyro.conf.Positional[Path], workers: int = 1) -> None:
@@ -34,20 +34,19 @@ def main(drive: tyro.conf.Positional[Path], workers: int = 1) -> None:
         for date in {frame.date for frame in frames}:
             for file in drive.resolve().parent.glob("calib_*.txt"):
                 (root / date / file.name).symlink_to(file)
-        for what in ("read from scans", "from the cache"):
-            began = time.perf_counter()
-            calibrations = {date: read_calibration(root, date) for date in {frame.date for frame in frames}}
-            sources = [
-                kitti_ground_truth(velodyne_path(root, f), f, protocol.truth, calibrations[f.date])
-                for f in frames
-            ]
-            truths = read_ground_truth(sources, root / "cache", workers)
-            print(f"truth of {len(frames)} images, {what}: {time.perf_counter() - began:.1f} s")
-    disparity = torch.rand(8, 192, 640) + 0.1
+        began = time.perf_counter()
+        calibrations = {date: read_calibration(root, date) for date in {frame.date for frame in frames}}
+
+        def read(f: KittiFrame) -> SparseTruth:
+            return kitti_ground_truth(velodyne_path(root, f), f, protocol.truth, calibrations[f.date])
+
+        with ThreadPoolExecutor(workers) as pool:
+            truths = list(pool.map(read, frames))
+        print(f"truth of {len(frames)} images, read from scans: {time.perf_counter() - began:.1f} s")
+    disparity = torch.rand(192, 640) + 0.1
     began = time.perf_counter()
-    for start in range(0, len(truths), 8):
-        part = truths[start : start + 8]
-        score_sparse(disparity[: len(part)], part, protocol)
+    for truth in truths:
+        score(disparity, truth, protocol)
     seconds = time.perf_counter() - began
     print(f"metrics: {seconds:.1f} s, {1000 * seconds / len(truths):.1f} ms per image")
 

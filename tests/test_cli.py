@@ -216,10 +216,10 @@ def test_a_model_is_evaluated_on_what_its_own_run_held_out(
 ) -> None:
     from dataclasses import asdict, replace
 
-    from mono2many.commands.evaluate import EvaluateConfig
     from mono2many.datasets.choice import TrainingData
     from mono2many.datasets.video import VideoData, VideoTraining
     from mono2many.evaluate import run
+    from mono2many.evaluate.settings import EvaluateConfig
     from mono2many.train.settings import TrainConfig
 
     dataset = VideoTraining(data=("film.mp4",), fov=60.0, hold_out=0.25, crop_bottom=0.1)

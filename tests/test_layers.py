@@ -35,7 +35,7 @@ MAY_SEE = {
     "data": DATA,
     "datasets": SCORE | {"datasets", "commands"},
     "predict": PREDICT,
-    "evaluate": SCORE | {"commands", "package"},
+    "evaluate": SCORE | {"package"},
     "train": SCORE | {"train", "package"},
     "commands": ALL,
     "bench": ALL,
@@ -43,7 +43,7 @@ MAY_SEE = {
     "__init__": {"predict"},
     "__main__": {"cli"},
 }
-FREE = {"commands/model_test.py", "evaluate/model_test.py"}
+FREE = {"evaluate/model_test.py"}
 """The command of KITTI's test lists."""
 
 

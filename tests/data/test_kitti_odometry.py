@@ -10,7 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from mono2many.commands.evaluate import EvaluateConfig, run
+from mono2many.commands.evaluate import run
 from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.kitti.splits import split_frames
@@ -18,6 +18,7 @@ from mono2many.datasets.kitti_odometry import OdometryData, OdometryScoring, ope
 from mono2many.datasets.kitti_odometry.reader import open_sequence
 from mono2many.datasets.kitti_odometry.street import write_odometry_street
 from mono2many.evaluate.odometry import evaluate_trajectories
+from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.io.trajectories import read_kitti_poses, read_tum_poses
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model

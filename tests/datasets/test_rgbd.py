@@ -85,9 +85,9 @@ def test_the_street_in_that_layout_has_its_own_depth_and_poses(street: Path) -> 
 
 
 def test_it_is_trained_on_checked_and_scored(street: Path, tmp_path: Path) -> None:
-    from mono2many.commands.check import CheckConfig
     from mono2many.datasets.choice import DataConfig
     from mono2many.evaluate.check import check
+    from mono2many.evaluate.settings import CheckConfig
 
     size = "--height 64 --width 96 --batch-size 2 --steps 2 --val-every 2 --workers 0"
     places = f"--data {street} --cache-dir {tmp_path} --out {tmp_path}"

@@ -6,11 +6,11 @@ import torch
 from rich.console import Console
 from torch.nn import functional as F
 
-from mono2many.commands.check import CheckConfig
 from mono2many.data.measure import PairMeasures
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.video import VideoTraining
-from mono2many.evaluate.check import brightness, camera, check, motion, pairs_to_see, samples, shape, standing
+from mono2many.evaluate.check import camera, check, motion, pairs_to_see, samples, shape, shares
+from mono2many.evaluate.settings import CheckConfig
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.io.images import write_image
 from mono2many.types import FrameSequence
@@ -66,7 +66,7 @@ def test_pictures_that_are_not_in_order_are_a_problem(tmp_path):
     order = [0, 300, 600, 150, 450] * 4
     fine, text = run(config(pictures(tmp_path / "mixed", order)))
     assert not fine
-    assert "pictures out of order?" in text
+    assert "images out of order?" in text
 
 
 def test_the_street_is_fine():
@@ -130,13 +130,14 @@ def test_little_motion_asks_for_a_longer_step_and_much_for_a_shorter_one():
 
 
 def test_standing_pairs_and_repeated_pairs_are_told_apart():
-    again, still = standing(measures(difference=[0.0, 0.05, 0.05, 0.05], most=[0.0, 0.0, 0.0, 0.02]))
+    found = measures(difference=[0.0, 0.05, 0.05, 0.05], most=[0.0, 0.0, 0.0, 0.02])
+    again, still, *_ = shares(found, torch.ones(4), 1)
     assert again.figure == "25.0% of the pairs"
     assert still.figure == "50.0% of the pairs"
 
 
 def test_jumps_of_brightness_count_in_both_directions():
-    finding = brightness(measures(brightness=[0.1, -0.1, 0.01, 0.0]))
+    finding = shares(measures(brightness=[0.1, -0.1, 0.01, 0.0]), torch.ones(4), 1)[3]
     assert finding.figure == "50.0% of the pairs jump"
     assert finding.verdict == "problem"
 

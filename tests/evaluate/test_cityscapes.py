@@ -15,7 +15,6 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from mono2many.commands.evaluate import EvaluateConfig
 from mono2many.data.dataset import ClipDataset
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.cityscapes import CityScoring, CityTraining
@@ -28,6 +27,7 @@ from mono2many.datasets.cityscapes.reader import (
 )
 from mono2many.errors import InputError
 from mono2many.evaluate.run import evaluate
+from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.io.images import write_image
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.checkpoint import read_card

@@ -11,12 +11,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from mono2many.commands.evaluate import EvaluateConfig
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.ddad import DdadScoring, DdadTraining
 from mono2many.datasets.ddad.dgp import FRONT, read_runs, scan_depth
 from mono2many.errors import InputError
 from mono2many.evaluate.run import evaluate
+from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.io.images import write_image
 from mono2many.train.loop import train
 from mono2many.train.recipes import recipe

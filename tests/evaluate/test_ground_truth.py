@@ -1,36 +1,32 @@
-"""True depth of KITTI images: its cache, and the reference evaluator's numbers on a real drive."""
+"""True depth of KITTI images, and the reference evaluator's numbers on a real drive."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
-from mono2many.datasets.kitti.files import read_calibration, velodyne_path
+from mono2many.datasets.kitti.files import read_calibration
 from mono2many.datasets.kitti.splits import KittiFrame
 from mono2many.datasets.kitti.test_list import ground_truth_path, kitti_ground_truth
 from mono2many.errors import InputError
-from mono2many.evaluate.ground_truth import read_ground_truth
 from mono2many.io.depth_files import write_depth_png16
 from mono2many.metrics.depth import mean_metrics
-from mono2many.metrics.protocol import PROTOCOLS, Truth, median
-from mono2many.metrics.sparse import SparseTruth, score_sparse
+from mono2many.metrics.protocol import PROTOCOLS, Truth, median, score
+from mono2many.metrics.sparse import SparseTruth
 
 DRIVE = "2011_09_26_drive_0002_sync"
 Tree = Callable[..., Path]
 
 
-def read(root: Path, frames: Sequence[KittiFrame], kind: Truth, *rest: Any) -> list[SparseTruth]:
-    sources = [
+def read(root: Path, frames: Sequence[KittiFrame], kind: Truth) -> list[SparseTruth]:
+    paths = [ground_truth_path(root, f, kind) for f in frames]
+    return [
         kitti_ground_truth(path, f, kind, read_calibration(root, f.date))
-        for f in frames
-        if (path := ground_truth_path(root, f, kind)) is not None
+        for path, f in zip(paths, frames, strict=True)
+        if path is not None
     ]
-    return read_ground_truth(sources, *rest)
 
 
 @pytest.mark.parametrize(
@@ -41,51 +37,23 @@ def read(root: Path, frames: Sequence[KittiFrame], kind: Truth, *rest: Any) -> l
     ],
 )
 def test_a_real_drive_scores_as_in_the_reference_evaluator(
-    name: str, reference: tuple[float, ...], ratio: float, tmp_path: Path, kitti_raw: Path
+    name: str, reference: tuple[float, ...], ratio: float, kitti_raw: Path
 ) -> None:
     protocol = PROTOCOLS[name]
-    truths = read(kitti_raw, [KittiFrame(DRIVE, n) for n in (0, 3, 6, 9)], protocol.truth, tmp_path)
+    truths = read(kitti_raw, [KittiFrame(DRIVE, n) for n in (0, 3, 6, 9)], protocol.truth)
     assert [len(truth.pixels) for truth in truths] == [19137, 19299, 19196, 19113]
     # near below, far above, as streets are
     rows = 0.01 + 0.3 * ((torch.arange(192) + 0.5) / 192 - 0.45).clamp(min=0)
-    scores = score_sparse(rows[None, :, None].expand(4, 192, 640), truths, protocol)
+    scores = [score(rows[:, None].expand(192, 640), truth, protocol) for truth in truths]
     found = [score for score in scores if score is not None]
     assert astuple(mean_metrics([score.metrics for score in found])) == pytest.approx(reference, abs=1e-4)
     assert median(torch.tensor([score.ratio for score in found])) == pytest.approx(ratio, abs=1e-4)
 
 
-def test_a_scan_is_read_once_and_again_when_its_file_or_its_copy_changes(
-    tmp_path: Path, kitti_tree: Tree
-) -> None:
+def test_a_scan_of_a_wall_is_its_points_at_their_distance(tmp_path: Path, kitti_tree: Tree) -> None:
     frame = KittiFrame(DRIVE, 0)
-    root, cache = kitti_tree(tmp_path / "data", [frame]), tmp_path / "cache"
-    told: list[tuple[int, int]] = []
-
-    def load() -> float:
-        (truth,) = read(root, [frame], "lidar-forward", cache, 1, lambda *done: told.append(done))
-        assert len(truth.pixels) == 35
-        (value,) = set(truth.depth.tolist())
-        return value
-
-    assert load() == 10
-    (copy,) = (cache / "truth").iterdir()
-    rows = np.load(copy)
-    rows["depth"] = 12  # a mark on the copy
-    np.save(copy, rows)
-    assert load() == 12
-    copy.write_bytes(copy.read_bytes()[:-7])
-    assert load() == 10
-    kitti_tree(root, [frame], 11.0)
-    os.utime(velodyne_path(root, frame), ns=(0, 0))
-    assert load() == 11
-    assert told == [(1, 1)] * 4
-
-
-def test_where_nothing_can_be_kept_truth_is_read_all_the_same(tmp_path: Path, kitti_tree: Tree) -> None:
-    frame = KittiFrame(DRIVE, 0)
-    (tmp_path / "cache").write_text("a file, no folder")
-    (truth,) = read(kitti_tree(tmp_path / "data", [frame]), [frame], "lidar-z", tmp_path / "cache")
-    assert set(truth.depth.tolist()) == {10}
+    (truth,) = read(kitti_tree(tmp_path, [frame]), [frame], "lidar-forward")
+    assert (len(truth.pixels), set(truth.depth.tolist())) == (35, {10})
 
 
 def test_improved_depth_must_have_the_pictures_size(tmp_path: Path, kitti_tree: Tree) -> None:
@@ -95,8 +63,8 @@ def test_improved_depth_must_have_the_pictures_size(tmp_path: Path, kitti_tree: 
     depth = torch.full((16, 40), torch.nan)
     depth[3, 7] = 42.5
     write_depth_png16(path, depth)
-    (truth,) = read(root, [frame], "improved", tmp_path / "cache")
+    (truth,) = read(root, [frame], "improved")
     assert (truth.size, truth.pixels.tolist(), truth.depth.tolist()) == ((16, 40), [3 * 40 + 7], [42.5])
     write_depth_png16(path, depth[:, :39])
     with pytest.raises(InputError, match="39x16 pixels, the calibration says 40x16"):
-        read(root, [frame], "improved", tmp_path / "cache")
+        read(root, [frame], "improved")

@@ -10,7 +10,6 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from mono2many.commands.evaluate import EvaluateConfig
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.kitti import KittiScoring
 from mono2many.datasets.kitti.splits import split_frames
@@ -20,6 +19,7 @@ from mono2many.evaluate.depth import METRIC
 from mono2many.evaluate.frames import reader_frames
 from mono2many.evaluate.predictors import Method, from_network, network_disparities, network_inputs
 from mono2many.evaluate.run import evaluate
+from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.io.videos import VideoWriter
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model

@@ -13,15 +13,13 @@ from torch import Tensor
 
 from mono2many import load
 from mono2many.cli import main
-from mono2many.commands.evaluate import EvaluateConfig
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.street import StreetScoring
 from mono2many.datasets.video import VideoData
 from mono2many.errors import InputError
 from mono2many.evaluate.depth import METRIC, Row, compare, score_frames
 from mono2many.evaluate.frames import EvalSet, reader_frames
-from mono2many.evaluate.ground_truth import open_ground_truth
-from mono2many.evaluate.predictors import Method, from_functions
+from mono2many.evaluate.predictors import Method
 from mono2many.evaluate.run import open_as_trained
 from mono2many.evaluate.scale import (
     Look,
@@ -32,6 +30,7 @@ from mono2many.evaluate.scale import (
     lower_middle,
     store,
 )
+from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.warp import pixel_rays
 from mono2many.io.speed_file import metres_along, read_speed
@@ -245,13 +244,11 @@ def test_the_row_in_metres_is_not_aligned_and_is_no_baseline() -> None:
         def fingerprint(self) -> str:
             return "wall"
 
-    def eight(image: Tensor) -> Tensor:
-        return torch.full((8, 8), 1 / 8)
-
     frames = reader_frames(Wall())
     wall = EvalSet("wall", frames, len(frames), PROTOCOLS["synthetic-80m"])
-    predict = from_functions({Method.MODEL: eight, Method.CONSTANT: eight})
-    rows = score_frames(wall, predict, open_ground_truth(frames), metric=True).rows
+    eight = torch.full((1, 8, 8), 1 / 8)
+    maps = {Method.MODEL: eight, Method.CONSTANT: eight}
+    rows = score_frames(wall, lambda frames: iter([maps]), metric=True).rows
     model, constant, metric = Row(Method.MODEL), Row(Method.CONSTANT), Row(Method.MODEL, metric=True)
     assert list(rows) == [model, constant, metric]
     assert rows[model].metrics.abs_rel == pytest.approx(0, abs=1e-6)

@@ -2,21 +2,32 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from mono2many.metrics.protocol import (
     GARG,
     PROTOCOLS,
+    Aligned,
     Protocol,
-    align,
-    kept_pixels,
     median,
     score,
     with_alignment,
 )
+from mono2many.metrics.protocol import align as protocol_align
+from mono2many.metrics.sparse import every_pixel, sparse_truth
 from mono2many.types import InputError
 
 SYNTHETIC = PROTOCOLS["synthetic-80m"]
 NAN = float("nan")
+
+
+def kept(truth: Tensor, protocol: Protocol) -> Tensor:
+    return protocol.counts(every_pixel(truth)).view(truth.shape)
+
+
+def align(disparity: Tensor, truth: Tensor, protocol: Protocol) -> Aligned | None:
+    """Of all pixels of a map."""
+    return protocol_align(disparity, every_pixel(truth), protocol)
 
 
 def test_half_the_truth_has_no_error_under_median_scaling_and_the_ratio_is_two() -> None:
@@ -53,9 +64,7 @@ def test_gargs_crop_of_a_kitti_image_is_rows_153_to_370_and_columns_44_to_1196()
     # 375 * 0.40810811 = 153.04, 375 * 0.99189189 = 371.96;
     # 1242 * 0.03594771 = 44.65, 1242 * 0.96405229 = 1197.35; the ends are not inside.
     assert GARG.slices(375, 1242) == (slice(153, 371), slice(44, 1197))
-    rows, columns = torch.nonzero(
-        kept_pixels(torch.full((375, 1242), 10.0), PROTOCOLS["eigen-80m"]), as_tuple=True
-    )
+    rows, columns = torch.nonzero(kept(torch.full((375, 1242), 10.0), PROTOCOLS["eigen-80m"]), as_tuple=True)
     assert (int(rows.min()), int(rows.max())) == (153, 370)
     assert (int(columns.min()), int(columns.max())) == (44, 1196)
     assert rows.numel() == 218 * 1153
@@ -64,13 +73,13 @@ def test_gargs_crop_of_a_kitti_image_is_rows_153_to_370_and_columns_44_to_1196()
 def test_only_measured_depths_strictly_inside_the_range_count() -> None:
     truth = torch.tensor([[NAN, 0.0, -1.0, 1e-3], [5.0, 79.9, 80.0, float("inf")]])
     expected = torch.tensor([[False, False, False, False], [True, True, False, False]])
-    assert kept_pixels(truth, SYNTHETIC).equal(expected)
+    assert kept(truth, SYNTHETIC).equal(expected)
 
 
 def test_the_improved_truth_counts_every_measured_pixel_and_clamps_the_prediction() -> None:
     protocol = PROTOCOLS["eigen-improved"]
     truth = torch.tensor([[0.0, 40.0, 100.0]])
-    assert kept_pixels(truth, protocol).tolist() == [[False, True, True]]
+    assert kept(truth, protocol).tolist() == [[False, True, True]]
     result = score(1 / torch.tensor([[1.0, 40.0, 100.0]]), truth, protocol)
     assert result is not None
     assert result.metrics.abs_rel == pytest.approx((0 + 20 / 100) / 2)
@@ -80,25 +89,23 @@ def test_a_prediction_is_clamped_after_scaling() -> None:
     truth = torch.tensor([[10.0, 10.0, 10.0]])
     result = align(1 / torch.tensor([[1.0, 1.0, 1000.0]]), truth, SYNTHETIC)
     assert result is not None
-    torch.testing.assert_close(result.depth, torch.tensor([[10.0, 10.0, 80.0]]))
+    torch.testing.assert_close(result.depth, torch.tensor([10.0, 10.0, 80.0]))
 
 
 def test_an_image_without_truth_has_no_score() -> None:
     assert score(torch.ones(2, 2), torch.full((4, 4), NAN), SYNTHETIC) is None
-    assert score(torch.ones(4, 4), torch.ones(4, 4), SYNTHETIC, torch.zeros(4, 4, dtype=torch.bool)) is None
 
 
-def test_a_region_is_scored_with_the_ratio_of_the_whole_image() -> None:
+def test_what_moves_is_scored_with_the_ratio_of_the_whole_image() -> None:
     truth = torch.full((3, 3), 10.0)
     predicted = truth.clone()
     predicted[0] = 20.0  # a third of the image, so the median stays 10
-    region = torch.zeros(3, 3, dtype=torch.bool)
-    region[0] = True
-    result = score(1 / predicted, truth, SYNTHETIC, region)
+    moving = torch.zeros(3, 3, dtype=torch.bool)
+    moving[0] = True
+    result = score(1 / predicted, sparse_truth(truth, moving), SYNTHETIC)
     assert result is not None
-    assert result.ratio == pytest.approx(1)
-    assert result.pixels == 3
-    assert result.metrics.abs_rel == pytest.approx(1)
+    assert result.moving is not None
+    assert (result.ratio, result.pixels, result.moving.abs_rel) == pytest.approx((1, 9, 1))
 
 
 def test_the_median_of_an_even_number_is_halfway_between_the_middle_two() -> None:
@@ -116,8 +123,8 @@ def test_disparity_or_depth_is_what_gets_interpolated() -> None:
     by_depth = align(disparity, truth, Protocol("b", 1e-3, 80.0, align="none", resize="depth"))
     assert by_disparity is not None
     assert by_depth is not None
-    torch.testing.assert_close(by_disparity.depth, torch.tensor([[1, 1 / 0.875, 1 / 0.625, 2]]))
-    torch.testing.assert_close(by_depth.depth, torch.tensor([[1, 1.25, 1.75, 2]]))
+    torch.testing.assert_close(by_disparity.depth, torch.tensor([1, 1 / 0.875, 1 / 0.625, 2]))
+    torch.testing.assert_close(by_depth.depth, torch.tensor([1, 1.25, 1.75, 2]))
 
 
 @pytest.mark.parametrize("bad", [NAN, -1.0])
@@ -133,7 +140,7 @@ def test_infinitely_far_is_the_far_end_of_the_range() -> None:
     truth = torch.tensor([[10.0, 10.0, 40.0]])
     result = align(torch.tensor([[0.1, 0.1, 0.0]]), truth, SYNTHETIC)
     assert result is not None
-    assert result.depth[0, 2] == 80
+    assert result.depth[2] == 80
     with pytest.raises(InputError, match="median"):
         align(torch.zeros(1, 3), truth, SYNTHETIC)
 
@@ -166,7 +173,7 @@ def test_affine_alignment_undoes_any_scale_and_shift_of_disparity() -> None:
     aligned = align(disparity, truth, affine)
     assert aligned is not None
     expected = torch.where(fitted > 0, 1 / fitted, 80).clamp(max=80).float()
-    torch.testing.assert_close(aligned.depth, expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(aligned.depth, expected.flatten(), rtol=1e-5, atol=0)
 
 
 def test_a_disparity_that_affine_alignment_makes_negative_is_the_far_end() -> None:
@@ -175,7 +182,7 @@ def test_a_disparity_that_affine_alignment_makes_negative_is_the_far_end() -> No
     truth = torch.tensor([[1 / 0.01, 1 / 0.21, NAN]])
     result = align(disparity, truth, replace(with_alignment(SYNTHETIC, "affine"), max_depth=120.0))
     assert result is not None
-    torch.testing.assert_close(result.depth, torch.tensor([[100.0, 1 / 0.21, 120.0]]))
+    torch.testing.assert_close(result.depth, torch.tensor([100.0, 1 / 0.21, 120.0]))
 
 
 def test_another_alignment_stands_in_the_protocols_name() -> None:

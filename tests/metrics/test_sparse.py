@@ -1,4 +1,4 @@
-"""Batches of sparse truth against metrics.protocol, image by image."""
+"""Scores at measured pixels against plain formulas on whole maps."""
 
 from dataclasses import astuple, replace
 from math import log
@@ -6,11 +6,12 @@ from math import log
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from mono2many.metrics.protocol import PROTOCOLS, Protocol, align, score, score_region, with_alignment
+from mono2many.metrics.depth import DepthMetrics, depth_metrics
+from mono2many.metrics.protocol import PROTOCOLS, RANGES, Protocol, median, score, with_alignment
 from mono2many.metrics.published import RESULTS
-from mono2many.metrics.sparse import RANGES, score_sparse, sparse_truth
-from mono2many.types import InputError
+from mono2many.metrics.sparse import sparse_truth
 
 EIGEN = PROTOCOLS["eigen-80m"]
 NAN = float("nan")
@@ -22,23 +23,39 @@ def truth(height: int, width: int, share: float) -> Tensor:
     return depth.where(torch.rand(height, width) < share, torch.tensor(NAN))
 
 
-def server_metrics(truth: Tensor, predicted: Tensor) -> tuple[float, float]:
-    """SILog and iRMSE of one image, plainly."""
-    logs = predicted.double().log() - truth.double().log()
-    inverse = 1000 / truth.double() - 1000 / predicted.double()
-    return 100 * float(logs.std(correction=0)), float(inverse.square().mean().sqrt())
+def aligned_map(disparity: Tensor, truth: Tensor, protocol: Protocol) -> tuple[Tensor, Tensor, float]:
+    """Depth of the whole map, the pixels that count, the ratio: with F.interpolate, the plain twin."""
+    kept = truth.isfinite()
+    if protocol.truth_is_bounded:
+        kept &= (truth > protocol.min_depth) & (truth < protocol.max_depth)
+    if protocol.crop is not None:
+        inside = torch.zeros_like(kept)
+        inside[protocol.crop.slices(*truth.shape)] = True
+        kept &= inside
+    by_depth = protocol.resize == "depth"
+    resized = F.interpolate(
+        (1 / disparity if by_depth else disparity)[None, None], truth.shape, mode="bilinear"
+    )
+    depth, ratio = (resized if by_depth else 1 / resized)[0, 0], 1.0
+    found, true = depth[kept].double(), truth[kept].double()
+    if protocol.align == "median":
+        ratio = median(true) / median(found)
+    elif protocol.align == "least-squares":
+        ratio = float(torch.linalg.lstsq(found[:, None], true[:, None]).solution)
+    elif protocol.align == "affine":
+        columns = torch.stack([1 / found, torch.ones_like(found)], 1)
+        a, b = torch.linalg.lstsq(columns, 1 / true[:, None]).solution
+        fitted = a / depth + b
+        depth = torch.where(fitted > 0, 1 / fitted, torch.inf)
+    elif protocol.align != "none":
+        ratio = float(protocol.align)
+    return (ratio * depth).clamp(protocol.min_depth, protocol.max_depth), kept, ratio
 
 
-def test_the_servers_silog_forgives_a_common_factor_and_irmse_counts_per_kilometre() -> None:
-    depth, plain = torch.tensor([[10.0, 20.0]]), replace(with_alignment(EIGEN, "none"), crop=None)
-    # twice too far: ln 2 everywhere has no spread; 100 - 50 and 50 - 25 per kilometre
-    (far,) = score_sparse([1 / (2 * depth)], [sparse_truth(depth)], plain)
-    assert far is not None
-    assert (far.silog, far.irmse) == pytest.approx((0, ((50**2 + 25**2) / 2) ** 0.5), abs=1e-4)
-    # ln 1.1 and -ln 1.1: the spread is ln 1.1
-    (bent,) = score_sparse([1 / (depth * torch.tensor([1.1, 1 / 1.1]))], [sparse_truth(depth)], plain)
-    assert bent is not None
-    assert bent.silog == pytest.approx(100 * log(1.1), rel=1e-5)
+def same(found: DepthMetrics | None, wanted: DepthMetrics | None) -> bool:
+    if found is None or wanted is None:
+        return found is wanted
+    return astuple(found) == pytest.approx(astuple(wanted), rel=2e-6)
 
 
 @pytest.mark.parametrize(
@@ -50,65 +67,63 @@ def test_the_servers_silog_forgives_a_common_factor_and_irmse_counts_per_kilomet
     ],
     ids=lambda protocol: protocol.name,
 )
-def test_a_batch_of_images_of_any_size_scores_as_each_of_them_alone(protocol: Protocol) -> None:
-    truths = [truth(75, 248, 0.05), truth(74, 245, 0.5), truth(40, 50, 0.2), torch.full((8, 9), NAN)]
-    # smaller, larger and of equal size; nearer at the bottom
-    disparities = [torch.rand(h, w) * 0.2 + 0.02 for h, w in ((48, 160), (100, 300), (40, 50), (4, 4))]
-    scores = score_sparse(disparities, [sparse_truth(t) for t in truths], protocol)
-    assert scores[3] is None
-    for disparity, depth, found in zip(disparities[:3], truths[:3], scores[:3], strict=True):
-        alone = score(disparity, depth, protocol)
-        aligned = align(disparity, depth, protocol)
-        assert alone is not None
-        assert aligned is not None
+def test_measured_pixels_score_as_in_the_whole_map(protocol: Protocol) -> None:
+    # smaller, larger and of equal size
+    for size, share, own in (
+        ((75, 248), 0.05, (48, 160)),
+        ((74, 245), 0.5, (100, 300)),
+        ((40, 50), 1, (40, 50)),
+    ):
+        depth, disparity = truth(*size, share), torch.rand(own) * 0.2 + 0.02
+        moving = torch.rand(size) < 0.3
+        found = score(disparity, sparse_truth(depth, moving), protocol)
+        predicted, kept, ratio = aligned_map(disparity, depth, protocol)
         assert found is not None
-        assert (found.pixels, found.ratio) == (alone.pixels, pytest.approx(alone.ratio, rel=1e-6))
-        assert astuple(found.metrics) == pytest.approx(astuple(alone.metrics), rel=1e-6)
-        silog, irmse = server_metrics(depth[aligned.kept], aligned.depth[aligned.kept])
-        assert (found.silog, found.irmse) == pytest.approx((silog, irmse), rel=1e-5)
-        assert found.static is found.moving is found.holes is None
+
+        def wanted(
+            region: Tensor, true: Tensor = depth, predicted: Tensor = predicted
+        ) -> DepthMetrics | None:
+            return depth_metrics(true[region], predicted[region])
+
+        assert (found.pixels, found.ratio) == (int(kept.sum()), pytest.approx(ratio, rel=1e-6))
+        assert same(found.metrics, wanted(kept))
+        assert same(found.moving, wanted(kept & moving))
+        assert same(found.static, wanted(kept & ~moving))
         for (low, high), (pixels, metrics) in zip(RANGES, found.ranges, strict=True):
-            part = score_region(aligned, depth, (depth >= low) & (depth < high))
-            if part is None or metrics is None:  # what lies beyond the protocol's farthest
-                assert part is metrics is None
-                assert pixels == 0
-                assert low >= protocol.max_depth
-                continue
-            assert pixels == part.pixels
-            assert astuple(metrics) == pytest.approx(astuple(part.metrics), rel=1e-6)
+            region = kept & (depth >= low) & (depth < high)
+            assert pixels == int(region.sum())
+            assert same(metrics, wanted(region))
+        wrong = (predicted / depth)[kept & moving]
+        assert found.holes == pytest.approx(float(((wrong > 2) | (wrong < 0.5)).double().mean()), abs=1e-3)
+        logs = predicted[kept].double().log() - depth[kept].double().log()
+        inverse = 1000 / depth[kept].double() - 1000 / predicted[kept].double()
+        server = 100 * float(logs.std(correction=0)), float(inverse.square().mean().sqrt())
+        assert (found.silog, found.irmse) == pytest.approx(server, rel=1e-5)
 
 
-@pytest.mark.parametrize("protocol", [PROTOCOLS["synthetic-80m"], EIGEN], ids=lambda p: p.name)
-def test_static_and_moving_pixels_and_holes_score_as_in_each_image_alone(protocol: Protocol) -> None:
-    truths = [truth(75, 248, 0.5), truth(74, 245, 1), truth(40, 50, 0.2), truth(40, 50, 0.2)]
-    masks = [torch.rand(t.shape) < 0.3 for t in truths[:2]] + [torch.zeros(40, 50, dtype=torch.bool), None]
-    disparities = [torch.rand(h, w) * 0.2 + 0.02 for h, w in ((48, 160), (74, 245), (40, 50), (40, 50))]
-    sparse = [sparse_truth(t, moving) for t, moving in zip(truths, masks, strict=True)]
-    scores = score_sparse(disparities, sparse, protocol)
-    for disparity, depth, moving, found in zip(disparities, truths, masks, scores, strict=True):
-        aligned = align(disparity, depth, protocol)
-        assert aligned is not None
-        assert found is not None
-        if moving is None:
-            assert found.static is found.moving is found.holes is None
-            continue
-        static, of_moving = (score_region(aligned, depth, mask) for mask in (~moving, moving))
-        assert static is not None
-        assert found.static is not None
-        assert astuple(found.static) == pytest.approx(astuple(static.metrics), rel=1e-6)
-        if of_moving is None or found.moving is None:
-            assert of_moving is found.moving is found.holes is None
-            continue
-        assert astuple(found.moving) == pytest.approx(astuple(of_moving.metrics), rel=1e-6)
-        inside = aligned.kept & moving
-        ratio = aligned.depth[inside] / depth[inside]
-        assert found.holes == pytest.approx(float(((ratio > 2) | (ratio < 0.5)).float().mean()), rel=1e-6)
-    assert [found is not None and found.moving is not None for found in scores] == [True, True, False, False]
+def test_the_servers_silog_forgives_a_common_factor_and_irmse_counts_per_kilometre() -> None:
+    depth, plain = torch.tensor([[10.0, 20.0]]), replace(with_alignment(EIGEN, "none"), crop=None)
+    # twice too far: ln 2 everywhere has no spread; 100 - 50 and 50 - 25 per kilometre
+    far = score(1 / (2 * depth), depth, plain)
+    assert far is not None
+    assert (far.silog, far.irmse) == pytest.approx((0, ((50**2 + 25**2) / 2) ** 0.5), abs=1e-4)
+    # ln 1.1 and -ln 1.1: the spread is ln 1.1
+    bent = score(1 / (depth * torch.tensor([1.1, 1 / 1.1])), depth, plain)
+    assert bent is not None
+    assert bent.silog == pytest.approx(100 * log(1.1), rel=1e-5)
 
 
-def test_images_without_any_truth_have_no_score() -> None:
-    nothing = sparse_truth(torch.full((3, 4), NAN))
-    assert score_sparse(torch.ones(2, 3, 4), [nothing, nothing], EIGEN) == [None, None]
+def test_nothing_is_said_of_motion_where_it_is_not_known_or_nothing_moves() -> None:
+    depth = truth(40, 50, 0.2)
+    disparity, nothing = torch.rand(40, 50) * 0.2 + 0.02, torch.zeros(40, 50, dtype=torch.bool)
+    unknown, still = (
+        score(disparity, sparse_truth(depth, m), PROTOCOLS["synthetic-80m"]) for m in (None, nothing)
+    )
+    assert unknown is not None
+    assert unknown.static is unknown.moving is unknown.holes is None
+    assert still is not None
+    assert still.static == still.metrics
+    assert still.moving is still.holes is None
 
 
 def test_a_map_is_its_measured_pixels_and_back() -> None:
@@ -116,19 +131,6 @@ def test_a_map_is_its_measured_pixels_and_back() -> None:
     sparse = sparse_truth(depth)
     assert (sparse.size, sparse.pixels.tolist(), sparse.depth.tolist()) == ((2, 3), [1, 3], [2.0, 3.0])
     torch.testing.assert_close(sparse.dense(), depth.where(depth > 0, torch.tensor(NAN)), equal_nan=True)
-
-
-@pytest.mark.parametrize("bad", [NAN, -1.0])
-def test_a_prediction_without_depth_where_it_counts_is_refused_by_its_number(bad: float) -> None:
-    protocol = replace(EIGEN, crop=None)
-    truths = [sparse_truth(torch.full((2, 2), 10.0))] * 3
-    disparities = torch.ones(3, 2, 2)
-    disparities[1, 0, 1] = disparities[2, 0, 0] = bad
-    with pytest.raises(InputError, match=r"^image 1: .* at 1 of 4 pixels"):
-        score_sparse(disparities, truths, protocol)
-    sky = sparse_truth(torch.tensor([[10.0, NAN], [10.0, 10.0]]))
-    with pytest.raises(InputError, match=r"^frame c: "):
-        score_sparse(disparities, [truths[0], sky, truths[0]], protocol, ["frame a", "frame b", "frame c"])
 
 
 def test_published_rows_have_seven_numbers_of_a_protocol_that_exists() -> None:

@@ -14,7 +14,6 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from mono2many import load
-from mono2many.commands.evaluate import EvaluateConfig
 from mono2many.commands.train import run as run_command
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
@@ -23,6 +22,7 @@ from mono2many.datasets.kitti import KittiScoring, KittiTraining
 from mono2many.errors import InputError
 from mono2many.evaluate.photometric import predict_batches
 from mono2many.evaluate.run import evaluate
+from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.predict.trajectory import trajectory
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train.loop import train

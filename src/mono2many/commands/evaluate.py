@@ -1,36 +1,10 @@
 """Score a model: `mono2many evaluate`."""
 
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 from mono2many.commands.data import begin_as_trained, parse_with_data
-from mono2many.datasets import DEFAULT
-from mono2many.datasets.base import DatasetSettings, DepthOptions, TestListOptions
-from mono2many.datasets.choice import DataConfig, settings_of
 from mono2many.errors import InputError
-
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """Score a model: depth metrics where depth is known, else how well it explains neighbouring frames."""
-
-    model: str | None = None
-    """Model folder, or `starter`, the model that comes with the package."""
-    data: DataConfig = field(default_factory=DataConfig)
-    dataset: DatasetSettings = field(default_factory=lambda: settings_of(DEFAULT, "scoring")())
-    json: str | None = None
-    """Write all figures to this file."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to compute; auto: a GPU if there is one."""
-
-    @property
-    def flip(self) -> bool:
-        return isinstance(self.dataset, DepthOptions) and self.dataset.flip
-
-    @property
-    def predictions(self) -> str | None:
-        """A file of disparities to score instead of a model."""
-        return self.dataset.predictions if isinstance(self.dataset, TestListOptions) else None
+from mono2many.evaluate.settings import EvaluateConfig
 
 
 def run(arguments: list[str]) -> None:

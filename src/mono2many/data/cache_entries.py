@@ -26,7 +26,7 @@ def show_cache(
     cache_dir: str | None, check: bool, unused_days: float | None, console: Console | None = None
 ) -> bool:
     """Print the entries; `check`: read every byte of each; `unused_days`: remove those not used for so many
-    days, and ground truth read from laser scans. False if an entry is damaged."""
+    days. False if an entry is damaged."""
     console = console or Console(highlight=False)
     root = cache_root(cache_dir)
     oldest = -math.inf if unused_days is None else time.time() - unused_days * DAY
@@ -50,13 +50,6 @@ def show_cache(
             shutil.rmtree(folder)
             (root / f"{folder.name}.lock").unlink(missing_ok=True)
     console.print(table)
-    scans = list((root / "truth").glob("*"))
-    if scans:
-        old_scans = [path for path in scans if path.stat().st_mtime < oldest]
-        for path in old_scans:
-            path.unlink()
-        removed = f", {len(old_scans)} removed" if old_scans else ""
-        console.print(f"ground truth from laser scans: {len(scans)} images{removed}")
     console.print(f"in {root}", soft_wrap=True)
     return sound
 

@@ -119,8 +119,6 @@ class TestListOptions(DepthOptions):
     """Images that are predicted together."""
     workers: int = 2
     """Threads that read images and measured depth."""
-    cache_dir: str | None = None
-    """Folder of the measured depth that was read once; default: $MONO2MANY_CACHE, else ~/.cache/mono2many."""
 
     def __post_init__(self) -> None:
         at_least("--batch-size", self.batch_size, 1)

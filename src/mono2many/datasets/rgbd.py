@@ -100,7 +100,7 @@ def open_recording(folder: Path, scale: float | None) -> Recording:
     return Recording(str(folder), camera, images, depth, poses or [None] * len(images), scale or 1000.0)
 
 
-def open_rgbd(s: RgbdData, options: ReadOptions, split: Split | None) -> Reader:
+def open_rgbd(s: RgbdData, options: ReadOptions, split: Split) -> Reader:
     from mono2many.data.recordings import RecordingReader
 
     return RecordingReader(recordings(s), split, s.hold_out, (options.height, options.width), options.resize)
@@ -108,12 +108,15 @@ def open_rgbd(s: RgbdData, options: ReadOptions, split: Split | None) -> Reader:
 
 def test_list(s: RgbdScoring, protocol: Protocol, card: Any) -> EvalSet:
     """The held-out frames, or all, at their own size. Of all, those of sequences trained on are known."""
+    from mono2many.data.recordings import RecordingReader
     from mono2many.evaluate.frames import EvalSet, reader_frames
 
-    sizes = {recording.size for recording in recordings(s)}
+    found = recordings(s)
+    sizes = {recording.size for recording in found}
     if len(sizes) > 1:
         raise InputError(f"{s.data[0]}: images of {len(sizes)} sizes; score sequences of one size at a time")
-    frames = reader_frames(open_rgbd(s, ReadOptions(*sizes.pop()), None if s.whole else "test"))
+    split: Split | None = None if s.whole else "test"
+    frames = reader_frames(RecordingReader(found, split, s.hold_out, sizes.pop(), "bilinear"))
     seen = partial(trained_on, frames) if s.whole else frozenset
     return EvalSet("rgbd", frames, len(frames), protocol, RGBD.synthetic(s), keys_of=seen)
 

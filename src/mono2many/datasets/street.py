@@ -121,7 +121,6 @@ def test_list(s: StreetScoring, protocol: Protocol, card: ModelCard | None) -> E
         len(places),
         protocol,
         baseline_frames=[partial(training.frame, street, 0) for street in range(len(training.clips))],
-        about=f"embedded street, {len(reader.clips)} unseen scenes",
     )
 
 

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -13,12 +13,12 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from mono2many.commands.check import CheckConfig
 from mono2many.data.cache import Place, in_order
 from mono2many.data.dataset import ClipDataset
 from mono2many.data.measure import THRESHOLDS, PairMeasures, grey_and_sharpness, measure_pairs
 from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.choice import time_offsets
+from mono2many.evaluate.settings import CheckConfig
 from mono2many.files import write_text
 from mono2many.geometry.camera import PLAUSIBLE_FOV, horizontal_fov
 from mono2many.io.images import kept_rows
@@ -53,41 +53,35 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     InputError where the data cannot be read, or frames have no neighbours.
     """
     console = console or Console(highlight=False)
-    data, settings = config.data, config.dataset.at_most(DRAWN)
-    offsets = time_offsets(data.frame_step)
+    step, settings = config.data.frame_step, config.dataset.at_most(DRAWN)
+    offsets = time_offsets(step)
     partner = () if settings.stereo == "none" else (0,)
     options = ReadOptions(
         config.height, config.width, offsets + partner, settings.resize, settings.crop_bottom
     )
-    reader = data.dataset.open(settings, options, "train")
+    reader = config.data.dataset.open(settings, options, "train")
     dataset = ClipDataset(reader, offsets)
-    pairs = pairs_to_see(dataset.clips, data.frame_step, config.frames)
-    measures, sharp, cameras = _measured(reader, pairs, console)
-    clips = {clip.camera: (number, clip) for number, clip in reversed([*enumerate(dataset.clips)])}
-    for number, clip in clips.values():
-        if clip.camera not in cameras:  # none of its frames was looked at
-            cameras[clip.camera] = reader.frame(number, 0).intrinsics
+    pairs = pairs_to_see(dataset.clips, step, config.frames)
+    measures, sharp = _measured(reader, pairs, console)
+    firsts: dict[int, tuple[int, FrameSequence]] = {}
+    for number, clip in enumerate(dataset.clips):
+        firsts.setdefault(clip.camera, (number, clip))
+    cameras = [(reader.frame(number, 0).intrinsics, clip) for number, clip in firsts.values()]
     findings = [
-        *(shape(clip, config) for _, clip in reversed(clips.values())),
-        *(
-            camera(cameras[clip.camera], clip, config, settings.learns_camera)
-            for _, clip in reversed(clips.values())
-        ),
-        motion(measures, data.frame_step, config.width),
-        *standing(measures),
-        overlap(measures, data.frame_step),
-        brightness(measures),
-        blur(sharp),
-        clip_ends(dataset, data.frame_step),
+        *(shape(clip, config) for _, clip in cameras),
+        *(camera(k, clip, config, settings.learns_camera) for k, clip in cameras),
+        motion(measures, step, config.width),
+        *shares(measures, sharp, step),
+        clip_ends(dataset, step),
     ]
     if settings.sources:  # else as many as one asks for
         findings.append(samples(len(dataset)))
     findings = list(dict.fromkeys(findings))  # clips of one shape and camera say it once
-    _show(console, findings, len(pairs), data.frame_step)
+    _show(console, findings, f"{len(pairs)} pairs of frames, {step} apart")
     if config.json is not None:
-        figures: dict[str, Any] = {"findings": [asdict(f) for f in findings], "pairs": len(pairs)}
-        figures["quantiles"] = _quantiles(measures)
-        write_text(config.json, json.dumps(figures, indent=2) + "\n")
+        quantiles = {name: _quantiles(values) for name, values in measures._asdict().items()}
+        found = {"findings": [asdict(f) for f in findings], "pairs": len(pairs), "quantiles": quantiles}
+        write_text(config.json, json.dumps(found, indent=2) + "\n")
     return all(finding.verdict != "problem" for finding in findings)
 
 
@@ -160,33 +154,25 @@ def motion(m: PairMeasures, step: int, width: int) -> Finding:
     )
 
 
-def standing(m: PairMeasures) -> list[Finding]:
-    """Pairs that repeat a frame, and pairs in which the camera does not move."""
-    prepare = "mono2many prepare video VIDEO leaves them out"
-    return [
-        _share("repeated", m.repeated, "of the pairs", 0.01, 0.3, prepare),
-        _share("standing", m.static, "of the pairs", 0.1, 0.5, prepare),
-    ]
-
-
-def overlap(m: PairMeasures, step: int) -> Finding:
-    """Whether neighbours show the same scene once their displacement is undone."""
+def shares(m: PairMeasures, sharp: Float[Tensor, "N"], step: int) -> list[Finding]:
+    """Pairs that repeat a frame, in which the camera does not move, that show different scenes once their
+    displacement is undone, or whose brightness jumps; and frames that are softer than the others."""
     apart = (m.agreement < THRESHOLDS.other_scene) & ~m.repeated
-    smaller = "a smaller --frame-step" if step > 1 else "more frames/s"
-    remedy = f"cuts? mono2many prepare video VIDEO; pictures out of order? rename them; too fast? {smaller}"
-    return _share("overlap", apart, "of the pairs show different scenes", 0.01, 0.2, remedy)
-
-
-def brightness(m: PairMeasures) -> Finding:
     jumps = m.brightness.abs() > THRESHOLDS.brightness_jump
-    remedy = "lock the camera's exposure, or take other footage: losses compare colours"
-    return _share("brightness", jumps, "of the pairs jump", 0.02, 0.3, remedy)
-
-
-def blur(sharp: Float[Tensor, "N"]) -> Finding:
     soft = sharp < THRESHOLDS.soft * sharp.median()
-    remedy = "mono2many prepare video VIDEO lists blurred frames; record with a shorter exposure"
-    return _share("sharpness", soft, "of the frames are much softer", 0.1, 1.0, remedy)
+    smaller = "a smaller --frame-step" if step > 1 else "more frames/s"
+    prepare = "mono2many prepare video VIDEO"
+    out = f"{prepare} leaves them out"
+    order = f"cuts? {prepare}; images out of order? rename them; too fast? {smaller}"
+    exposure = "lock the camera's exposure, or take other footage: losses compare colours"
+    blurred = f"{prepare} lists blurred frames; record with a shorter exposure"
+    return [
+        _share("repeated", m.repeated, "of the pairs", 0.01, 0.3, out),
+        _share("standing", m.static, "of the pairs", 0.1, 0.5, out),
+        _share("overlap", apart, "of the pairs show different scenes", 0.01, 0.2, order),
+        _share("brightness", jumps, "of the pairs jump", 0.02, 0.3, exposure),
+        _share("sharpness", soft, "of the frames are much softer", 0.1, 1.0, blurred),
+    ]
 
 
 def clip_ends(dataset: ClipDataset, step: int) -> Finding:
@@ -224,22 +210,20 @@ def _share(name: str, found: Tensor, what: str, look: float, problem: float, rem
 
 def _measured(
     reader: Reader, pairs: Sequence[tuple[Place, Place]], console: Console
-) -> tuple[PairMeasures, Float[Tensor, "N"], dict[int, Tensor]]:
-    """The pairs' measures, the sharpness of their frames, and K by the number of the camera."""
+) -> tuple[PairMeasures, Float[Tensor, "N"]]:
+    """The pairs' measures, and the sharpness of their frames."""
     places = sorted({place for pair in pairs for place in pair})
     firsts = {second: first for first, second in pairs}
-    clips, greys, cameras = list(reader.clips), dict[Place, Tensor](), dict[int, Tensor]()
-    sharp, found = list[float](), list[PairMeasures]()
+    greys, sharp, found = dict[Place, Tensor](), list[float](), list[PairMeasures]()
     frames = zip(places, in_order(reader, places), strict=True)
     for place, frame in track(frames, "looking", len(places), console=console, transient=True):
-        cameras.setdefault(clips[place[0]].camera, frame.intrinsics)
         greys[place], sharpness = grey_and_sharpness(frame.image)
         sharp.append(sharpness)
         if place in firsts:  # in order, so that nothing before the first is needed any more
             first = firsts[place]
             found.append(measure_pairs(greys[first], greys[place]))
             greys = {other: grey for other, grey in greys.items() if other > first}
-    return PairMeasures(*map(torch.cat, zip(*found, strict=True))), torch.tensor(sharp), cameras
+    return PairMeasures(*map(torch.cat, zip(*found, strict=True))), torch.tensor(sharp)
 
 
 def _video_size(clip: FrameSequence, config: CheckConfig) -> tuple[int, int]:
@@ -249,18 +233,12 @@ def _video_size(clip: FrameSequence, config: CheckConfig) -> tuple[int, int]:
     return kept_rows(clip.size[0], config.dataset.crop_bottom), clip.size[1]
 
 
-def _quantiles(measures: PairMeasures) -> dict[str, dict[str, float]]:
-    shares = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-    return {
-        name: {f"{share:g}": values.quantile(share).item() for share in shares}
-        for name, values in measures._asdict().items()
-    }
+def _quantiles(values: Float[Tensor, "N"]) -> dict[str, float]:
+    return {f"{share:g}": values.quantile(share).item() for share in (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)}
 
 
-def _show(console: Console, findings: Sequence[Finding], pairs: int, step: int) -> None:
-    table = Table(title=f"{pairs} pairs of frames, {step} apart", title_justify="left")
-    for column in ("", "found", "verdict"):
-        table.add_column(column)
+def _show(console: Console, findings: Sequence[Finding], title: str) -> None:
+    table = Table("", "found", "verdict", title=title, title_justify="left")
     for f in findings:
         table.add_row(f.name, f.figure, f"[{COLOURS[f.verdict]}]{f.verdict}[/]")
     console.print(table)

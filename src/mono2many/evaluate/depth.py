@@ -1,24 +1,25 @@
 """The scoring engine: disparities against measured depth, by a protocol, of any method and data set.
 
-frames -> a predictor's disparities, by method -> metrics.sparse.score_sparse -> scores, by Row -> Evaluation
+frames -> a predictor's disparities, by method -> metrics.protocol.score -> scores, by Row -> Evaluation
 
-outcome = score_frames(eval_set, from_file("p.npy", eval_set, 8), open_ground_truth(eval_set.frames), "p.npy")
+outcome = score_frames(eval_set, from_file("p.npy", eval_set, 8), "p.npy")
 print_table(Console(), outcome.rows)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
+from rich.console import Console
+from rich.progress import Progress
 
 from mono2many.evaluate.frames import EvalFrame, EvalSet
-from mono2many.evaluate.ground_truth import GroundTruth
 from mono2many.evaluate.predictors import BASELINES, Disparities, Method
 from mono2many.metrics.depth import DepthMetrics, mean_metrics
-from mono2many.metrics.protocol import Protocol, median, metric_protocol
-from mono2many.metrics.sparse import RANGES, SparseScore, score_sparse
+from mono2many.metrics.protocol import RANGES, ImageScore, Protocol, median, metric_protocol, score
 from mono2many.types import InputError
 
 CONTAMINATED = "CONTAMINATED"
@@ -98,6 +99,11 @@ class Evaluation:
     holes: float | None = None
     """Share of the moving pixels, a mean over the images that have some; None: it is not known what moves."""
 
+    @property
+    def ratio_text(self) -> str:
+        """Median ratio ± spread, as tables print it."""
+        return f"{self.median_ratio:{'.3f' if self.median_ratio >= 0.1 else '.2e'}} ± {self.spread:.3f}"
+
     def to_json(self) -> dict[str, Any]:
         """The same as dictionaries, lists, strings and numbers, for json.dumps."""
         return {**asdict(self), "protocol": self.protocol.name}
@@ -117,15 +123,14 @@ class Outcome:
 
     eval_set: EvalSet
     predict: Disparities
-    ground_truth: GroundTruth
-    scores: Mapping[Row, Sequence[SparseScore | None]]
+    scores: Mapping[Row, Sequence[ImageScore | None]]
     """Of each method and frame; None where no pixel counts. The first row is the method in question."""
     unseen: Sequence[int] | None = None
     """Positions in eval_set.frames of those that were not in training, where others were."""
 
     @property
     def main(self) -> Row:
-        return next(iter(self.rows))
+        return next(iter(self.scores))
 
     @property
     def contaminated(self) -> int:
@@ -138,7 +143,7 @@ class Outcome:
 
         Raises InputError where no pixel of any image counts.
         """
-        frames, (main, *_) = self.eval_set.frames, self.scores
+        frames, main = self.eval_set.frames, self.main
         every = range(len(frames))
         rows = {row: self._summary(row, every, row.method == main.method) for row in self.scores}
         groups = sorted({frame.group for frame in frames})
@@ -153,50 +158,58 @@ class Outcome:
         return rows
 
     def _summary(self, row: Row, which: Sequence[int], by_range: bool = False) -> Evaluation:
-        scored = [(self.eval_set.frames[i], self.scores[row][i]) for i in which]
         protocol = self.eval_set.protocol
-        by = metric_protocol(protocol) if row.metric else protocol
-        return summarise([(frame, s) for frame, s in scored if s is not None], by, by_range)
+        scores = [(self.eval_set.frames[i], self.scores[row][i]) for i in which]
+        scored = [(frame, found) for frame, found in scores if found is not None]
+        return summarise(scored, metric_protocol(protocol) if row.metric else protocol, by_range)
 
     def scored_frames(self) -> list[EvalFrame]:
         """Those of the main row's per_image."""
         scores = self.scores[self.main]
-        return [f for f, score in zip(self.eval_set.frames, scores, strict=True) if score is not None]
+        return [f for f, found in zip(self.eval_set.frames, scores, strict=True) if found is not None]
 
 
 def score_frames(
     eval_set: EvalSet,
     predict: Disparities,
-    ground_truth: GroundTruth,
     source: str = "predictions",
     metric: bool = False,
     unseen: Sequence[int] | None = None,
-    progress: Callable[[int], None] = lambda count: None,
+    workers: int = 2,
+    console: Console | None = None,
 ) -> Outcome:
     """Score every frame by the set's protocol.
 
     source: what errors name, a model's folder or a file. metric: the first method is in metres, and also
-    scored as it is. progress(frames done). Raises InputError as score_sparse, predictors and readers do.
+    scored as it is. workers: threads that read measured depth. console: for a progress bar. Raises
+    InputError as score, predictors and readers do.
     """
-    protocol, scores = eval_set.protocol, dict[Row, list[SparseScore | None]]()
-    done, contaminated = 0, unseen is not None
-    for maps in predict(eval_set.frames):
-        first, count = next(iter(maps)), len(next(iter(maps.values())))
-        frames = eval_set.frames[done : done + count]
-        truths = ground_truth(frames)
-        names = [f"{source}, image {frame.position} of the list ({frame.name})" for frame in frames]
-        wanted = {Row(m, contaminated=contaminated): (x, protocol) for m, x in maps.items()}
-        if metric:
-            wanted[Row(first, True, contaminated)] = (maps[first], metric_protocol(protocol))
-        for row, (disparity, by) in wanted.items():
-            scores.setdefault(row, []).extend(score_sparse(disparity, truths, by, names))
-        done += count
-        progress(done)
-    return Outcome(eval_set, predict, ground_truth, scores, unseen)
+    protocol, contaminated = eval_set.protocol, unseen is not None
+    scores, done = dict[Row, list[ImageScore | None]](), 0
+    bar = Progress(console=console, transient=True, disable=console is None)
+    with bar, ThreadPoolExecutor(max(1, workers)) as pool:
+        task = bar.add_task("images", total=len(eval_set.frames))
+        for maps in predict(eval_set.frames):
+            first, disparity = next(iter(maps.items()))
+            frames = eval_set.frames[done : done + len(disparity)]
+            truths = list(pool.map(lambda frame: frame.ground_truth(), frames))
+            wanted = {Row(m, contaminated=contaminated): (x, protocol) for m, x in maps.items()}
+            if metric:
+                wanted[Row(first, True, contaminated)] = (disparity, metric_protocol(protocol))
+            for row, (disparities, by) in wanted.items():
+                for frame, one, truth in zip(frames, disparities, truths, strict=True):
+                    try:
+                        scores.setdefault(row, []).append(score(one, truth, by))
+                    except InputError as error:
+                        where = f"{source}, image {frame.position} of the list ({frame.name})"
+                        raise InputError(f"{where}: {error}") from error
+            done += len(frames)
+            bar.update(task, completed=done)
+    return Outcome(eval_set, predict, scores, unseen)
 
 
 def summarise(
-    scored: Sequence[tuple[EvalFrame, SparseScore]], protocol: Protocol, by_range: bool = False
+    scored: Sequence[tuple[EvalFrame, ImageScore]], protocol: Protocol, by_range: bool = False
 ) -> Evaluation:
     """Means over images (at least one, else InputError), and over those that have a region.
 
@@ -207,36 +220,33 @@ def summarise(
             f"no image has a true depth that protocol {protocol.name} counts "
             f"({protocol.min_depth:g} to {protocol.max_depth:g} m); evaluate on data that has depth"
         )
-    scores = [score for _, score in scored]
-    ratios = torch.tensor([score.ratio for score in scores], dtype=torch.float64)
+    scores = [found for _, found in scored]
+    ratios = torch.tensor([s.ratio for s in scores], dtype=torch.float64)
     middle = median(ratios)
-    regions = {
-        "static": [score.static for score in scores if score.static is not None],
-        "moving": [score.moving for score in scores if score.moving is not None],
-    }
-    holes = [score.holes for score in scores if score.holes is not None]
+    parts = {"static": [s.static for s in scores], "moving": [s.moving for s in scores]}
+    known = {name: [part for part in of_name if part is not None] for name, of_name in parts.items()}
+    regions = {name: mean_metrics(metrics) for name, metrics in known.items() if metrics}
+    holes = [s.holes for s in scores if s.holes is not None]
+    ranges = [_range(scores, number) for number in range(len(RANGES))] if by_range and not regions else []
     return Evaluation(
         protocol,
         images=len(scored),
-        metrics=mean_metrics([score.metrics for score in scores]),
+        metrics=mean_metrics([s.metrics for s in scores]),
         median_ratio=middle,
         spread=float((ratios / middle).std(correction=0)),
-        regions={name: mean_metrics(metrics) for name, metrics in regions.items() if metrics},
+        regions=regions,
         per_image=tuple(ImageResult(f.sequence, f.index, s.metrics, s.ratio) for f, s in scored),
-        ranges=tuple(_ranges(scores)) if by_range and not any(regions.values()) else (),
+        ranges=tuple(found for found in ranges if found is not None),
         holes=sum(holes) / len(holes) if holes else None,
     )
 
 
-def _ranges(scores: Sequence[SparseScore]) -> list[RangeScore]:
-    found = []
-    for number, (low, high) in enumerate(RANGES):
-        parts = [score.ranges[number] for score in scores]
-        metrics = [m for _, m in parts if m is not None]
-        if metrics:
-            pixels = sum(n for n, _ in parts)
-            found.append(RangeScore(low, high, pixels, len(metrics), mean_metrics(metrics)))
-    return found
+def _range(scores: Sequence[ImageScore], number: int) -> RangeScore | None:
+    """One of RANGES; None where no image has it."""
+    parts = [s.ranges[number] for s in scores]
+    metrics = [found for _, found in parts if found is not None]
+    pixels = sum(count for count, _ in parts)
+    return RangeScore(*RANGES[number], pixels, len(metrics), mean_metrics(metrics)) if metrics else None
 
 
 def compare(evaluations: Mapping[Row, Evaluation], row: Row) -> Comparison | None:

@@ -3,16 +3,14 @@ where its files lie."""
 
 from collections.abc import Callable, Hashable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from threading import Lock
-from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mono2many.geometry.camera import Size
 from mono2many.metrics.protocol import Protocol
 from mono2many.metrics.sparse import SparseTruth, sparse_truth
 from mono2many.types import Frame, Reader
@@ -21,18 +19,6 @@ OpenFrame = Callable[[], Frame]
 """Reads an image, without the ego vehicle, and its K. Raises InputError for another size than expected."""
 OPEN_FRAMES = 64
 """Frames of a reader that are kept: an image is needed some batches before its depth."""
-
-
-@dataclass(frozen=True)
-class GroundTruthSource:
-    """How the measured depth of a frame is read, and its copy in the cache."""
-
-    read: Callable[[], SparseTruth]
-    name: str = ""
-    key: tuple[Any, ...] = ()
-    """All that the copy depends on; empty: no copy (dense depth is too large for one)."""
-    size: Size = (0, 0)
-    """Of the map that the copy is of."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +36,17 @@ class EvalFrame:
     at: Callable[[int], OpenFrame | None]
     """The frame at this offset in time; None where there is none. at(0) is the frame itself: None where its
     image is missing, which stored predictions do not need."""
-    ground_truth: GroundTruthSource
+    ground_truth: Callable[[], SparseTruth]
+    """Reads the measured depth. Raises InputError for a file that is missing, damaged or of another size."""
     group: str = ""
     """Groups, where a set has several, get a row each."""
+
+    def open(self) -> Frame:
+        return self.at(0)()  # type: ignore[misc]
+
+    def open_at(self, offset: int) -> Frame | None:
+        opened = self.at(offset)
+        return None if opened is None else opened()
 
 
 @dataclass(frozen=True)
@@ -73,12 +67,8 @@ class EvalSet:
     """The papers' images, all of them, by the papers' protocol: published numbers compare."""
     keys_of: Callable[[Sequence[str]], AbstractSet[Hashable]] = frozenset
     """From what a model's card stores of its training (ModelCard.seen) to the keys of frames."""
-    other_lists: dict[str, int] = field(default_factory=dict)
-    """--datatype of similar lists, and how many frames they have."""
     baseline_frames: Sequence[OpenFrame] = ()
     """Training frames with depth, of which the baselines are made; empty: no baselines."""
-    about: str = ""
-    """For the report; by default the name and the number of images."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +112,7 @@ def reader_frames(reader: Reader, places: Sequence[tuple[int, int]] | None = Non
         return partial(opened, clip, index + offset) if there else None
 
     def frame(position: int, clip: int, index: int) -> EvalFrame:
-        sequence, truth = clips[clip].name, GroundTruthSource(partial(_depth, partial(opened, clip, index)))
+        sequence, truth = clips[clip].name, partial(_depth, partial(opened, clip, index))
         name = f"{sequence}, frame {index}"
         return EvalFrame(position, name, sequence, index, name, partial(at, clip, index), truth)
 

@@ -1,11 +1,11 @@
 """The command `info`: what a model folder says of its model."""
 
 import re
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from safetensors import safe_open
-from torch import nn
 
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard, load_model
@@ -18,6 +18,7 @@ def info(name: str, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     folder = model_folder(name)
     model, card = load_model(folder)
+    sizes = {name: sum(p.numel() for p in net.parameters()) / 1e6 for name, net in model.named_children()}
     readme = folder / "README.md"
     front, text = _parts(readme.read_text() if readme.exists() else "")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -26,8 +27,8 @@ def info(name: str, console: Console | None = None) -> None:
     for row in {
         "folder": str(folder),
         "networks": _networks(card),
-        "parameters": ", ".join(f"{part} {_millions(net)}" for part, net in model.named_children()),
-        "on disk": _on_disk(str(folder / "model.safetensors")),
+        "parameters": ", ".join(f"{name} {millions:.2f} M" for name, millions in sizes.items()),
+        "on disk": _on_disk(folder / "model.safetensors"),
         "sizes": ", ".join(f"{w}x{h}" for h, w in card.sizes or ((card.height, card.width),)),
         "depth": _depth(card),
         "trained on": card.trained_on,
@@ -48,15 +49,10 @@ def _networks(card: ModelCard) -> str:
     return f"{kind}: encoder {a.encoder}, decoder {a.decoder}, {pose}"
 
 
-def _millions(net: nn.Module) -> str:
-    return f"{sum(p.numel() for p in net.parameters()) / 1e6:.2f} M"
-
-
-def _on_disk(weights: str) -> str:
+def _on_disk(weights: Path) -> str:
     with safe_open(weights, "pt") as file:
-        kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
-        count = sum(file.get_tensor(name).nbytes for name in file.keys())  # noqa: SIM118
-    return f"{count / 1e6:.1f} MB, {'float16' if 'F16' in kinds else 'float32'}"
+        half = "F16" in {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    return f"{weights.stat().st_size / 1e6:.1f} MB, {'float16' if half else 'float32'}"
 
 
 def _depth(card: ModelCard) -> str:

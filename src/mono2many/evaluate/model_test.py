@@ -1,43 +1,38 @@
 """`model_test.py`: the newest model on KITTI's test lists."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from mono2many.commands.model_test import ModelTestConfig
 from mono2many.data.marker import SYNTHETIC
+from mono2many.datasets.base import TestListOptions
 from mono2many.datasets.kitti.files import improved_path
 from mono2many.datasets.kitti.splits import split_frames
 from mono2many.datasets.kitti.test_list import PAPERS, kitti_eval_set
-from mono2many.evaluate.figures import write_json
-from mono2many.evaluate.present import figures, marks, report
+from mono2many.evaluate.present import cells, depth_table, figures, marks, report, write_json
 from mono2many.evaluate.scoring import Scoring, score_set
-from mono2many.evaluate.tables import cells, ratio_text
+from mono2many.evaluate.settings import ModelTestConfig
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.starter import model_folder
 from mono2many.predict.predictor import load
 from mono2many.types import InputError
 
 IMPROVED = "kitti_eigen_benchmark"
+COLUMNS = ("abs_rel", "sqrt_rel", "rmse", "rmse_log", "a1", "a2", "a3")
 
 
 def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[str, Any]:
     """Score the newest model on both of KITTI's test lists, in one table; return the figures by list."""
     console = console or Console()
     folder = model_folder(config.model) if config.model is not None else newest_model(Path(config.out))
-    root, predictor = Path(config.data), load(folder, config.device)
-    scoring = Scoring(str(folder), predictor, config.flip, config.batch_size, config.workers)
-    scoring = replace(scoring, allow_contaminated=True)
+    options = TestListOptions(
+        flip=config.flip, batch_size=config.batch_size, workers=config.workers, allow_contaminated=True
+    )
+    root, scoring = Path(config.data), Scoring(str(folder), load(folder, config.device), options)
     console.print(f"model {folder}", highlight=False, soft_wrap=True)
-    table = Table(box=None, padding=(0, 1, 0, 0))
-    table.add_column("")
-    for column in ("abs_rel", "sqrt_rel", "rmse", "rmse_log", "a1", "a2", "a3"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table, notes = depth_table(COLUMNS), list[str]()
     found: dict[str, Any] = {"model": str(folder), "lists": {}}
-    notes: list[str] = []
     for name, protocol in PAPERS.items():
         improved = name == IMPROVED
         if improved and not any(improved_path(root, frame) for frame in split_frames(name, "test")):
@@ -55,7 +50,7 @@ def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[
         notes += [f"{name}: {mark}" for mark in marks(outcome) if mark != SYNTHETIC]  # the table's title
         notes.append(
             f"{name}: {main.images} of {eval_set.listed} images, protocol {main.protocol.name}, median ratio "
-            f"{ratio_text(main)}"
+            f"{main.ratio_text}"
         )
         if config.report is not None and not improved:
             report(config.report, outcome, scoring)

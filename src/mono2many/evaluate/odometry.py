@@ -9,11 +9,11 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from mono2many.commands.evaluate import EvaluateConfig
 from mono2many.data.marker import SYNTHETIC
 from mono2many.datasets.base import TrajectoryOptions
 from mono2many.evaluate.depth import CONTAMINATED
 from mono2many.evaluate.frames import TrajectorySequence
+from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.io.trajectories import TRUE, draw_trajectories
 from mono2many.metrics.odometry import SNIPPET, Alignment, aligned, distances, path_errors, snippet_errors
 from mono2many.predict.predictor import Predictor, load
@@ -33,7 +33,7 @@ def evaluate_trajectories(config: EvaluateConfig, console: Console) -> dict[str,
     assert dataset.trajectories is not None
     assert isinstance(settings, TrajectoryOptions)
     predictor, trajectories = load(config.model, config.device), dataset.trajectories(settings)
-    sequences = trajectories.sequences
+    sequences, synthetic = trajectories.sequences, trajectories.synthetic
     seen, keys = trajectories.keys_of(predictor.card.seen), [key for x in sequences for key in x.keys]
     known = sum(key in seen for key in keys)
     if known and not settings.allow_contaminated:
@@ -42,29 +42,16 @@ def evaluate_trajectories(config: EvaluateConfig, console: Console) -> dict[str,
             "in this model's training (from here, or from another data set that shows them): score it on "
             "others (--sequences), or all the same with --allow-contaminated"
         )
-    metric = predictor.card.scale == "metres"
-    marks = [SYNTHETIC] if trajectories.synthetic else []
-    marks += [f"{CONTAMINATED}: {known} of {len(keys)} frames were in this model's training"] if known else []
-    ways: tuple[Alignment, ...] = ("sim3", "se3", "none") if metric else ("sim3",)
+    ways = tuple(ALIGNMENTS) if predictor.card.scale == "metres" else ("sim3",)
     scores: dict[str, dict[str, Any]] = {}
     panels: dict[str, dict[str, Tensor]] = {}
     for x in sequences:
-        true, found = x.poses, _predicted(settings, predictor, x, console)
-        snippets = snippet_errors(true, found)
-        scores[x.name] = {
-            "frames": len(true),
-            "metres": float(distances(true)[-1]),
-            "grey": x.grey,
-            "snippets": {
-                "frames": SNIPPET,
-                "count": len(snippets),
-                "ate_mean": float(snippets.mean()),
-                "ate_std": float(snippets.std(correction=0)),
-            },
-            "path": {way: asdict(path_errors(true, found, way)) for way in ways},
-        }
-        title = f"{'SYNTHETIC ' if trajectories.synthetic else ''}{x.name}, {scores[x.name]['metres']:.0f} m"
-        panels[title] = {TRUE: true, "predicted, Sim(3)": aligned(true, found, "sim3")}
+        found = _predicted(x, predictor, settings, console)
+        scores[x.name] = _scores(x, found, ways)
+        title = f"{'SYNTHETIC ' if synthetic else ''}{x.name}, {scores[x.name]['metres']:.0f} m"
+        panels[title] = {TRUE: x.poses, "predicted, Sim(3)": aligned(x.poses, found, "sim3")}
+    marks = [SYNTHETIC] if synthetic else []
+    marks += [f"{CONTAMINATED}: {known} of {len(keys)} frames were in this model's training"] if known else []
     for mark in marks:
         console.print(mark, style="bold red", soft_wrap=True)
     console.print(_table(scores))
@@ -75,7 +62,7 @@ def evaluate_trajectories(config: EvaluateConfig, console: Console) -> dict[str,
     return {
         "list": trajectories.name,
         "model": config.model,
-        "synthetic": trajectories.synthetic,
+        "synthetic": synthetic,
         "contaminated": known,
         "scale": predictor.card.scale,
         "sequences": scores,
@@ -83,7 +70,7 @@ def evaluate_trajectories(config: EvaluateConfig, console: Console) -> dict[str,
 
 
 def _predicted(
-    settings: TrajectoryOptions, predictor: Predictor, x: TrajectorySequence, console: Console
+    x: TrajectorySequence, predictor: Predictor, settings: TrajectoryOptions, console: Console
 ) -> Tensor:
     numbers = track(range(len(x.poses)), f"sequence {x.name}", console=console, transient=True)
     images = (x.image(number) for number in numbers)
@@ -92,31 +79,40 @@ def _predicted(
     )
 
 
+def _scores(x: TrajectorySequence, found: Tensor, ways: tuple[Alignment, ...]) -> dict[str, Any]:
+    snippets = snippet_errors(x.poses, found)
+    return {
+        "frames": len(x.poses),
+        "metres": float(distances(x.poses)[-1]),
+        "grey": x.grey,
+        "snippets": {
+            "frames": SNIPPET,
+            "count": len(snippets),
+            "ate_mean": float(snippets.mean()),
+            "ate_std": float(snippets.std(correction=0)),
+        },
+        "path": {way: asdict(path_errors(x.poses, found, way)) for way in ways},
+    }
+
+
 def _table(scores: dict[str, dict[str, Any]]) -> Table:
-    table = Table(title="Trajectories", title_justify="left", box=None, padding=(0, 1, 0, 0))
-    for column in (
-        "",
-        "frames",
-        "m",
-        f"ATE-{SNIPPET}",
-        "aligned",
-        "t_err",
-        "r_err",
-        "ATE",
-        "RPE",
-        "RPE turn",
-    ):
+    table = Table(
+        title="Trajectories",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+        caption=f"ATE-{SNIPPET}: the papers', m, over {SNIPPET} frames. Whole path: t_err %, r_err degrees "
+        "per 100 m (over 100 to 800 m), ATE m, RPE m and degrees from frame to frame.",
+        caption_justify="left",
+    )
+    first = ("", "frames", "m", f"ATE-{SNIPPET}", "aligned")
+    for column in (*first, "t_err", "r_err", "ATE", "RPE", "RPE turn"):
         table.add_column(column, justify="left" if column in ("", "aligned") else "right", no_wrap=True)
     for name, score in scores.items():
         snippets = f"{score['snippets']['ate_mean']:.4f} ± {score['snippets']['ate_std']:.4f}"
-        first = [name, str(score["frames"]), f"{score['metres']:.0f}", snippets]
+        of_sequence = [name, str(score["frames"]), f"{score['metres']:.0f}", snippets]
         for way, path in score["path"].items():
             numbers = [("–" if v is None else f"{v:.3f}") for v in path.values()]
-            table.add_row(*first, ALIGNMENTS[way], *numbers)
-            first = [""] * 4
-    table.caption = (
-        f"ATE-{SNIPPET}: the papers', m, over {SNIPPET} frames. Whole path: t_err %, r_err degrees per 100 m "
-        "(over 100 to 800 m), ATE m, RPE m and degrees from frame to frame."
-    )
-    table.caption_justify = "left"
+            table.add_row(*of_sequence, ALIGNMENTS[way], *numbers)
+            of_sequence = [""] * 4
     return table

@@ -7,18 +7,20 @@ for maps in predict(eval_set.frames):                some frames at a time
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.evaluate.frames import EvalFrame, EvalSet
+from mono2many.files import explained
 from mono2many.geometry.camera import Size, mirror_intrinsics, resize_intrinsics
-from mono2many.metrics.protocol import Protocol, kept_pixels
+from mono2many.metrics.protocol import Protocol
 from mono2many.models.architecture import matching_of
 from mono2many.models.checkpoint import input_size
 from mono2many.models.many import ManyDepth
@@ -48,14 +50,12 @@ Disparities = Callable[[Sequence[EvalFrame]], Iterator[Mapping[Method, Float[Ten
 first method is the one in question."""
 
 
-@dataclass(frozen=True)
-class NetworkInputs:
+class NetworkInputs(NamedTuple):
     """A frame and those that a ManyDepth matches it with, as the networks want them."""
 
-    image: Float[Tensor, "1 3 h w"]
-    matching: Float[Tensor, "1 F 3 h w"]
-    """Black where there is none."""
-    exists: Bool[Tensor, "1 F"]
+    images: Float[Tensor, "1+M 3 h w"]
+    """The frame first; black where there is none."""
+    exists: Bool[Tensor, "1 M"]
     intrinsics: Float[Tensor, "1 3 3"]
 
 
@@ -64,13 +64,11 @@ def network_inputs(
 ) -> NetworkInputs:
     """Of frames of one size, without the ego vehicle; None where there is none. size: of the networks."""
     black = torch.zeros_like(frame.image)
-    opened = [frame.image, *(black if other is None else other.image for other in matching)]
-    images = predictor.inputs(opened, size)
+    images = [frame.image, *(black if other is None else other.image for other in matching)]
     exists = torch.tensor([[other is not None for other in matching]], dtype=torch.bool)
     _, height, width = frame.image.shape
-    k = resize_intrinsics(frame.intrinsics, (height, width), size)
-    device = predictor.device
-    return NetworkInputs(images[:1], images[1:][None], exists.to(device), k[None].to(device))
+    k, device = resize_intrinsics(frame.intrinsics, (height, width), size)[None], predictor.device
+    return NetworkInputs(predictor.inputs(images, size), exists.to(device), k.to(device))
 
 
 @torch.inference_mode()
@@ -80,11 +78,11 @@ def network_disparities(
     """At the networks' size and on their device, in the unit that `card.scale` names: one method of a
     MonoDepth, four of a ManyDepth. flip: as in Predictor.disparity."""
     many = predictor.model
-    image = torch.cat([frame.image for frame in frames])
+    image = torch.cat([frame.images[:1] for frame in frames])
     if not isinstance(many, ManyDepth):
         return {Method.MODEL: predictor.from_inputs(image, flip)}
-    matching, exists = (torch.cat([getattr(f, name) for f in frames]) for name in ("matching", "exists"))
-    k = torch.cat([frame.intrinsics for frame in frames])
+    matching = torch.stack([frame.images[1:] for frame in frames])
+    exists, k = (torch.cat(parts) for parts in zip(*(frame[1:] for frame in frames), strict=True))
 
     def each(image: Tensor, matching: Tensor, k: Tensor) -> dict[Method, Tensor]:
         itself = image[:, None].expand_as(matching)
@@ -112,14 +110,12 @@ def from_network(
     predictor, offsets = Predictor(predictor.model, card, predictor.device), matching_of(card.architecture)
 
     def read(frame: EvalFrame, size: Size) -> NetworkInputs:
-        neighbours = [frame.at(offset) for offset in offsets]
-        matching = [None if neighbour is None else neighbour() for neighbour in neighbours]
-        return network_inputs(predictor, _open(frame), matching, size)
+        return network_inputs(predictor, frame.open(), [frame.open_at(offset) for offset in offsets], size)
 
     def predict(frames: Sequence[EvalFrame]) -> Iterator[Mapping[Method, Tensor]]:
         if not frames:
             return
-        size = input_size(card, _open(frames[0]).image.shape[-2:])
+        size = input_size(card, frames[0].open().image.shape[-2:])
         waiting: list[Future[NetworkInputs]] = []
         with ThreadPoolExecutor(max(1, workers)) as pool:
             for start in range(0, len(frames) + batch_size, batch_size):
@@ -128,25 +124,6 @@ def from_network(
                 if batch:
                     found = network_disparities(predictor, [inputs.result() for inputs in batch], flip)
                     yield {method: disparity.cpu() for method, disparity in found.items()}
-
-    return predict
-
-
-def _open(frame: EvalFrame) -> Frame:
-    opened = frame.at(0)
-    assert opened is not None, "frames without an image are scored by stored predictions only"
-    return opened()
-
-
-def from_functions(
-    functions: Mapping[Method, Callable[[UInt8[Tensor, "3 H W"]], Float[Tensor, "h w"]]],
-) -> Disparities:
-    """Of any functions from an image to a disparity."""
-
-    def predict(frames: Sequence[EvalFrame]) -> Iterator[Mapping[Method, Tensor]]:
-        for frame in frames:
-            image = _open(frame).image
-            yield {method: function(image).detach()[None] for method, function in functions.items()}
 
     return predict
 
@@ -171,28 +148,21 @@ def from_file(path: str, eval_set: EvalSet, batch_size: int) -> Disparities:
 
 
 def _open_array(path: str, eval_set: EvalSet) -> np.ndarray:
-    try:
+    with explained(
+        f"--predictions {path}: cannot be read as one NumPy array",
+        "wanted a file of numpy.save, N H W floats",
+        (OSError, ValueError, EOFError, AttributeError),
+    ):
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
         shape = stored.shape
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        reason = getattr(error, "strerror", None) or "not a file of numpy.save"
-        raise InputError(
-            f"--predictions {path}: cannot be read as one NumPy array ({reason}); wanted N H W floats"
-        ) from error
     if len(shape) != 3 or not all(shape) or stored.dtype.kind != "f":
         raise InputError(
             f"--predictions {path}: holds {stored.dtype} of shape {shape}, wanted floats N H W: disparities"
         )
     if len(stored) != eval_set.listed:
-        others = [name for name, count in eval_set.other_lists.items() if count == len(stored)]
-        hint = (
-            f"--datatype {others[0]} has as many"
-            if others
-            else "predict every frame of the list, in its order (maps of missing images are not read)"
-        )
         raise InputError(
-            f"--predictions {path}: holds {len(stored)} maps, wanted {eval_set.listed} for {eval_set.name}; "
-            f"{hint}"
+            f"--predictions {path}: holds {len(stored)} maps, wanted {eval_set.listed} for {eval_set.name}: "
+            "of every frame of the list, in its order (maps of missing images are not read)"
         )
     return stored
 
@@ -231,7 +201,7 @@ def mean_log_depth(frames: Iterable[Frame], protocol: Protocol) -> Float[Tensor,
         if frame.depth is None:
             continue
         depth = frame.depth if total is None else _nearest(frame.depth, (total.shape[0], total.shape[1]))
-        counts = kept_pixels(depth, protocol, cropped=False)
+        counts = protocol.in_range(depth)
         logs = torch.where(counts, depth, 1.0).log().double()
         total = logs if total is None else total + logs
         count = counts.double() if count is None else count + counts

@@ -1,24 +1,23 @@
 """What is shown of an Outcome: printed, as JSON, as an HTML page."""
 
-from dataclasses import asdict
-from pathlib import Path
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple
 from statistics import fmean
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from mono2many.data.marker import SYNTHETIC
-from mono2many.evaluate.depth import CONTAMINATED, Outcome, Row, compare
-from mono2many.evaluate.figures import training_curve
+from mono2many.evaluate.depth import CONTAMINATED, Evaluation, Outcome, Row, compare
 from mono2many.evaluate.predictors import BASELINES
-from mono2many.evaluate.report.gallery import best_and_worst, best_median_worst, gallery
-from mono2many.evaluate.report.page import write_report
 from mono2many.evaluate.scoring import Scoring, without_neighbour
-from mono2many.evaluate.tables import holes_text, print_table
+from mono2many.files import write_text
+from mono2many.metrics.depth import COLUMNS, DepthMetrics
+from mono2many.metrics.protocol import HOLE
 from mono2many.metrics.published import PublishedResult, published
 from mono2many.models.checkpoint import ModelCard
-from mono2many.models.many import ManyDepth
-from mono2many.models.starter import model_folder
 
 
 def print_outcome(outcome: Outcome, s: Scoring, console: Console) -> None:
@@ -33,13 +32,62 @@ def print_outcome(outcome: Outcome, s: Scoring, console: Console) -> None:
             text = f"SILog {server['silog']:.2f}, iRMSE {server['irmse']:.2f} 1/km of {row}"
             console.print(f"{text} (the formulas of KITTI's server)", highlight=False)
         return
-    if s.predictor is not None and isinstance(s.predictor.model, ManyDepth):
+    if s.matching:
         own = {row: e for row, e in outcome.rows.items() if row.method not in BASELINES and not row.metric}
-        console.print(holes_text(own), highlight=False, soft_wrap=True)
+        shares = [f"{row} {e.holes:.1%}" for row, e in own.items() if e.holes is not None]
+        text = f"holes, moving pixels wrong by more than a factor {HOLE}: {', '.join(shares) or 'none known'}"
+        console.print(text, highlight=False, soft_wrap=True)
     error, better = outcome.rows[outcome.main].metrics.abs_rel, f"better baseline ({against.baseline})"
     console.print(f"Abs Rel {error:.3f}: {against.ratio:.2f} of the {better}", highlight=False)
     if s.card is not None:
         console.print(f"depth is {unit_text(s.card)}", highlight=False, soft_wrap=True)
+
+
+def print_table(
+    console: Console,
+    evaluations: Mapping[Row, Evaluation],
+    published: Sequence[PublishedResult] = (),
+    mark: str = "",
+) -> None:
+    """One row for each evaluation and, below it, for each of its regions and ranges; then what papers report.
+    The title names the protocol, after `mark`."""
+    protocols = sorted({evaluation.protocol.name for evaluation in evaluations.values()})
+    images = next(iter(evaluations.values())).images
+    title = f"{mark}Depth, protocol {'; '.join(protocols)}, {images} images"
+    table = depth_table(COLUMNS, title=title, title_justify="left")
+    best = min(e.metrics.abs_rel for e in evaluations.values())
+    for row, evaluation in evaluations.items():
+        style = "bold" if evaluation.metrics.abs_rel == best else None
+        table.add_row(str(row), *cells(evaluation.metrics), style=style)
+        parts = {f"  {region}": metrics for region, metrics in evaluation.regions.items()}
+        parts |= {f"  {part.low:g} to {part.high:g} m": part.metrics for part in evaluation.ranges}
+        for name, metrics in parts.items():
+            table.add_row(name, *cells(metrics), style="dim")
+    for result in published:
+        values = ("" if value is None else f"{value:.3f}" for value in result.values)
+        table.add_row(result.method, *values, style="cyan")
+    console.print(table)
+    for source in dict.fromkeys(result.source for result in published):
+        methods = ", ".join(result.method for result in published if result.source == source)
+        console.print(f"published: {methods} ({source})", highlight=False, style="cyan", soft_wrap=True)
+    for row, evaluation in evaluations.items():
+        if row.metric or evaluation.protocol.align == "affine":  # no factor
+            continue
+        which = "median ratio" if evaluation.protocol.align == "median" else "ratio"
+        console.print(f"{which} of {row}: {evaluation.ratio_text}", highlight=False)
+
+
+def depth_table(columns: Sequence[str], **settings: Any) -> Table:
+    """For a name and the seven numbers in each row; fits into 80 columns."""
+    table = Table(box=None, padding=(0, 1, 0, 0), **settings)
+    table.add_column("", no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def cells(metrics: DepthMetrics) -> list[str]:
+    return [f"{value:.3f}" for value in astuple(metrics)]
 
 
 def marks(outcome: Outcome) -> list[str]:
@@ -71,7 +119,7 @@ def _server_figures(outcome: Outcome) -> dict[str, dict[str, float]]:
 
 def figures(outcome: Outcome, s: Scoring) -> dict[str, Any]:
     """What --json holds."""
-    eval_set, card, alone = outcome.eval_set, s.card, without_neighbour(outcome.eval_set, s)
+    eval_set, card = outcome.eval_set, s.card
     rows = {str(row): evaluation.to_json() for row, evaluation in outcome.rows.items()}
     scale = {} if card is None else {n: getattr(card, n) for n in ("scale", "factor", "factor_from")}
     against = compare(outcome.rows, outcome.main)
@@ -84,7 +132,7 @@ def figures(outcome: Outcome, s: Scoring) -> dict[str, Any]:
         "protocol": asdict(eval_set.protocol),
         "synthetic": eval_set.synthetic,
         "contaminated": outcome.contaminated,
-        **({} if alone is None else {"without_neighbour": alone}),
+        **({"without_neighbour": without_neighbour(eval_set, s)} if s.matching else {}),
         "model": None if s.predictor is None else s.source,
         "predictions": s.source if s.predictor is None else None,
         **scale,
@@ -94,25 +142,29 @@ def figures(outcome: Outcome, s: Scoring) -> dict[str, Any]:
     }
 
 
+def write_json(path: str | None, found: dict[str, Any]) -> None:
+    """Write figures to the file that --json named, if it did."""
+    if path is not None:
+        write_text(path, json.dumps(found, indent=2) + "\n")
+
+
 def report(path: str, outcome: Outcome, s: Scoring) -> None:
     """Write the HTML page, with some images (predicted again) as far as they are there."""
-    eval_set = outcome.eval_set
-    images = f"{eval_set.name}, {len(eval_set.frames)} of {eval_set.listed} images"
-    facts = {
-        "Data": eval_set.about or images,
-        "Model" if s.predictor is not None else "Predictions": s.source,
-    }
-    if s.card is not None:
-        facts |= {"Trained on": s.card.trained_on, "Depth": unit_text(s.card)}
-    choose = best_median_worst if eval_set.baseline_frames else best_and_worst
+    from mono2many.evaluate.report.gallery import best_and_worst, gallery
+    from mono2many.evaluate.report.page import write_report  # matplotlib is slow to import
+
+    eval_set, card = outcome.eval_set, s.card
+    facts = {"Data": f"{eval_set.name}, {len(eval_set.frames)} of {eval_set.listed} images"}
+    facts["Predictions" if card is None else "Model"] = s.source
+    if card is not None:
+        facts |= {"Trained on": card.trained_on, "Depth": unit_text(card)}
     write_report(
         path,
         f"Depth on {eval_set.name}",
         outcome.rows,
-        gallery(outcome, choose(outcome.rows[outcome.main].per_image)),
-        facts,
-        training_curve(model_folder(s.source) if s.predictor is not None else Path(s.source)) or None,
         outcome.main,
-        published_beside(outcome),
-        marks(outcome),
+        images=gallery(outcome, best_and_worst(outcome.rows[outcome.main].per_image)),
+        facts=facts,
+        published=published_beside(outcome),
+        marks=marks(outcome),
     )

@@ -3,7 +3,7 @@
 camera-height   the road below the camera: its distance in the predicted depth, against the true height
 speed           the length of the path: the sum of the steps in the depth's unit, against the true one
 
-One picture does not show how high its camera stood: a network answers for the mean height of its training.
+One image does not show how high its camera stood: a network answers for the mean height of its training.
 So a height is that of the training footage, and another car's footage wants its speed.
 """
 
@@ -19,26 +19,21 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
-from mono2many.commands.scale import ScaleConfig
-from mono2many.data.augment import to_batch
-from mono2many.data.dataset import ClipDataset, batches, spread_out
-from mono2many.datasets.choice import all_offsets, time_offsets
-from mono2many.evaluate.photometric import predict_batches
-from mono2many.evaluate.run import open_as_trained
+from mono2many.data.dataset import spread_out
+from mono2many.evaluate.run import open_as_trained, open_samples, predict_samples
+from mono2many.evaluate.settings import ScaleConfig
 from mono2many.files import write_text
 from mono2many.geometry.align import FINE, SURE_SIGMA, refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.geometry.warp import backproject
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import median
-from mono2many.models.architecture import matching_of
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.starter import STARTER, model_folder
 from mono2many.predict.predictor import Predictor, load
-from mono2many.types import FrameSequence, InputError, Reader
+from mono2many.types import FrameSequence, InputError
 
 WAYS = "camera-height METRES, speed FILE.csv, or factor X"
 BATCH = 4
@@ -47,12 +42,13 @@ TOP, SIDE = 0.62, 0.3
 THICKNESS, FEWEST = 0.2, 0.4
 """Points this share above or below the plane are of it; so many of all must be, or no ground was seen."""
 PIXELS = 4000
-"""About so many of a picture are looked at."""
+"""About so many of an image are looked at."""
 SEGMENT = 10
 """Pairs of frames that make one single estimate from speed."""
 SLOW = 0.25
 """Steps below this share of the mean one are left out: the motion of a standing camera is all error."""
 WIDE = 0.2
+"""Relative standard deviation of single estimates above which they disagree."""
 
 
 @dataclass(frozen=True)
@@ -69,26 +65,21 @@ class Estimate:
 def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard:
     """Estimate the factor, print it and store it in the model folder's config.json. Raises InputError."""
     console = console or Console()
-    way, values = _asked(config.scale_from)
+    number = _number(config.scale_from)
     if config.model == STARTER and config.out is None:
         raise InputError(
             "--model starter stays as it came: add --out FOLDER for a copy that knows its metres"
         )
-    predictor = load(config.model, config.device)
+    predictor, way = load(config.model, config.device), config.scale_from[0]
     out = own_copy(config.model, config.out)
     if way == "factor":
-        estimate = Estimate(_positive("factor", values), None, "as given")
+        estimate = Estimate(number, None, "as given")
     else:
-        drawn = not config.dataset.sources
-        if way == "speed" and drawn:
-            raise InputError("--scale-from speed wants footage: --datatype video --data VIDEO --camera FILE")
-        settings = config.dataset.at_most(config.frames)
-        reader = open_as_trained(config.data, settings, predictor.card, "val" if drawn else "train")
-        looks = look(config, predictor, reader, console)
+        looks, clips = look(config, predictor, console)
         if way == "camera-height":
-            estimate = from_heights(_positive(way, values), heights(looks))
+            estimate = from_heights(number, heights(looks))
         else:
-            estimate = from_path(*path_steps(looks, config, reader.clips, values))
+            estimate = from_path(*path_steps(looks, config, clips))
     card = replace(
         predictor.card,
         scale="metres",
@@ -98,19 +89,19 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     )
     store(out, card)
     spread = "" if estimate.spread is None else f" ± {100 * estimate.spread:.1f} % in single estimates"
-    console.print(
-        f"{estimate.factor:.4g} metres per unit{spread}; {estimate.seen}", highlight=False, soft_wrap=True
-    )
+    lines = [
+        f"{estimate.factor:.4g} metres per unit{spread}; {estimate.seen}",
+        f"{out}: depth is in metres from now on",
+    ]
+    if (out / "best" / "config.json").exists():
+        lines.append(f"{out}/best is another model, with a scale of its own")
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
     if estimate.spread is not None and estimate.spread > WIDE:
         console.print(
             "Single estimates disagree: the model's unit differs from image to image, or the "
             f"{way} does not belong to this footage.",
             style="yellow",
-        )
-    console.print(f"{out}: depth is in metres from now on", highlight=False, soft_wrap=True)
-    if (out / "best" / "config.json").exists():
-        console.print(
-            f"{out}/best is another model, with a scale of its own", highlight=False, soft_wrap=True
         )
     return card
 
@@ -136,8 +127,9 @@ def store(folder: Path, card: ModelCard) -> None:
     write_text(path, json.dumps(raw, indent=2) + "\n")
 
 
-def _asked(words: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The way and what comes after it, checked as far as possible before anything is opened."""
+def _number(words: Sequence[str]) -> float:
+    """What stands after --scale-from's way, checked before anything is opened; of speed, whose files are
+    read once here, 0."""
     if not words:
         raise InputError(f"--scale-from is needed: {WAYS}")
     way, values = words[0], words[1:]
@@ -148,17 +140,12 @@ def _asked(words: Sequence[str]) -> tuple[str, Sequence[str]]:
             raise InputError("--scale-from speed: no file is named; wanted speed FILE.csv")
         for name in values:
             read_speed(name)
-    else:
-        _positive(way, values)
-    return way, values
-
-
-def _positive(way: str, values: Sequence[str]) -> float:
+        return 0.0
     try:
         (value,) = map(float, values)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value > 0):
+    if not 0 < value < math.inf:
         found = " ".join(values) or "nothing"
         raise InputError(f"--scale-from {way}: wanted one positive number after it, got {found}")
     return value
@@ -174,31 +161,29 @@ class Look:
     forward: Float[Tensor, "3"]
     """Where the camera goes until the later neighbour, in its own axes."""
     ground: Float[Tensor, "2 N"]
-    """y (down) and z (ahead) of the points in the lower middle of the picture, where a road would be."""
+    """y (down) and z (ahead) of the points in the lower middle of the image, where a road would be."""
 
 
 @torch.inference_mode()
-def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Console) -> list[Look]:
-    """Up to `config.frames` evenly spread frames that have both neighbours."""
-    offsets = all_offsets(time_offsets(config.data.frame_step), matching_of(predictor.card.architecture))
-    dataset, step = ClipDataset(reader, offsets), config.data.frame_step
-    clips = reader.clips
+def look(
+    config: ScaleConfig, predictor: Predictor, console: Console
+) -> tuple[list[Look], Sequence[FrameSequence]]:
+    """Up to `config.frames` evenly spread frames that have both neighbours; all clips."""
+    drawn = not config.dataset.sources
+    if drawn and config.scale_from[0] == "speed":
+        raise InputError("--scale-from speed wants footage: --datatype video --data VIDEO --camera FILE")
+    settings = config.dataset.at_most(config.frames)
+    reader = open_as_trained(config.data, settings, predictor.card, "val" if drawn else "train")
+    clips, step = reader.clips, config.data.frame_step
+    dataset = open_samples(reader, predictor.card, step)
     inner = [n for n, (c, i) in enumerate(dataset.samples) if step <= i < clips[c].frames - step]
     if not inner:
         raise InputError(
             f"--frame-step {step}: no frame of {clips[0].name} has both neighbours; give longer footage"
         )
     order = [[inner[i] for i in group] for group in spread_out(len(inner), config.frames, BATCH)]
-    shown = track(
-        batches(dataset, order, 0, pin=False),
-        "motion and ground",
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    inputs = (to_batch(clips, offsets, predictor.device) for clips in shown)
     found = []
-    for p in predict_batches(predictor.model, predictor.card.architecture, inputs):
+    for p in predict_samples(predictor.model, predictor, dataset, order, "motion and ground", console):
         b, depth = p.batch, p.depth.float()
         cameras = (b.intrinsics, b.source_intrinsics[:, 1])
         moved = refine_motion(
@@ -208,7 +193,7 @@ def look(config: ScaleConfig, predictor: Predictor, reader: Reader, console: Con
         ground = lower_middle(depth, b.intrinsics).cpu()
         places = [dataset.samples[i] for i in b.index.tolist()]
         found += [Look(c, i, f, g) for (c, i), f, g in zip(places, forward, ground, strict=True)]
-    return found
+    return found, clips
 
 
 def lower_middle(depth: Float[Tensor, "B H W"], intrinsics: Float[Tensor, "B 3 3"]) -> Float[Tensor, "B 2 N"]:
@@ -265,9 +250,10 @@ def from_heights(metres: float, found: Sequence[float | None]) -> Estimate:
 
 
 def path_steps(
-    looks: Sequence[Look], config: ScaleConfig, clips: Sequence[FrameSequence], names: Sequence[str]
+    looks: Sequence[Look], config: ScaleConfig, clips: Sequence[FrameSequence]
 ) -> tuple[Float[ndarray, "N"], Float[ndarray, "N"]]:
-    """(predicted, true) lengths of the steps that the files `names` cover, in order."""
+    """(predicted, true) lengths of the steps that the files of speed cover, in order."""
+    names = config.scale_from[1:]
     films, step = len(config.dataset.sources), config.data.frame_step
     if len(names) not in (1, len(clips)) or len(names) == 1 < films:
         raise InputError(

@@ -1,14 +1,14 @@
 """Score a model, or any method's stored disparities, on an EvalSet. Frames of its training are refused."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import track
 
+from mono2many.datasets.base import TestListOptions
 from mono2many.evaluate.depth import Outcome, score_frames
 from mono2many.evaluate.frames import EvalSet
-from mono2many.evaluate.ground_truth import open_ground_truth
 from mono2many.evaluate.predictors import (
     Disparities,
     Method,
@@ -18,34 +18,36 @@ from mono2many.evaluate.predictors import (
     with_baselines,
 )
 from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
+from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard
-from mono2many.models.many import ManyDepth
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """What is scored, and how; the settings of the command `evaluate` tell what each means."""
+    """What is scored, and how."""
 
     source: str
     """The model's folder, or the file of predictions."""
     predictor: Predictor | None
     """None: predictions are read from the file."""
-    flip: bool = False
-    batch_size: int = 8
-    workers: int = 2
-    cache_dir: str | None = None
-    allow_contaminated: bool = False
+    options: TestListOptions = field(default_factory=TestListOptions)
 
     @property
     def card(self) -> ModelCard | None:
         return None if self.predictor is None else self.predictor.card
 
+    @property
+    def matching(self) -> tuple[int, ...]:
+        """Offsets of the frames that a ManyDepth matches; none of other models."""
+        architecture = None if self.card is None else self.card.architecture
+        return architecture.matching if isinstance(architecture, ManyArchitecture) else ()
 
-def choose_protocol(known: Sequence[str], name: str | None, alignment: str | None, s: Scoring) -> Protocol:
+
+def choose_protocol(known: Sequence[str], s: Scoring) -> Protocol:
     """One of the protocols of a list, its first by default, aligned as asked for. Raises InputError."""
-    name = name or known[0]
+    name, alignment = s.options.protocol or known[0], s.options.alignment
     if name not in known:
         raise InputError(f"--protocol {name}: wanted one of {', '.join(sorted(known))}")
     protocol, card = PROTOCOLS[name], s.card
@@ -71,34 +73,20 @@ def score_set(eval_set: EvalSet, s: Scoring, console: Console) -> Outcome:
 
     Raises InputError for ground truth or predictions that do not fit, and for frames of the model's training.
     """
-    frames, card = eval_set.frames, s.card
+    frames, options, card = eval_set.frames, s.options, s.card
     unseen = _unseen(eval_set, s)
     if eval_set.note:
         console.print(eval_set.note, style="yellow", highlight=False, soft_wrap=True)
-    alone = without_neighbour(eval_set, s)
-    if alone is not None and not eval_set.baseline_frames:
+    if s.matching and not eval_set.baseline_frames:
         console.print(
-            f"{alone} of {len(frames)} images have no neighbour to match: there {Method.MODEL} is "
-            f"{Method.SINGLE_FRAME}",
+            f"{without_neighbour(eval_set, s)} of {len(frames)} images have no neighbour to match: there "
+            f"{Method.MODEL} is {Method.SINGLE_FRAME}",
             highlight=False,
             soft_wrap=True,
         )
     predict = _disparities(eval_set, s, console)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("measured depth", total=len(frames))
-        truth = open_ground_truth(
-            frames, s.cache_dir, s.workers, lambda done, total: bar.update(task, completed=done)
-        )
-        images = bar.add_task("images", total=len(frames))
-        return score_frames(
-            eval_set,
-            predict,
-            truth,
-            s.source,
-            metric=card is not None and card.scale == "metres" and eval_set.protocol.align != "none",
-            unseen=unseen,
-            progress=lambda done: bar.update(images, completed=done),
-        )
+    metric = card is not None and card.scale == "metres" and eval_set.protocol.align != "none"
+    return score_frames(eval_set, predict, s.source, metric, unseen, options.workers, console)
 
 
 def _unseen(eval_set: EvalSet, s: Scoring) -> list[int] | None:
@@ -106,7 +94,7 @@ def _unseen(eval_set: EvalSet, s: Scoring) -> list[int] | None:
     seen = eval_set.keys_of(s.card.seen) if s.card is not None else frozenset()
     unseen = [i for i, frame in enumerate(eval_set.frames) if frame.key not in seen]
     known = len(eval_set.frames) - len(unseen)
-    if known and not s.allow_contaminated:
+    if known and not s.options.allow_contaminated:
         raise InputError(
             f"{s.source}: {known} of {len(eval_set.frames)} frames of {eval_set.name} were in this model's "
             "training (or in that of the model it began with): score it on frames it has not seen, or all "
@@ -117,18 +105,15 @@ def _unseen(eval_set: EvalSet, s: Scoring) -> list[int] | None:
 
 def _disparities(eval_set: EvalSet, s: Scoring, console: Console) -> Disparities:
     if s.predictor is None:
-        predict = from_file(s.source, eval_set, s.batch_size)
+        predict = from_file(s.source, eval_set, s.options.batch_size)
     else:
-        predict = from_network(s.predictor, s.flip, s.batch_size, s.workers)
+        predict = from_network(s.predictor, s.options.flip, s.options.batch_size, s.options.workers)
     if not eval_set.baseline_frames:
         return predict
     opened = track(eval_set.baseline_frames, "baselines", console=console, transient=True)
     return with_baselines(predict, baselines((frame() for frame in opened), eval_set.protocol))
 
 
-def without_neighbour(eval_set: EvalSet, s: Scoring) -> int | None:
-    """How many of the frames have none that a ManyDepth matches; None of other models."""
-    if s.predictor is None or not isinstance(s.predictor.model, ManyDepth):
-        return None
-    offsets = s.predictor.model.architecture.matching
-    return sum(not any(frame.at(offset) for offset in offsets) for frame in eval_set.frames)
+def without_neighbour(eval_set: EvalSet, s: Scoring) -> int:
+    """How many of the frames have none that the model matches."""
+    return sum(not any(frame.at(offset) for offset in s.matching) for frame in eval_set.frames)

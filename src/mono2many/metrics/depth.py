@@ -28,12 +28,17 @@ class DepthMetrics:
     """The same with 1.25^3."""
 
 
-def depth_metrics(truth: Float[Tensor, "N"], predicted: Float[Tensor, "N"]) -> DepthMetrics:
-    """Compare N > 0 depths in metres, all positive. No scaling, no clamping, no mask: see protocol.score.
+COLUMNS = ("Abs Rel", "Sq Rel", "RMSE", "RMSE log", "a1", "a2", "a3")
+"""The names under which papers print the fields of DepthMetrics, in order."""
+
+
+def depth_metrics(truth: Float[Tensor, "N"], predicted: Float[Tensor, "N"]) -> DepthMetrics | None:
+    """Compare N depths in metres, all positive; None of none. No scaling, no clamping: see protocol.score.
 
     Eigen et al. 2014, sec. 4.3. Summed in double precision.
     """
-    assert truth.numel() > 0, "no pixel to compare"
+    if truth.numel() == 0:
+        return None
     truth, predicted = truth.double(), predicted.double()
     difference = truth - predicted
     ratio = torch.maximum(truth / predicted, predicted / truth)

@@ -1,8 +1,7 @@
-"""How a predicted map becomes a number: size, mask, scale, range. A protocol is a value, quoted by name.
+"""How a predicted map becomes numbers: mask, size, alignment, range. A protocol is a value, quoted by name.
 
-aligned = align(disparity, truth, PROTOCOLS["eigen-80m"])     metres, the pixels that count, the ratio
-score(disparity, truth, protocol).metrics.abs_rel             the same and the seven numbers
-with_alignment(PROTOCOLS["eigen-80m"], "affine")              another way of aligning, and its name says so
+score(disparity, truth, PROTOCOLS["eigen-80m"]).metrics.abs_rel     truth: a map, or its measured pixels
+with_alignment(PROTOCOLS["eigen-80m"], "affine")                    another way of aligning, named so
 """
 
 import math
@@ -12,10 +11,15 @@ from typing import Literal, get_args
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from mono2many.metrics.depth import DepthMetrics, depth_metrics
+from mono2many.metrics.sparse import SparseTruth, sample_depth, sparse_truth
 from mono2many.types import InputError
+
+RANGES = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (40.0, 80.0), (80.0, 200.0))
+"""Metres of true depth, [low, high), that are also scored apart."""
+HOLE = 2
+"""A moving pixel is in a hole where its aligned depth is wrong by more than this factor."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,23 @@ class Protocol:
     """Where true depth comes from: the data itself, raw laser scans (as the scanner's forward coordinate or
     the camera's z), KITTI's improved depth, or a stereo pair's disparity."""
 
+    def in_range(self, truth: Float[Tensor, "*N"]) -> Bool[Tensor, "*N"]:
+        """Depths in metres that count, wherever they lie; NaN or <= 0 where unmeasured."""
+        measured = truth.isfinite() & (truth > 0)
+        if not self.truth_is_bounded:
+            return measured
+        return measured & (truth > self.min_depth) & (truth < self.max_depth)
+
+    def counts(self, truth: SparseTruth) -> Bool[Tensor, "N"]:
+        """The pixels that are in range and inside the crop."""
+        kept = self.in_range(truth.depth)
+        if self.crop is not None:
+            rows, columns = self.crop.slices(*truth.size)
+            row, column = truth.pixels // truth.size[1], truth.pixels % truth.size[1]
+            kept &= (row >= rows.start) & (row < rows.stop)
+            kept &= (column >= columns.start) & (column < columns.stop)
+        return kept
+
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -113,11 +134,11 @@ def metric_protocol(protocol: Protocol) -> Protocol:
 
 @dataclass(frozen=True)
 class Aligned:
-    """A prediction in the truth's size and unit."""
+    """A prediction at the measured pixels of an image, in metres."""
 
-    depth: Float[Tensor, "H W"]
-    """Metres, scaled by `ratio` and clamped."""
-    kept: Bool[Tensor, "H W"]
+    depth: Float[Tensor, "N"]
+    """Scaled by `ratio` and clamped."""
+    kept: Bool[Tensor, "N"]
     """The pixels that the protocol counts."""
     ratio: float
     """What the prediction was multiplied by; 1 if it was aligned by more than a factor."""
@@ -125,37 +146,24 @@ class Aligned:
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One image, or one region of it."""
+    """One image; all of it with the ratio of the whole."""
 
     metrics: DepthMetrics
     ratio: float
-    """What the prediction was multiplied by; always found on the whole image."""
+    """As Aligned.ratio."""
     pixels: int
     """How many were compared."""
-
-
-def kept_pixels(truth: Float[Tensor, "H W"], protocol: Protocol, cropped: bool = True) -> Bool[Tensor, "H W"]:
-    """Where `truth` (metres; NaN or <= 0 where unmeasured) is measured, in range and, if `cropped`, inside
-    the protocol's crop."""
-    kept = truth.isfinite() & (truth > 0)
-    if protocol.truth_is_bounded:
-        kept &= (truth > protocol.min_depth) & (truth < protocol.max_depth)
-    if cropped and protocol.crop is not None:
-        inside = torch.zeros_like(kept)
-        inside[protocol.crop.slices(*truth.shape)] = True
-        kept &= inside
-    return kept
-
-
-def depth_at_size(
-    disparity: Float[Tensor, "h w"], size: tuple[int, int], resize: Literal["disparity", "depth"]
-) -> Float[Tensor, "H W"]:
-    """Depth at `size` (height, width), in 1 / the disparity's unit; bilinear between half-pixel centres."""
-
-    def resized(x: Tensor) -> Tensor:
-        return F.interpolate(x[None, None], size, mode="bilinear", align_corners=False)[0, 0]
-
-    return resized(1 / disparity) if resize == "depth" else 1 / resized(disparity)
+    silog: float
+    irmse: float
+    """Of KITTI's server (Uhrig et al. 2017): 100 times the standard deviation of ln predicted - ln truth;
+    root of the mean (1/truth - 1/predicted)^2 in 1/km."""
+    ranges: tuple[tuple[int, DepthMetrics | None], ...]
+    """Of each of RANGES: pixels, and metrics."""
+    static: DepthMetrics | None
+    moving: DepthMetrics | None
+    """None without such pixels, or where it is not known what moves."""
+    holes: float | None
+    """Share of the moving pixels in holes."""
 
 
 def median(values: Float[Tensor, "N"]) -> float:
@@ -166,84 +174,94 @@ def median(values: Float[Tensor, "N"]) -> float:
     return (float(lower) + float(upper)) / 2
 
 
-NO_RATIO = "too many predicted disparities are 0 (infinitely far): no {} scale exists; check the model's file"
-
-
-def least_squares_ratio(
-    depth: Float[Tensor, "*B N"], truth: Float[Tensor, "*B N"], kept: Bool[Tensor, "*B N"]
-) -> Float[Tensor, "*B"]:
-    """The factor s with the least sum of (truth - s depth)^2 over the pixels kept."""
-    depth, truth = (torch.where(kept, x, 0).double() for x in (depth, truth))
-    return (truth * depth).sum(-1) / depth.square().sum(-1)
+def least_squares_ratio(depth: Float[Tensor, "N"], truth: Float[Tensor, "N"]) -> float:
+    """The factor s with the least sum of (truth - s depth)^2."""
+    depth, truth = depth.double(), truth.double()
+    return float((truth * depth).sum() / depth.square().sum())
 
 
 def affine_depth(
-    depth: Float[Tensor, "*B N"], truth: Float[Tensor, "*B N"], kept: Bool[Tensor, "*B N"]
-) -> Float[Tensor, "*B N"]:
+    depth: Float[Tensor, "N"], truth: Float[Tensor, "N"], kept: Bool[Tensor, "N"]
+) -> Float[Tensor, "N"]:
     """1 / (a / depth + b) with the a and b that fit 1 / truth best over the pixels kept, by least squares;
     infinite where that is no positive disparity (Ranftl et al. 2020, sec. 5)."""
     disparity = 1 / depth.double()
-    count = kept.sum(-1, keepdim=True).clamp(min=1)
-    x, y = (torch.where(kept, value, 0) for value in (disparity, 1 / truth.double()))
-    mean_x, mean_y = x.sum(-1, keepdim=True) / count, y.sum(-1, keepdim=True) / count
-    off = torch.where(kept, x - mean_x, 0)
-    variance = off.square().sum(-1, keepdim=True)
-    a = torch.where(variance > 0, (off * y).sum(-1, keepdim=True) / variance, 0)
-    fitted = a * (disparity - mean_x) + mean_y
+    x, y = disparity[kept], 1 / truth[kept].double()
+    off = x - x.mean()
+    variance = off.square().sum()
+    a = (off * y).sum() / variance if variance > 0 else 0.0
+    fitted = a * (disparity - x.mean()) + y.mean()
     return torch.where(fitted > 0, 1 / fitted, torch.inf).to(depth)
 
 
-def align(disparity: Float[Tensor, "h w"], truth: Float[Tensor, "H W"], protocol: Protocol) -> Aligned | None:
-    """Bring a prediction to the truth's size, scale and range; None if no pixel counts.
+def align(disparity: Float[Tensor, "h w"], truth: SparseTruth, protocol: Protocol) -> Aligned | None:
+    """Bring a prediction to the truth's pixels, scale and range; None if no pixel counts.
 
-    `disparity` in 1 / metres or up to scale, not negative (0 is infinitely far); `truth` in metres, NaN or
-    <= 0 where unmeasured. Raises InputError if a pixel that counts has no depth (NaN, negative disparity).
+    `disparity` in 1 / metres or up to scale, of any size, not negative (0 is infinitely far). Raises
+    InputError if a pixel that counts has no depth (NaN, negative disparity).
     """
-    kept = kept_pixels(truth, protocol)
-    if not kept.any():
+    kept = protocol.counts(truth)
+    pixels = int(kept.sum())
+    if pixels == 0:
         return None
-    depth = depth_at_size(disparity.to(truth), (truth.shape[0], truth.shape[1]), protocol.resize)
-    usable = int((depth[kept] > 0).sum())
-    if usable < int(kept.sum()):
+    depth = sample_depth(disparity, truth, protocol.resize)
+    wrong = pixels - int((depth[kept] > 0).sum())
+    if wrong:
         raise InputError(
-            f"the predicted disparity is negative or not a number at {int(kept.sum()) - usable} of "
-            f"{int(kept.sum())} pixels; positive ones were wanted: check the model's file"
+            f"the predicted disparity is negative or not a number at {wrong} of {pixels} pixels; positive "
+            "ones were wanted: check where it comes from"
         )
     ratio = 1.0
     if protocol.align == "median":
-        ratio = median(truth[kept]) / median(depth[kept])
+        ratio = median(truth.depth[kept]) / median(depth[kept])
     elif protocol.align == "least-squares":
-        ratio = float(least_squares_ratio(depth[kept], truth[kept], kept[kept]))
+        ratio = least_squares_ratio(depth[kept], truth.depth[kept])
     elif protocol.align == "affine":
-        depth = affine_depth(depth.flatten(), truth.flatten(), kept.flatten()).view_as(depth)
+        depth = affine_depth(depth, truth.depth, kept)
     elif protocol.align != "none":
         ratio = float(protocol.align)
-    if not (math.isfinite(ratio) and ratio > 0):
-        raise InputError(NO_RATIO.format(protocol.align))
+    if not 0 < ratio < math.inf:
+        raise InputError(
+            f"too many predicted disparities are 0 (infinitely far): no {protocol.align} scale exists; check "
+            "where they come from"
+        )
     return Aligned((depth * ratio).clamp(protocol.min_depth, protocol.max_depth), kept, ratio)
 
 
-def score_region(
-    aligned: Aligned, truth: Float[Tensor, "H W"], region: Bool[Tensor, "H W"] | None = None
-) -> ImageScore | None:
-    """Compare what `align` returned with the same truth, inside `region` if given; None if that is empty."""
-    counted = aligned.kept if region is None else aligned.kept & region
-    pixels = int(counted.sum())
-    if pixels == 0:
-        return None
-    return ImageScore(depth_metrics(truth[counted], aligned.depth[counted]), aligned.ratio, pixels)
-
-
 def score(
-    disparity: Float[Tensor, "h w"],
-    truth: Float[Tensor, "H W"],
-    protocol: Protocol,
-    region: Bool[Tensor, "H W"] | None = None,
+    disparity: Float[Tensor, "h w"], truth: Float[Tensor, "H W"] | SparseTruth, protocol: Protocol
 ) -> ImageScore | None:
-    """The seven numbers of one image under a protocol; None if no pixel counts.
+    """The numbers of one image under a protocol; None if no pixel counts.
 
-    Shapes, units and errors as in `align`. A region (say, what moves) is scored with the ratio of the
-    whole image: its own ratio would hide that it was placed too near or too far.
+    truth: metres, a map that is NaN or <= 0 where unmeasured, or its measured pixels. Units and errors as in
+    `align`. What lies in one range or moves is scored with the ratio of the whole image: its own ratio would
+    hide that it was placed too near or too far.
     """
+    if isinstance(truth, Tensor):
+        truth = sparse_truth(truth)
     aligned = align(disparity, truth, protocol)
-    return None if aligned is None else score_region(aligned, truth, region)
+    if aligned is None:
+        return None
+    kept, moving = aligned.kept, truth.moving
+    depth, true = aligned.depth[kept].double(), truth.depth[kept].double()
+    metrics = depth_metrics(true, depth)
+    assert metrics is not None
+    within = [(true >= low) & (true < high) for low, high in RANGES]
+    static = of_moving = holes = None
+    if moving is not None:
+        moving = moving[kept]
+        static, of_moving = (depth_metrics(true[region], depth[region]) for region in (~moving, moving))
+        if of_moving is not None:
+            wrong = torch.maximum(true / depth, depth / true)[moving] > HOLE
+            holes = float(wrong.double().mean())
+    return ImageScore(
+        metrics,
+        aligned.ratio,
+        len(true),
+        silog=100 * float((true.log() - depth.log()).std(correction=0)),
+        irmse=float((1000 / true - 1000 / depth).square().mean().sqrt()),
+        ranges=tuple((int(part.sum()), depth_metrics(true[part], depth[part])) for part in within),
+        static=static,
+        moving=of_moving,
+        holes=holes,
+    )

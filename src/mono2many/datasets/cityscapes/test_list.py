@@ -13,7 +13,7 @@ from mono2many.datasets.cityscapes.reader import (
     read_city_list,
     read_snippets,
 )
-from mono2many.evaluate.frames import EvalFrame, EvalSet, GroundTruthSource, OpenFrame
+from mono2many.evaluate.frames import EvalFrame, EvalSet, OpenFrame
 from mono2many.metrics.protocol import Protocol
 from mono2many.metrics.sparse import SparseTruth, sparse_truth
 from mono2many.types import Frame, InputError, Split
@@ -72,7 +72,7 @@ def _trained_on(names: Sequence[str], marks: Sequence[str]) -> set[str]:
 
 
 def _eval_frame(position: int, snippet: Snippet) -> EvalFrame:
-    name, truth = str(snippet), GroundTruthSource(partial(_depth, snippet))
+    name, truth = str(snippet), partial(_depth, snippet)
     return EvalFrame(position, name, name, snippet.annotated, name, partial(_frame_at, snippet), truth)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from zlib import crc32
 
 import torch
 from jaxtyping import Bool
@@ -12,7 +11,7 @@ from torch import Tensor
 from mono2many.data.marker import marked_synthetic
 from mono2many.datasets.ddad.dgp import FRONT, DgpFrame, Run, read_runs, scan_depth
 from mono2many.datasets.ddad.reader import read_masks, read_picture, scene_mark
-from mono2many.evaluate.frames import EvalFrame, EvalSet, GroundTruthSource, OpenFrame
+from mono2many.evaluate.frames import EvalFrame, EvalSet, OpenFrame
 from mono2many.metrics.protocol import Protocol
 from mono2many.metrics.sparse import SparseTruth, sparse_truth
 from mono2many.types import Frame
@@ -41,9 +40,8 @@ def ddad_eval_set(
 
 
 def _eval_frame(position: int, run: Run, index: int, valid_mask: Bool[Tensor, "H W"] | None) -> EvalFrame:
-    f, truth = run[index], _ground_truth(run[index], valid_mask)
-    key, at = scene_mark(f.scene), partial(_frame_at, run, index)
-    return EvalFrame(position, str(f), str(run[0]), index, key, at, truth, f.camera)
+    f, at, truth = run[index], partial(_frame_at, run, index), partial(_depth, run[index], valid_mask)
+    return EvalFrame(position, str(f), str(run[0]), index, scene_mark(f.scene), at, truth, f.camera)
 
 
 def _frame_at(run: Run, index: int, offset: int) -> OpenFrame | None:
@@ -52,16 +50,6 @@ def _frame_at(run: Run, index: int, offset: int) -> OpenFrame | None:
 
 def _frame(frame: DgpFrame) -> Frame:
     return Frame(read_picture(frame), frame.intrinsics)
-
-
-def _ground_truth(frame: DgpFrame, valid_mask: Bool[Tensor, "H W"] | None) -> GroundTruthSource:
-    assert frame.scan is not None, "read_runs saw to it"
-    poses = [frame.world_from_camera.tolist(), frame.scan.world_from_lidar.tolist()]
-    about = frame.scan.path.stat()
-    hidden = None if valid_mask is None else crc32(valid_mask.numpy().tobytes())
-    key = (frame.size, frame.intrinsics.tolist(), poses, about.st_size, about.st_mtime_ns, hidden)
-    read = partial(_depth, frame, valid_mask)
-    return GroundTruthSource(read, str(frame).replace(" ", "_"), key, frame.size)
 
 
 def _depth(frame: DgpFrame, valid_mask: Bool[Tensor, "H W"] | None) -> SparseTruth:

@@ -24,7 +24,7 @@ from mono2many.datasets.kitti.splits import (
     seen_frames,
     split_frames,
 )
-from mono2many.evaluate.frames import EvalFrame, EvalSet, GroundTruthSource, OpenFrame
+from mono2many.evaluate.frames import EvalFrame, EvalSet, OpenFrame
 from mono2many.geometry.camera import Size
 from mono2many.geometry.lidar import project_lidar
 from mono2many.io.depth_files import read_depth_png16
@@ -64,7 +64,7 @@ def kitti_eval_set(
             continue
         about = calibration(f.date)
         at = partial(_frame_at, root, f, about, reference_camera)
-        truth = kitti_ground_truth(path, f, protocol.truth, about)
+        truth = partial(kitti_ground_truth, path, f, protocol.truth, about)
         frames.append(EvalFrame(position, str(f), f.drive, f.number, f, at, truth))
     synthetic, note = marked_synthetic(root), ""
     what = "improved depth (data_depth_annotated)" if protocol.truth == "improved" else "laser scan"
@@ -90,7 +90,6 @@ def kitti_eval_set(
         note,
         complete=not (lost or synthetic) and PAPERS.get(name) == protocol.name,
         keys_of=seen_frames,
-        other_lists={n: len(split_frames(n, "test")) for n in TEST_SPLITS if n != name},
     )
 
 
@@ -118,19 +117,9 @@ def ground_truth_path(root: Path, frame: KittiFrame, kind: Truth) -> Path | None
     return path if path.exists() else None
 
 
-def kitti_ground_truth(
-    path: Path, frame: KittiFrame, kind: Truth, calibration: Calibration
-) -> GroundTruthSource:
+def kitti_ground_truth(path: Path, frame: KittiFrame, kind: Truth, calibration: Calibration) -> SparseTruth:
     """Out of the file `path`."""
-    size = calibration.sizes[frame.eye]
-    image_from_velodyne = calibration.image_from_velodyne(frame.eye)
-    about = path.stat()
-    key = (kind, size, image_from_velodyne.tolist(), about.st_size, about.st_mtime_ns)
-    name = f"{frame.drive}_{frame.number:010d}_{frame.eye}"
-    return GroundTruthSource(partial(_depth, path, kind, size, image_from_velodyne), name, key, size)
-
-
-def _depth(path: Path, kind: Truth, size: Size, image_from_velodyne: Float[Tensor, "3 4"]) -> SparseTruth:
+    size, image_from_velodyne = calibration.sizes[frame.eye], calibration.image_from_velodyne(frame.eye)
     if kind != "improved":
         scan, forward = read_velodyne(path), kind == "lidar-forward"
         return sparse_truth(project_lidar(scan, image_from_velodyne, size, "forward" if forward else "z"))

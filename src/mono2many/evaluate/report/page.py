@@ -1,8 +1,8 @@
 """One HTML file that shows how accurate depths are: no other file, no script, nothing fetched.
 
-    outcome = score_frames(eval_set, predict, open_ground_truth(eval_set.frames))
+    outcome = score_frames(eval_set, predict)
     images = gallery(outcome, best_and_worst(outcome.rows[outcome.main].per_image))
-    write_report("report.html", "Synthetic street", outcome.rows, images, {"Model": folder}, curve=points)
+    write_report("report.html", "Synthetic street", outcome.rows, outcome.main, images, {"Model": folder})
 
 The page is page.html.jinja with the style sheet report.css; this module gathers the values that it shows.
 """
@@ -14,44 +14,60 @@ from dataclasses import astuple
 from datetime import date
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 
+import matplotlib
 from jaxtyping import UInt8
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
 from mono2many import __version__
 from mono2many.evaluate.depth import Evaluation, Row, compare
-from mono2many.evaluate.report import charts
-from mono2many.evaluate.report.gallery import DISPARITY_LEGEND, ERROR_LEGEND, GalleryItem
-from mono2many.evaluate.tables import COLUMNS, ratio_text
+from mono2many.evaluate.report.gallery import ERROR_LIMIT, GalleryItem
+from mono2many.files import writing
+from mono2many.metrics.depth import COLUMNS
 from mono2many.metrics.published import PublishedResult
-from mono2many.types import InputError
+
+ORANGE, PURPLE, GREY = "#d9804f", "#8a6fd1", "#888888"
 
 
 def write_report(
     path: str | Path,
     title: str,
     evaluations: Mapping[Row, Evaluation],
+    model: Row,
     images: Sequence[GalleryItem] = (),
     facts: Mapping[str, str] | None = None,
-    curve: Sequence[tuple[int, float]] | None = None,
-    model: Row | None = None,
     published: Sequence[PublishedResult] = (),
     marks: Sequence[str] = (),
-) -> Path:
-    """Write the page and return its path; missing folders are made.
+) -> None:
+    """Write the page; missing folders are made.
 
-    `evaluations` holds the row `model` (by default the first) and any baselines, and `published` further
-    results, all of the same protocol. `images` are shown in this order; of "Best 1", "Best 2" ... only the
-    first is unfolded. `facts` are lines such as {"Data": ..., "Model": ...}; protocol, number of images, date
-    and version are added. `curve` holds (training step, Abs Rel). `marks` are warnings, shown above all else.
-    Raises InputError if the file cannot be written.
+    `evaluations` holds the row `model` and any baselines, and `published` further results, all of the same
+    protocol. `images` are shown in this order; of "Best 1", "Best 2" ... only the first is unfolded. `facts`
+    are lines such as {"Data": ..., "Model": ...}; protocol, number of images, date and version are added.
+    `marks` are warnings, shown above all else. Raises InputError if
+    the file cannot be written.
     """
-    model = model or next(iter(evaluations))
+    environment = Environment(
+        loader=PackageLoader("mono2many.evaluate.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"astuple": astuple, "data_uri": data_uri}
     comparison = compare(evaluations, model)
     baseline = comparison.baseline if comparison else None
-    text = _template().render(
+    groups = groupby(images, key=lambda item: item.label.rstrip("0123456789"))
+    shown = evaluations[model]
+    values = {"Abs Rel": [image.metrics.abs_rel for image in shown.per_image]}
+    if shown.spread > 0:
+        values["ratio / median ratio"] = [image.ratio / shown.median_ratio for image in shown.per_image]
+    text = environment.get_template("page.html.jinja").render(
         version=__version__,
         today=date.today().isoformat(),
         title=title,
@@ -63,33 +79,12 @@ def write_report(
         facts=facts or {},
         columns=COLUMNS,
         published=published,
-        legends=[DISPARITY_LEGEND, ERROR_LEGEND],
-        image_groups=_groups(images),
-        charts=_charts(evaluations, model, baseline, curve),
-        has_curve=bool(curve),
+        error_limit=ERROR_LIMIT,
+        image_groups=[list(group) for _, group in groups],
+        charts={label: histogram(of_image, label) for label, of_image in values.items()},
     )
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"cannot write the report to {path} ({error.strerror}); name a place that can be written"
-        ) from error
-    return path
-
-
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("mono2many.evaluate.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"astuple": astuple, "ratio_text": ratio_text, "data_uri": data_uri}
-    return environment.get_template("page.html.jinja")
+    with writing(path):
+        Path(path).write_text(text, encoding="utf-8")
 
 
 def data_uri(image: UInt8[Tensor, "3 H W"], kind: str) -> str:
@@ -101,32 +96,23 @@ def data_uri(image: UInt8[Tensor, "3 H W"], kind: str) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _groups(images: Sequence[GalleryItem]) -> list[list[GalleryItem]]:
-    """Neighbours whose labels differ in their number only."""
-    groups = groupby(images, key=lambda item: item.label.rstrip("0123456789"))
-    return [list(group) for _, group in groups]
-
-
-def _charts(
-    evaluations: Mapping[Row, Evaluation],
-    model: Row,
-    baseline: Row | None,
-    curve: Sequence[tuple[int, float]] | None,
-) -> list[tuple[str, str]]:
-    """Headings and drawings (SVG); `baseline` is the row to compare with."""
-    evaluation = evaluations[model]
-    drawings = []
-    if evaluation.ranges:
-        shown = [row for row in (model, baseline) if row and evaluations[row].ranges]
-        rows = {str(row): [part.metrics.abs_rel for part in evaluations[row].ranges] for row in shown}
-        groups = [f"{part.low:g}–{part.high:g}" for part in evaluation.ranges]
-        drawings.append(("Abs Rel by true depth", charts.bars(groups, rows, "true depth, m", "Abs Rel")))
-    errors = [image.metrics.abs_rel for image in evaluation.per_image]
-    drawings.append(("Abs Rel of each image", charts.histogram(errors, "Abs Rel")))
-    if evaluation.spread > 0:
-        scales = [image.ratio / evaluation.median_ratio for image in evaluation.per_image]
-        drawings.append(("Scale of each image", charts.histogram(scales, "ratio / median ratio")))
-    if curve:
-        reference = (str(baseline), evaluations[baseline].metrics.abs_rel) if baseline else None
-        drawings.append(("Abs Rel during training", charts.curve(curve, "Abs Rel", reference)))
-    return drawings
+def histogram(values: Sequence[float], label: str, bins: int = 24) -> str:
+    """Number of images by value (at least one, >= 0), with a dashed line at the median: SVG text that can be
+    read on light and dark pages."""
+    figure = Figure(figsize=(5.2, 2.6), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel(label, color=GREY)
+    axes.set_ylabel("images", color=GREY)
+    axes.tick_params(colors=GREY)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    middle = median(values)
+    axes.hist(values, bins=bins, color=ORANGE, rwidth=0.9)
+    axes.locator_params("y", integer=True)
+    axes.axvline(middle, color=PURPLE, linestyle="--")
+    axes.set_title(f"median {middle:.3f}", color=GREY, fontsize=10)
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mono2many"}):
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    text = file.getvalue()
+    return text[text.index("<svg") :]  # without the XML declaration
