@@ -3,7 +3,15 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mono2many.datasets.base import Dataset, DatasetSettings, Reader, ReadOptions, Split
+from mono2many.datasets.base import (
+    Dataset,
+    DatasetSettings,
+    Reader,
+    ReadOptions,
+    Split,
+    imported_later,
+    share,
+)
 from mono2many.errors import InputError
 
 
@@ -24,8 +32,7 @@ class VideoData(DatasetSettings):
     """The same as a number of frames; wins over --hold-out."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.hold_out < 1:
-            raise InputError(f"--hold-out is a share between 0 and 1, got {self.hold_out}; try 0.1")
+        share("--hold-out", self.hold_out)
         if "learn" in self.camera and len(self.camera) > 1:
             raise InputError("--camera learn estimates every video's camera: give no camera file beside it")
         if self.fov is not None and not 5 <= self.fov <= 170:
@@ -77,12 +84,6 @@ def open_video(s: VideoData, options: ReadOptions, split: Split) -> Reader:
     return VideoReader(VideoSettings(s.data, s.camera, s.fov, *how), split)
 
 
-def prepare(arguments: list[str]) -> None:
-    from mono2many.commands.prepare_video import run
-
-    run(arguments)
-
-
 VIDEO = Dataset(
     name="video",
     summary="your own videos or folders of images",
@@ -90,6 +91,6 @@ VIDEO = Dataset(
     training=VideoTraining,
     scoring=VideoData,
     open=open_video,
-    prepare=prepare,
+    prepare=imported_later("mono2many.commands.prepare_video:run"),
     preparation="list what can be learnt from in videos",
 )

@@ -21,18 +21,19 @@ def write_recordings(
     root: Path,
     drives: int,
     frames: int,
-    size: tuple[int, int],
+    height: int,
+    width: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
     workers: int = 2,
 ) -> Path:
     """Write `drives` streets below `root`, a folder each: see write_tree. Depth in metres (.npy)."""
-    reader = SyntheticReader(StreetSettings(drives, frames, *size, seed), "train")
+    reader = SyntheticReader(StreetSettings(drives, frames, height, width, seed), "train")
     about: dict[str, object] = {
         "what": "embedded streets of mono2many as images with depth maps",
         "drives": drives,
         "frames": frames,
-        "size": list(size),
+        "size": [height, width],
         "seed": seed,
     }
     return write_tree(root, about, lambda part: Jobs(_Writer(part, reader), range(drives)), progress, workers)

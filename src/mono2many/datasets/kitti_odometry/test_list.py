@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mono2many.data.marker import marked_synthetic
 from mono2many.datasets.kitti.splits import ODOMETRY, KittiFrame, as_raw, seen_frames
-from mono2many.datasets.kitti_odometry.reader import SOURCE, OdometrySequence, open_sequence
+from mono2many.datasets.kitti_odometry import OdometryScoring
+from mono2many.datasets.kitti_odometry.reader import SOURCE, open_sequence
 from mono2many.evaluate.frames import TrajectorySequence, TrajectorySet
 from mono2many.types import InputError
 
@@ -16,20 +17,11 @@ TESTS = ("09", "10")
 """The papers' sequences."""
 
 
-def trajectory_set(
-    root: Path, names: tuple[str, ...] = (), grey: bool = False, allow_missing: bool = False
-) -> TrajectorySet:
+def trajectory_set(s: OdometryScoring) -> TrajectorySet:
     """Sequences by name, by default TESTS, or, where neither is there, those with poses. Raises InputError
     for files that are missing."""
-    sequences = [_scored(root, name, grey, allow_missing) for name in names or _default(root)]
-    return TrajectorySet(ODOMETRY, sequences, marked_synthetic(root), seen_frames)
-
-
-def _scored(root: Path, name: str, grey: bool, allow_missing: bool) -> TrajectorySequence:
-    x = _opened(root, name, grey, allow_missing)
-    assert x.poses is not None, "_opened saw to it"
-    keys = [as_raw(KittiFrame(x.name, number, x.eye)) for number in x.files]
-    return TrajectorySequence(x.name, x.image, x.intrinsics, x.poses[: len(x.files)], keys, x.camera < 2)
+    sequences = [_sequence(s, name) for name in s.sequences or _default(s.root)]
+    return TrajectorySet(ODOMETRY, sequences, marked_synthetic(s.root), seen_frames)
 
 
 def _default(root: Path) -> list[str]:
@@ -43,25 +35,23 @@ def _default(root: Path) -> list[str]:
     return names
 
 
-def _opened(root: Path, name: str, grey: bool, allow_missing: bool) -> OdometrySequence:
-    """All of its images are there, from the first on, with their poses."""
-    sequence = open_sequence(root, name, "l", grey, allow_missing)
-    if sequence is None:
+def _sequence(s: OdometryScoring, name: str) -> TrajectorySequence:
+    """All of its images must be there, from the first on, with their poses."""
+    x = open_sequence(s.root, name, "l", s.grey, s.allow_missing)
+    files = {} if x is None else x.files
+    listed = max(files, default=-1) + 1
+    if x is None or len(files) < max(2, listed):
         raise InputError(
-            f"{root / 'sequences' / name}: no images (image_2 or image_0); {SOURCE.format('color.zip')}, or "
-            "name others: --sequences"
+            f"{s.root / 'sequences' / name}: {len(files)} images of {listed}, wanted two or more, no gap; "
+            f"{SOURCE.format('color.zip')}, or name others: --sequences"
         )
-    missing = max(sequence.files) + 1 - len(sequence.files)
-    if missing:
+    if x.poses is None:
         raise InputError(
-            f"{sequence.folder}: {missing} of the images up to {max(sequence.files)} are missing, and the "
-            f"way is chained from each to the next; {SOURCE.format('color.zip')} again"
-        )
-    if sequence.poses is None:
-        raise InputError(
-            f"{root / 'poses' / name}.txt: no such file, no poses to score against (KITTI has those of 00 "
+            f"{s.root / 'poses' / name}.txt: no such file, no poses to score against (KITTI has those of 00 "
             f"to 10); {SOURCE.format('poses.zip')}, or name others: --sequences"
         )
-    if len(sequence.files) < 2:
-        raise InputError(f"{sequence.folder}: one image shows no motion; name others: --sequences")
-    return sequence
+    images = x.images()
+    keys = [as_raw(KittiFrame(name, number, x.eye)) for number in range(len(files))]
+    return TrajectorySequence(
+        name, lambda number: images[number].image(), x.intrinsics, x.poses[: len(files)], keys, x.camera < 2
+    )
