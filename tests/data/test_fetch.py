@@ -121,10 +121,13 @@ def test_no_more_is_read_than_was_promised(tmp_path: Path) -> None:
             lambda start: (206, {"Content-Range": f"bytes {start}-{start + 2}/{start + 3}"}, b"xx"),
             "another part",
         ),
-        (lambda start: (200, {"Content-Length": str(next(COUNT))}, b"xx"), "length .* has changed, 3 times"),
-        (lambda start: (200, {"Content-Length": "10"}, b""), "connection ended early, 3 times"),
+        (
+            lambda start: (200, {"Content-Length": str(next(COUNT))}, b"xx"),
+            "length .* has changed .*progress: 3",
+        ),
+        (lambda start: (200, {"Content-Length": "10"}, b""), "connection ended early .*progress: 3"),
         (lambda start: (200, {}, b"x" * 10), "does not tell the file's length"),
-        (lambda start: (302, {"Location": "/x"}, b""), "the server answers 302"),
+        (lambda start: (302, {"Location": "/x"}, b""), "HTTP Error 302"),
     ],
 )
 def test_a_server_that_lies_is_left_with_one_line(answer: Answer, said: str, tmp_path: Path) -> None:
@@ -138,14 +141,14 @@ def test_it_gives_up_with_one_line_and_keeps_what_has_come(files: Any, tmp_path:
     url, path = serve(files), tmp_path / "a.zip"
     begin(path, DATA[:1_000])
     files.busy = 1.0
-    with pytest.raises(InputError, match=r"answers 503 .*, 3 times in a row; what has arrived is kept"):
+    with pytest.raises(InputError, match=r"HTTP Error 503.* progress: 3\); what has arrived is kept"):
         fetch(url, path, tries=3, wait=0.0)
     assert len(files.asked) == 3
     assert partial_path(path).read_bytes() == DATA[:1_000]
 
 
 def test_a_file_that_is_not_there_is_asked_for_once(files: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the server answers 404"):
+    with pytest.raises(InputError, match="HTTP Error 404"):
         fetch(f"{files.url}/none.zip", tmp_path / "a.zip")
     assert len(files.asked) == 1
     assert remote_size(f"{files.url}/none.zip") == 0

@@ -1,5 +1,6 @@
 """KITTI's reader, on a small tree in the official layout and on the real frames where they are at hand."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -70,7 +71,7 @@ def tree(tmp_path: Path) -> Path:
 
 def open_frames(
     root: Path,
-    frames: list[KittiFrame],
+    frames: Sequence[KittiFrame],
     size: tuple[int, int] = (32, 64),
     offsets: tuple[int, ...] = (-1, 1),
     resize: Literal["bilinear", "lanczos"] = "bilinear",

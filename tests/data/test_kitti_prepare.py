@@ -333,11 +333,13 @@ def test_space_is_told_before_anything_is_fetched(bucket: Any, tmp_path: Path) -
         assert f"{FIRST}.zip{work} " in said
 
 
-def test_an_archive_that_the_server_lacks_does_not_keep_the_others_away(bucket: Any, tmp_path: Path) -> None:
-    (bucket.folder / "raw_data/2011_09_26_drive_0001" / f"{FIRST}.zip").unlink()
-    with pytest.raises(InputError, match=f"{FIRST}.zip: the server answers 404 .*; the others are there"):
+def test_an_archive_that_the_server_lacks_is_named_and_a_street_is_not_mixed(
+    bucket: Any, tmp_path: Path
+) -> None:
+    (bucket.folder / "raw_data/2011_09_26_drive_0002" / f"{SECOND}.zip").unlink()
+    with pytest.raises(InputError, match=f"{SECOND}.zip: HTTP Error 404"):
         prepare(tmp_path, bucket)
-    assert list(tmp_path.glob(f"{DATE}/{SECOND}/image_02/data/*.jpg"))
+    assert list(tmp_path.glob(f"{DATE}/{FIRST}/image_02/data/*.jpg"))
     (tmp_path / MARKER).write_text("{}")
     with pytest.raises(InputError, match="holds the embedded street"):
         prepare(tmp_path, bucket)

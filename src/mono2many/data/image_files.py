@@ -86,7 +86,7 @@ class ImageReader:
 
     @cached_property
     def _valid_masks(self) -> dict[Tensor | None, Bool[Tensor, "h w"]]:
-        """Small ones, by those of the files. Where one has a mask all get one: batches want the same fields."""
+        """Small ones, by those of the files. Where one has a mask all get one: as batches need."""
         masks = dict.fromkeys(file.valid_mask for files in self.files for file in files)
         if not masks.keys() - {None}:
             return {}

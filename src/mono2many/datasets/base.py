@@ -185,6 +185,10 @@ class ReadOptions:
     """Share of the height that is cut off below before resizing, of data sets that do not do so
     themselves."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height, self.width
+
 
 def no_marks(settings: Any) -> list[str]:
     """Nothing is remembered of the frames of a training."""

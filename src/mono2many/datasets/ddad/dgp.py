@@ -53,8 +53,6 @@ class DgpFrame:
     seconds: float
     """Since any moment that all share."""
     image: ImageFile
-    intrinsics: Float[Tensor, "3 3"]
-    """In pixels of the image."""
     world_from_camera: Float[Tensor, "4 4"]
     scan: Scan | None
     """Of the same sample."""
@@ -134,7 +132,8 @@ def scan_depth(frame: DgpFrame) -> Float[Tensor, "H W"]:
             rows = torch.from_numpy(file["data"][:, list(scan.columns)].astype(np.float64))
     camera_from_lidar = invert(frame.world_from_camera) @ scan.world_from_lidar
     points = transform(camera_from_lidar, rows[rows.isfinite().all(1)].T).T
-    return depth_of_points(points, frame.intrinsics, frame.image.camera.size)
+    size = frame.image.camera.size
+    return depth_of_points(points, frame.image.camera.intrinsics_at(size), size)
 
 
 def _check_files(root: Path, frame: DgpFrame, max_lag: float | None) -> None:
@@ -169,21 +168,21 @@ def _read_scene(root: Path, name: str, cameras: Sequence[str]) -> tuple[set[str]
                 camera, image = datum["id"]["name"], datum["datum"]["image"]
                 if camera in cameras or ALL in cameras:
                     size = (int(image["height"]), int(image["width"]))
-                    k, lens = read_lens(sample["calibration_key"], camera, size)
+                    lens = read_lens(sample["calibration_key"], camera, size)
                     file = ImageFile(path.parent / image["filename"], lens)
-                    frames.append(DgpFrame(name, camera, _seconds(datum), file, k, _pose(image), scan))
+                    frames.append(DgpFrame(name, camera, _seconds(datum), file, _pose(image), scan))
     return there, frames
 
 
-def _read_lens(folder: Path, key: str, camera: str, size: Size) -> tuple[Float[Tensor, "3 3"], ImageCamera]:
-    """K of a camera in a calibration, and what its images of that size have in common."""
+def _read_lens(folder: Path, key: str, camera: str, size: Size) -> ImageCamera:
+    """Of a camera in a calibration."""
     path = folder / f"{key}.json"
     file = read_json(path, AGAIN)
     k = dict(zip(file["names"], file["intrinsics"], strict=True)).get(camera, {})
     if not min(k.get("fx", 0), k.get("fy", 0)) > 0:
         raise InputError(f"{path}: {camera} has no calibration; leave it out of --cameras, or {AGAIN}")
     intrinsics = intrinsics_matrix(k["fx"], k["fy"], k["cx"], k["cy"])
-    return intrinsics, ImageCamera(size, partial(resize_intrinsics, intrinsics, size), f"its scene; {AGAIN}")
+    return ImageCamera(size, partial(resize_intrinsics, intrinsics, size), f"its scene; {AGAIN}")
 
 
 def _scan(folder: Path, datum: Mapping[str, Any]) -> Scan:

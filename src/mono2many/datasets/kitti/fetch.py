@@ -20,10 +20,6 @@ RETRIED = {408, 416, 429, 500, 502, 503, 504}
 AGENT = {"User-Agent": "mono2many"}
 
 
-class Absent(InputError):
-    """The server answers, and has no such file."""
-
-
 def fetch(
     url: str,
     path: Path,
@@ -52,13 +48,16 @@ def fetch(
                 _receive(answer, part, start, total, progress)
             part.replace(path)
         except (OSError, HTTPException) as error:
-            _refuse_final(url, part, error)
+            status = error.code if isinstance(error, HTTPError) else None
+            if status == 416:
+                part.unlink(missing_ok=True)
             failures = 0 if _size(part) > longest else failures + 1
             longest = max(longest, _size(part))
-            if failures >= tries:
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if failures >= tries or full or status not in (None, *RETRIED):
                 raise InputError(
-                    f"{url}: {_said(error)}, {tries} times in a row; what has arrived is kept: check the "
-                    "connection and run the same again"
+                    f"{url}: {reason(error)} (attempts without progress: {failures}); what has arrived is "
+                    "kept: check address (--url), connection and disk, and run the same again"
                 ) from error
             time.sleep(min(60.0, wait * 2**failures))
 
@@ -107,23 +106,6 @@ def _receive(
             progress(file.tell(), total)
         if file.tell() < total:
             raise OSError("the connection ended early")
-
-
-def _refuse_final(url: str, part: Path, error: OSError | HTTPException) -> None:
-    """InputError where no further attempt can help."""
-    if isinstance(error, HTTPError) and error.code not in RETRIED:
-        remedy = "wanted the file: check the address (--url), or fetch it by hand"
-        raise Absent(f"{url}: {_said(error)}; {remedy}") from error
-    if isinstance(error, HTTPError) and error.code == 416:
-        part.unlink(missing_ok=True)
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise InputError(f"{part}: {reason(error)}; make room and run the same again") from error
-
-
-def _said(error: OSError | HTTPException) -> str:
-    if isinstance(error, HTTPError):
-        return f"the server answers {error.code} {' '.join(error.reason.split())}"
-    return str(getattr(error, "reason", error)) or type(error).__name__
 
 
 def _size(path: Path) -> int:

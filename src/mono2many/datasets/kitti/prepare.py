@@ -22,7 +22,7 @@ from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, Transfe
 
 from mono2many.data.marker import marked_synthetic
 from mono2many.datasets.kitti.command import BUCKET, PrepareKittiConfig
-from mono2many.datasets.kitti.fetch import Absent, fetch, remote_size
+from mono2many.datasets.kitti.fetch import fetch, remote_size
 from mono2many.datasets.kitti.files import image_path, improved_path, velodyne_path
 from mono2many.datasets.kitti.jpeg import convert_pngs, in_threads, png_to_jpeg
 from mono2many.datasets.kitti.splits import TEST_SPLITS, KittiFrame, read_split_file, split_frames
@@ -70,7 +70,7 @@ def needs_of(splits: Sequence[str], split_files: Sequence[str] = ()) -> Needs:
             tested.update(split_frames(name, "test"))
         else:
             trained.update(split_frames(name, "train") + split_frames(name, "val"))
-    improved = split_frames(BENCHMARK, "test") if BENCHMARK in splits else []
+    improved = split_frames(BENCHMARK, "test") if BENCHMARK in splits else ()
     asked = ["--splits", *splits] if splits else []
     asked += ["--split-files", *split_files] if split_files else []
     return Needs(tuple(asked), frozenset(trained | tested), frozenset(tested), frozenset(improved))
@@ -161,20 +161,12 @@ def _fetch_and_unpack(root: Path, needs: Needs, config: PrepareKittiConfig, cons
     console.out(f"{root}: {len(urls) - len(to_fetch)} of {len(urls)} archives are unpacked or downloaded")
     if to_fetch:
         _print_space(root, [urls[name] for name in to_fetch], config, console)
-    absent: list[Absent] = []
     for name in there + to_fetch:
-        try:
-            _download(urls[name], places[name], console)
-        except Absent as error:
-            absent.append(error)
-            continue
+        _download(urls[name], places[name], console)
         unpack(places[name], root, config, console)
         (fetched / name).unlink(missing_ok=True)
     with suppress(OSError):  # those of other splits
         fetched.rmdir()
-    if absent:
-        more = f" (and {len(absent) - 1} more like it)" if len(absent) > 1 else ""
-        raise InputError(f"{absent[0]}{more}; the others are there")
 
 
 def _print_space(root: Path, urls: Sequence[str], config: PrepareKittiConfig, console: Console) -> None:

@@ -46,7 +46,7 @@ def open_kitti(name: str, s: KittiData, options: ReadOptions, split: Split) -> I
     else:
         frames = split_frames(name, "val" if split == "test" else split)
     sequences = kitti_sequences(name, frames, s, options.offsets)
-    return ImageReader("kitti", sequences, (options.height, options.width), options.resize)
+    return ImageReader("kitti", sequences, options.size, options.resize)
 
 
 def kitti_sequences(

@@ -42,7 +42,7 @@ def kitti_eval_set(datatype: str, s: KittiScoring, protocol: Protocol, card: Mod
     """The frames of a test split or of one's own list, checked against the files: without a card stored
     predictions are scored, which need no images. InputError where files are missing, unless that is allowed
     or the tree is the embedded street's."""
-    root, name, flag, listed = s.root, datatype, "--splits", list[KittiFrame]()
+    root, name, flag = s.root, datatype, "--splits"
     if isinstance(s, OwnListsScoring):
         if len(s.split_files) != 1:
             raise InputError("--split-files: scoring wants one list, --split-files TEST.txt")

@@ -18,8 +18,9 @@ from mono2many.data.marker import marked_synthetic
 from mono2many.datasets.base import ReadOptions, Split
 from mono2many.datasets.kitti.files import numbered_images, read_keys
 from mono2many.datasets.kitti.reader import reference_intrinsics
-from mono2many.datasets.kitti.splits import ODOMETRY, Eye, split_frames
-from mono2many.datasets.kitti_odometry import OdometryData
+from mono2many.datasets.kitti.splits import ODOMETRY, Eye, KittiFrame, as_raw, seen_frames, split_frames
+from mono2many.datasets.kitti_odometry import OdometryData, OdometryScoring
+from mono2many.evaluate.frames import TrajectorySequence, TrajectorySet
 from mono2many.geometry.camera import Size, resize_intrinsics
 from mono2many.io.images import image_size
 from mono2many.io.trajectories import read_kitti_poses
@@ -28,6 +29,8 @@ from mono2many.types import FrameSequence, InputError
 CAMERAS: dict[tuple[Eye, bool], int] = {("l", False): 2, ("r", False): 3, ("l", True): 0, ("r", True): 1}
 """Of an eye, in colour or grey."""
 SOURCE = "unpack data_odometry_{} from KITTI's odometry page (its folder `dataset` is --data)"
+TESTS = ("09", "10")
+"""The papers' sequences."""
 
 
 @dataclass(frozen=True)
@@ -111,4 +114,44 @@ def open_odometry(s: OdometryData, options: ReadOptions, split: Split) -> ImageR
             name = f"{x.name} {x.eye} {run[0]}-{run[-1]}"
             about = FrameSequence(name, len(run), camera=camera, size=x.size, targets=targets)
             sequences.append((about, [images[number] for number in run]))
-    return ImageReader(ODOMETRY, sequences, (options.height, options.width), options.resize)
+    return ImageReader(ODOMETRY, sequences, options.size, options.resize)
+
+
+def trajectory_set(s: OdometryScoring) -> TrajectorySet:
+    """Sequences by name, by default TESTS, or, where neither is there, those with poses. Raises InputError
+    for files that are missing."""
+    sequences = [_sequence(s, name) for name in s.sequences or _default(s.root)]
+    return TrajectorySet(ODOMETRY, sequences, marked_synthetic(s.root), seen_frames)
+
+
+def _default(root: Path) -> list[str]:
+    there = [path.name for path in sorted((root / "sequences").glob("*")) if path.is_dir()]
+    names = [n for n in there if n in TESTS] or [n for n in there if (root / "poses" / f"{n}.txt").exists()]
+    if not names:
+        raise InputError(
+            f"{root}: no sequence with poses to score against (poses/NN.txt beside sequences/NN); "
+            f"{SOURCE.format('poses.zip, _color.zip')}"
+        )
+    return names
+
+
+def _sequence(s: OdometryScoring, name: str) -> TrajectorySequence:
+    """All of its images must be there, from the first on, with their poses."""
+    x = open_sequence(s.root, name, "l", s.grey, s.allow_missing)
+    files = {} if x is None else x.files
+    listed = max(files, default=-1) + 1
+    if x is None or len(files) < max(2, listed):
+        raise InputError(
+            f"{s.root / 'sequences' / name}: {len(files)} images of {listed}, wanted two or more, no gap; "
+            f"{SOURCE.format('color.zip')}, or name others: --sequences"
+        )
+    if x.poses is None:
+        raise InputError(
+            f"{s.root / 'poses' / name}.txt: no such file, no poses to score against (KITTI has those of 00 "
+            f"to 10); {SOURCE.format('poses.zip')}, or name others: --sequences"
+        )
+    images = x.images()
+    keys = [as_raw(KittiFrame(name, number, x.eye)) for number in range(len(files))]
+    return TrajectorySequence(
+        name, lambda number: images[number].image(), x.intrinsics, x.poses[: len(files)], keys, x.camera < 2
+    )

@@ -82,7 +82,7 @@ def open_rgbd(s: RgbdData, options: ReadOptions, split: Split | None) -> ImageRe
             files = files[:-held] if split == "train" else files[-held:]
         about = FrameSequence(str(folder), len(files), camera=number, size=files[0].camera.size)
         sequences.append((about, files))
-    return ImageReader("rgbd", sequences, (options.height, options.width), options.resize)
+    return ImageReader("rgbd", sequences, options.size, options.resize)
 
 
 def rgbd_eval_set(s: RgbdScoring, protocol: Protocol, card: ModelCard | None) -> EvalSet:
