@@ -223,7 +223,7 @@ def test_what_does_not_fit_is_refused_in_a_line_with_its_remedy(copy: Path, tmp_
     refused(r"empty: no such folder; --data wants", root=tmp_path / "empty")
     (tmp_path / "empty").mkdir()
     refused(r"no camera file of Cityscapes in camera/train; unpack .*--data", root=tmp_path / "empty")
-    refused(r"own.txt: 1 of 2 frames .*aachen_000000_000019 .*--allow-missing", own=own)
+    refused(r"own.txt: 1 of 2 frames .*aachen_000000_000019\).*--allow-missing", own=own)
     assert len(opened(copy, "train", own=own, some=True).clips) == 1
     camera = copy / "camera/train/trainville/trainville_000000_000019_camera.json"
     about = json.loads(camera.read_text())
@@ -240,7 +240,7 @@ def test_what_does_not_fit_is_refused_in_a_line_with_its_remedy(copy: Path, tmp_
     refused(r"_000099_.* and 0 more pictures have no camera file; .*--allow-missing", split="test")
     assert len(opened(copy, "test", some=True).clips) == 1
     shutil.rmtree(copy / "leftImg8bit_sequence")
-    refused("no picture in leftImg8bit_sequence/val", split="val")
+    refused("no image in leftImg8bit_sequence/val", split="val")
 
 
 def test_flags_that_do_not_fit_cityscapes_are_refused() -> None:

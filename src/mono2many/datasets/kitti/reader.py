@@ -79,7 +79,7 @@ def kitti_sequences(
     refuse_missing(f"{root}: {name}", lost, len(frames), remedy, allowed)
 
     calibration = lru_cache(partial(read_calibration, root))
-    dates = sorted({frame.date for frame in frames})
+    dates = sorted({which[0][:10] for which, numbers in wanted.items() if numbers & there[which]})
 
     @lru_cache
     def camera(date: str, eye: Eye) -> ImageCamera:
