@@ -127,9 +127,9 @@ def scan_depth(frame: DgpFrame) -> Float[Tensor, "H W"]:
     scan = frame.scan
     assert scan is not None, "asked for where there is one"
     errors = (OSError, ValueError, KeyError, IndexError, EOFError)
-    with explained(f"{scan.path}: cannot be read as a laser scan", AGAIN, errors):
-        with np.load(scan.path, allow_pickle=False) as file:
-            rows = torch.from_numpy(file["data"][:, list(scan.columns)].astype(np.float64))
+    problem = f"{scan.path}: cannot be read as a laser scan"
+    with explained(problem, AGAIN, errors), np.load(scan.path, allow_pickle=False) as file:
+        rows = torch.from_numpy(file["data"][:, list(scan.columns)].astype(np.float64))
     camera_from_lidar = invert(frame.world_from_camera) @ scan.world_from_lidar
     points = transform(camera_from_lidar, rows[rows.isfinite().all(1)].T).T
     size = frame.image.camera.size
