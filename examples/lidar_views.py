@@ -10,7 +10,6 @@ import tyro
 from torch.nn import functional as F
 
 from mono2many.datasets.ddad.dgp import ALL, read_runs, scan_depth
-from mono2many.datasets.ddad.reader import read_picture
 from mono2many.io.colour import colour_disparity
 from mono2many.io.images import resize_image, write_image
 from mono2many.types import Split
@@ -24,10 +23,10 @@ def main(
     width: int = 968,
     largest_gap: float = 1.5,
 ) -> None:
-    for run in read_runs(folder, split, [ALL], largest_gap, largest_lag=0.25):
+    for run in read_runs(folder, split, [ALL], largest_gap, max_lag=0.25):
         frame = run[number]
-        depth, image = scan_depth(frame), read_picture(frame)
-        height = round(frame.size[0] * width / frame.size[1])
+        depth, image = scan_depth(frame), frame.image.image()
+        height = round(image.shape[1] * width / image.shape[2])
         # the nearest point within a drawn dot
         near = F.adaptive_max_pool2d((1 / depth).nan_to_num(0)[None], (height, width))
         near = F.max_pool2d(near, 3, 1, 1)[0]

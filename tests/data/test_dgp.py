@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from mono2many.datasets.base import ReadOptions
+from mono2many.datasets.ddad import DdadData
 from mono2many.datasets.ddad.dgp import ALL, FRONT, Run, read_runs, scan_depth
-from mono2many.datasets.ddad.reader import DdadReader, DdadSettings, read_masks
+from mono2many.datasets.ddad.reader import open_ddad, read_masks
 from mono2many.datasets.ddad.street import lens, place, write_dgp_street
 from mono2many.io.images import write_image
 from mono2many.street.reader import StreetSettings
@@ -45,8 +47,8 @@ def test_the_real_cameras_frames_are_found_with_size_calibration_and_a_gap_of_a_
     runs = read_runs(dgp_scenes, "val", [ALL], GAP)
     assert [run[0].camera[-2:] for run in runs] == ["01", "05", "06", "01", "05", "06", "07", "08", "09"]
     for run in runs:
-        assert run[0].size == (1216, 1936)
-        assert run[0].intrinsics[0, 2] == pytest.approx(1936 / 2, rel=0.1)
+        assert run[0].image.camera.size == (1216, 1936)
+        assert run[0].image.open().intrinsics[0, 2] == pytest.approx(1936 / 2, rel=0.1)
         assert [b.seconds - a.seconds for a, b in pairwise(run)] == pytest.approx([1.0, 1.0], abs=0.3)
     assert [len(run) for run in read_runs(dgp_scenes, "val", [FRONT], 0.15)] == [1] * 6
 
@@ -89,10 +91,10 @@ def test_a_reader_begins_each_clip_at_its_first_frame_and_masks_what_the_camera_
     mask = torch.full((3, 64, 96), 255, dtype=torch.uint8)
     mask[:, 59:] = 0  # the rows of 2 of the small picture's pixels, one of them by half
     write_image(tmp_path / f"{FRONT}.png", mask)
-    settings = DdadSettings(dgp_street, (FRONT, "CAMERA_05"), 0.15, str(tmp_path), 32, 48)
-    reader = DdadReader(settings, "val")
+    settings = DdadData(str(dgp_street), (FRONT, "CAMERA_05"), masks=str(tmp_path))
+    reader = open_ddad(settings, ReadOptions(32, 48), "val")
     assert [(clip.frames, clip.camera) for clip in reader.clips] == [(5, 0), (5, 1)]
-    first, front = reader.frame(0, 0), reader.runs[0][0]
+    first, front = reader.frame(0, 0), read_runs(dgp_street, "val", [FRONT], 0.15)[0][0]
     assert first.world_from_camera is not None
     torch.testing.assert_close(first.world_from_camera, torch.eye(4), rtol=0, atol=1e-5)
     assert first.valid_mask is not None
@@ -100,7 +102,7 @@ def test_a_reader_begins_each_clip_at_its_first_frame_and_masks_what_the_camera_
     other = reader.frame(1, 0).valid_mask  # has no mask
     assert other is not None
     assert other.all()
-    assert first.intrinsics[0, 0] == front.intrinsics[0, 0] / 2
+    assert first.intrinsics[0, 0] == front.image.open().intrinsics[0, 0] / 2
     write_image(tmp_path / f"{FRONT}.png", 255 - mask)
     with pytest.raises(InputError, match=r"CAMERA_01.png hides 92% .* turn it round"):
         read_masks(str(tmp_path), [front])
@@ -135,7 +137,10 @@ def test_what_is_wrong_in_a_data_set_is_told_in_one_line_with_its_file(
             lambda root: (root / "000001/point_cloud/LIDAR/000002.npz").unlink(),
             r"LIDAR/000002.npz: no such file, .*names it",
         ),
-        "scene": (lambda root: (root / SCENE).unlink(), r"scene_street1.json: cannot be read \(No such file"),
+        "scene": (
+            lambda root: (root / SCENE).unlink(),
+            r"scene_street1.json: cannot be read as JSON \(No such file",
+        ),
         "calibration": (
             lambda root: drop(root, CALIBRATION, without_camera),
             r"street.json: CAMERA_01 has no calibration; leave it out of --cameras",
@@ -146,11 +151,11 @@ def test_what_is_wrong_in_a_data_set_is_told_in_one_line_with_its_file(
         ),
         "pose": (
             lambda root: drop(root, SCENE, lambda scene: scene["data"][0]["datum"]["image"].pop("pose")),
-            r"scene_street1.json: not a scene as DGP writes it \(KeyError: 'pose'\)",
+            r"scene_street1.json: not a scene as DGP writes it \('pose'\)",
         ),
         "datum": (
             lambda root: drop(root, SCENE, lambda scene: scene["data"].pop()),
-            r"scene_street1.json: not a scene as DGP writes it \(KeyError: '000004LIDAR'\)",
+            r"scene_street1.json: not a scene as DGP writes it \('000004LIDAR'\)",
         ),
         "split": (
             lambda root: drop(root, "ddad.json", lambda data: data["scene_splits"].pop("1")),

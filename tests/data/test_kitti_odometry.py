@@ -14,8 +14,8 @@ from mono2many.commands.evaluate import run
 from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.kitti.splits import split_frames
-from mono2many.datasets.kitti_odometry import OdometryData, OdometryScoring, open_odometry
-from mono2many.datasets.kitti_odometry.reader import open_sequence
+from mono2many.datasets.kitti_odometry import OdometryData, OdometryScoring
+from mono2many.datasets.kitti_odometry.reader import open_odometry, open_sequence
 from mono2many.datasets.kitti_odometry.street import write_odometry_street
 from mono2many.evaluate.odometry import evaluate_trajectories
 from mono2many.evaluate.settings import EvaluateConfig
@@ -119,7 +119,7 @@ def test_mistakes_are_told_in_a_line_with_a_remedy(tree: Path, folder: Path) -> 
 
     poses = tree / "poses" / "09.txt"
     poses.write_text("".join(poses.read_text().splitlines(keepends=True)[:-1]))
-    refused(lambda: score(tree, folder), "holds 11 poses for the 12 pictures .* unpack data_odometry_poses")
+    refused(lambda: score(tree, folder), "holds 11 poses for the 12 images .* unpack data_odometry_poses")
     poses.unlink()
     refused(
         lambda: score(tree, folder, sequences=("09",)),

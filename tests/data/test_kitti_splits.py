@@ -70,10 +70,10 @@ def test_packing_is_undone_by_unpacking() -> None:
 def test_a_list_of_ones_own_is_read_and_a_wrong_line_is_named(tmp_path: Path) -> None:
     own = tmp_path / "train.txt"
     own.write_text("2011_09_26/2011_09_26_drive_0001_sync 69 l\n\n2011_09_26_drive_0001_sync 0000000070 r\n")
-    assert read_split_file(own) == [
+    assert read_split_file(own) == (
         KittiFrame("2011_09_26_drive_0001_sync", 69, "l"),
         KittiFrame("2011_09_26_drive_0001_sync", 70, "r"),
-    ]
+    )
     for wrong in (
         "2011_09_26/2011_09_26_drive_0001_sync 69",
         "2011_09_26/2011_09_26_drive_0001_sync 69 x",

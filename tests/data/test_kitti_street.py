@@ -11,18 +11,18 @@ from torch import Tensor
 
 from mono2many.data.marker import MARKER
 from mono2many.datasets.kitti.files import (
+    EARTH,
     Calibration,
     image_path,
     improved_path,
     oxts_path,
     read_calibration,
-    read_oxts,
     read_velodyne,
     velodyne_path,
-    world_from_imu,
 )
 from mono2many.datasets.kitti.splits import KittiFrame, split_frames
 from mono2many.datasets.kitti.street import DRIVES, see, write_frame, write_kitti_street
+from mono2many.geometry.pose import rigid, rotation_from_axis_angle
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.io.images import read_image
 from mono2many.street.reader import StreetSettings, build_street, camera
@@ -46,6 +46,26 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     subprocess.run([sys.executable, "-c", code, str(root)], check=True)
     return root
+
+
+def read_oxts(tree: Path, frame: KittiFrame) -> Tensor:
+    """Latitude, longitude (degrees), altitude (m), roll, pitch, yaw (radians), velocities (m/s) ..., as the
+    data's own dataformat.txt lists them."""
+    return torch.from_numpy(np.loadtxt(oxts_path(tree, frame)))
+
+
+def world_from_imu(oxts: Tensor, latitude: float) -> Tensor:
+    """East, north, up in metres, by the Mercator projection at `latitude` (degrees, of the first frame), with
+    rotation z (yaw), y (pitch), x (roll)."""
+    lat, lon, up, roll, pitch, yaw = oxts[:6]
+    about_z, about_y, about_x = (
+        rotation_from_axis_angle(angle * axis)
+        for angle, axis in zip((yaw, pitch, roll), torch.eye(3).double().flip(0), strict=True)
+    )
+    scale = EARTH * np.cos(np.radians(latitude))
+    north = torch.log(torch.tan(np.pi / 4 + lat.deg2rad() / 2))
+    place = torch.stack([scale * lon.deg2rad(), scale * north, up])
+    return rigid(about_z @ about_y @ about_x, place)
 
 
 def world_from_left(frame: KittiFrame, number: int) -> Tensor:
@@ -126,7 +146,7 @@ def test_the_files_show_what_the_eyes_see_in_the_size_of_their_date(tree: Path) 
 @pytest.mark.parametrize("frame", FRAMES)
 def test_positions_and_speeds_are_those_of_the_camera(tree: Path, frame: KittiFrame) -> None:
     _, _, calibration = seen(tree, frame)
-    files = [read_oxts(oxts_path(tree, KittiFrame(frame.drive, i))) for i in range(SIZE[1])]
+    files = [read_oxts(tree, KittiFrame(frame.drive, i)) for i in range(SIZE[1])]
     translation = torch.eye(4).double()
     translation[:3, 3] = calibration.projections["l"][:, :3].inverse() @ calibration.projections["l"][:, 3]
     left_from_imu = translation @ calibration.rectification @ calibration.camera_from_velodyne
@@ -150,9 +170,8 @@ def test_improved_depth_is_exact_scattered_and_there_for_its_list_alone(tree: Pa
     assert FRAMES[1] in listed
     files = list((tree / "data_depth_annotated").rglob("*.png"))
     assert len(files) == len(listed)
-    path = improved_path(tree, FRAMES[1])
-    assert path is not None
-    found, (_, depth, _) = read_depth_png16(path).numpy(), seen(tree, FRAMES[1])
+    found = read_depth_png16(improved_path(tree, FRAMES[1])).numpy()
+    _, depth, _ = seen(tree, FRAMES[1])
     measured = ~np.isnan(found)
     assert not measured[:21].any()
     assert 0.15 < measured[21:].mean() < 0.3

@@ -12,15 +12,17 @@ from rich.console import Console
 
 from mono2many.cli import main
 from mono2many.datasets.base import ReadOptions
-from mono2many.datasets.rgbd import RgbdData, RgbdScoring, open_rgbd, recordings, write_street
+from mono2many.datasets.rgbd import RgbdData, RgbdScoring
+from mono2many.datasets.rgbd.reader import open_rgbd, recordings
 from mono2many.street.tree import StreetTree
+from mono2many.street.video import write_recordings
 from mono2many.types import InputError
 
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("rgbd") / "street"
-    write_street(StreetTree(root, 2, 12, 64, 96, workers=0))
+    write_recordings(StreetTree(root, 2, 12, 64, 96, workers=0))
     return root
 
 
@@ -64,8 +66,9 @@ def test_tums_layout_is_matched_by_time_and_scaled_by_5000(tmp_path: Path) -> No
 
 def test_without_a_camera_file_tums_own_is_taken(tmp_path: Path) -> None:
     (tum(tmp_path) / "camera.json").unlink()
-    (camera,) = {recording.camera for recording in recordings(RgbdData((str(tmp_path),)))}
-    assert (camera.fx, camera.cx, camera.width) == (525.0, 319.5, 640)
+    camera = recordings(RgbdData((str(tmp_path),)))[tmp_path][0].camera
+    assert camera.size == (480, 640)
+    assert camera.intrinsics_at(camera.size)[0].tolist() == [525.0, 0, 319.5]
 
 
 def test_the_street_in_that_layout_has_its_own_depth_and_poses(street: Path) -> None:

@@ -16,15 +16,11 @@ from PIL import Image
 from rich.console import Console
 
 from mono2many.data.dataset import ClipDataset
+from mono2many.data.image_files import ImageReader
+from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.cityscapes import CityScoring, CityTraining
-from mono2many.datasets.cityscapes.reader import (
-    CityReader,
-    CitySettings,
-    city_marks,
-    read_camera,
-    read_snippets,
-)
+from mono2many.datasets.cityscapes.reader import marks, open_cityscapes, read_camera, read_snippets
 from mono2many.errors import InputError
 from mono2many.evaluate.run import evaluate
 from mono2many.evaluate.settings import EvaluateConfig
@@ -34,6 +30,7 @@ from mono2many.models.checkpoint import read_card
 from mono2many.train.loop import train
 from mono2many.train.recipes import recipe
 from mono2many.train.settings import ManyConfig, TrainConfig
+from mono2many.types import Split
 
 QUIET = Console(file=io.StringIO(), width=200)
 TEST = "testville_000002_000019"
@@ -90,6 +87,14 @@ def tiny(root: Path, out: Path, kind: str, **data: Any) -> TrainConfig:
     )
 
 
+def opened(
+    root: Path, split: Split, size: tuple[int, int] = (64, 128), own: Path | None = None, some: bool = False
+) -> ImageReader:
+    """own: a list, of which training and validation are one."""
+    settings = CityTraining(str(root), some, split_files=() if own is None else (str(own), str(own)))
+    return open_cityscapes(settings, ReadOptions(*size, (-2, 2)), split)
+
+
 def score(root: Path, source: dict[str, Any] | None = None, **settings: Any) -> tuple[dict[str, Any], str]:
     """The figures and what was printed."""
     console = Console(file=io.StringIO(), width=200)
@@ -119,15 +124,15 @@ def test_the_camera_follows_the_cut_and_the_resize(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"extrinsic": {"baseline": 0.21}, "intrinsic": intrinsic}))
     camera = read_camera(path)
-    assert (camera.whole, camera.kept) == ((1024, 2048), (768, 2048))
+    assert (camera.whole, camera.images.kept) == ((1024, 2048), (768, 2048))
     # both axes by 1/4: cutting below moves nothing, cx' = (cx + 1/2) / 4 - 1/2
-    k = camera.intrinsics_at((192, 512))
+    k = camera.images.intrinsics_at((192, 512))
     assert k.flatten().tolist() == pytest.approx([565.625, 0, 273.85, 0, 566.325, 127.9, 0, 0, 1])
 
 
 def test_frames_come_without_the_hood_and_neighbours_are_two_away(tmp_path: Path) -> None:
     root = tree(tmp_path / "city", (10, 17, 18, 19, 20, 21))
-    reader = CityReader(CitySettings(root, None, 6, 16), "train")
+    reader = opened(root, "train", (6, 16))
     assert [(clip.frames, clip.size) for clip in reader.clips] == [(1, (6, 16)), (5, (6, 16))]
     assert reader.frame(1, 2).image[0, :, 5].tolist() == [19, 29, 39, 49, 59, 69]
     dataset = ClipDataset(reader, (-2, 2))
@@ -138,10 +143,10 @@ def test_frames_come_without_the_hood_and_neighbours_are_two_away(tmp_path: Path
     # a list names targets; their neighbours are there too
     own = tmp_path / "own.txt"
     own.write_text("leftImg8bit_sequence/train/aachen/aachen_000000_000019_leftImg8bit.png\n")
-    (clip,) = CityReader(CitySettings(root, str(own), 6, 16), "val").clips
+    (clip,) = opened(root, "val", (6, 16), own).clips
     assert (clip.frames, clip.targets) == (5, (2,))
-    assert city_marks(root, str(own)) == ["cityscapes aachen_000000"]
-    assert city_marks(root, None) == ["cityscapes aachen"]
+    assert marks(CityTraining(str(root), split_files=(str(own), str(own)))) == ["cityscapes aachen_000000"]
+    assert marks(CityTraining(str(root))) == ["cityscapes aachen"]
 
 
 @pytest.mark.parametrize("kind", ["mono", "many"])
@@ -194,13 +199,13 @@ def test_frames_that_are_not_there_are_told_and_refused_where_a_list_names_them(
     own = tmp_path / "own.txt"
     own.write_text(f"{TEST}\ntestville_000007_000019\n")
     predictions, source = str(tmp_path / "p.npy"), {"split_files": (str(own),)}
-    with pytest.raises(InputError, match=r"1 of 2 frames is missing \(testville_000007_000019"):
+    with pytest.raises(InputError, match=r"1 of 2 frames are missing or incomplete \(testville_000007"):
         score(copy, source, predictions=predictions)
     figures, said = score(copy, {**source, "allow_missing": True}, predictions=predictions)
     assert figures["listed"] == 2
     assert "1 of 2 frames are there" in said
     (copy / f"disparity/test/testville/{TEST}_disparity.png").unlink()
-    with pytest.raises(InputError, match=r"disparity of 1 of 1 frames is missing .*disparity_trainvaltest"):
+    with pytest.raises(InputError, match=r"1 of 1 frames are missing .*disparity_trainvaltest"):
         score(copy, predictions=predictions)
     own.write_text(f"{TEST}\n\nno frame\n")
     with pytest.raises(InputError, match=r"line 3: found 'no frame'; wanted lines such as: aachen_0"):
@@ -210,34 +215,33 @@ def test_frames_that_are_not_there_are_told_and_refused_where_a_list_names_them(
 def test_what_does_not_fit_is_refused_in_a_line_with_its_remedy(copy: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.txt"
     own.write_text("trainville_000000_000019\naachen_000000_000019\n")
-    settings = CitySettings(copy, None, 64, 128)
 
-    def refused(said: str, split: Any = "train", **changed: Any) -> None:
+    def refused(said: str, split: Split = "train", root: Path = copy, own: Path | None = None) -> None:
         with pytest.raises(InputError, match=said) as mistake:
-            CityReader(replace(settings, **changed), split).frame(0, 0)
+            opened(root, split, own=own).frame(0, 0)
         assert "\n" not in str(mistake.value)
 
     refused(r"empty: no such folder; --data wants", root=tmp_path / "empty")
     (tmp_path / "empty").mkdir()
     refused(r"no camera file of Cityscapes in camera/train; unpack .*--data", root=tmp_path / "empty")
-    refused(r"own.txt: 1 of 2 frames .*aachen_000000_000019 .*--allow-missing", listed=str(own))
-    assert len(CityReader(replace(settings, listed=str(own), allow_missing=True), "train").clips) == 1
+    refused(r"own.txt: 1 of 2 frames .*aachen_000000_000019\).*--allow-missing", own=own)
+    assert len(opened(copy, "train", own=own, some=True).clips) == 1
     camera = copy / "camera/train/trainville/trainville_000000_000019_camera.json"
     about = json.loads(camera.read_text())
     camera.write_text(json.dumps({**about, "size": [1024, 2048]}))
-    refused(r"is 128x64, its camera file is for 2048x1024; unpack leftImg8bit_sequence_trainvaltest")
+    refused(r"is 128x64, its camera file says 2048x1024; unpack leftImg8bit_sequence_trainvaltest")
     (snippet,) = read_snippets(copy, ("train",))
     with pytest.raises(InputError, match=r"disparity.png: is 128x64, .* 2048x1024; unpack disparity_"):
         snippet.camera.depth(snippet.path("disparity"))
     camera.write_text(json.dumps({"extrinsic": {}, "intrinsic": about["intrinsic"]}))
-    refused(r"camera.json: is no camera file .*KeyError: 'baseline'.*unpack camera_trainvaltest.zip")
+    refused(r"camera.json: is no camera file .*'baseline'.*unpack camera_trainvaltest.zip")
     camera.unlink()
     refused("no camera file of Cityscapes in camera/train")
     shutil.copy(picture(copy), picture(copy, number=99))
     refused(r"_000099_.* and 0 more pictures have no camera file; .*--allow-missing", split="test")
-    assert len(CityReader(replace(settings, allow_missing=True), "test").clips) == 1
+    assert len(opened(copy, "test", some=True).clips) == 1
     shutil.rmtree(copy / "leftImg8bit_sequence")
-    refused("no picture in leftImg8bit_sequence/val", split="val")
+    refused("no image in leftImg8bit_sequence/val", split="val")
 
 
 def test_flags_that_do_not_fit_cityscapes_are_refused() -> None:

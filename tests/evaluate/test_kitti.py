@@ -103,14 +103,14 @@ def test_missing_frames_are_counted_and_the_command_that_fetches_them_is_told(
     root: Path, tmp_path: Path
 ) -> None:
     file = stored(tmp_path / "p.npy", {})
-    wanted = r"694 of 697 frames .*28 of 28 drives .*drive_0009_sync.*prepare kitti --splits kitti_eigen "
+    wanted = r"694 of 697 frames .*drive_0002_sync 42 l .*prepare kitti --splits kitti_eigen "
     with pytest.raises(InputError, match=wanted):
         score(root, predictions=file, allow_missing=False)
     (root / MARKER).write_text("{}")
     figures, said = score(root, predictions=file, allow_missing=False)
     assert figures["synthetic"]
     assert "SYNTHETIC. Depth, protocol eigen-80m, 3 images" in said
-    with pytest.raises(InputError, match="652 of 652 frames of kitti_eigen_benchmark"):
+    with pytest.raises(InputError, match="kitti_eigen_benchmark: 652 of 652 frames"):
         score(root, "kitti_eigen_benchmark", predictions=file)
 
 

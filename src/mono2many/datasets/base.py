@@ -1,34 +1,50 @@
 """What a data set is: one value of `Dataset`, made in the file or folder of its name.
 
 A new one is such a file and one line in `datasets/__init__.py`. Its settings are frozen dataclasses; their
-fields are its flags, and nobody else's. Modules of settings import PyTorch inside their functions only, so
-that `--help` answers at once.
+fields are its flags, and nobody else's. Modules of settings import no PyTorch, so that `--help` answers at
+once: what reads files is named by imported_later.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Literal
 
 from mono2many.errors import InputError
 
 if TYPE_CHECKING:
-    from mono2many.data.recordings import Recording
-    from mono2many.evaluate.frames import EvalFrame, EvalSet, TrajectorySet
+    from mono2many.evaluate.frames import EvalSet, TrajectorySet
     from mono2many.metrics.protocol import Protocol
     from mono2many.models.checkpoint import ModelCard
     from mono2many.types import Reader, Split
 else:  # these modules import PyTorch
-    EvalFrame = EvalSet = ModelCard = Protocol = Reader = Recording = Split = TrajectorySet = Any
+    EvalSet = ModelCard = Protocol = Reader = Split = TrajectorySet = Any
 
 ROOT = "dataset"
 """The folder where a data set lies unless --data says so."""
+
+
+def imported_later(place: str) -> Callable[..., Any]:
+    """The function at a place `package.module:name`, which is imported when it is first called."""
+
+    def call(*arguments: Any) -> Any:
+        return resolve_name(place)(*arguments)
+
+    call.__doc__ = place
+    return call
 
 
 def at_least(flag: str, value: int, least: int) -> None:
     """InputError where a flag's number is too small."""
     if value < least:
         raise InputError(f"{flag} must be at least {least}, got {value}")
+
+
+def share(flag: str, value: float) -> None:
+    """InputError where a flag's number does not lie between 0 and 1."""
+    if not 0 < value < 1:
+        raise InputError(f"{flag} is a share between 0 and 1, got {value}; try 0.1")
 
 
 @dataclass(frozen=True)
@@ -89,6 +105,15 @@ class RootSettings(DatasetSettings):
     @property
     def root(self) -> Path:
         return Path(self.data)
+
+
+@dataclass(frozen=True)
+class ResizeOption(DatasetSettings):
+    """How images are made smaller."""
+
+    resize: Literal["bilinear", "lanczos"] = "bilinear"
+    """How images are brought to training size, here and in every later use of the model; the reference
+    programs use Lanczos."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +183,10 @@ class ReadOptions:
     """Share of the height that is cut off below before resizing, of data sets that do not do so
     themselves."""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.height, self.width
+
 
 def no_marks(settings: Any) -> list[str]:
     """Nothing is remembered of the frames of a training."""
@@ -217,7 +246,7 @@ class Dataset:
         """Whether its folder shows the embedded street in the layout of this data set."""
         from mono2many.data.marker import marked_synthetic
 
-        return any(marked_synthetic(path) for path in settings.sources)
+        return any(map(marked_synthetic, settings.sources))
 
 
 def common(kind: type[DatasetSettings], settings: DatasetSettings) -> dict[str, Any]:

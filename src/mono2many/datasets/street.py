@@ -18,6 +18,7 @@ from mono2many.datasets.base import (
     ReadOptions,
     Split,
     at_least,
+    imported_later,
 )
 from mono2many.errors import InputError
 
@@ -124,12 +125,6 @@ def test_list(s: StreetScoring, protocol: Protocol, card: ModelCard | None) -> E
     )
 
 
-def prepare(arguments: list[str]) -> None:
-    from mono2many.commands.prepare_synthetic import run
-
-    run(arguments)
-
-
 STREET = Dataset(
     name="synthetic",
     summary="the embedded street, with exact depth",
@@ -140,6 +135,6 @@ STREET = Dataset(
     exact_depth=True,
     protocols=("synthetic-80m",),
     test_list=test_list,
-    prepare=prepare,
+    prepare=imported_later("mono2many.commands.prepare_synthetic:run"),
     preparation="the embedded street in the layout of another data set",
 )

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from mono2many.data.marker import SYNTHETIC
 from mono2many.datasets.base import TestListOptions
+from mono2many.datasets.kitti import KittiScoring
 from mono2many.datasets.kitti.files import improved_path
 from mono2many.datasets.kitti.splits import split_frames
 from mono2many.datasets.kitti.test_list import PAPERS, kitti_eval_set
@@ -35,12 +36,13 @@ def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[
     found: dict[str, Any] = {"model": str(folder), "lists": {}}
     for name, protocol in PAPERS.items():
         improved = name == IMPROVED
-        if improved and not any(improved_path(root, frame) for frame in split_frames(name, "test")):
+        if improved and not any(improved_path(root, frame).exists() for frame in split_frames(name, "test")):
             notes.append(f"no improved depth (data_depth_annotated.zip) is there: {name} not scored")
             continue
         # improved depth is a download of its own: what there is of it counts
         allow_missing = config.allow_missing or improved
-        eval_set = kitti_eval_set(root, name, PROTOCOLS[protocol], allow_missing=allow_missing)
+        settings = KittiScoring(config.data, allow_missing=allow_missing)
+        eval_set = kitti_eval_set(name, settings, PROTOCOLS[protocol], scoring.predictor.card)
         outcome = score_set(eval_set, scoring, console)
         found["lists"][name] = figures(outcome, scoring)
         table.title = SYNTHETIC if eval_set.synthetic else None

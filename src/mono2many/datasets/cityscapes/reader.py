@@ -4,40 +4,49 @@
     camera/train/aachen/aachen_000000_000019_camera.json        of the annotated frame, valid for its snippet
     disparity/train/aachen/aachen_000000_000019_disparity.png   16 bit: 1 + 256 * pixels, 0 where unmeasured
 
-The lower quarter of every picture is the car's hood: frames and depths come without it.
+The lower quarter of every image is the car's hood: frames and depths come without it.
 """
 
-import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from mono2many.data.lists import consecutive, read_list
+from mono2many.data.image_files import (
+    ImageCamera,
+    ImageFile,
+    ImageReader,
+    opener,
+    refuse_missing,
+    runs_around,
+)
+from mono2many.data.lists import read_list
+from mono2many.data.marker import marked_synthetic
+from mono2many.datasets.base import ReadOptions
+from mono2many.datasets.cityscapes import EGO_VEHICLE, CityData, CityScoring, CityTraining
+from mono2many.evaluate.frames import EvalFrame, EvalSet
+from mono2many.files import explained, read_json
 from mono2many.geometry.camera import Size, intrinsics_matrix, resize_intrinsics
 from mono2many.io.depth_files import read_depth_png16
-from mono2many.io.images import read_image, resize_image
-from mono2many.types import Frame, FrameSequence, InputError, Split
+from mono2many.metrics.protocol import Protocol
+from mono2many.metrics.sparse import SparseTruth, sparse_truth
+from mono2many.models.checkpoint import ModelCard
+from mono2many.types import FrameSequence, InputError, Split
 
 CITYSCAPES = "cityscapes"
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-HOOD = 0.25
-"""Share of the height that the car's hood takes."""
+HOOD = EGO_VEHICLE
 BEFORE, AFTER = 19, 10
 """Frames of a snippet before and after the annotated one."""
 WHOLE: Size = (1024, 2048)
 AGAIN = "unpack {}_trainvaltest.zip into {} again"
 NAME = re.compile(r"(?:.*[/\\])?([a-z-]+)_(\d{6})_(\d{6})(?:_leftImg8bit(?:\.png|\.jpg)?)?")
-
-FRAMES = 1
-"""Version of the frames: to be raised when the same files give other frames, so that caches are made anew."""
 
 
 @dataclass(frozen=True)
@@ -45,40 +54,29 @@ class CityCamera:
     """What a camera file says."""
 
     intrinsics: Float[Tensor, "3 3"]
-    """In pixels of the whole picture."""
+    """In pixels of the whole image."""
     baseline: float
     """Metres between the eyes that disparities were measured with."""
     whole: Size = WHOLE
-    """Of disparities, and of pictures as they were recorded."""
+    """Of disparities, and of images as they were recorded."""
 
-    @property
-    def kept(self) -> Size:
-        """Of the whole picture without the hood."""
-        return round(self.whole[0] * (1 - HOOD)), self.whole[1]
-
-    def picture(self, path: Path) -> UInt8[Tensor, "3 H W"]:
-        """Without the hood. InputError where it has not the size that the camera file means."""
-        image, wanted = read_image(path), self.whole
-        if tuple(image.shape[1:]) != wanted:
-            raise InputError(
-                f"{path}: is {image.shape[2]}x{image.shape[1]}, its camera file is for "
-                f"{wanted[1]}x{wanted[0]}; {AGAIN.format('leftImg8bit_sequence', path.parents[3])}"
-            )
-        return image[:, : self.kept[0]]
-
-    def intrinsics_at(self, size: Size) -> Float[Tensor, "3 3"]:
-        """K of a picture without the hood of that size."""
-        return resize_intrinsics(self.intrinsics, self.kept, size)
+    @cached_property
+    def images(self) -> ImageCamera:
+        """Without the hood."""
+        rows, width = round(self.whole[0] * (1 - HOOD)), self.whole[1]
+        intrinsics_at = partial(resize_intrinsics, self.intrinsics, (rows, width))
+        remedy = "unpack leftImg8bit_sequence_trainvaltest.zip again"
+        return ImageCamera(self.whole, intrinsics_at, f"its camera file; {remedy}", rows)
 
     def depth(self, path: Path) -> Float[Tensor, "H W"]:
-        """Of a disparity file, without the hood: metres, NaN where unmeasured. InputError as in `picture`."""
+        """Of a disparity file, without the hood: metres, NaN where unmeasured. InputError: another size."""
         disparity = read_depth_png16(path) - 1 / 256
         if tuple(disparity.shape) != self.whole:
             raise InputError(
-                f"{path}: is {disparity.shape[1]}x{disparity.shape[0]}, its camera file is for "
+                f"{path}: is {disparity.shape[1]}x{disparity.shape[0]}, its camera file says "
                 f"{self.whole[1]}x{self.whole[0]}; {AGAIN.format('disparity', path.parents[3])}"
             )
-        depth = self.baseline * self.intrinsics[0, 0] / disparity[: self.kept[0]]
+        depth = self.baseline * self.intrinsics[0, 0] / disparity[: self.images.kept[0]]
         return torch.where(depth.isfinite(), depth, torch.nan)
 
 
@@ -92,10 +90,13 @@ class Snippet:
     sequence: str
     annotated: int
     files: dict[int, Path]
-    """Frame number to picture, rising."""
+    """By frame number."""
 
     def __str__(self) -> str:
-        return f"{self.city}_{self.sequence}_{self.annotated:06d}"
+        return self.name_of(self.annotated)
+
+    def name_of(self, number: int) -> str:
+        return f"{self.city}_{self.sequence}_{number:06d}"
 
     def path(self, kind: Literal["camera", "disparity"]) -> Path:
         suffix = "json" if kind == "camera" else "png"
@@ -105,24 +106,24 @@ class Snippet:
     def camera(self) -> CityCamera:
         return read_camera(self.path("camera"))
 
+    def images(self) -> dict[int, ImageFile]:
+        """By frame number."""
+        return {number: ImageFile(path, self.camera.images) for number, path in self.files.items()}
+
 
 def read_camera(path: Path) -> CityCamera:
     """InputError where the file is missing or lacks something. `size` is ours: of images
     that are not as recorded."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    again = AGAIN.format("camera", path.parents[3])
+    problem = f"{path}: is no camera file with fx, fy, u0, v0 and baseline"
+    with explained(problem, again, (ValueError, KeyError, TypeError, AttributeError)):
+        found = read_json(path, again)
         k = [float(found["intrinsic"][name]) for name in ("fx", "fy", "u0", "v0")]
         baseline = float(found["extrinsic"]["baseline"])
-        whole = tuple(map(int, found.get("size", WHOLE)))
+        height, width = map(int, found.get("size", WHOLE))
         if not (min(k) > 0 and baseline > 0):
             raise ValueError("a number that must be positive is not")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-        raise InputError(
-            f"{path}: is no camera file with fx, fy, u0, v0 and baseline ({reason}); "
-            f"{AGAIN.format('camera', path.parents[3])}"
-        ) from error
-    return CityCamera(intrinsics_matrix(*k), baseline, whole)  # type: ignore[arg-type]
+    return CityCamera(intrinsics_matrix(*k), baseline, (height, width))
 
 
 def read_snippets(root: Path, splits: Sequence[Split], allow_missing: bool = False) -> list[Snippet]:
@@ -169,78 +170,86 @@ def read_city_list(path: str | Path) -> list[str]:
     return read_list(path, parse, "aachen_000000_000019")
 
 
-@dataclass(frozen=True)
-class CitySettings:
-    """Which frames, at what size."""
-
-    root: Path
-    listed: str | None
-    """File that names the targets; None: every frame of the split."""
-    height: int
-    width: int
-    offsets: tuple[int, ...] = (-2, 2)
-    """Of the neighbours that shall be there too, where they were recorded."""
-    resize: Literal["bilinear", "lanczos"] = "bilinear"
-    allow_missing: bool = False
-
-
-class CityReader:
-    """A types.Reader: each run of consecutive frames in a snippet is a clip, with its own intrinsics."""
-
-    def __init__(self, settings: CitySettings, split: Split) -> None:
-        self.settings = s = settings
-        named = None if s.listed is None else set(read_city_list(s.listed))
-        found: set[str] = set()
-        self.runs: list[tuple[Snippet, int, int, tuple[int, ...] | None]] = []
-        """Of each clip: its snippet, its first and last frame, its targets."""
-        before, after = min(0, *s.offsets), max(0, *s.offsets)
-        for snippet in read_snippets(s.root, (split,) if named is None else SPLITS, s.allow_missing):
-            names = {n: f"{snippet.city}_{snippet.sequence}_{n:06d}" for n in snippet.files}
-            targets = {n for n, name in names.items() if named is None or name in named}
-            found |= {names[n] for n in targets}
-            near = {n + o for n in targets for o in range(before, after + 1)} & names.keys()
-            for first, last in consecutive(sorted(near)):
-                inside = tuple(n - first for n in range(first, last + 1) if n in targets)
-                self.runs.append((snippet, first, last, inside if named else None))
-        lost = sorted((named or set()) - found)
-        if lost and (not found or not s.allow_missing):
-            raise InputError(
-                f"{s.listed}: {len(lost)} of {len(named or ())} frames are not in {s.root} or have no camera "
-                f"file ({lost[0]} ...); correct the list, or do with what is there: --allow-missing"
+def open_cityscapes(s: CityData, options: ReadOptions, split: Split) -> ImageReader:
+    """Each run of consecutive frames in a snippet is a clip, with its own intrinsics. InputError: see
+    read_snippets; and where frames of a list are missing."""
+    lists = s.split_files if isinstance(s, CityTraining) else ()
+    listed = lists[0 if split == "train" else -1] if lists else None
+    names = None if listed is None else read_city_list(listed)
+    wanted, found = set(names or ()), set[str]()
+    sequences = []
+    for snippet in read_snippets(s.root, (split,) if names is None else SPLITS, s.allow_missing):
+        numbers = {snippet.name_of(number): number for number in snippet.files}
+        here = numbers.keys() if names is None else numbers.keys() & wanted
+        found |= here
+        targets = {numbers[name] for name in here}
+        for run, positions in runs_around(targets, snippet.files.keys(), options.offsets):
+            about = FrameSequence(
+                f"{snippet} {run[0]}-{run[-1]}",
+                len(run),
+                size=snippet.camera.images.kept,
+                targets=None if names is None else positions,
             )
-        if not self.runs:
-            raise InputError(
-                f"{s.root}: no picture in leftImg8bit_sequence/{split} that a camera file is for; unpack "
-                "leftImg8bit_sequence_trainvaltest.zip there"
-            )
-
-    @cached_property
-    def clips(self) -> Sequence[FrameSequence]:
-        return [
-            FrameSequence(f"{snippet} {a}-{b}", b - a + 1, size=snippet.camera.kept, targets=targets)
-            for snippet, a, b, targets in self.runs
-        ]
-
-    def frame(self, clip: int, index: int) -> Frame:
-        s, (snippet, first, *_) = self.settings, self.runs[clip]
-        size, camera = (s.height, s.width), snippet.camera
-        image = resize_image(camera.picture(snippet.files[first + index]), size, filter=s.resize)
-        return Frame(image, camera.intrinsics_at(size))
-
-    def fingerprint(self) -> str:
-        s = self.settings
-        text = hashlib.sha256(f"{s.height} {s.width} {s.resize}".encode())
-        for snippet, first, last, _ in self.runs:
-            stamps = [snippet.files[n].stat() for n in range(first, last + 1)]
-            told = [(t.st_size, t.st_mtime_ns) for t in stamps]
-            text.update(f"{snippet.files[first].resolve()} {snippet.camera} {told}".encode())
-        return f"{CITYSCAPES} {FRAMES} {text.hexdigest()}"
+            images = snippet.images()
+            sequences.append((about, [images[number] for number in run]))
+    lost = sorted(wanted - found)
+    refuse_missing(
+        f"{listed}", lost, len(wanted), f"wanted image and camera file in {s.root}", s.allow_missing
+    )
+    if not sequences:
+        raise InputError(
+            f"{s.root}: no image in leftImg8bit_sequence/{split} that a camera file is for; unpack "
+            "leftImg8bit_sequence_trainvaltest.zip there"
+        )
+    return ImageReader(CITYSCAPES, sequences, options.size, options.resize)
 
 
-def city_marks(root: Path, listed: str | None) -> list[str]:
+def marks(s: CityTraining) -> list[str]:
     """By which a model's card knows what it was trained on: cities, or the sequences of a list."""
-    if listed is not None:
-        found = {name.rpartition("_")[0] for name in read_city_list(listed)}
+    if s.split_files:
+        found = {name.rpartition("_")[0] for name in read_city_list(s.split_files[0])}
     else:
-        found = {snippet.city for snippet in read_snippets(root, ("train",), True) if snippet.files}
+        found = {snippet.city for snippet in read_snippets(s.root, ("train",), True) if snippet.files}
     return [f"{CITYSCAPES} {name}" for name in sorted(found)]
+
+
+def cityscapes_eval_set(s: CityScoring, protocol: Protocol, card: ModelCard | None) -> EvalSet:
+    """The frames of a split or of one's own list, checked against the files: without a card stored
+    predictions are scored, which need no images. InputError where none is there, and where frames of a list
+    are missing, unless that is allowed."""
+    own = s.split_files[0] if s.split_files else None
+    splits = (s.split,) if own is None else SPLITS
+    snippets = {str(snippet): snippet for snippet in read_snippets(s.root, splits, True)}
+    names = list(snippets) if own is None else read_city_list(own)
+    frames, lost = list[EvalFrame](), list[str]()
+    for position, name in enumerate(names):
+        x = snippets.get(name)
+        there = x is not None and x.path("disparity").exists()
+        if x is None or not there or (card is not None and x.annotated not in x.files):
+            lost.append(name)
+            continue
+        at, truth = partial(opener, x.images(), x.annotated), partial(_depth, x)
+        frames.append(EvalFrame(position, name, name, x.annotated, name, at, truth))
+    zips = ("disparity", "camera", "leftImg8bit_sequence")
+    remedy = f"unpack {', '.join(f'{kind}_trainvaltest.zip' for kind in zips)} in {s.root}"
+    refuse_missing(own or s.split, lost, len(names), remedy, s.allow_missing or own is None)
+    note = f"{len(frames)} of {len(names)} frames are there with their disparities; only these count"
+    return EvalSet(
+        CITYSCAPES,
+        frames,
+        len(names),
+        protocol,
+        marked_synthetic(s.root),
+        note if lost else "",
+        keys_of=partial(_trained_on, names),
+    )
+
+
+def _trained_on(names: Sequence[str], marks: Sequence[str]) -> set[str]:
+    """The frames of these names whose city or sequence a model was trained on."""
+    known = {name: (f"{CITYSCAPES} {name.split('_')[0]}", f"{CITYSCAPES} {name[:-7]}") for name in names}
+    return {name for name, of_name in known.items() if not set(of_name).isdisjoint(marks)}
+
+
+def _depth(snippet: Snippet) -> SparseTruth:
+    return sparse_truth(snippet.camera.depth(snippet.path("disparity")))

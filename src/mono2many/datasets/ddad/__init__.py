@@ -1,20 +1,8 @@
 """DDAD as a data set, or any in TRI's DGP layout (Guizilini et al. 2020)."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
 
-from mono2many.datasets.base import (
-    Dataset,
-    EvalSet,
-    ModelCard,
-    Protocol,
-    Reader,
-    ReadOptions,
-    RootSettings,
-    Split,
-    TestListOptions,
-)
+from mono2many.datasets.base import Dataset, ResizeOption, RootSettings, TestListOptions, imported_later
 from mono2many.errors import InputError
 
 
@@ -37,11 +25,8 @@ class DdadData(RootSettings):
 
 
 @dataclass(frozen=True)
-class DdadTraining(DdadData):
+class DdadTraining(ResizeOption, DdadData):
     """How it is trained on."""
-
-    resize: Literal["bilinear", "lanczos"] = "bilinear"
-    """How images are brought to training size, here and in every later use of the model."""
 
 
 @dataclass(frozen=True)
@@ -62,44 +47,18 @@ def _seconds(flag: str, value: float) -> None:
         raise InputError(f"{flag} is a time in seconds above 0, got {value:g}")
 
 
-def open_ddad(s: DdadData, options: ReadOptions, split: Split) -> Reader:
-    from mono2many.datasets.ddad.reader import DdadReader, DdadSettings
-
-    how = (s.cameras, s.max_gap, s.masks, options.height, options.width, options.resize)
-    return DdadReader(DdadSettings(s.root, *how), split)
-
-
-def test_list(s: DdadScoring, protocol: Protocol, card: ModelCard | None) -> EvalSet:
-    from mono2many.datasets.ddad.test_list import ddad_eval_set
-
-    return ddad_eval_set(s.root, protocol, s.cameras, s.max_gap, s.max_lag, s.masks)
-
-
-def marks(s: DdadData) -> list[str]:
-    from mono2many.datasets.ddad.dgp import scene_files
-    from mono2many.datasets.ddad.reader import scene_mark
-
-    return [scene_mark(name) for name in scene_files(s.root, "train")[1]]
-
-
-def write_street(*arguments: Any) -> Path:
-    from mono2many.datasets.ddad.street import write_dgp_street
-
-    return write_dgp_street(*arguments)
-
-
 DDAD = Dataset(
     name="ddad",
     summary="DDAD, or another data set in TRI's DGP layout; its train and val scenes",
     settings=DdadData,
     training=DdadTraining,
     scoring=DdadScoring,
-    open=open_ddad,
+    open=imported_later("mono2many.datasets.ddad.reader:open_ddad"),
     protocols=("ddad-200m",),
-    test_list=test_list,
+    test_list=imported_later("mono2many.datasets.ddad.reader:ddad_eval_set"),
     listed=True,
-    marks=marks,
+    marks=imported_later("mono2many.datasets.ddad.reader:marks"),
     layout="dgp",
     layout_holds="DDAD with three cameras, laser scans, calibration and poses",
-    write_street=write_street,
+    write_street=imported_later("mono2many.datasets.ddad.street:write_dgp_street"),
 )

@@ -1,13 +1,13 @@
 """TRI's DGP layout, in which DDAD comes (Guizilini et al. 2020), read from its JSON.
 
-dataset.json -> scene_splits "0" train, "1" val -> scene JSONs -> samples -> datums: a picture or a scan, each
+dataset.json -> scene_splits "0" train, "1" val -> scene JSONs -> samples -> datums: an image or a scan, each
 with its own time and pose; a sample's calibration is a file of its own.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mono2many.geometry.camera import intrinsics_matrix
+from mono2many.data.image_files import ImageCamera, ImageFile
+from mono2many.files import explained, read_json
+from mono2many.geometry.camera import Size, intrinsics_matrix, resize_intrinsics
 from mono2many.geometry.lidar import depth_of_points
 from mono2many.geometry.pose import invert, rigid, rotation_from_quaternion, transform
 from mono2many.types import InputError, Split
@@ -26,6 +28,8 @@ FRONT = "CAMERA_01"
 ALL = "all"
 """Instead of a camera's name: every one that there is."""
 AGAIN = "unpack the data set again, or take the scene out of its JSON"
+WRONG = (KeyError, TypeError, ValueError, AttributeError)
+"""What reading JSON of another kind raises."""
 
 
 @dataclass(frozen=True)
@@ -41,24 +45,20 @@ class Scan:
 
 @dataclass(frozen=True)
 class DgpFrame:
-    """A picture of one camera with what its scene says of it. Poses in float64, metres."""
+    """An image of one camera with what its scene says of it. Poses in float64, metres."""
 
     scene: str
     """The scene's JSON, as the data set's names it."""
     camera: str
     seconds: float
     """Since any moment that all share."""
-    image: Path
-    size: tuple[int, int]
-    """Height and width."""
-    intrinsics: Float[Tensor, "3 3"]
-    """In pixels of the picture."""
+    image: ImageFile
     world_from_camera: Float[Tensor, "4 4"]
     scan: Scan | None
     """Of the same sample."""
 
     def __str__(self) -> str:
-        return f"{Path(self.scene).parent} {self.camera} {self.image.stem}"
+        return f"{Path(self.scene).parent} {self.camera} {self.image.path.stem}"
 
 
 Run = list[DgpFrame]
@@ -80,11 +80,12 @@ def scene_files(path: Path, split: Split) -> tuple[Path, list[str]]:
             "data set's folder or its own JSON: --data ddad.json"
         )
     key = "0" if split == "train" else "1"
-    splits = _read_json(found[0])["scene_splits"]
-    names = splits.get(key, {}).get("filenames") if isinstance(splits, dict) else None
+    with explained(f"{found[0]}: not a data set as DGP writes it", AGAIN, WRONG):
+        splits = read_json(found[0], AGAIN)["scene_splits"]
+        names = [str(name) for name in splits.get(key, {}).get("filenames", ())]
     if not names:
         raise InputError(f'{found[0]}: scene_splits "{key}" ({split}) names no scene; wanted one or more')
-    return found[0].parent, [str(name) for name in names]
+    return found[0].parent, names
 
 
 def read_runs(
@@ -114,7 +115,9 @@ def read_runs(
                 if frame.seconds - before.seconds > max_gap:
                     runs.append([])
                 runs[-1].append(frame)
-    _check_files(root, (frame for run in runs for frame in run), max_lag)
+    for run in runs:
+        for frame in run:
+            _check_files(root, frame, max_lag)
     return runs
 
 
@@ -123,80 +126,63 @@ def scan_depth(frame: DgpFrame) -> Float[Tensor, "H W"]:
     its own time. Metres, NaN where nothing was measured. InputError where the file is no scan."""
     scan = frame.scan
     assert scan is not None, "asked for where there is one"
-    try:
-        with np.load(scan.path, allow_pickle=False) as file:
-            rows = torch.from_numpy(file["data"][:, list(scan.columns)].astype(np.float64))
-    except (OSError, ValueError, KeyError, IndexError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or "no array `data` of points in it"
-        raise InputError(f"{scan.path}: cannot be read as a laser scan ({reason}); {AGAIN}") from error
+    errors = (OSError, ValueError, KeyError, IndexError, EOFError)
+    problem = f"{scan.path}: cannot be read as a laser scan"
+    with explained(problem, AGAIN, errors), np.load(scan.path, allow_pickle=False) as file:
+        rows = torch.from_numpy(file["data"][:, list(scan.columns)].astype(np.float64))
     camera_from_lidar = invert(frame.world_from_camera) @ scan.world_from_lidar
     points = transform(camera_from_lidar, rows[rows.isfinite().all(1)].T).T
-    return depth_of_points(points, frame.intrinsics, frame.size)
+    size = frame.image.camera.size
+    return depth_of_points(points, frame.image.camera.intrinsics_at(size), size)
 
 
-def _check_files(root: Path, frames: Iterable[DgpFrame], max_lag: float | None) -> None:
-    for frame in frames:
-        needed = [frame.image]
-        if max_lag is not None:
-            if frame.scan is None:
-                raise InputError(f"{root / frame.scene}: a sample of {frame.camera} has no scan; {AGAIN}")
-            needed.append(frame.scan.path)
-            lag = abs(frame.scan.seconds - frame.seconds)
-            if lag > max_lag:
-                raise InputError(
-                    f"{root / frame.scene}: {frame.camera} ({frame.image.name}) and its sample's scan are "
-                    f"{lag:.3f} s apart, more than --max-lag {max_lag:g}: raise it, or {AGAIN}"
-                )
-        for file in needed:
-            if not file.exists():
-                raise InputError(f"{file}: no such file, {root / frame.scene} names it; {AGAIN}")
+def _check_files(root: Path, frame: DgpFrame, max_lag: float | None) -> None:
+    scene, needed = root / frame.scene, [frame.image.path]
+    if max_lag is not None:
+        if frame.scan is None:
+            raise InputError(f"{scene}: a sample of {frame.camera} has no scan; {AGAIN}")
+        needed.append(frame.scan.path)
+        lag = abs(frame.scan.seconds - frame.seconds)
+        if lag > max_lag:
+            raise InputError(
+                f"{scene}: {frame.camera} ({frame.image.path.name}) and its sample's scan are {lag:.3f} s "
+                f"apart, more than --max-lag {max_lag:g}: raise it, or {AGAIN}"
+            )
+    for file in needed:
+        if not file.exists():
+            raise InputError(f"{file}: no such file, {scene} names it; {AGAIN}")
 
 
 def _read_scene(root: Path, name: str, cameras: Sequence[str]) -> tuple[set[str], list[DgpFrame]]:
     """The cameras that a scene has, and the frames of those asked for."""
-    path = root / name
-    raw, frames, there = _read_json(path), [], set()
-    calibrations: dict[str, Mapping[str, Mapping[str, float]]] = {}
-    try:
+    path, frames, there = root / name, [], set()
+    raw, read_lens = read_json(path, AGAIN), lru_cache(partial(_read_lens, path.parent / "calibration"))
+    with explained(f"{path}: not a scene as DGP writes it", AGAIN, WRONG):
         data = {datum["key"]: datum for datum in raw["data"]}
         for sample in raw["samples"]:
             datums = [data[key] for key in sample["datum_keys"]]
-            pictures = [datum for datum in datums if "image" in datum["datum"]]
+            images = [datum for datum in datums if "image" in datum["datum"]]
             scan = next((_scan(path.parent, d) for d in datums if "point_cloud" in d["datum"]), None)
-            there |= {datum["id"]["name"] for datum in pictures}
-            key = sample["calibration_key"]
-            for datum in pictures:
-                camera, picture = datum["id"]["name"], datum["datum"]["image"]
-                if camera not in cameras and ALL not in cameras:
-                    continue
-                if key not in calibrations:
-                    file = _read_json(path.parent / "calibration" / f"{key}.json")
-                    calibrations[key] = dict(zip(file["names"], file["intrinsics"], strict=True))
-                k = calibrations[key].get(camera, {})
-                if not min(k.get("fx", 0), k.get("fy", 0)) > 0:
-                    raise InputError(
-                        f"{path.parent / 'calibration' / key}.json: {camera} has no calibration; leave it "
-                        f"out of --cameras, or {AGAIN}"
-                    )
-                frames.append(
-                    DgpFrame(
-                        name,
-                        camera,
-                        _seconds(datum),
-                        path.parent / picture["filename"],
-                        (int(picture["height"]), int(picture["width"])),
-                        intrinsics_matrix(k["fx"], k["fy"], k["cx"], k["cy"]),
-                        _pose(picture),
-                        scan,
-                    )
-                )
-    except InputError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path}: not a scene as DGP writes it ({type(error).__name__}: {error}); {AGAIN}"
-        ) from error
+            there |= {datum["id"]["name"] for datum in images}
+            for datum in images:
+                camera, image = datum["id"]["name"], datum["datum"]["image"]
+                if camera in cameras or ALL in cameras:
+                    size = (int(image["height"]), int(image["width"]))
+                    lens = read_lens(sample["calibration_key"], camera, size)
+                    file = ImageFile(path.parent / image["filename"], lens)
+                    frames.append(DgpFrame(name, camera, _seconds(datum), file, _pose(image), scan))
     return there, frames
+
+
+def _read_lens(folder: Path, key: str, camera: str, size: Size) -> ImageCamera:
+    """Of a camera in a calibration."""
+    path = folder / f"{key}.json"
+    file = read_json(path, AGAIN)
+    k = dict(zip(file["names"], file["intrinsics"], strict=True)).get(camera, {})
+    if not min(k.get("fx", 0), k.get("fy", 0)) > 0:
+        raise InputError(f"{path}: {camera} has no calibration; leave it out of --cameras, or {AGAIN}")
+    intrinsics = intrinsics_matrix(k["fx"], k["fy"], k["cx"], k["cy"])
+    return ImageCamera(size, partial(resize_intrinsics, intrinsics, size), f"its scene; {AGAIN}")
 
 
 def _scan(folder: Path, datum: Mapping[str, Any]) -> Scan:
@@ -218,14 +204,3 @@ def _pose(datum: Mapping[str, Any]) -> Float[Tensor, "4 4"]:
     if not (translation.isfinite().all() and 0.9 < quaternion.norm() < 1.1):
         raise ValueError(f"pose {turn} {place}")
     return rigid(rotation_from_quaternion(quaternion), translation)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError(f"holds a {type(found).__name__}")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or f"no JSON object: {error}"
-        raise InputError(f"{path}: cannot be read ({reason}); {AGAIN}") from error
-    return found

@@ -9,7 +9,6 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
 
 from mono2many.datasets.kitti.files import read_calibration
 from mono2many.datasets.kitti.jpeg import in_threads
@@ -22,59 +21,46 @@ SHOWN = 20
 
 def check_kitti(root: Path, needs: Needs, console: Console, workers: int) -> bool:
     """Whether every file that is needed is there and whole: images are decoded and have the size that their
-    calibration says. Shows what is wrong by drive, and what to run."""
+    calibration says. Shows what is wrong by archive, and what to run."""
     refuse_street(root)
-    files = needed_files(root, needs)
-    flaws: list[tuple[NeededFile, str]] = []
+    files, flaws = needed_files(root, needs), dict[NeededFile, str]()
     sizes: dict[tuple[str, str], tuple[int, int]] = {}
-    for date in needs.dates:
+    for date in sorted({frame.date for frame in needs.images}):
         try:
             sizes |= {(date, eye): size for eye, size in read_calibration(root, date).sizes.items()}
         except InputError as error:
             console.out(str(error))
-            flaws += [
-                (file, "damaged") for file in files if file.archive == f"{date}_calib.zip" and file.path
-            ]
-    there = [
-        (file, file.path, sizes.get((file.frame.date, file.frame.eye)))
-        for file in files
-        if file.path and file.frame
-    ]
-    found = in_threads(_flaw, [item[1:] for item in there], workers, console, "looking through")
-    flawed = [(file, flaw) for (file, _, _), flaw in zip(there, found, strict=True) if flaw]
-    for file, flaw in flawed[:SHOWN]:
-        console.out(f"{file.path}: {flaw}")
-    flaws += flawed + [(file, "missing") for file in files if file.path is None]
-    if flaws:
-        _print_flaws(root, needs, files, flaws, console)
-    else:
-        console.out(f"{root}: all {len(files)} files of {len(needs.drives)} drives are there and whole")
-    return not flaws
-
-
-def _print_flaws(
-    root: Path, needs: Needs, files: list[NeededFile], flaws: list[tuple[NeededFile, str]], console: Console
-) -> None:
-    """A table of how many files of each archive are flawed, and the commands that mend it."""
-    kinds, needed = ("missing", "damaged", "odd-sized"), Counter(file.archive for file in files)
-    count = Counter((file.archive, flaw) for file, flaw in flaws)
-    table = Table("archive", "needed", *kinds, title=f"{len(needs.drives)} drives, {len(files)} files")
-    for name in sorted({file.archive for file, _ in flaws}):
-        cells = [str(count[name, kind] or "") for kind in kinds]
-        table.add_row(name.removesuffix(".zip"), str(needed[name]), *cells)
-    console.print(table)
-    console.out(f"{table.row_count} of {len(needed)} archives lack something. What mends it:")
-    if bad := [str(file.path) for file, _ in flaws if file.path]:
-        console.out(f"  {shlex.join(['rm', *bad])}")
-    images = [file.path for file in files if file.path and file.archive != f"{IMPROVED}.zip"]
+            flaws |= {f: "damaged" for f in files if f.archive == f"{date}_calib.zip" and f.path.exists()}
+    wanted = [(f.path, sizes.get((f.frame.date, f.frame.eye)) if f.frame else None) for f in files]
+    found = in_threads(_flaw, wanted, workers, console, "looking through")
+    flaws |= {file: flaw for file, flaw in zip(files, found, strict=True) if flaw}
+    if not flaws:
+        console.out(f"{root}: all {len(files)} files are there and whole")
+        return True
+    there = {file.path: flaw for file, flaw in flaws.items() if flaw != "missing"}
+    for path, flaw in list(there.items())[:SHOWN]:
+        console.out(f"{path}: {flaw}")
+    needed, count = Counter(f.archive for f in files), Counter((f.archive, flaw) for f, flaw in flaws.items())
+    for name in sorted({file.archive for file in flaws}):
+        kinds = [f"{n} {flaw}" for (archive, flaw), n in sorted(count.items()) if archive == name]
+        console.out(f"{name}: {', '.join(kinds)} of {needed[name]} files")
+    console.out("What mends it:")
+    if there:
+        console.out(f"  {shlex.join(['rm', *map(str, there)])}")
+    images = [f.path for f in files if f.archive != f"{IMPROVED}.zip" and f.path.exists()]
     png = ["--png"] if any(path.suffix == ".png" for path in images) else []
     console.out(f"  {needs.command(root, *png)}")
+    return False
 
 
 def _flaw(item: tuple[Path, tuple[int, int] | None]) -> str:
-    """What is wrong with an image or scan; of an image the height and width it should have are given."""
+    """What is wrong with a file; of an image the height and width it should have are given."""
     path, size = item
+    if not path.exists():
+        return "missing"
     try:
+        if path.suffix == ".txt":  # calibration, which is read apart
+            return ""
         if path.suffix == ".bin":
             length = path.stat().st_size
             return "" if length and length % 16 == 0 else "damaged"

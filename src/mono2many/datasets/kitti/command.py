@@ -6,22 +6,22 @@ from pathlib import Path
 from typing import Literal
 
 from mono2many.commands.flags import parse
-from mono2many.datasets.base import at_least
+from mono2many.datasets.base import ROOT, at_least
 from mono2many.errors import InputError
+
+BUCKET = "https://s3.eu-central-1.amazonaws.com/avg-kitti"
+SplitName = Literal[
+    "kitti_eigen_zhou", "kitti_eigen_full", "kitti_benchmark", "kitti_eigen", "kitti_eigen_benchmark"
+]
 
 
 @dataclass(frozen=True)
 class PrepareKittiConfig:
     """Fetch what splits of KITTI raw need, unpack it, make JPEGs of its PNGs; or check that all is there."""
 
-    data: str = "dataset"
+    data: str = ROOT
     """Folder of KITTI raw."""
-    splits: tuple[
-        Literal[
-            "kitti_eigen_zhou", "kitti_eigen_full", "kitti_benchmark", "kitti_eigen", "kitti_eigen_benchmark"
-        ],
-        ...,
-    ] = ("kitti_eigen_zhou", "kitti_eigen", "kitti_eigen_benchmark")
+    splits: tuple[SplitName, ...] = ("kitti_eigen_zhou", "kitti_eigen", "kitti_eigen_benchmark")
     """The lists whose frames are wanted."""
     split_files: tuple[str, ...] = ()
     """Lists of your own instead, with their laser scans."""
@@ -33,12 +33,8 @@ class PrepareKittiConfig:
     """Keep the PNGs; else they become JPEGs (quality 92, 4:2:0), a quarter of the size, as in the papers."""
     convert_own: bool = False
     """Make JPEGs also of PNGs that are there: you unpacked them yourself, or fetched them with --png."""
-    whole: bool = False
-    """Unpack everything; else only what is read: no grey images."""
-    keep_archives: bool = False
-    """Keep archives that were unpacked."""
-    url: str | None = None
-    """Where to fetch from instead of KITTI's public bucket (a mirror with the same paths)."""
+    url: str = BUCKET
+    """Where to fetch from: KITTI's public bucket, or a mirror with the same paths."""
     workers: int = 2
     """Threads that make JPEGs or look through images."""
 
@@ -46,7 +42,7 @@ class PrepareKittiConfig:
         at_least("--workers", self.workers, 1)
         if not self.splits:
             raise InputError("--splits: name one list or more")
-        if self.url is not None and not self.url.startswith(("http://", "https://")):
+        if not self.url.startswith(("http://", "https://")):
             raise InputError(f"--url {self.url}: wanted an address that begins with http:// or https://")
         if self.list and self.check:
             raise InputError("--list and --check: one of them")
@@ -57,17 +53,14 @@ def prepare(arguments: list[str]) -> None:
     from rich.console import Console
 
     from mono2many.datasets.kitti.check import check_kitti
-    from mono2many.datasets.kitti.prepare import BUCKET, PrepareSettings, archives, needs_of, prepare_kitti
+    from mono2many.datasets.kitti.prepare import archives, needs_of, prepare_kitti
 
-    console, base, root = Console(highlight=False), config.url or BUCKET, Path(config.data)
+    console, root = Console(highlight=False), Path(config.data)
     needs = needs_of(() if config.split_files else config.splits, config.split_files)
     if config.list:
-        print("\n".join(archives(needs, base).values()))
+        print("\n".join(archives(needs, config.url).values()))
     elif config.check:
         if not check_kitti(root, needs, console, config.workers):
             sys.exit(1)
     else:
-        settings = PrepareSettings(
-            config.workers, base, config.png, config.whole, config.keep_archives, config.convert_own
-        )
-        prepare_kitti(root, needs, settings, console)
+        prepare_kitti(needs, config, console)

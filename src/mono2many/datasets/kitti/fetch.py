@@ -1,19 +1,17 @@
 """Downloads that continue where they stopped, whatever stopped them."""
 
 import errno
-import json
+import re
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from mono2many.errors import InputError
+from mono2many.files import reason
 
-ShowProgress = Callable[[int, int | None], None]
-"""Called with what is done so far, and with the total where it is known."""
 CHUNK = 1 << 20
 TIMEOUT = 60.0
 """Seconds without an answer."""
@@ -22,109 +20,92 @@ RETRIED = {408, 416, 429, 500, 502, 503, 504}
 AGENT = {"User-Agent": "mono2many"}
 
 
-class Absent(InputError):
-    """The server answers, and has no such file."""
-
-
 def fetch(
-    url: str, path: Path, progress: ShowProgress = lambda done, total: None, tries: int = 6, wait: float = 1.0
+    url: str,
+    path: Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    tries: int = 6,
+    wait: float = 1.0,
 ) -> None:
-    """Download to `path`, which appears when it is complete. Until then its bytes are in PATH.part, and size
-    and tag of the server's file in PATH.json: this or another process continues there. A server that cannot
-    send a part sends the whole file again.
+    """Download to `path`, which appears when it is complete; until then its bytes are in PATH.part, where
+    this or another process continues. A server that cannot send a part sends the whole file again. No more
+    is read than the length that the server names; whether it is the right file a ZIP's checksums tell.
 
-    `wait` (seconds) doubles with each attempt in a row that brings nothing new; after `tries` of them, if the
-    file does not exist, or if the disk is full: InputError.
+    `wait` (seconds) doubles with each attempt in a row that brings nothing new. InputError: after `tries` of
+    them, and at once where the file does not exist, its length is not told or the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part, note = _partial(path)
-    longest, failures = _size(part), 0
+    part, failures, length = partial_path(path), 0, None
+    longest = _size(part)
     while not path.exists():
         try:
-            _transfer(url, part, note, progress)
+            with _open(url, _size(part)) as answer:
+                start, total = _range(url, answer, _size(part))
+                if length not in (None, total) or start > total:
+                    part.unlink(missing_ok=True)
+                    raise OSError("the length of the server's file has changed")
+                length = total
+                _receive(answer, part, start, total, progress)
             part.replace(path)
         except (OSError, HTTPException) as error:
-            reason = _reason(url, part, error)
+            status = error.code if isinstance(error, HTTPError) else None
+            if status == 416:
+                part.unlink(missing_ok=True)
             failures = 0 if _size(part) > longest else failures + 1
             longest = max(longest, _size(part))
-            if failures >= tries:
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+            if failures >= tries or full or status not in (None, *RETRIED):
                 raise InputError(
-                    f"{url}: {reason}, {tries} times in a row; what has arrived is kept: check the "
-                    "connection and run the same again"
+                    f"{url}: {reason(error)} (attempts without progress: {failures}); what has arrived is "
+                    "kept: check address (--url), connection and disk, and run the same again"
                 ) from error
             time.sleep(min(60.0, wait * 2**failures))
-    note.unlink(missing_ok=True)
 
 
-def discard(path: Path) -> None:
-    """Remove a download, complete or not."""
-    for file in (path, *_partial(path)):
-        file.unlink(missing_ok=True)
+def partial_path(path: Path) -> Path:
+    """Of the bytes that have come so far."""
+    return path.with_name(f"{path.name}.part")
 
 
-def remote_size(url: str) -> int | None:
-    """In bytes; None where the server does not say."""
+def remote_size(url: str) -> int:
+    """In bytes; 0 where the server does not say."""
     try:
         with urlopen(Request(url, headers=AGENT, method="HEAD"), timeout=TIMEOUT / 4) as answer:
-            return _whole_size(answer)
-    except (OSError, HTTPException):
-        return None
+            return int(answer.headers.get("Content-Length", 0))
+    except (OSError, HTTPException, ValueError):
+        return 0
 
 
-def _transfer(url: str, part: Path, note: Path, progress: ShowProgress) -> None:
-    """One connection, which completes `part`; OSError where it does not."""
-    begun, headers = {}, dict(AGENT)
-    with suppress(OSError, ValueError):  # no note, or one that was cut short: from the beginning
-        begun = json.loads(note.read_text())
-    have = _size(part) if begun else 0
-    if have:  # from the last byte on: also of a complete part there is then a byte to ask for
-        headers["Range"] = f"bytes={have - 1}-"
-        if begun["tag"]:
-            headers["If-Range"] = begun["tag"]
-    with urlopen(Request(url, headers=headers), timeout=TIMEOUT) as answer:
-        continues, size, tag = answer.status == 206, _whole_size(answer), answer.headers.get("ETag", "")
-        served = {"size": size, "tag": "" if tag.startswith("W/") else tag}  # weak tags: not equal bytes
-        if continues and served != begun:
-            part.unlink()
-            raise OSError("the server's file has changed")
-        with part.open("r+b" if continues else "wb") as file:
-            if continues:
-                file.seek(have - 1)
-            else:
-                note.write_text(json.dumps(served))
-            while file.tell() != size and (chunk := answer.read1(CHUNK)):
-                file.write(chunk)
-                progress(file.tell(), size)
-            if size not in (None, file.tell()):
-                raise OSError("the connection ended early")
+def _open(url: str, have: int) -> HTTPResponse:
+    """From the last byte on: also of a complete part there is then a byte to ask for."""
+    part = {"Range": f"bytes={have - 1}-"} if have else {}
+    return urlopen(Request(url, headers=AGENT | part), timeout=TIMEOUT)
 
 
-def _reason(url: str, part: Path, error: OSError | HTTPException) -> str:
-    """Why another attempt is needed; InputError if none can help."""
-    if isinstance(error, HTTPError):
-        reason = f"the server answers {error.code} {error.reason}"
-        if error.code not in RETRIED:
-            remedy = "wanted the file: check the address (--url), or fetch it by hand"
-            raise Absent(f"{url}: {reason}; {remedy}") from error
-        if error.code == 416:
-            part.unlink(missing_ok=True)
-        return reason
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise InputError(f"{part}: {error.strerror}; make room and run the same again") from error
-    return str(getattr(error, "reason", error)) or type(error).__name__
-
-
-def _whole_size(answer: HTTPResponse) -> int | None:
-    """Of the server's file; None where it does not say."""
-    length = answer.headers.get("Content-Length", "")
+def _range(url: str, answer: HTTPResponse, have: int) -> tuple[int, int]:
+    """Where the answer begins in the file, and how long the file is."""
     if answer.status == 206:
-        length = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    return int(length) if length.isdigit() else None
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+        if found is None or int(found[1]) != have - 1:
+            raise OSError("the server sends another part than it was asked for")
+        return int(found[1]), int(found[2])
+    length = answer.headers.get("Content-Length", "")
+    if not length.isdigit():
+        raise InputError(f"{url}: the server does not tell the file's length; fetch it by hand")
+    return 0, int(length)
 
 
-def _partial(path: Path) -> tuple[Path, Path]:
-    """The bytes that have come, and a note of the size and tag of the server's file."""
-    return path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.json")
+def _receive(
+    answer: HTTPResponse, part: Path, start: int, total: int, progress: Callable[[int, int], None]
+) -> None:
+    """No byte more than `total`. OSError where the connection ends before."""
+    with part.open("r+b" if start else "wb") as file:
+        file.seek(start)
+        while file.tell() < total and (chunk := answer.read1(min(CHUNK, total - file.tell()))):
+            file.write(chunk)
+            progress(file.tell(), total)
+        if file.tell() < total:
+            raise OSError("the connection ended early")
 
 
 def _size(path: Path) -> int:

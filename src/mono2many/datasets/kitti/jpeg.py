@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,25 +13,15 @@ from rich.console import Console
 from rich.progress import track
 
 from mono2many.errors import InputError
-from mono2many.files import atomic_write, remove_partial
+from mono2many.files import atomic_write, reason, remove_partial
 
 QUALITY = 92
 TOLERANCE = 8
 """Grey levels by which a channel's mean over a block of 8 x 8 pixels may change. JPEG keeps means exactly but
 for rounding: street scenes and noise alike have 4 at most."""
 
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Converted:
-    """What a conversion did."""
-
-    count: int
-    bytes_before: int
-    bytes_after: int
 
 
 def png_to_jpeg(png: bytes) -> bytes:
@@ -52,40 +41,6 @@ def png_to_jpeg(png: bytes) -> bytes:
         raise ValueError(str(error)) from error
 
 
-def convert_pngs(paths: Iterable[Path], workers: int, console: Console | None = None) -> Converted:
-    """Replace every PNG among `paths`, or directly in folders among them, by a JPEG. A PNG is removed when
-    its JPEG was compared with it and is on the disk.
-
-    InputError, naming them, where some could not be converted; the others are.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            remove_partial(path)
-        files += sorted(path.glob("[!.]*.png")) if path.is_dir() else [path]
-    results = in_threads(_replace_png, files, workers, console, "PNG to JPEG")
-    if failed := [result for result in results if isinstance(result, str)]:
-        raise InputError(
-            f"{len(failed)} of {len(files)} PNGs were not converted and stay: {', '.join(failed[:5])}"
-            f"{' ...' if len(failed) > 5 else ''}; remove or replace them and run the same again"
-        )
-    sizes = [result for result in results if not isinstance(result, str)]
-    return Converted(len(files), sum(before for before, _ in sizes), sum(after for _, after in sizes))
-
-
-def in_threads(
-    work: Callable[[Item], Result], items: Sequence[Item], workers: int, console: Console | None, title: str
-) -> list[Result]:
-    """work(item) of each, in order, with a progress bar if the console is a terminal. Threads are enough:
-    Pillow and simplejpeg release Python's lock while they decode."""
-    hidden = console is None or not console.is_terminal
-    with ThreadPoolExecutor(workers) as pool:
-        results = track(
-            pool.map(work, items), title, len(items), console=console, transient=True, disable=hidden
-        )
-        return list(results)
-
-
 def shows(jpeg: bytes, image: Image.Image) -> bool:
     """Whether JPEG's loss can be all that lies between the two. All of its code is read, but only the blocks'
     means are computed: twice as fast as all pixels. ValueError where the code is damaged."""
@@ -99,14 +54,43 @@ def shows(jpeg: bytes, image: Image.Image) -> bool:
     return int(np.abs(wanted - found)[whole].max(initial=0)) <= TOLERANCE
 
 
-def _replace_png(path: Path) -> tuple[int, int] | str:
-    """Bytes before and after, or what is wrong."""
+def convert_pngs(folders: Iterable[Path], workers: int, console: Console | None = None) -> int:
+    """Replace the PNGs in folders by JPEGs; how many. A PNG is removed when its JPEG was compared with it and
+    is on the disk.
+
+    InputError, naming them, where some could not be converted; the others are.
+    """
+    files: list[Path] = []
+    for folder in folders:
+        remove_partial(folder)
+        files += sorted(folder.glob("[!.]*.png"))
+    results = in_threads(_replace_png, files, workers, console, "PNG to JPEG")
+    if failed := [result for result in results if result]:
+        raise InputError(
+            f"{len(failed)} of {len(files)} PNGs were not converted and stay: {', '.join(failed[:5])}"
+            f"{' ...' if len(failed) > 5 else ''}; remove or replace them and run the same again"
+        )
+    return len(files)
+
+
+def _replace_png(path: Path) -> str:
+    """What is wrong, if anything."""
     try:
-        png = path.read_bytes()
-        jpeg = png_to_jpeg(png)
+        jpeg = png_to_jpeg(path.read_bytes())
         with atomic_write(path.with_suffix(".jpg")) as temporary:
             temporary.write_bytes(jpeg)
         path.unlink()
-        return len(png), len(jpeg)
     except (OSError, ValueError) as error:
-        return f"{path} ({getattr(error, 'strerror', None) or str(error)[:80]})"
+        return f"{path} ({reason(error)[:80]})"
+    return ""
+
+
+def in_threads(
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int, console: Console | None, title: str
+) -> list[Result]:
+    """work(item) of each, in order, with a progress bar if the console is a terminal. Threads are enough:
+    Pillow and simplejpeg release Python's lock while they decode."""
+    hidden = console is None or not console.is_terminal
+    with ThreadPoolExecutor(workers) as pool:
+        results = pool.map(work, items)
+        return list(track(results, title, len(items), console=console, transient=True, disable=hidden))

@@ -1,150 +1,130 @@
 """KITTI raw as a data set: the frames of a split and their neighbours (Geiger et al. 2013)."""
 
-import hashlib
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Literal, cast
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from mono2many.data.lists import consecutive
-from mono2many.data.marker import MARKER
+from mono2many.data.image_files import ImageCamera, ImageFile, ImageReader, refuse_missing, runs_around
+from mono2many.data.marker import marked_synthetic
+from mono2many.datasets.base import ReadOptions, Split
+from mono2many.datasets.kitti import KittiData, OwnListsTraining
 from mono2many.datasets.kitti.files import (
-    CAMERAS,
-    OTHER_EYE,
+    CALIBRATION_AGAIN,
+    DRIVE_AGAIN,
     Calibration,
-    drive_folder,
-    image_path,
+    image_folder,
+    numbered_images,
     read_calibration,
 )
-from mono2many.datasets.kitti.splits import OWN_LISTS, Eye, KittiFrame
+from mono2many.datasets.kitti.splits import (
+    OWN_LISTS,
+    TEST_SPLITS,
+    Eye,
+    KittiFrame,
+    read_split_file,
+    split_frames,
+)
 from mono2many.geometry.camera import Size, intrinsics_matrix, resize_intrinsics
-from mono2many.io.images import read_image, resize_image
-from mono2many.types import Frame, FrameSequence, InputError
+from mono2many.types import FrameSequence, InputError
 
 REFERENCE = (0.58, 1.92, 0.5, 0.5)
 """The papers' camera for every drive: fx, cx as shares of the width, fy, cy of the height."""
 
-FRAMES = 1
-"""Version of the frames: to be raised when the same files give other frames, so that caches are made anew."""
+
+def open_kitti(name: str, s: KittiData, options: ReadOptions, split: Split) -> ImageReader:
+    """The frames of a list with their neighbours. InputError: as of kitti_sequences, or for wrong lists."""
+    if name == OWN_LISTS:
+        lists = s.split_files if isinstance(s, OwnListsTraining) else ()
+        if len(lists) != 2:
+            raise InputError("--datatype kitti needs --split-files: TRAIN.txt VAL.txt, two lists")
+        frames = read_split_file(lists[0 if split == "train" else -1])
+    elif name in TEST_SPLITS:
+        frames = split_frames(name, "test")
+    else:
+        frames = split_frames(name, "val" if split == "test" else split)
+    sequences = kitti_sequences(name, frames, s, options.offsets)
+    return ImageReader("kitti", sequences, options.size, options.resize)
 
 
-@dataclass(frozen=True)
-class KittiSettings:
-    """Which frames, at what size."""
+def kitti_sequences(
+    name: str, frames: Sequence[KittiFrame], s: KittiData, offsets: Sequence[int]
+) -> list[tuple[FrameSequence, list[ImageFile]]]:
+    """Each run of consecutive frames that are targets or their neighbours is a clip; in stereo (offset 0) it
+    is two, one of each camera.
 
-    root: Path
-    frames: tuple[KittiFrame, ...]
-    """The targets."""
-    height: int
-    width: int
-    offsets: tuple[int, ...] = (-1, 1)
-    """Of the neighbours that shall be there too, where they were recorded; 0: the other eye, which must."""
-    intrinsics: Literal["calibrated", "reference"] = "calibrated"
-    resize: Literal["bilinear", "lanczos"] = "bilinear"
-    allow_missing: bool = False
-    split: str = "kitti_eigen_zhou"
-    """The list's name, for messages."""
-
-
-class KittiReader:
-    """A types.Reader of KITTI raw: each run of consecutive frames that are targets or their neighbours is a
-    clip (in stereo two, of the left eye and of the right). Frames have their drive's own intrinsics.
-
-    InputError where targets are missing, unless that is allowed or the tree is the embedded street's."""
-
-    def __init__(self, settings: KittiSettings) -> None:
-        self.settings = settings
-        root = settings.root
-        if not root.is_dir():
-            raise InputError(
-                f"{root}: no such folder; `mono2many prepare kitti` fetches KITTI raw (--data says where to)"
-            )
-        wanted: dict[tuple[str, str], set[int]] = {}
-        for frame in settings.frames:
-            wanted.setdefault((frame.drive, frame.eye), set()).add(frame.number)
-        here = {camera: images_of(root, *camera) for camera in wanted}
-        missing = {c: lost for c, numbers in wanted.items() if (lost := numbers - here[c].keys())}
-        if missing and not (settings.allow_missing or (root / MARKER).exists()):
-            raise InputError(_missing_text(settings, wanted, missing))
-        self.runs: list[tuple[KittiFrame, list[str], tuple[int, ...]]] = []
-        """Of each clip: its first frame, its files, its targets."""
-        before, after = min(settings.offsets), max(settings.offsets)
-        self.stereo = 0 in settings.offsets
-        rigs = [[camera] for camera in wanted]
-        if self.stereo:
-            rigs = [[(drive, "l"), (drive, "r")] for drive in dict.fromkeys(drive for drive, _ in wanted)]
-            here |= {camera: images_of(root, *camera) for rig in rigs for camera in rig}
-            if not settings.allow_missing:
-                _refuse_one_eye(settings, wanted, here)
-        for rig in rigs:
-            there = set.intersection(*(set(here[camera]) for camera in rig))
-            targets = [wanted.get(camera, set()) & there for camera in rig]
-            near = {n + o for n in set().union(*targets) for o in range(min(0, before), max(0, after) + 1)}
-            for first, last in consecutive(sorted(near & there)):
-                for (drive, eye), own in zip(rig, targets, strict=True):
-                    files = [here[drive, eye][n] for n in range(first, last + 1)]
-                    inside = tuple(n - first for n in range(first, last + 1) if n in own)
-                    self.runs.append((KittiFrame(drive, first, cast(Eye, eye)), files, inside))
-        if not self.runs:
-            raise InputError(
-                f"{root}: holds none of the {len(settings.frames)} frames of {settings.split}; "
-                f"`mono2many prepare kitti{_asked(settings)} --data {root}` fetches them"
-            )
-        self._calibrations = {d: read_calibration(root, d) for d in sorted({f.date for f, *_ in self.runs})}
-        self._right_of_left = {
-            d: right_of_left(root / d, c) for d, c in self._calibrations.items() if self.stereo
-        }
-
-    @cached_property
-    def clips(self) -> Sequence[FrameSequence]:
-        return [
-            FrameSequence(
-                f"{first.drive} {first.eye} {first.number}-{first.number + len(names) - 1}",
-                len(names),
-                camera=2 * list(self._calibrations).index(first.date) + (first.eye == "r"),
-                size=self._calibrations[first.date].sizes[first.eye],
-                targets=targets,
-                stereo_partner=(place ^ 1, self._right_of_left[first.date] * (1 if first.eye == "r" else -1))
-                if self.stereo
-                else None,
-            )
-            for place, (first, names, targets) in enumerate(self.runs)
-        ]
-
-    def frame(self, clip: int, index: int) -> Frame:
-        s, (first, names, _) = self.settings, self.runs[clip]
-        path = drive_folder(s.root, first) / CAMERAS[first.eye] / "data" / names[index]
-        calibration = self._calibrations[first.date]
-        image, size = read_image(path), calibration.sizes[first.eye]
-        if tuple(image.shape[1:]) != size:
-            raise InputError(wrong_size(path, image, size))
-        return Frame(
-            resize_image(image, (s.height, s.width), filter=s.resize),
-            self.intrinsics(first, (s.height, s.width)),
+    InputError where targets, or in stereo their partners, are missing, unless that is allowed or the tree is
+    the embedded street's."""
+    root, stereo = s.root, 0 in offsets
+    if not root.is_dir():
+        raise InputError(
+            f"{root}: no such folder; `mono2many prepare kitti` fetches KITTI raw (--data says where to)"
         )
+    wanted: dict[tuple[str, Eye], set[int]] = {}
+    for frame in frames:
+        wanted.setdefault((frame.drive, frame.eye), set()).add(frame.number)
+    rigs: list[list[tuple[str, Eye]]] = [[camera] for camera in wanted]
+    if stereo:
+        rigs = [[(drive, "l"), (drive, "r")] for drive in dict.fromkeys(drive for drive, _ in wanted)]
+    images = {which: images_of(root, *which) for rig in rigs for which in rig}
+    there = {which: set.intersection(*(set(images[w]) for w in rig)) for rig in rigs for which in rig}
+    lost = [f for f in frames if f.number not in there[f.drive, f.eye]]
+    own = (
+        f"--split-files {' '.join(s.split_files)}" if isinstance(s, OwnListsTraining) else f"--splits {name}"
+    )
+    remedy = f"fetch them: mono2many prepare kitti {own} --data {root}"
+    allowed = s.allow_missing or marked_synthetic(root)
+    refuse_missing(f"{root}: {name}", lost, len(frames), remedy, allowed)
 
-    def intrinsics(self, frame: KittiFrame, size: Size) -> Float[Tensor, "3 3"]:
-        """K at a picture size, as the settings say."""
-        if self.settings.intrinsics == "reference":
-            return reference_intrinsics(size)
-        calibration = self._calibrations[frame.date]
-        return resize_intrinsics(calibration.intrinsics(frame.eye), calibration.sizes[frame.eye], size)
+    calibration = lru_cache(partial(read_calibration, root))
+    dates = sorted({which[0][:10] for which, numbers in wanted.items() if numbers & there[which]})
 
-    def fingerprint(self) -> str:
-        s = self.settings
-        text = hashlib.sha256(f"{s.height} {s.width} {s.intrinsics} {s.resize}".encode())
-        for first, names, _ in self.runs:
-            folder = drive_folder(s.root, first) / CAMERAS[first.eye] / "data"
-            stamps = [(name, (folder / name).stat()) for name in names]
-            text.update(f"{folder.resolve()} {[(n, t.st_size, t.st_mtime_ns) for n, t in stamps]}".encode())
-        for date, calibration in self._calibrations.items():
-            text.update(f"{date} {calibration}".encode())
-        return f"kitti {FRAMES} {text.hexdigest()}"
+    @lru_cache
+    def camera(date: str, eye: Eye) -> ImageCamera:
+        return image_camera(calibration(date), eye, s.intrinsics == "reference")
+
+    sequences: list[tuple[FrameSequence, list[ImageFile]]] = []
+    for rig in rigs:
+        shared, targets = there[rig[0]], set[int]().union(*(wanted.get(which, set()) for which in rig))
+        for run, _ in runs_around(targets & shared, shared, offsets):
+            for drive, eye in rig:
+                date, listed = drive[:10], wanted.get((drive, eye), set())
+                partner = None
+                if stereo:
+                    side = 1 if eye == "l" else -1
+                    distance = right_of_left(root / date, calibration(date))
+                    partner = (len(sequences) + side, -side * distance)
+                about = FrameSequence(
+                    f"{drive} {eye} {run[0]}-{run[-1]}",
+                    len(run),
+                    camera=2 * dates.index(date) + (eye == "r"),
+                    size=camera(date, eye).size,
+                    targets=tuple(i for i, number in enumerate(run) if number in listed),
+                    stereo_partner=partner,
+                )
+                files = [ImageFile(images[drive, eye][n], camera(date, eye)) for n in run]
+                sequences.append((about, files))
+    return sequences
+
+
+def images_of(root: Path, drive: str, eye: Eye) -> dict[int, Path]:
+    """The images of a camera that are on the disk, by number."""
+    return numbered_images(image_folder(root, KittiFrame(drive, 0, eye)), 10)
+
+
+def image_camera(calibration: Calibration, eye: str, reference: bool) -> ImageCamera:
+    """Of an eye's images; reference: with the papers' K of every drive."""
+    size, k = calibration.sizes[eye], calibration.intrinsics(eye)
+    intrinsics_at = reference_intrinsics if reference else partial(resize_intrinsics, k, size)
+    return ImageCamera(size, intrinsics_at, f"its calibration; {DRIVE_AGAIN}")
+
+
+def reference_intrinsics(size: Size) -> Float[Tensor, "3 3"]:
+    """The papers' K of every drive, in pixels of an image of (height, width)."""
+    (height, width), (fx, fy, cx, cy) = size, REFERENCE
+    return intrinsics_matrix(fx * width, fy * height, cx * width, cy * height)
 
 
 def right_of_left(folder: Path, calibration: Calibration) -> float:
@@ -154,64 +134,6 @@ def right_of_left(folder: Path, calibration: Calibration) -> float:
     if not distance > 1e-3:
         raise InputError(
             f"{folder / 'calib_cam_to_cam.txt'}: P_rect_03 is {distance:.3g} m to the right of P_rect_02, "
-            "wanted about 0.54; unpack the date's _calib.zip again"
+            f"wanted about 0.54; {CALIBRATION_AGAIN}"
         )
     return distance
-
-
-def reference_intrinsics(size: Size) -> Float[Tensor, "3 3"]:
-    """The papers' K of every drive, in pixels of a picture of (height, width)."""
-    (height, width), (fx, fy, cx, cy) = size, REFERENCE
-    return intrinsics_matrix(fx * width, fy * height, cx * width, cy * height)
-
-
-def wrong_size(path: Path, image: UInt8[Tensor, "3 H W"], size: Size) -> str:
-    """What to say of a picture that is not of its calibration's height and width."""
-    return (
-        f"{path}: is {image.shape[2]}x{image.shape[1]}, its calibration says {size[1]}x{size[0]}; unpack its "
-        "drive's archive again"
-    )
-
-
-def images_of(root: Path, drive: str, eye: str) -> dict[int, str]:
-    """The pictures of a camera that are on the disk: number to file name, JPEG rather than PNG."""
-    folder = root / drive[:10] / drive / CAMERAS[eye] / "data"
-    names = sorted(os.listdir(folder), reverse=True) if folder.is_dir() else []  # .jpg comes last
-    return {int(n[:10]): n for n in names if n[:10].isdigit() and n[10:] in (".jpg", ".png")}
-
-
-def _asked(settings: KittiSettings) -> str:
-    return f" --splits {settings.split}" if settings.split != OWN_LISTS else " --split-files LISTS"
-
-
-def _refuse_one_eye(
-    settings: KittiSettings,
-    wanted: Mapping[tuple[str, str], set[int]],
-    here: Mapping[tuple[str, str], Mapping[int, str]],
-) -> None:
-    lost = [
-        KittiFrame(drive, number, cast(Eye, OTHER_EYE[eye]))
-        for (drive, eye), numbers in wanted.items()
-        for number in sorted((numbers & here[drive, eye].keys()) - here[drive, OTHER_EYE[eye]].keys())
-    ]
-    if lost:
-        raise InputError(
-            f"{image_path(settings.root, lost[0])}: no such picture: {len(lost)} of {len(settings.frames)} "
-            f"frames of {settings.split} lack their other eye, which --stereo wants; `mono2many prepare kitti"
-            f"{_asked(settings)} --data {settings.root}` fetches it, or leave them out: --allow-missing"
-        )
-
-
-def _missing_text(
-    settings: KittiSettings,
-    wanted: Mapping[tuple[str, str], set[int]],
-    missing: Mapping[tuple[str, str], set[int]],
-) -> str:
-    lost = sorted({drive for drive, _ in missing})
-    count, of = sum(map(len, missing.values())), sum(map(len, wanted.values()))
-    return (
-        f"{settings.root}: {len(lost)} of {len({d for d, _ in wanted})} drives of {settings.split} are not "
-        f"(all) there ({count} of {of} frames): {', '.join(lost[:5])}{' ...' if len(lost) > 5 else ''}; "
-        f"`mono2many prepare kitti{_asked(settings)} --data {settings.root}` fetches them, or do with what "
-        "is there: --allow-missing"
-    )

@@ -57,14 +57,10 @@ class KittiFrame:
         return f"{self.date}/{self.drive} {self.number} {self.eye}"
 
 
-def split_frames(name: str, part: Split) -> list[KittiFrame]:
+@lru_cache(maxsize=4)
+def split_frames(name: str, part: Split) -> tuple[KittiFrame, ...]:
     """The frames of a split in a fixed order: `train` or `val` of TRAINING_SPLITS, `test` of TEST_SPLITS (in
     the order in which published files of predictions are stored), any part of ODOMETRY."""
-    return list(_split(name, part))
-
-
-@lru_cache(maxsize=4)
-def _split(name: str, part: Split) -> tuple[KittiFrame, ...]:
     assert name == ODOMETRY or (part == "test") == (name in TEST_SPLITS), f"{name} has no part {part}"
     text = files("mono2many.datasets.kitti").joinpath("splits.txt").read_text(encoding="utf-8")
     listed = re.search(rf"^\[{name} {part}\]\n([^\[]*)", text, re.MULTILINE)
@@ -98,9 +94,9 @@ def seen_frames(seen: Iterable[str]) -> set[KittiFrame]:
     frames: set[KittiFrame] = set()
     for text in seen:
         if text == ODOMETRY:
-            frames |= {as_raw(frame) for frame in (*_split(text, "train"), *_split(text, "val"))}
+            frames |= {as_raw(f) for f in split_frames(text, "train") + split_frames(text, "val")}
         elif text in TRAINING_SPLITS:
-            frames |= {*_split(text, "train"), *_split(text, "val")}
+            frames.update(split_frames(text, "train"), split_frames(text, "val"))
         elif re.fullmatch(r"\S+_drive_\d+_sync [lr] [\d,-]+", text):
             frames |= set(unpack([text]))
     return frames
@@ -112,11 +108,9 @@ def as_raw(frame: KittiFrame) -> KittiFrame:
     return KittiFrame(drive, frame.number + first, frame.eye)
 
 
-def read_split_file(path: str | Path) -> list[KittiFrame]:
+def read_split_file(path: str | Path) -> tuple[KittiFrame, ...]:
     """A list of one's own in the reference format: `2011_09_26/2011_09_26_drive_0001_sync 69 l` in each line.
-
-    InputError, naming file and line, where it is not so.
-    """
+    InputError, naming file and line, where it is not so."""
 
     def parse(line: str) -> KittiFrame | None:
         found = re.fullmatch(
@@ -126,4 +120,4 @@ def read_split_file(path: str | Path) -> list[KittiFrame]:
             return None
         return KittiFrame(found[2], int(found[4]), cast(Eye, found[5]))
 
-    return read_list(path, parse, "2011_09_26/2011_09_26_drive_0001_sync 69 l")
+    return tuple(read_list(path, parse, "2011_09_26/2011_09_26_drive_0001_sync 69 l"))

@@ -3,7 +3,15 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mono2many.datasets.base import Dataset, DatasetSettings, Reader, ReadOptions, Split, at_least
+from mono2many.datasets.base import (
+    Dataset,
+    DatasetSettings,
+    Reader,
+    ReadOptions,
+    Split,
+    at_least,
+    imported_later,
+)
 from mono2many.errors import InputError
 
 
@@ -74,12 +82,6 @@ def open_video(s: VideoData, options: ReadOptions, split: Split) -> Reader:
     return VideoReader(s, options, split)
 
 
-def prepare(arguments: list[str]) -> None:
-    from mono2many.commands.prepare_video import run
-
-    run(arguments)
-
-
 VIDEO = Dataset(
     name="video",
     summary="your own videos or folders of images",
@@ -87,6 +89,6 @@ VIDEO = Dataset(
     training=VideoTraining,
     scoring=VideoData,
     open=open_video,
-    prepare=prepare,
+    prepare=imported_later("mono2many.commands.prepare_video:run"),
     preparation="list what can be learnt from in videos",
 )
