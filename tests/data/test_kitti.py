@@ -93,12 +93,12 @@ def test_targets_with_their_neighbours_are_clips_and_only_targets_are_samples(tr
     ]
     data = ClipDataset(reader, (-1, 1))
     assert data.samples == [(0, 1), (1, 1)]
-    assert data[1].exists.all()
+    assert data.batch([1]).exists.all()
 
 
 def test_a_drives_first_frame_has_one_neighbour(tree: Path) -> None:
     data = ClipDataset(open_tree(tree, 3), (-1, 1))
-    assert data[0].exists.tolist() == [True, False, True]
+    assert data.batch([0]).exists.tolist() == [[True, False, True]]
 
 
 def test_the_camera_follows_the_picture_and_the_papers_average_is_the_same_everywhere(tree: Path) -> None:
@@ -134,9 +134,11 @@ def test_in_stereo_a_sample_is_a_frame_and_what_the_other_eye_saw_then(tree: Pat
         assert samples.stereo_x is not None
         assert samples.stereo_x.tolist() == pytest.approx([-0.54, -0.54])  # 4.2 / 70 + 33.6 / 70 metres
     nominal = ClipDataset(open_tree(tree, 6, eye="r", offsets=(0,)), (0,), baseline=0.1)
-    assert nominal[0].stereo_x == 0.1  # the left eye sees everything further to the right
+    partner_x = nominal.batch([0]).stereo_x
+    assert partner_x is not None
+    assert partner_x.tolist() == pytest.approx([0.1])  # the left eye sees everything further to the right
     also = ClipDataset(open_tree(tree, 5, offsets=(-1, 1, 0)), (-1, 1, 0))
-    assert also[0].exists.tolist() == [True, False, True, True]  # of the right eye there is no frame 4
+    assert also.batch([0]).exists.tolist() == [[True, False, True, True]]  # of the right eye there is no frame 4
     assert ClipDataset(reader, (-1, 1)).batch([0]).stereo_x is None
 
 

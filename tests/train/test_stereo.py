@@ -104,7 +104,7 @@ def test_it_resumes_bit_for_bit(only: Path, tmp_path: Path) -> None:
 
 def test_its_stored_factor_is_a_way_of_aligning_and_motion_is_refused(only: Path, street: Path) -> None:
     def score(**settings: Any) -> dict[str, Any]:
-        scoring = KittiScoring(str(street), cache_dir=str(only.parent), **settings)
+        scoring = KittiScoring(str(street), **settings)
         config = EvaluateConfig(str(only), DataConfig("kitti_eigen"), scoring)
         return evaluate(config, Console(file=io.StringIO()))["rows"]  # type: ignore[no-any-return]
 
