@@ -41,7 +41,7 @@ def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[
             continue
         # improved depth is a download of its own: what there is of it counts
         allow_missing = config.allow_missing or improved
-        settings = KittiScoring(config.data, allow_missing=allow_missing)
+        settings = KittiScoring(data=config.data, allow_missing=allow_missing)
         eval_set = kitti_eval_set(name, settings, PROTOCOLS[protocol], scoring.card)
         outcome = score_set(eval_set, scoring, console)
         found["lists"][name] = figures(outcome, scoring)
