@@ -99,7 +99,7 @@ def test_pairs_lie_in_short_runs_all_over_the_clips():
 def test_a_camera_is_judged_at_the_films_own_size(fx, fy, cx, verdict):
     settings = config(height=192, width=640)
     k = intrinsics_matrix(fx / 2, fy * 192 / 720, (cx + 0.5) / 2 - 0.5, 191 / 2)
-    finding = camera(k, FILM, settings)
+    finding = camera(k, FILM, (settings.height, settings.width))
     assert finding.verdict == verdict
     assert bool(finding.remedy) == (verdict != "ok")
 
@@ -107,7 +107,7 @@ def test_a_camera_is_judged_at_the_films_own_size(fx, fy, cx, verdict):
 def test_the_optical_axis_is_not_moved_by_cutting_off_the_bottom():
     # 360 of 720 rows are left, 180 at training size: the axis is at the last one
     k = intrinsics_matrix(320.0, 320.0, 319.5, 179.5)
-    assert camera(k, FILM, config(VideoTraining(crop_bottom=0.5), height=180, width=640)).verdict == "ok"
+    assert camera(k, FILM, (180, 640), crop_bottom=0.5).verdict == "ok"
 
 
 def test_a_squeezed_picture_gets_a_fitting_height():

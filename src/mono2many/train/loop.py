@@ -17,6 +17,7 @@ from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, spread_out
 from mono2many.data.marker import SYNTHETIC
 from mono2many.data.rng import step_seed
+from mono2many.evaluate.check import camera, cameras_of
 from mono2many.geometry.camera import horizontal_fov
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
@@ -108,7 +109,12 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
     card = state.card
     if dataset.without_neighbour:
         yield f"left out: {dataset.without_neighbour} training frames without a neighbour to learn from"
-    if config.data.dataset.synthetic(config.dataset):
+    settings, size = config.dataset, (config.data.height, config.data.width)
+    for k, clip in cameras_of(dataset.reader):
+        found = camera(k, clip, size, settings.crop_bottom, settings.learns_camera)
+        if found.verdict == "problem":
+            yield f"camera of {clip.name}: {found.figure}; {found.remedy}"
+    if config.data.dataset.synthetic(settings):
         yield SYNTHETIC
     if card.architecture.stereo:
         deviation = 100 * (card.factor_spread or 0)
