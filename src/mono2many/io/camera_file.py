@@ -3,7 +3,7 @@
 import math
 import reprlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from jaxtyping import Float
@@ -58,11 +58,14 @@ class Camera:
 
 
 def camera_from_intrinsics(
-    intrinsics: Float[Tensor, "3 3"], size: Size, distortion: tuple[float, ...] = ()
+    intrinsics: Float[Tensor, "3 3"],
+    size: Size,
+    distortion: tuple[float, ...] = (),
+    distortion_model: DistortionModel = "plumb_bob",
 ) -> Camera:
     """From K in pixels of images of this size (height, width)."""
     (fx, _, cx), (_, fy, cy), _ = intrinsics.tolist()
-    return Camera(size[1], size[0], fx, fy, cx, cy, distortion)
+    return Camera(size[1], size[0], fx, fy, cx, cy, distortion, distortion_model)
 
 
 def read_camera(path: str | Path) -> Camera:
@@ -190,8 +193,8 @@ def fit_camera(
             f"{footage} is {width}x{height}, but {camera_name} is for {given.width}x{given.height}, "
             "another aspect ratio: give the camera file of this footage, or correct width and height in it"
         )
-    resized = camera_from_intrinsics(resize_intrinsics(camera.intrinsics, own, size), size, camera.distortion)
-    return replace(resized, distortion_model=camera.distortion_model)
+    resized = resize_intrinsics(camera.intrinsics, own, size)
+    return camera_from_intrinsics(resized, size, camera.distortion, camera.distortion_model)
 
 
 def turn_camera(camera: Camera) -> Camera:
@@ -201,5 +204,4 @@ def turn_camera(camera: Camera) -> Camera:
         k1, k2, p1, p2, *rest = distortion
         distortion = (k1, k2, -p2, p1, *rest)
     k = turn_intrinsics(camera.intrinsics, camera.width)
-    turned = camera_from_intrinsics(k, (camera.width, camera.height), distortion)
-    return replace(turned, distortion_model=camera.distortion_model)
+    return camera_from_intrinsics(k, (camera.width, camera.height), distortion, camera.distortion_model)

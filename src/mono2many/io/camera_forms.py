@@ -70,7 +70,7 @@ class _Loader(yaml.SafeLoader):
     """Plain data, with OpenCV's matrices as mappings; without aliases, by which a short text can stand for
     more than memory holds."""
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+    def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("it holds aliases (*name)")
         return super().compose_node(parent, index)

@@ -43,7 +43,7 @@ from mono2many.train.setup import RunState, build_run, in_words, open_dataset, p
 from mono2many.train.signals import stop_requested
 from mono2many.train.steps import Draw, StepResult, many_step, mono_step
 from mono2many.train.validate import validate
-from mono2many.types import Batch, InputError, RawBatch, StepOutput
+from mono2many.types import Batch, InputError, RawBatch, Reader, StepOutput
 
 VALIDATED = 64
 """Samples of a validation, spread evenly."""
@@ -109,12 +109,8 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
     card = state.card
     if dataset.without_neighbour:
         yield f"left out: {dataset.without_neighbour} training frames without a neighbour to learn from"
-    settings, size = config.dataset, (config.data.height, config.data.width)
-    for k, clip in cameras_of(dataset.reader):
-        found = camera(k, clip, size, settings.crop_bottom, settings.learns_camera)
-        if found.verdict == "problem":
-            yield f"camera of {clip.name}: {found.figure}; {found.remedy}"
-    if config.data.dataset.synthetic(settings):
+    yield from camera_remarks(config, dataset.reader)
+    if config.data.dataset.synthetic(config.dataset):
         yield SYNTHETIC
     if card.architecture.stereo:
         deviation = 100 * (card.factor_spread or 0)
@@ -124,6 +120,15 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
         yield f"{config.run.start_from} has no pose network: one of type {kind} begins from nothing"
     if state.origin.was_metric:
         yield "its scale in metres is forgotten, since the weights change: mono2many scale again"
+
+
+def camera_remarks(config: TrainConfig, reader: Reader) -> Iterator[str]:
+    """Of each camera that cannot be that of its footage: what `check` says of it."""
+    settings, size = config.dataset, (config.data.height, config.data.width)
+    for k, clip in cameras_of(reader):
+        found = camera(k, clip, size, settings.crop_bottom, settings.learns_camera)
+        if found.verdict == "problem":
+            yield f"camera of {clip.name}: {found.figure}; {found.remedy}"
 
 
 class _Loop:
