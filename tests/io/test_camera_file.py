@@ -133,6 +133,23 @@ distortion_coefficients: !!opencv-matrix
 avg_reprojection_error: 0.2
 """,
     ),
+    "opencv2.yml": (
+        PLUMB_BOB,
+        """%YAML:1.0
+image_width: 640
+image_height: 480
+camera_matrix: !!opencv-matrix
+   rows: 3
+   cols: 3
+   dt: d
+   data: [ 500., 0., 3.205e+02, 0., 510., 240., 0., 0., 1. ]
+distortion_coefficients: !!opencv-matrix
+   rows: 5
+   cols: 1
+   dt: d
+   data: [ -2.5e-01, 4.0e-02, -7.0e-04, 1.0e-04, 0. ]
+""",
+    ),
     "opencv.json": (
         PLUMB_BOB,
         """{"image_width": 640, "image_height": 480, "camera_matrix": {"type_id": "opencv-matrix", "rows": 3,

@@ -188,8 +188,8 @@ def _content(path: str | Path) -> dict[str, Any]:
             raise ValueError("it is XML; let OpenCV write it as YAML: a file's name that ends in .yaml")
         if cameras := COLMAP_LINE.findall(text):
             return _colmap(path, cameras)
-        # OpenCV's first line has a colon where YAML wants a blank
-        found = next(iter(yaml.load_all(re.sub(r"^%YAML:", "%YAML ", text), _Loader)), None)
+        text = re.sub(r"^%YAML.*", "", text)  # OpenCV writes it with a colon, and once without --- below
+        found = next(iter(yaml.load_all(text, _Loader)), None)
         if not isinstance(found, dict):
             raise ValueError(f"it holds a {type(found).__name__}, wanted keys with values")
         return {str(key): value for key, value in found.items()}
