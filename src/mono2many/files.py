@@ -109,5 +109,7 @@ def writing(path: str | Path, errors: Errors = (OSError,)) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in one line, without the file's name where the system says it apart."""
-    return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+    """What an error says, in a line of at most 300 characters, without the file's name where the system says
+    it apart."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(text[:300].split())

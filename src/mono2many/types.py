@@ -37,6 +37,8 @@ class FrameSequence:
     """Which of the data set's cameras took it."""
     size: tuple[int, int] | None = None
     """Height and width of the video itself, where frames arrive cropped or resized."""
+    pixel_aspect: float = 1.0
+    """Width of the video's pixels, divided by their height."""
     targets: tuple[int, ...] | None = None
     """Frames that a list names, where the others are there as their neighbours only; None: all."""
     stereo_partner: tuple[int, float] | None = None

@@ -1,5 +1,6 @@
 import io
 import json
+import math
 
 import pytest
 import torch
@@ -99,15 +100,22 @@ def test_pairs_lie_in_short_runs_all_over_the_clips():
 def test_a_camera_is_judged_at_the_films_own_size(fx, fy, cx, verdict):
     settings = config(height=192, width=640)
     k = intrinsics_matrix(fx / 2, fy * 192 / 720, (cx + 0.5) / 2 - 0.5, 191 / 2)
-    finding = camera(k, FILM, settings)
+    finding = camera(k, FILM, (settings.height, settings.width))
     assert finding.verdict == verdict
     assert bool(finding.remedy) == (verdict != "ok")
+
+
+def test_a_phone_held_upright_is_judged_by_its_longer_side():
+    # 720x1280, 65 degrees down: 40 across, which would be unusual for a camera held level
+    clip, focal = FrameSequence("upright", 100, size=(1280, 720)), 640 / math.tan(math.radians(32.5))
+    finding = camera(intrinsics_matrix(focal, focal, 359.5, 639.5), clip, (1280, 720))
+    assert (finding.verdict, finding.figure[:20]) == ("ok", "sees 65 degrees down")
 
 
 def test_the_optical_axis_is_not_moved_by_cutting_off_the_bottom():
     # 360 of 720 rows are left, 180 at training size: the axis is at the last one
     k = intrinsics_matrix(320.0, 320.0, 319.5, 179.5)
-    assert camera(k, FILM, config(VideoTraining(crop_bottom=0.5), height=180, width=640)).verdict == "ok"
+    assert camera(k, FILM, (180, 640), crop_bottom=0.5).verdict == "ok"
 
 
 def test_a_squeezed_picture_gets_a_fitting_height():

@@ -15,6 +15,11 @@ NO_MODEL = (
     "it: mono2many train --start-from starter --datatype video --data VIDEO --camera FILE.json"
 )
 
+DISTORTED = (
+    "the lens distorts, and predict takes frames as they are, unlike training: depth near the border is less "
+    "exact; for the best, undistort the frames first"
+)
+
 
 @dataclass(frozen=True)
 class PredictConfig:
@@ -60,8 +65,9 @@ def run(arguments: list[str]) -> None:
     config = parse(PredictConfig, "mono2many predict", arguments)
     from torch import Tensor
 
-    from mono2many.io.camera_file import camera_for
-    from mono2many.predict.files import predict_files
+    from mono2many.geometry.camera import Display
+    from mono2many.io.camera_file import camera_for, read_camera
+    from mono2many.predict.files import IntrinsicsOf, predict_files
     from mono2many.predict.predictor import load
     from mono2many.predict.trajectory import predict_trajectories
 
@@ -69,15 +75,21 @@ def run(arguments: list[str]) -> None:
     if value_of(arguments, "--model") is None:
         print(NO_MODEL, file=sys.stderr)
 
-    def intrinsics_of(height: int, width: int) -> Tensor:
-        footage = f"{width}x{height} footage"
-        return camera_for(config.camera, config.fov, (height, width), footage).intrinsics
+    if config.camera and read_camera(config.camera).is_distorted:
+        print(f"{config.camera}: {DISTORTED}", file=sys.stderr)
 
-    camera = intrinsics_of if config.camera or config.fov else None
+    def camera_of(display: Display) -> IntrinsicsOf:
+        def intrinsics_of(height: int, width: int) -> Tensor:
+            footage = f"{width}x{height} footage"
+            return camera_for(config.camera, config.fov, (height, width), footage, display).intrinsics
+
+        return intrinsics_of
+
+    camera = camera_of if config.camera or config.fov else None
     what = predictor, config.inputs, config.out
     written = []
     if config.save or not config.poses:
-        written += predict_files(*what, config.save, config.flip, config.batch_size, intrinsics_of=camera)
+        written += predict_files(*what, config.save, config.flip, config.batch_size, camera)
     if config.poses:
         written += predict_trajectories(*what, config.poses, config.batch_size, camera, config.refine_motion)
     unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"

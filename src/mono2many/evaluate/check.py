@@ -20,7 +20,7 @@ from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.choice import time_offsets
 from mono2many.evaluate.settings import CheckConfig
 from mono2many.files import write_text
-from mono2many.geometry.camera import PLAUSIBLE_FOV, horizontal_fov
+from mono2many.geometry.camera import PLAUSIBLE_FOV, Size, horizontal_fov
 from mono2many.io.images import kept_rows
 from mono2many.types import FrameSequence, Reader
 
@@ -63,13 +63,10 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     dataset = ClipDataset(reader, offsets)
     pairs = pairs_to_see(dataset.clips, step, config.frames)
     measures, sharp = _measured(reader, pairs, console)
-    firsts: dict[int, tuple[int, FrameSequence]] = {}
-    for number, clip in enumerate(dataset.clips):
-        firsts.setdefault(clip.camera, (number, clip))
-    cameras = [(reader.frame(number, 0).intrinsics, clip) for number, clip in firsts.values()]
+    cameras, size = cameras_of(reader), (config.height, config.width)
     findings = [
         *(shape(clip, config) for _, clip in cameras),
-        *(camera(k, clip, config, settings.learns_camera) for k, clip in cameras),
+        *(camera(k, clip, size, settings.crop_bottom, settings.learns_camera) for k, clip in cameras),
         motion(measures, step, config.width),
         *shares(measures, sharp, step),
         clip_ends(dataset, step),
@@ -96,9 +93,17 @@ def pairs_to_see(clips: Sequence[FrameSequence], step: int, most: int) -> list[t
     return [pairs[i] for start in starts for i in range(start, min(start + min(RUN, most), len(pairs)))]
 
 
+def cameras_of(reader: Reader) -> list[tuple[Float[Tensor, "3 3"], FrameSequence]]:
+    """K of every camera, in pixels of the frames, with the first clip that it took."""
+    firsts: dict[int, tuple[int, FrameSequence]] = {}
+    for number, clip in enumerate(reader.clips):
+        firsts.setdefault(clip.camera, (number, clip))
+    return [(reader.frame(number, 0).intrinsics, clip) for number, clip in firsts.values()]
+
+
 def shape(clip: FrameSequence, config: CheckConfig) -> Finding:
     """Whether the training size fits the video's."""
-    height, width = _video_size(clip, config)
+    height, width = _video_size(clip, (config.height, config.width), config.dataset.crop_bottom)
     ratio = (width / height) / (config.width / config.height)
     squeeze = max(ratio, 1 / ratio)
     fitting = max(64, 32 * round(config.width * height / width / 32))
@@ -111,26 +116,30 @@ def shape(clip: FrameSequence, config: CheckConfig) -> Finding:
 
 
 def camera(
-    k: Float[Tensor, "3 3"], clip: FrameSequence, config: CheckConfig, learnt: bool = False
+    k: Float[Tensor, "3 3"], clip: FrameSequence, size: Size, crop_bottom: float = 0.0, learnt: bool = False
 ) -> Finding:
-    """Whether K, in pixels of the training size, can be that of a camera that took images of the video's
-    size."""
-    height, width = _video_size(clip, config)
+    """Whether K, in pixels of the training size (height, width), can be that of a camera that took images of
+    the video's size."""
+    height, width = _video_size(clip, size, crop_bottom)
     whole = height if clip.size is None else clip.size[0]
     (fx, _, cx), (_, fy, cy), _ = k.tolist()
-    fx, cx = fx * width / config.width, (cx + 0.5) * width / config.width
-    fy, cy = fy * height / config.height, (cy + 0.5) * height / config.height
-    degrees = horizontal_fov(k, config.width)
+    fx, cx = fx * width / size[1] * clip.pixel_aspect, (cx + 0.5) * width / size[1]
+    fy, cy = fy * height / size[0], (cy + 0.5) * height / size[0]
+    across, degrees = "across", horizontal_fov(k, size[1])
+    if width * clip.pixel_aspect < whole:  # held upright
+        across, degrees = "down", math.degrees(math.atan(cy / fy) + math.atan((whole - cy) / fy))
     if learnt:
-        return Finding("camera", f"learnt in training, from {degrees:.0f} degrees across on", "ok")
+        return Finding("camera", f"learnt in training, from {degrees:.0f} degrees {across} on", "ok")
     aside = max(abs(cx / width - 0.5), abs(cy / whole - 0.5))
     units = "--camera: fx must be in pixels of the width and height in the file; or --camera learn"
     square = "--camera: fx and fy must be nearly equal (square pixels)"
+    if clip.pixel_aspect != 1:
+        square = f"--camera: fy must be {clip.pixel_aspect:.3g} times fx, as the video's pixels are wide"
     middle = "--camera: cx and cy should be near the image's middle: is the file for another image?"
     unusual = "unusual: phones and cars' cameras see 50 to 90 degrees; is --camera for this image size?"
     return _judge(
         "camera",
-        f"sees {degrees:.0f} degrees across, fx/fy {fx / fy:.2f}, centre {aside:.0%} off",
+        f"sees {degrees:.0f} degrees {across}, fx/fy {fx / fy:.2f}, centre {aside:.0%} off",
         (not PLAUSIBLE_FOV[0] <= degrees <= PLAUSIBLE_FOV[1], "problem", units),
         (not 1 / 1.2 < fx / fy < 1.2, "problem", square),
         (aside > 0.15, "problem", middle),
@@ -226,11 +235,9 @@ def _measured(
     return PairMeasures(*map(torch.cat, zip(*found, strict=True))), torch.tensor(sharp)
 
 
-def _video_size(clip: FrameSequence, config: CheckConfig) -> tuple[int, int]:
-    """Height, less what --crop-bottom takes, and width."""
-    if clip.size is None:
-        return config.height, config.width
-    return kept_rows(clip.size[0], config.dataset.crop_bottom), clip.size[1]
+def _video_size(clip: FrameSequence, size: Size, crop_bottom: float) -> Size:
+    """Height, less what --crop-bottom takes, and width; where they are not known `size`, the training's."""
+    return size if clip.size is None else (kept_rows(clip.size[0], crop_bottom), clip.size[1])
 
 
 def _quantiles(values: Float[Tensor, "N"]) -> dict[str, float]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.files import explained, writing
+from mono2many.geometry.camera import Display
 from mono2many.types import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -44,6 +45,12 @@ def image_size(path: str | Path) -> tuple[int, int]:
         width, height = image.size
         sideways = image.getexif().get(ORIENTATION, 1) >= 5
     return (width, height) if sideways else (height, width)
+
+
+def image_display(path: str | Path) -> Display:
+    """How far `read_image` turns this image. Mirrored ones count as not turned: no camera takes them."""
+    with explained(f"{path}: {UNREADABLE}", REPLACE, NO_IMAGE), Image.open(path) as image:
+        return Display({3: 2, 6: 3, 8: 1}.get(image.getexif().get(ORIENTATION, 1), 0))
 
 
 def list_images(folder: str | Path) -> list[Path]:

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from mono2many.files import explained, reason, writing
+from mono2many.geometry.camera import Display
 from mono2many.types import InputError
 
 ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1")
@@ -82,6 +83,16 @@ def probe_video(path: str | Path) -> VideoInfo:
         times = [frame.time for frame in _decoded(path)]
     known = sorted(time for time in times if time is not None)
     return VideoInfo(width, height, fps, len(times), tuple(known) if len(known) == len(times) else ())
+
+
+def video_display(path: str | Path) -> Display:
+    """How the video's frames are shown: `video_frames` turns them, but leaves their pixels as they are.
+    Decodes one frame. InputError where the file is missing or no video."""
+    first = next(_decoded(path), None)
+    turns = 0 if first is None else _quarter_turns(first)
+    with _opened(path) as container:
+        aspect = float(container.streams.video[0].sample_aspect_ratio or 1)
+    return Display(turns, 1 / aspect if turns % 2 else aspect)
 
 
 class VideoWriter:

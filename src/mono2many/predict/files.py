@@ -13,10 +13,18 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from mono2many.geometry.camera import Display
 from mono2many.io.colour import colour_disparity, robust_range
 from mono2many.io.depth_files import write_depth_npy, write_depth_png16
-from mono2many.io.images import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images, read_image, write_image
-from mono2many.io.videos import VideoWriter, probe_video, timed_frames
+from mono2many.io.images import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    image_display,
+    list_images,
+    read_image,
+    write_image,
+)
+from mono2many.io.videos import VideoWriter, probe_video, timed_frames, video_display
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
@@ -24,6 +32,8 @@ from mono2many.types import InputError
 Kind = Literal["npy", "png16", "colour", "video", "kitti"]
 IntrinsicsOf = Callable[[int, int], Tensor]
 """From height and width of a video's frames to K in their pixels."""
+CameraOf = Callable[[Display], IntrinsicsOf]
+"""The same for each input, by how its frames are shown."""
 FOR_IMAGES: tuple[Kind, ...] = ("npy", "png16", "colour")
 """By default."""
 FOR_VIDEOS: tuple[Kind, ...] = ("video",)
@@ -40,6 +50,9 @@ class Input(NamedTuple):
     path: Path
     images: list[Path]
     """Of a folder, or the image itself; empty: it is a video."""
+
+    def display(self) -> Display:
+        return image_display(self.images[0]) if self.images else video_display(self.path)
 
     @property
     def stems(self) -> list[Path]:
@@ -95,14 +108,14 @@ def predict_files(
     save: Sequence[Kind] = (),
     flip: bool = False,
     batch_size: int = 4,
-    intrinsics_of: IntrinsicsOf | None = None,
+    camera_of: CameraOf | None = None,
 ) -> list[Path]:
     """Predict every input and write what `save` names into `out`; returns the files written.
 
     By default npy, png16 and colour for images, a side-by-side video for videos. A ManyDepth takes a folder
     as a video, and matches each frame of a video with those before it. Raises InputError for an input that is
     missing, of no known kind, or damaged, for kitti where the model is not in metres, and for a ManyDepth's
-    video without `intrinsics_of`."""
+    video without `camera_of`."""
     out, found = Path(out), list_inputs(inputs)
     check_distinct(out / stem for one in found for stem in one.stems)
     if "kitti" in save and predictor.card.scale != "metres":
@@ -116,6 +129,7 @@ def predict_files(
     for one in found:
         frames, fps = one.frames()
         images = (image for _, image in frames)
+        intrinsics_of = None if camera_of is None else camera_of(one.display())
         if one.images:
             predicted = _disparities(predictor, images, flip, 1, intrinsics_of, len(one.images) > 1)
             for stem, (_, disparity) in zip(one.stems, predicted, strict=True):

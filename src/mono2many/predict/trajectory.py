@@ -14,7 +14,7 @@ from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.checkpoint import input_size
 from mono2many.models.mono import MonoDepth, head_motion
 from mono2many.models.pose import RelativePose
-from mono2many.predict.files import IntrinsicsOf, check_distinct, list_inputs
+from mono2many.predict.files import CameraOf, IntrinsicsOf, check_distinct, list_inputs
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
@@ -94,7 +94,7 @@ def predict_trajectories(
     out: str | Path,
     kinds: Sequence[PoseKind],
     batch_size: int = 4,
-    intrinsics_of: IntrinsicsOf | None = None,
+    camera_of: CameraOf | None = None,
     refine: bool = False,
 ) -> list[Path]:
     """OUT/NAME_poses.txt (kitti) or .tum of every video and folder, `_metres` in the name where that is the
@@ -105,6 +105,7 @@ def predict_trajectories(
     for one in found:
         times = list[float]()
         images = _noting(times, one.frames()[0])
+        intrinsics_of = None if camera_of is None else camera_of(one.display())
         poses = trajectory(predictor, images, intrinsics_of, batch_size, refine)
         for kind in kinds:
             written.append(Path(out) / f"{one.name}_poses{'_metres' if metric else ''}{ENDINGS[kind]}")

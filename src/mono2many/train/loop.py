@@ -17,6 +17,7 @@ from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, spread_out
 from mono2many.data.marker import SYNTHETIC
 from mono2many.data.rng import step_seed
+from mono2many.evaluate.check import camera, cameras_of
 from mono2many.geometry.camera import horizontal_fov
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
@@ -42,7 +43,7 @@ from mono2many.train.setup import RunState, build_run, in_words, open_dataset, p
 from mono2many.train.signals import stop_requested
 from mono2many.train.steps import Draw, StepResult, many_step, mono_step
 from mono2many.train.validate import validate
-from mono2many.types import Batch, InputError, RawBatch, StepOutput
+from mono2many.types import Batch, InputError, RawBatch, Reader, StepOutput
 
 VALIDATED = 64
 """Samples of a validation, spread evenly."""
@@ -108,6 +109,7 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
     card = state.card
     if dataset.without_neighbour:
         yield f"left out: {dataset.without_neighbour} training frames without a neighbour to learn from"
+    yield from camera_remarks(config, dataset.reader)
     if config.data.dataset.synthetic(config.dataset):
         yield SYNTHETIC
     if card.architecture.stereo:
@@ -118,6 +120,15 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
         yield f"{config.run.start_from} has no pose network: one of type {kind} begins from nothing"
     if state.origin.was_metric:
         yield "its scale in metres is forgotten, since the weights change: mono2many scale again"
+
+
+def camera_remarks(config: TrainConfig, reader: Reader) -> Iterator[str]:
+    """Of each camera that cannot be that of its footage: what `check` says of it."""
+    settings, size = config.dataset, (config.data.height, config.data.width)
+    for k, clip in cameras_of(reader):
+        found = camera(k, clip, size, settings.crop_bottom, settings.learns_camera)
+        if found.verdict == "problem":
+            yield f"camera of {clip.name}: {found.figure}; {found.remedy}"
 
 
 class _Loop:

@@ -22,8 +22,9 @@ class VideoData(DatasetSettings):
     data: tuple[str, ...] = ()
     """Video files, folders of images, or lists of clips."""
     camera: tuple[str, ...] = ()
-    """Camera file (JSON: fx fy cx cy width height, optional distortion): one for all --data, or one each.
-    `learn`: estimate fx, fy, cx, cy of each video in training, from --fov (default 65 degrees) on."""
+    """Camera file (JSON: fx fy cx cy width height, optional distortion; or a calibration of ROS, OpenCV,
+    Kalibr, COLMAP, open3d): one for all --data, or one each. `learn`: estimate fx, fy, cx, cy of each video
+    in training, from --fov on (default: 65 degrees along the longer side)."""
     fov: float | None = None
     """Horizontal field of view in degrees, where there is no camera file."""
     hold_out: float = 0.1

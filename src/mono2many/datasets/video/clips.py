@@ -11,10 +11,10 @@ from torch import Tensor
 from mono2many.data.lists import split_range
 from mono2many.datasets.video import VideoData
 from mono2many.files import explained, read_json
-from mono2many.geometry.camera import Size
+from mono2many.geometry.camera import AS_STORED, Display, Size
 from mono2many.io.camera_file import Camera, camera_for
-from mono2many.io.images import image_size, list_images
-from mono2many.io.videos import probe_video
+from mono2many.io.images import image_display, image_size, list_images
+from mono2many.io.videos import probe_video, video_display
 from mono2many.types import InputError, Split
 
 LIST, FORMAT, VERSION = ".clips.json", "mono2many-clips", 1
@@ -36,6 +36,7 @@ class Footage:
     """Numbers of the video's frames, ascending."""
     times: tuple[float, ...] | None
     """Of each, in seconds; None: unknown, as of images."""
+    display: Display = AS_STORED
 
 
 def check_cameras(s: VideoData) -> None:
@@ -45,7 +46,8 @@ def check_cameras(s: VideoData) -> None:
     if not s.camera and s.fov is None:
         raise InputError(
             "the camera of the footage is not known: give --camera FILE.json (width, height, fx, fy, cx, "
-            "cy), --fov DEGREES, the horizontal field of view (a phone: about 65), or --camera learn"
+            "cy), --fov DEGREES, the horizontal field of view (a phone: about 65, held upright 40), or "
+            "--camera learn"
         )
     if s.camera and s.fov is not None and not s.learns_camera:
         raise InputError("--camera and --fov are both given; keep --camera, which is more exact")
@@ -61,7 +63,7 @@ def camera_of(s: VideoData, number: int, clip: Footage) -> Camera:
     file = None
     if s.camera and not s.learns_camera:
         file = s.camera[number if len(s.camera) > 1 else 0]
-    return camera_for(file, s.fov, clip.size, str(clip.path))
+    return camera_for(file, s.fov, clip.size, str(clip.path), clip.display)
 
 
 def clips_of(s: VideoData, path: Path, split: Split) -> list[Footage]:
@@ -89,10 +91,12 @@ def whole(path: Path) -> Footage:
     """All of a video or a folder of images."""
     if path.is_dir():
         images = tuple(list_images(path))
-        return Footage(str(path), path, images, image_size(images[0]), range(len(images)), None)
+        size, display = image_size(images[0]), image_display(images[0])
+        return Footage(str(path), path, images, size, range(len(images)), None, display)
     info = probe_video(path)
     times = tuple(i / info.fps for i in range(info.frames)) if info.fps else None
-    return Footage(str(path), path, (), (info.height, info.width), range(info.frames), times)
+    size = (info.height, info.width)
+    return Footage(str(path), path, (), size, range(info.frames), times, video_display(path))
 
 
 def listed_clips(path: Path) -> list[Footage]:
@@ -119,8 +123,11 @@ def listed_clips(path: Path) -> list[Footage]:
             f"{path}: {video} has {video.stat().st_size} bytes, had {values.get('bytes')} when the list was "
             f"written; {AGAIN}"
         )
+    display = image_display(images[0]) if images else video_display(video)
     return [
-        Footage(f"{video.name}#{i}", video, images, size, frames, None if times is None else tuple(times))
+        Footage(
+            f"{video.name}#{i}", video, images, size, frames, None if times is None else tuple(times), display
+        )
         for i, (frames, times) in enumerate(clips)
     ]
 
