@@ -80,7 +80,7 @@ def print_table(
 def depth_table(columns: Sequence[str], **settings: Any) -> Table:
     """For a name and the seven numbers in each row; fits into 80 columns."""
     table = Table(box=None, padding=(0, 1, 0, 0), **settings)
-    table.add_column("", no_wrap=True)
+    table.add_column("")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
