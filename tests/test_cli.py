@@ -217,7 +217,7 @@ def test_a_model_is_evaluated_on_what_its_own_run_held_out(
     from dataclasses import asdict, replace
 
     from mono2many.datasets.choice import TrainingData
-    from mono2many.datasets.video import VideoData, VideoTraining
+    from mono2many.datasets.video import VideoScoring, VideoTraining
     from mono2many.evaluate import run
     from mono2many.evaluate.settings import EvaluateConfig
     from mono2many.train.settings import TrainConfig
@@ -229,7 +229,7 @@ def test_a_model_is_evaluated_on_what_its_own_run_held_out(
     monkeypatch.setattr(run, "evaluate", seen.append)
     main(["evaluate", "--model", str(tmp_path)])
     main(["evaluate", "--model", str(tmp_path), "--datatype", "synthetic"])
-    assert seen[0].dataset == VideoData(data=("film.mp4",), fov=60.0, hold_out=0.25)
+    assert seen[0].dataset == VideoScoring(data=("film.mp4",), fov=60.0, hold_out=0.25)
     assert (seen[0].data.datatype, seen[0].data.frame_step) == ("video", 2)
     assert (seen[1].data.datatype, seen[1].data.frame_step) == ("synthetic", 2)
 

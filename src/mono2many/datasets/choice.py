@@ -1,11 +1,12 @@
 """Which data set a command reads: its settings are those of `--datatype`, and no other's."""
 
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
-from mono2many.datasets import DATASETS, DEFAULT
+from mono2many.datasets import DATASETS, DEFAULT, IMPORTED, register_installed
 from mono2many.datasets.base import Dataset, DatasetSettings, at_least, common
 from mono2many.errors import InputError, nearest
 
@@ -37,6 +38,8 @@ class DataConfig:
 
 def find(name: str) -> Dataset:
     """The data set of a `--datatype`. Raises InputError for one that does not exist."""
+    if name not in DATASETS:
+        register_installed(name)
     if name not in DATASETS:
         raise InputError(f"--datatype {name}: wanted one of {', '.join(DATASETS)}{nearest(name, DATASETS)}")
     return DATASETS[name]
@@ -90,13 +93,24 @@ def carried_over(
     hold for data set `name` (None: the one that scores such a model). other_data: --data is given."""
     dataset = find(name or (trained.scorer if use == "scoring" else trained.name))
     kind = settings_of(dataset, use)
-    same = (dataset.family or dataset.name) == (trained.family or trained.name)
-    if not same or (other_data and not trained.listed):
+    if not dataset.related(trained) or (other_data and not trained.listed):
         return dataset, kind()
     values = common(kind, settings)
     if use == "scoring":  # the lists of its training are no test
         values.pop("split_files", None)
     return dataset, kind(**values)
+
+
+def named_in_card(text: str) -> Dataset | None:
+    """The data set that a model's card says it was trained on; None where it names files, or nothing."""
+    if text.startswith("imported from"):
+        return find(IMPORTED)
+    if text.startswith("the embedded street"):  # the starter's
+        return DEFAULT
+    name = text.split(",")[0]
+    with suppress(InputError):  # it names files, or a data set that is not installed here
+        return find(name)
+    return None
 
 
 def owners(flag: str) -> list[str]:

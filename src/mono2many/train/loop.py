@@ -21,7 +21,7 @@ from mono2many.geometry.camera import horizontal_fov
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
 from mono2many.models.many import ManyDepth
-from mono2many.train.cameras import focal_lengths, learnt_intrinsics
+from mono2many.train.cameras import focal_lengths, learnt_intrinsics, write_cameras
 from mono2many.train.diagnose import collapse, not_finite, static_camera
 from mono2many.train.fabric import make_fabric
 from mono2many.train.folder import (
@@ -278,6 +278,7 @@ class _Loop:
             self.log.say(f"step {done}: {result.describe()}")
             if result.error < best:
                 save_model(state.folder / "best", state.network, state.card)
+                write_cameras(state, state.folder / "best")
         return min(best, result.error)
 
 
