@@ -62,7 +62,7 @@ def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
         (("train", "--epochs", "x"), ("--epochs", "'x'")),
         (("train", "--datatype", "video"), ("--data",)),
         (("train", "--datatype", "video", "--data", "gone.mp4", "--fov", "60"), ("gone.mp4",)),
-        (("train", "--datatype", "video", "--data", "gone.mp4"), ("--camera", "--fov")),
+        (("train", "--datatype", "video", "--data", "."), ("--camera", "--fov")),
         (("train", "--config", "gone.json"), ("gone.json: cannot be read", "--config")),
         (("train", "--predictive-mask"), ("--no-automask",)),
         (("train", "--batch-size", "0"), ("--batch-size must be at least 1",)),

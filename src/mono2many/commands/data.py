@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from mono2many.commands.flags import parse, value_of
+from mono2many.commands.inputs import model_must_exist
 from mono2many.datasets.base import Dataset, DatasetSettings
 from mono2many.datasets.choice import (
     DataConfig,
@@ -39,7 +40,7 @@ def parse_with_data(kind: type[Config], program: str, arguments: list[str], use:
         return parse(kind, program, arguments, replace(begin, data=data, dataset=settings))
     except InputError as error:
         unknown = re.match(r"unknown option --([a-z0-9_-]+)", str(error))
-        others = owners(unknown[1].replace("-", "_")) if unknown else []
+        others = owners(f"--{unknown[1].replace('_', '-')}") if unknown else []
         if not others:
             raise
         raise InputError(
@@ -55,12 +56,9 @@ def begin_as_trained(kind: type[Config], arguments: list[str], use: Use) -> Conf
     other_data = value_of(arguments, "--data") is not None
     data, settings = DataConfig(), None
     if name is not None and name != STARTER:
-        folder, run = model_folder(name), run_of(name)
-        card = folder / "config.json"
-        if use == "scoring" and not card.exists() and not (folder / "run.json").exists():
-            raise InputError(
-                f"{card}: no such file; --model wants a folder that `mono2many train` wrote, or starter"
-            )
+        run = run_of(name)
+        if use == "scoring" and run is None:
+            model_must_exist("--model", name)
         if run is not None:
             from mono2many.train.recipes import from_json
 
@@ -74,6 +72,12 @@ def begin_as_trained(kind: type[Config], arguments: list[str], use: Use) -> Conf
     settings = settings or settings_of(data.dataset, use)()
     named = {} if name is None else {"model": name}
     return kind(**named, data=data, dataset=settings)  # type: ignore[call-arg]
+
+
+def run_that_names_data(model: str | None, arguments: list[str]) -> Path | None:
+    """The run.json whose data a command reads; None where its flags name data."""
+    named = value_of(arguments, "--data") is not None or value_of(arguments, "--datatype") is not None
+    return None if named or model is None else run_of(model)
 
 
 def run_of(model: str) -> Path | None:

@@ -230,6 +230,8 @@ class Dataset:
     """Every frame comes with its exact depth."""
     listed: bool = False
     """Frames are those of published lists or scenes: a model's card names the data set, not its folder."""
+    absent: str = "check the path"
+    """What to do where its files are not there."""
     marks: Callable[[Any], list[str]] = field(default=no_marks)
     """What a model's card remembers of a training, so that its frames are not scored as unseen."""
 

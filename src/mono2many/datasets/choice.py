@@ -114,10 +114,19 @@ def named_in_card(text: str) -> Dataset | None:
 
 
 def owners(flag: str) -> list[str]:
-    """The data sets that have a flag such as `max_gap`."""
-    uses: tuple[Use, ...] = get_args(Use)
-    kinds: dict[str, list[Any]] = {n: [getattr(d, use) for use in uses] for n, d in DATASETS.items()}
-    return [n for n, ks in kinds.items() if any(k and flag in {f.name for f in fields(k)} for k in ks)]
+    """The data sets that have a flag such as `--max-gap`."""
+    return [dataset.name for dataset in DATASETS.values() if flag in flags_of_dataset(dataset)]
+
+
+def flags_of_dataset(dataset: Dataset) -> set[str]:
+    """For all its uses."""
+    kinds: list[Any] = [kind for use in get_args(Use) if (kind := getattr(dataset, use)) is not None]
+    return {"--" + f.name.replace("_", "-") for kind in kinds for f in fields(kind)}
+
+
+def data_set_flags() -> set[str]:
+    """Of all data sets."""
+    return {flag for dataset in DATASETS.values() for flag in flags_of_dataset(dataset)}
 
 
 def time_offsets(frame_step: int) -> tuple[int, ...]:

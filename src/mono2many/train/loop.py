@@ -38,7 +38,14 @@ from mono2many.train.optim import freeze_statistics, freeze_teacher, learning_ra
 from mono2many.train.origin import keep_start
 from mono2many.train.plan import plan_at, range_momentum
 from mono2many.train.settings import TrainConfig
-from mono2many.train.setup import RunState, build_run, in_words, open_dataset, progress_bar
+from mono2many.train.setup import (
+    RunState,
+    build_run,
+    fetched_weights,
+    in_words,
+    open_dataset,
+    progress_bar,
+)
 from mono2many.train.signals import stop_requested
 from mono2many.train.steps import Draw, StepResult, many_step, mono_step
 from mono2many.train.validate import validate
@@ -73,6 +80,8 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
         dataset = open_dataset(config, "train", console)
         val_dataset = open_dataset(config, "val", console)
     torch.manual_seed(config.run.seed)
+    if checkpoint is None and (fetched := fetched_weights(config)) and fabric.is_global_zero:
+        console.print(f"ImageNet weights of {fetched}: downloaded where they are not in the cache of the hub")
     state = build_run(config, fabric, folder, dataset, resumes=checkpoint is not None)
     train_state = TrainState() if checkpoint is None else restore_run(state, checkpoint)
     size, begin = config.optim.batch_size, train_state.step
@@ -261,7 +270,9 @@ class _Loop:
         log.event("train", done, {**values, **rates, "skipped_steps": self.guard.skipped})
         figures = f"loss {values['loss']:.4f}  {speed:.1f} samples/s"
         if not log.console.is_terminal:
-            log.say(f"step {done} of {self.order.stop}: {figures}")
+            minutes = (self.order.stop - done) * self.config.optim.batch_size / speed / 60
+            left = f", {minutes:.0f} min to go" if minutes >= 1 else ""
+            log.say(f"step {done} of {self.order.stop}: {figures}{left}")
         cause = collapse(values, (done - 1) / self.order.stop, self.rate, fov)
         symptom = cause.split(" (")[0] if cause else ""
         if cause is not None and symptom != self.warned:  # once as long as it stays the same
