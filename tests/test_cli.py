@@ -74,7 +74,7 @@ def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
         (("prepare", "kitti", "--splits", "eigen"), ("'eigen'", "kitti_eigen_zhou")),
         (("train", "--datatype", "kitti_eigen_zhou", "--data", "gone"), ("gone: no such", "prepare kitti")),
         (("train", "--datatype", "kitti_eigen"), ("list to score on", "kitti_eigen_zhou")),
-        (("train", "--datatype", "kitti", "--split-files", "a.txt"), ("TRAIN.txt VAL.txt",)),
+        (("train", "--datatype", "kitti", "--data", ".", "--split-files", "a.txt"), ("TRAIN.txt VAL.txt",)),
         (("train", "--split-files", "a.txt", "b.txt"), ("flag of --datatype kitti or cityscapes",)),
         (("evaluate", "--predictions", "a.npy"), ("--predictions", "--datatype kitti or kitti_eigen")),
         (("import-weights", "gone", "--out", "new"), ("gone", "encoder.pth")),

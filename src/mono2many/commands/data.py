@@ -1,7 +1,6 @@
 """Command lines that name a data set: its settings' flags belong to the command."""
 
 import re
-import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -104,15 +103,3 @@ def trained_on(model: str) -> str:
     with suppress(InputError):  # what is wrong with it is said where the model is loaded
         return str(read_json(model_folder(model) / "config.json", "").get("trained_on") or "")
     return ""
-
-
-def say_if_other_data(model: str, data: DataConfig, settings: DatasetSettings) -> None:
-    """Print a line where a model is scored on other data than its own training's."""
-    text, scored = trained_on(model), data.dataset.in_card(settings)
-    own = named_in_card(text)
-    same = text == scored if own is None else own.related(data.dataset)
-    if not same:
-        print(
-            f"{model} was trained on {text or 'data that it does not name'}; scored on {scored}",
-            file=sys.stderr,
-        )

@@ -2,12 +2,7 @@
 
 from dataclasses import replace
 
-from mono2many.commands.data import (
-    begin_as_trained,
-    parse_with_data,
-    run_that_names_data,
-    say_if_other_data,
-)
+from mono2many.commands.data import begin_as_trained, parse_with_data, run_that_names_data
 from mono2many.commands.inputs import data_must_exist, must_exist
 from mono2many.errors import InputError
 from mono2many.evaluate.settings import EvaluateConfig
@@ -22,7 +17,6 @@ def run(arguments: list[str]) -> None:
             f"evaluate wants a model folder (--model) or a file of disparities (--predictions){both}"
         )
     if config.model is not None:
-        say_if_other_data(config.model, config.data, config.dataset)
         config = replace(config, dataset=config.dataset.with_learnt_cameras(config.model))
     if config.predictions is not None:
         must_exist("--predictions", [config.predictions])

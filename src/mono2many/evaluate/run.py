@@ -12,7 +12,7 @@ from rich.table import Table
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
 from mono2many.datasets.base import DatasetSettings, DepthOptions, ReadOptions, ReportOption, TestListOptions
-from mono2many.datasets.choice import DataConfig, all_offsets, time_offsets
+from mono2many.datasets.choice import DataConfig, all_offsets, named_in_card, time_offsets
 from mono2many.evaluate.odometry import evaluate_trajectories
 from mono2many.evaluate.photometric import (
     NAME,
@@ -27,7 +27,7 @@ from mono2many.evaluate.report.gallery import ends
 from mono2many.evaluate.scoring import Scoring, choose_protocol, score_set
 from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.models.architecture import matching_of
-from mono2many.models.checkpoint import ModelCard, input_size
+from mono2many.models.checkpoint import ModelCard, input_size, read_card
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import Predictor, load
@@ -43,9 +43,21 @@ def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str
     score = _against_neighbours if dataset.test_list is None else _against_depth
     if dataset.trajectories is not None:
         score = evaluate_trajectories
-    found = score(config, console or Console())
+    console = console or Console()
+    if config.model is not None and (note := other_data(config.model, config.data, config.dataset)):
+        console.print(note, style="yellow", highlight=False, soft_wrap=True, markup=False)
+    found = score(config, console)
     write_json(config.json, found)
     return found
+
+
+def other_data(model: str, data: DataConfig, settings: DatasetSettings) -> str | None:
+    """What to say of a model that is scored on other data than its own training's; None: nothing."""
+    text, scored = read_card(model).trained_on, data.dataset.in_card(settings)
+    own = named_in_card(text)
+    if text == scored if own is None else own.related(data.dataset):
+        return None
+    return f"{model} was trained on {text or 'data that it does not name'}; scored on {scored}"
 
 
 def open_as_trained(data: DataConfig, settings: DatasetSettings, card: ModelCard, split: Split) -> Reader:
