@@ -149,8 +149,9 @@ def test_a_model_folder_cut_short_or_of_another_version_is_one_line_too(
     assert "format version 7" in mistake(capsys, "evaluate", "--model", str(tmp_path / "model"))
     config.write_text(whole)
     weights.write_bytes(weights.read_bytes()[:5000])
+    (tmp_path / "a.png").touch()
     assert "model.safetensors: cannot be read without running code (SafetensorError)" in mistake(
-        capsys, "predict", "a.png", "--model", str(tmp_path / "model")
+        capsys, "predict", str(tmp_path / "a.png"), "--model", str(tmp_path / "model")
     )
 
 
@@ -222,6 +223,8 @@ def test_a_model_is_evaluated_on_what_its_own_run_held_out(
     from mono2many.evaluate.settings import EvaluateConfig
     from mono2many.train.settings import TrainConfig
 
+    monkeypatch.chdir(tmp_path)
+    Path("film.mp4").touch()
     dataset = VideoTraining(data=("film.mp4",), fov=60.0, hold_out=0.25, crop_bottom=0.1)
     config = replace(TrainConfig(), data=TrainingData("video", frame_step=2), dataset=dataset)
     (tmp_path / "run.json").write_text(json.dumps({"settings": asdict(config)}))
@@ -247,6 +250,8 @@ def test_a_reader_that_has_enough_is_no_mistake() -> None:
 def test_debug_shows_where_an_error_comes_from() -> None:
     with pytest.raises(InputError, match="no such file or folder"):
         main(["predict", "gone.png", "--debug"])
+    with pytest.raises(InputError, match="no such file or folder"):
+        main(["--debug", "predict", "gone.png"])
 
 
 def test_a_run_of_another_version_can_still_be_scored(tmp_path: Path) -> None:
