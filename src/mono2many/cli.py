@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from mono2many import __version__
+from mono2many.commands import habits
 from mono2many.errors import InputError, nearest
 
 COMMANDS = (
@@ -46,7 +47,9 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help   lists the
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a mistake of the user's is one line on stderr and exit status 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if arguments[:1] == ["--debug"]:  # before the command, too
+        arguments = [*arguments[1:], *arguments[:1]]
+    if not arguments or arguments[0] in ("-h", "--help", "help", "--debug"):
         print(HELP.format(version=__version__), end="")
         return
     if arguments[0] in ("-V", "--version"):
@@ -54,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
-        hint = f"{nearest(name, COMMANDS)}; mono2many --help lists them"
+        theirs = habits.COMMANDS.get(name)
+        hint = f": here it is mono2many {theirs}" if theirs else nearest(name, COMMANDS)
+        hint += "; mono2many --help lists them"
         print(f"mono2many: unknown command {name!r}{hint}", file=sys.stderr)
         sys.exit(2)
     module = import_module(f"mono2many.commands.{name.replace('-', '_')}")

@@ -2,7 +2,7 @@
 
     reader.frame(clip, index) -> Frame -> dataset -> RawBatch -> augment -> Batch
     model(batch) -> disparity pyramid, motion -> objective -> (loss, StepOutput)
-    predictor(image) -> DepthMap
+    predictor(image) -> predict.depth_map.DepthMap
 
 Letters in shapes: B batch, S source frames, H W image, C channels, N any number. Images are RGB.
 Pixel centres lie at integer coordinates, (0, 0) top left, x before y. A camera looks along +z, x right,
@@ -154,17 +154,6 @@ class Batch:
         only."""
         offsets = tuple(offset for offset in self.source_offsets if offset)
         return self.target_jittered, self.sources_jittered[:, : len(offsets)], offsets
-
-
-@dataclass(frozen=True)
-class DepthMap:
-    """What a model predicts of one image."""
-
-    depth: Float[Tensor, "H W"]
-    """Along the optical axis, at the image's own size, in the unit that `scale` names."""
-    disparity: Float[Tensor, "H W"]
-    """1 / depth."""
-    scale: Scale = "up to scale"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from mono2many.commands.data import begin_as_trained, parse_with_data
+from mono2many.commands.data import begin_as_trained, parse_with_data, run_that_names_data
+from mono2many.commands.inputs import data_must_exist, must_exist
 from mono2many.errors import InputError
 from mono2many.evaluate.settings import EvaluateConfig
 
@@ -17,6 +18,10 @@ def run(arguments: list[str]) -> None:
         )
     if config.model is not None:
         config = replace(config, dataset=config.dataset.with_learnt_cameras(config.model))
+    if config.predictions is not None:
+        must_exist("--predictions", [config.predictions])
+    named_by = run_that_names_data(config.model, arguments)
+    data_must_exist(config.data.dataset, config.dataset, named_by)
     from mono2many.evaluate.run import evaluate
 
     evaluate(config)

@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from mono2many.commands.flags import parse
+from mono2many.commands.inputs import must_exist
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class ImportWeightsConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(ImportWeightsConfig, "mono2many import-weights", arguments)
+    must_exist("", [config.folder], "wanted a folder with encoder.pth and depth.pth")
     from mono2many.models.published import import_weights
 
     card = import_weights(Path(config.folder), Path(config.out))

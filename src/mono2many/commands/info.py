@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import tyro
 
 from mono2many.commands.flags import parse
+from mono2many.commands.inputs import model_must_exist
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class InfoConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(InfoConfig, "mono2many info", arguments)
+    model_must_exist("", config.model)
     from mono2many.evaluate.info import info
 
     info(config.model)

@@ -7,6 +7,7 @@ from typing import Literal
 import tyro
 
 from mono2many.commands.flags import parse, value_of
+from mono2many.commands.inputs import model_must_exist, must_exist
 from mono2many.datasets.base import at_least
 from mono2many.errors import InputError
 
@@ -63,6 +64,9 @@ class PredictConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(PredictConfig, "mono2many predict", arguments)
+    model_must_exist("--model", config.model)
+    must_exist("", config.inputs)
+    must_exist("--camera", [config.camera])
     from torch import Tensor
 
     from mono2many.geometry.camera import Display

@@ -1,5 +1,6 @@
 """The embedded street in the layout of a data set: `mono2many prepare synthetic`."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -52,14 +53,16 @@ def run(arguments: list[str]) -> None:
 
     dataset = LAYOUTS[config.layout]
     assert dataset.write_street is not None, "LAYOUTS has those that have one"
+    c = config
+    print(f"drawing {c.drives} drives of up to {c.frames} frames, {c.width}x{c.height}", flush=True)
     with Progress(transient=True) as bar:
         task = bar.add_task("drawing the street", total=None)
 
         def progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        c = config
         size = c.drives, c.frames, c.height, c.width, c.seed
         root = dataset.write_street(StreetTree(Path(c.out), *size, progress, c.workers))
-    use = f"for train --datatype {dataset.name} --data {root}"
-    print(f"{root}: the embedded street in the layout of {config.layout}, {use}")
+    print(f"{root}: the embedded street in the layout of {config.layout}")
+    words = ["mono2many", "train", "--datatype", dataset.name, "--data", str(root)]
+    print(f"Next:\n  {shlex.join([*words, '--recipe', 'scratch', '--name', config.layout])}")

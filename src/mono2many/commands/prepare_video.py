@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import tyro
 
 from mono2many.commands.flags import parse
+from mono2many.commands.inputs import must_exist
 from mono2many.datasets.base import at_least
 from mono2many.errors import InputError
 
@@ -28,6 +29,7 @@ class PrepareVideoConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(PrepareVideoConfig, "mono2many prepare video", arguments)
+    must_exist("", config.inputs)
     from mono2many.datasets.video.prepare import prepare_video
 
     prepare_video(config.inputs, config.out, config.shortest)

@@ -39,5 +39,6 @@ def run(arguments: list[str]) -> None:
     settings = StreetSettings(
         frames=config.frames, height=config.height, width=config.width, variety=config.variety
     )
+    print(f"drawing {config.frames} frames, {config.width}x{config.height}", flush=True)
     film, camera = write_street_video(config.film, settings, scene=config.scene)
     print(f"{film} and its camera {camera}")

@@ -29,6 +29,8 @@ from mono2many.types import Frame, FrameSequence, InputError, Reader
 VERSION = 2
 SPARE = 2**24
 """Bytes that stay free on the disk."""
+SAID = 2**27
+"""Bytes of an entry whose size is said before it is built."""
 REMEDY = "give another folder with --cache-dir, or do without: --cache off"
 FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera", "valid_mask")
 """Of a Frame; each that the frames have is a file."""
@@ -109,7 +111,7 @@ def cached(
         with file_lock(root / f"{folder.name}.lock", busy) as alone:
             if damage(folder, every_byte=False) is not None:  # else another process built it meanwhile
                 with _complete_or_absent(folder, alone) as part:
-                    _build(reader, about, workers, progress, part)
+                    _build(reader, about, workers, progress, say, part)
     return CachedReader(folder)
 
 
@@ -133,7 +135,9 @@ def _complete_or_absent(folder: Path, alone: bool) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _build(reader: Reader, about: dict[str, Any], workers: int, progress: Progress, folder: Path) -> None:
+def _build(
+    reader: Reader, about: dict[str, Any], workers: int, progress: Progress, say: Say, folder: Path
+) -> None:
     places = [(c, i) for c, clip in enumerate(reader.clips) for i in range(clip.frames)]
     first = next(iter(in_order(reader, places[:1])))
     arrays = {name: value.numpy() for name in FIELDS if (value := getattr(first, name)) is not None}
@@ -144,6 +148,8 @@ def _build(reader: Reader, about: dict[str, Any], workers: int, progress: Progre
             f"{folder.parent}: the cache of {len(places)} frames needs {needed / 1e9:.2f} GB, "
             f"{free / 1e9:.2f} GB are free; {REMEDY}"
         )
+    if needed > SAID:
+        say(f"decoding {len(places)} frames once, into {needed / 1e9:.2f} GB of cache in {folder.parent}")
     files = {name: folder / f"{name}.npy" for name in arrays}
     for name, array in arrays.items():
         np.lib.format.open_memmap(files[name], "w+", array.dtype, (len(places), *array.shape))

@@ -31,7 +31,8 @@ def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[
         flip=config.flip, batch_size=config.batch_size, workers=config.workers, allow_contaminated=True
     )
     root, scoring = Path(config.data), Scoring(str(folder), load(folder, config.device), options)
-    console.print(f"model {folder}", highlight=False, soft_wrap=True)
+    about = scoring.card.trained_on if scoring.card is not None else ""
+    console.print(f"model {folder}, trained on {about or 'unknown data'}", highlight=False, soft_wrap=True)
     table, notes = depth_table(COLUMNS), list[str]()
     found: dict[str, Any] = {"model": str(folder), "lists": {}}
     for name, protocol in PAPERS.items():

@@ -63,7 +63,7 @@ def save_run(state: RunState, train_state: TrainState, keep: int) -> None:
     if not state.fabric.is_global_zero:
         return
     save_model(state.folder, state.network, state.card)
-    write_cameras(state)
+    write_cameras(state, state.folder)
     checkpoints = state.folder / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     weights = {"model": state.network.state_dict(), "optimiser": state.optimiser.state_dict()}

@@ -88,7 +88,7 @@ def as_image(name: str, values: Tensor) -> Tensor:
 
 
 def provenance() -> dict[str, str]:
-    """Versions and the git commit: what someone needs to repeat a run."""
+    """Versions, the git commit and the number of threads: what someone needs to repeat a run."""
     commit, here = "", Path(__file__).resolve().parents[3]
     with suppress(OSError):  # no git on this machine
         if (here / ".git").exists():
@@ -98,6 +98,7 @@ def provenance() -> dict[str, str]:
         "mono2many": __version__,
         "git": commit or "not a checkout",
         "python": sys.version.split()[0],
+        "threads": str(torch.get_num_threads()),
         "cuda": torch.version.cuda or "none",
         **{name: metadata.version(name) for name in ("torch", "torchvision", "timm", "lightning")},
     }

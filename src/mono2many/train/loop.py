@@ -22,7 +22,7 @@ from mono2many.geometry.camera import horizontal_fov
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
 from mono2many.models.many import ManyDepth
-from mono2many.train.cameras import focal_lengths, learnt_intrinsics
+from mono2many.train.cameras import focal_lengths, learnt_intrinsics, write_cameras
 from mono2many.train.diagnose import collapse, not_finite, static_camera
 from mono2many.train.fabric import make_fabric
 from mono2many.train.folder import (
@@ -39,7 +39,14 @@ from mono2many.train.optim import freeze_statistics, freeze_teacher, learning_ra
 from mono2many.train.origin import keep_start
 from mono2many.train.plan import plan_at, range_momentum
 from mono2many.train.settings import TrainConfig
-from mono2many.train.setup import RunState, build_run, in_words, open_dataset, progress_bar
+from mono2many.train.setup import (
+    RunState,
+    build_run,
+    fetched_weights,
+    in_words,
+    open_dataset,
+    progress_bar,
+)
 from mono2many.train.signals import stop_requested
 from mono2many.train.steps import Draw, StepResult, many_step, mono_step
 from mono2many.train.validate import validate
@@ -74,6 +81,8 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
         dataset = open_dataset(config, "train", console)
         val_dataset = open_dataset(config, "val", console)
     torch.manual_seed(config.run.seed)
+    if checkpoint is None and (fetched := fetched_weights(config)) and fabric.is_global_zero:
+        console.print(f"ImageNet weights of {fetched}: downloaded where they are not in the cache of the hub")
     state = build_run(config, fabric, folder, dataset, resumes=checkpoint is not None)
     train_state = TrainState() if checkpoint is None else restore_run(state, checkpoint)
     size, begin = config.optim.batch_size, train_state.step
@@ -272,7 +281,9 @@ class _Loop:
         log.event("train", done, {**values, **rates, "skipped_steps": self.guard.skipped})
         figures = f"loss {values['loss']:.4f}  {speed:.1f} samples/s"
         if not log.console.is_terminal:
-            log.say(f"step {done} of {self.order.stop}: {figures}")
+            minutes = (self.order.stop - done) * self.config.optim.batch_size / speed / 60
+            left = f", {minutes:.0f} min to go" if minutes >= 1 else ""
+            log.say(f"step {done} of {self.order.stop}: {figures}{left}")
         cause = collapse(values, (done - 1) / self.order.stop, self.rate, fov)
         symptom = cause.split(" (")[0] if cause else ""
         if cause is not None and symptom != self.warned:  # once as long as it stays the same
@@ -289,6 +300,7 @@ class _Loop:
             self.log.say(f"step {done}: {result.describe()}")
             if result.error < best:
                 save_model(state.folder / "best", state.network, state.card)
+                write_cameras(state, state.folder / "best")
         return min(best, result.error)
 
 

@@ -111,17 +111,12 @@ class Origin:
     def card(self, architecture: MonoArchitecture) -> ModelCard:
         data, settings = self.config.data, self.config.dataset
         before = [name for f in (self.known, self.teacher) if f for name in read_card(f).seen]
-        if data.dataset.listed:
-            embedded = ", SYNTHETIC (the embedded street)" if data.dataset.synthetic(settings) else ""
-            trained_on = data.dataset.name + embedded
-        else:
-            trained_on = " ".join(path.name for path in settings.sources) or data.dataset.name
         card = ModelCard(
             architecture,
             data.height,
             data.width,
             settings.crop_bottom,
-            trained_on=trained_on,
+            trained_on=data.dataset.in_card(settings),
             resize=settings.resize,
             seen=tuple(dict.fromkeys([*before, *data.dataset.marks(settings)])),
             has_pose=architecture.sources > 0,

@@ -49,17 +49,38 @@ RECIPES: dict[Recipe, dict[str, dict[str, Any]]] = {
 """What differs from the settings' own defaults."""
 
 
-def recipe(name: Recipe, datatype: str = DEFAULT.name) -> TrainConfig:
-    """The settings that a recipe begins with, for a data set; flags given beside it win."""
-    base = TrainConfig(TrainingData(datatype), settings_of(find(datatype), "training")())
-    changed = {part: _changed(getattr(base, part), values) for part, values in RECIPES[name].items()}
-    config = replace(base, **changed)
+def recipe(name: Recipe = "default", datatype: str = DEFAULT.name, /, **flags: Any) -> TrainConfig:
+    """The settings that a recipe begins with, for a data set; `flags` win. These are the flags of `mono2many
+    train --datatype DATATYPE`: batch_size=4, data=("a.mp4",). Raises InputError for a recipe, data set, flag
+    or value that is not known."""
+    if name not in RECIPES:
+        raise InputError(f"no recipe {name!r}; wanted one of {', '.join(RECIPES)}{nearest(name, RECIPES)}")
+    kind = settings_of(find(datatype), "training")
+    base, known = TrainConfig(TrainingData(datatype), kind()), set[str]()
+    parts = {}
+    for part in (f.name for f in fields(TrainConfig)):
+        settings = getattr(base, part)
+        names = {f.name for f in fields(settings)}
+        values = {n: v for n, v in RECIPES[name].get(part, {}).items() if n in names}
+        given = {n: v for n, v in flags.items() if n in names}
+        parts[part] = replace(settings, **values | _of_part(type(settings), given))
+        known |= names
+    if unknown := flags.keys() - known:
+        word = min(unknown)
+        raise InputError(f"recipe: no flag {word!r} of train --datatype {datatype}{nearest(word, known)}")
+    config = TrainConfig(**parts)
     return replace(config, run=replace(config.run, recipe=name))
 
 
-def _changed(settings: Any, values: Mapping[str, Any]) -> Any:
-    known = {f.name for f in fields(settings)}
-    return replace(settings, **{name: value for name, value in values.items() if name in known})
+def _of_part(kind: type, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of one part, checked; a path is a string, one value a list of one where a list is wanted."""
+    hints, found = typing.get_type_hints(kind), {}
+    for name, value in flags.items():
+        one = not isinstance(value, list | tuple)
+        values = [str(v) if isinstance(v, Path) else v for v in ([value] if one else value)]
+        listed = typing.get_origin(hints[name]) is tuple
+        found[name] = _checked(hints[name], values[0] if one and not listed else values, f"recipe: {name}")
+    return found
 
 
 def from_json(path: str | Path, lenient: bool = False) -> TrainConfig:

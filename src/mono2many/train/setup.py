@@ -16,6 +16,7 @@ from mono2many.datasets.base import ReadOptions
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import DepthNet, MonoDepth
+from mono2many.models.pretrained import is_packaged
 from mono2many.train.optim import make_optimiser
 from mono2many.train.origin import NOMINAL_BASELINE, Origin
 from mono2many.train.origin import as_configured as as_configured
@@ -79,6 +80,15 @@ def build_run(
     model, optimiser = fabric.setup(ready, optimiser)
     card = origin.card(network.architecture)
     return RunState(fabric, network, model, optimiser, folder, card, origin, start)
+
+
+def fetched_weights(config: TrainConfig) -> str:
+    """Names of the encoders whose weights timm fetches from a hub; empty: none."""
+    m = config.model
+    if config.run.start_from or config.many.teacher or m.encoder_weights != "imagenet":
+        return ""
+    names = [m.encoder] + ([m.pose_encoder] if m.pose_type == "separate" else [])
+    return ", ".join(dict.fromkeys(name for name in names if name != "light" and not is_packaged(name)))
 
 
 def in_words(state: RunState) -> str:

@@ -8,6 +8,7 @@ from mono2many.datasets.base import (
     DatasetSettings,
     Reader,
     ReadOptions,
+    ReportOption,
     Split,
     at_least,
     imported_later,
@@ -54,7 +55,8 @@ class VideoData(DatasetSettings):
             return self
         from mono2many.models.starter import model_folder
 
-        folder = model_folder(model) / "cameras"
+        own = model_folder(model) / "cameras"
+        folder = own if own.exists() else own.parents[1] / "cameras"  # of RUN/best: the run's
         files = sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
         if len(files) not in (1, len(self.data)):
             raise InputError(
@@ -77,6 +79,11 @@ class VideoTraining(VideoData):
             raise InputError(f"--crop-bottom is a share of the height below 0.9, got {self.crop_bottom}")
 
 
+@dataclass(frozen=True)
+class VideoScoring(ReportOption, VideoData):
+    """How footage is scored."""
+
+
 def open_video(s: VideoData, options: ReadOptions, split: Split) -> Reader:
     from mono2many.datasets.video.reader import VideoReader
 
@@ -88,7 +95,7 @@ VIDEO = Dataset(
     summary="your own videos or folders of images",
     settings=VideoData,
     training=VideoTraining,
-    scoring=VideoData,
+    scoring=VideoScoring,
     open=open_video,
     prepare=imported_later("mono2many.commands.prepare_video:run"),
     preparation="list what can be learnt from in videos",

@@ -28,6 +28,8 @@ from mono2many.files import read_json, write_text
 from mono2many.geometry.camera import Size
 from mono2many.io.images import image_size, list_images, read_image, resize_image
 from mono2many.io.videos import probe_video, timed_frames
+from mono2many.models.checkpoint import input_size, read_card
+from mono2many.models.starter import STARTER
 from mono2many.types import InputError
 
 PAUSE = 1.0
@@ -86,12 +88,16 @@ def prepare_video(
         clips = clip_list(path, scan(path, console), target.parent, shortest)
         write_text(target, json.dumps(clips) + "\n")
         print_summary(console, path, clips)
-    lists = shlex.join(map(str, targets))
+    height, width = input_size(read_card(STARTER), (clips["height"], clips["width"]))
+    words = ["train", "--start-from", STARTER, "--datatype", "video", "--data", *map(str, targets)]
+    words += ["--camera", "learn", "--height", str(height), "--width", str(width), "--batch-size", "4"]
+    words += ["--steps", "500", "--name", names[0]]
     console.print(
-        f"Next, with the camera's file or --camera learn:\n  mono2many train --datatype video --data {lists} "
-        "--camera learn",
+        "Next, with the camera's file in place of `learn` where there is one (without --start-from ImageNet "
+        "weights are downloaded):",
         soft_wrap=True,
     )
+    console.print(f"  mono2many {shlex.join(words)}", soft_wrap=True, markup=False)
     return targets
 
 
