@@ -138,7 +138,7 @@ def test_in_stereo_a_sample_is_a_frame_and_what_the_other_eye_saw_then(tree: Pat
     assert partner_x is not None
     assert partner_x.tolist() == pytest.approx([0.1])  # the left eye sees everything further to the right
     also = ClipDataset(open_tree(tree, 5, offsets=(-1, 1, 0)), (-1, 1, 0))
-    assert also.batch([0]).exists.tolist() == [[True, False, True, True]]  # of the right eye there is no frame 4
+    assert also.batch([0]).exists.tolist() == [[True, False, True, True]]  # no frame 4 on the right
     assert ClipDataset(reader, (-1, 1)).batch([0]).stereo_x is None
 
 

@@ -164,7 +164,7 @@ def _oxts(now: Pose, before: Pose, after: Pose, first: Pose) -> str:
     return " ".join(f"{number:.14g}" for number in numbers) + " 0.05 0.02 4 9 6 6 6\n"
 
 
-def numbers(values: Array | Sequence[float], form: str) -> str:
+def numbers(values: Array | Sequence[float] | Sequence[int], form: str) -> str:
     """As KITTI's calibration has them."""
     return " ".join(format(value, form) for value in np.ravel(values))
 
