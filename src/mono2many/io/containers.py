@@ -1,8 +1,10 @@
 """Video files as FFmpeg's containers: which track is read, whether it is whole, what to know of it."""
 
 import mmap
+import re
 import shlex
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 
 import av
@@ -18,8 +20,8 @@ HDR = {16: "PQ", 18: "HLG"}
 """Transfer functions of high dynamic range, by their numbers in H.273."""
 NO_VIDEOS = ("tty", "image2")
 """What FFmpeg also plays: text, and single images (with all formats that end in _pipe)."""
-FIRST_ONLY = ("mov,mp4,m4a,3gp,3g2,mj2", "flv", "asf")
-"""Formats of which, where files were joined byte by byte, FFmpeg reads the first only."""
+JOINABLE = {"mov,mp4,m4a,3gp,3g2,mj2": 1, "flv": 1, "asf": 1, "matroska,webm": 2}
+"""How many files of a format FFmpeg reads where they were joined byte by byte; of others all."""
 
 
 class DamagedError(Exception):
@@ -104,7 +106,7 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packe
         raise DamagedError(f"its header promises {promised} frames")
     if "matroska" in container.format.name and _matroska_is_cut(Path(container.name)):
         raise DamagedError("it is shorter than its header says")
-    if container.format.name in FIRST_ONLY and _begins_again(Path(container.name)):
+    if _joined_files(Path(container.name)) > JOINABLE.get(container.format.name, inf):
         raise DamagedError("then another video follows, joined byte by byte; join with ffmpeg -f concat")
 
 
@@ -116,10 +118,10 @@ def _joint(packets: list[av.Packet]) -> bool:
     return first.stream.container.format.name == "mpegts" and any(starts)
 
 
-def _begins_again(path: Path) -> bool:
-    """True where the file's first bytes stand in it once more."""
+def _joined_files(path: Path) -> int:
+    """How often the file's first bytes stand in it."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return data.find(data[:16], 1) > 0
+        return sum(1 for _ in re.finditer(re.escape(data[:16]), data))
 
 
 def _matroska_is_cut(path: Path) -> bool:

@@ -164,12 +164,10 @@ def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, 
     fates["short_clips"] = fates["kept"] - len(used)
     left_out = {name: fates[name] for name in WORDS}
     if not long:
-        mend = (
-            "convert the files of other kinds between them" if seen.gaps else "record while the camera moves"
-        )
+        remedy = f"record while the camera moves, or allow shorter clips than --shortest {shortest}"
+        remedy = "convert the files of other kinds that lie between them" if seen.gaps else remedy
         raise InputError(
-            f"{path}: nothing is left of {len(frames)} frames: {in_words(left_out, len(frames))}; {mend}, or "
-            f"allow shorter clips than --shortest {shortest}"
+            f"{path}: nothing is left of {len(frames)} frames: {in_words(left_out, len(frames))}; {remedy}"
         )
     first = next((f.time for f in frames if f.time is not None), 0.0)
     clips: list[dict[str, Any]] = []
