@@ -186,4 +186,4 @@ def test_interlaced_and_hdr_videos_are_named_with_the_command_that_converts_them
 
 def test_a_file_with_a_cover_picture_only_is_no_video(tmp_path):
     path = record(tmp_path / "a.mp4", tracks=((64, 48),), cover=(0,))
-    assert "holds no video stream" in complaint(path)
+    assert "holds no video" in complaint(path)

@@ -4,7 +4,6 @@ import mmap
 import re
 import shlex
 from collections.abc import Iterator
-from math import inf
 from pathlib import Path
 
 import av
@@ -21,7 +20,7 @@ HDR = {16: "PQ", 18: "HLG"}
 NO_VIDEOS = ("tty", "image2")
 """What FFmpeg also plays: text, and single images (with all formats that end in _pipe)."""
 JOINABLE = {"mov,mp4,m4a,3gp,3g2,mj2": 1, "flv": 1, "asf": 1, "matroska,webm": 2}
-"""How many files of a format FFmpeg reads where they were joined byte by byte; of others all."""
+"""How many files of a format FFmpeg reads where they were joined byte by byte; of others all, or it fails."""
 
 
 class DamagedError(Exception):
@@ -39,7 +38,7 @@ def open_video(path: str | Path) -> InputContainer:
     name = container.format.name
     if name in NO_VIDEOS or name.endswith("_pipe") or not _tracks(container):
         container.close()
-        raise InputError(f"{path}: holds no video stream, 0 good frames: {remedy}")
+        raise InputError(f"{path}: holds no video, 0 good frames; check the path, or record it again")
     return container
 
 
@@ -106,7 +105,8 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packe
         raise DamagedError(f"its header promises {promised} frames")
     if "matroska" in container.format.name and _matroska_is_cut(Path(container.name)):
         raise DamagedError("it is shorter than its header says")
-    if _joined_files(Path(container.name)) > JOINABLE.get(container.format.name, inf):
+    name = container.format.name
+    if name in JOINABLE and _joined_files(Path(container.name)) > JOINABLE[name]:
         raise DamagedError("then another video follows, joined byte by byte; join with ffmpeg -f concat")
 
 

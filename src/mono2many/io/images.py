@@ -86,7 +86,7 @@ def image_folder(folder: str | Path) -> ImageFolder:
     }  # of HEIC and MOV of one photo: one
     left_out, names = list(others.values()), ", ".join(path.name for path in list(others.values())[:3])
     named = f"{len(left_out)} of other kinds ({names}{' ...' if len(left_out) > 3 else ''})"
-    convert = "convert them to JPEG or PNG (ImageMagick: magick mogrify -format jpg FILES)"
+    convert = "convert images to JPEG or PNG (magick mogrify -format jpg FILES), name videos by themselves"
     if not images:
         raise InputError(
             f"{folder}: no images found; wanted a folder with files that end in {', '.join(IMAGE_SUFFIXES)} "
