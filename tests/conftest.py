@@ -1,5 +1,5 @@
 """Shapes and types are checked in the tests only: the annotated functions of the package, at each call. The
-street's own are checked by one test in tests/street: at each call they would make rendering three times slower."""
+street's own are checked by one test in tests/street: at each call they slow rendering down threefold."""
 
 import os
 import subprocess

@@ -2,12 +2,14 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import Any
 
 from mono2many import __version__
 from mono2many.commands import habits
-from mono2many.errors import InputError, nearest
+from mono2many.errors import InputError, InputWarning, nearest
 
 COMMANDS = (
     "train",
@@ -63,7 +65,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"mono2many: unknown command {name!r}{hint}", file=sys.stderr)
         sys.exit(2)
     module = import_module(f"mono2many.commands.{name.replace('-', '_')}")
-    run(module.run, f"mono2many {name}", rest)
+    with warnings.catch_warnings():
+        show_others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if issubclass(category, InputWarning):
+                print(f"mono2many {name}: {message}", file=sys.stderr)
+            else:
+                show_others(message, category, *place)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.filterwarnings("ignore", "Image size")  # Pillow's, of an image that it reads nevertheless
+        run(module.run, f"mono2many {name}", rest)
 
 
 def run(command: Callable[[list[str]], None], program: str, arguments: list[str]) -> None:

@@ -17,6 +17,7 @@ from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.choice import TrainingData
 from mono2many.datasets.video import VideoData, VideoTraining
 from mono2many.datasets.video.reader import VideoReader
+from mono2many.errors import InputWarning
 from mono2many.evaluate.check import camera
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
@@ -396,3 +397,31 @@ def test_grey_and_16_bit_pictures_are_read_and_a_truncated_one_is_named(tmp_path
     with pytest.raises(InputError, match=r"frame3\.png: cannot be read") as caught:
         reader.frame(0, 3)
     assert "\n" not in str(caught.value)
+
+
+def test_neighbours_are_never_taken_across_an_image_that_cannot_be_read(tmp_path):
+    folder = make_folder(tmp_path / "pictures", frames=12)
+    (tmp_path / "pictures" / "frame5.png").rename(tmp_path / "pictures" / "frame5.HEIC")
+    with pytest.warns(InputWarning, match=r"11 images are read, and 1 of other kinds \(frame5\.HEIC\)"):
+        reader = opened(folder, hold_out=0.0)
+    assert [clip.frames for clip in reader.clips] == [5, 6]
+    assert [mean(reader, 0, 4), mean(reader, 1, 0)] == [level(4), level(6)]
+    assert [clip.camera for clip in reader.clips] == [0, 0]
+
+
+def test_a_folder_of_videos_is_each_of_them_and_a_pattern_what_it_matches(tmp_path):
+    (tmp_path / "trips").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        make_video(tmp_path / "trips" / name)
+    for data in (tmp_path / "trips", tmp_path / "trips" / "*.mp4"):
+        reader = opened(str(data), hold_out=0.0)
+        assert [clip.frames for clip in reader.clips] == [20, 20]
+        assert [clip.camera for clip in reader.clips] == [0, 1]
+    with pytest.raises(InputError, match=r"no such video file"):
+        opened(str(tmp_path / "*.mov"))
+
+
+def test_one_image_as_data_is_refused_with_its_folder_as_remedy(tmp_path):
+    make_folder(tmp_path / "pictures")
+    with pytest.raises(InputError, match=r"frame0\.png: is one image.*folder"):
+        opened(f"{tmp_path}/pictures/*.png")

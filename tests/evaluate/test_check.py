@@ -2,14 +2,17 @@ import io
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 from torch.nn import functional as F
 
 from mono2many.data.measure import PairMeasures
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.video import VideoTraining
+from mono2many.errors import InputWarning
 from mono2many.evaluate.check import camera, check, motion, pairs_to_see, samples, shape, shares
 from mono2many.evaluate.settings import CheckConfig
 from mono2many.geometry.camera import intrinsics_matrix
@@ -152,3 +155,17 @@ def test_jumps_of_brightness_count_in_both_directions():
 
 def test_fewer_samples_than_a_batch_are_a_problem():
     assert [samples(n).verdict for n in (11, 12, 500)] == ["problem", "look", "ok"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(51230, 52170), (0, 4095)])
+def test_images_of_16_bits_with_few_levels_are_that_and_no_matter_of_frame_steps(tmp_path, low, high):
+    footage = pictures(tmp_path / "thermal", range(0, 80, 4))
+    for path in (tmp_path / "thermal").iterdir():
+        grey = np.asarray(Image.open(path))[..., 0].astype(float) / 255
+        Image.fromarray((low + (high - low) * grey).astype(np.uint16)).save(path)
+    with pytest.warns(InputWarning, match=r"of 65535 levels .*-level"):
+        fine, text = run(config(footage))
+    assert not fine
+    assert "of 256 grey levels are used" in text
+    assert "frame-step" not in text
+    assert "prepare video" not in text

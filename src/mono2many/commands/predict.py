@@ -27,7 +27,7 @@ class PredictConfig:
     """Depth of images, folders of images and videos."""
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Image files, folders, video files."""
+    """Image files, video files, folders of either; "trips/*.mp4" works too."""
     model: str = "starter"
     """Model folder; by default the one that comes with the package."""
     out: str = "outputs"

@@ -15,7 +15,7 @@ class PrepareVideoConfig:
     """Look through videos and list what can be learnt from: clips between cuts, without standing frames."""
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Video files or folders of images."""
+    """Video files, folders of images or of videos; "trips/*.mp4" works too."""
     out: str = "prepared"
     """Folder for the lists: OUT/VIDEO.clips.json, which `train --data` reads."""
     shortest: int = 12

@@ -34,6 +34,8 @@ BATCH = 12
 """The default --batch-size: training needs that many samples."""
 SQUEEZED = 1.35
 """Ratio of the video's aspect ratio and the training's: from here on objects lose their shape."""
+FEW_LEVELS = 32
+"""Of 256 grey levels, in all frames together."""
 COLOURS = {"ok": "green", "look": "yellow", "problem": "red"}
 
 
@@ -62,13 +64,12 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     reader = config.data.dataset.open(settings, options, "train")
     dataset = ClipDataset(reader, offsets)
     pairs = pairs_to_see(dataset.clips, step, config.frames)
-    measures, sharp = _measured(reader, pairs, console)
+    measures, sharp, levels = _measured(reader, pairs, console)
     cameras, size = cameras_of(reader), (config.height, config.width)
     findings = [
         *(shape(clip, config) for _, clip in cameras),
         *(camera(k, clip, size, settings.crop_bottom, settings.learns_camera) for k, clip in cameras),
-        motion(measures, step, config.width),
-        *shares(measures, sharp, step),
+        *([few_levels(levels)] if levels < FEW_LEVELS else moving(measures, sharp, step, config.width)),
         clip_ends(dataset, step),
     ]
     if settings.sources:  # else as many as one asks for
@@ -147,6 +148,17 @@ def camera(
     )
 
 
+def few_levels(levels: int) -> Finding:
+    """Of frames in which nothing else can be measured."""
+    remedy = "stretch the grey levels of all frames by one factor, or expose longer"
+    return Finding("levels", f"{levels} of 256 grey levels are used", "problem", remedy)
+
+
+def moving(m: PairMeasures, sharp: Float[Tensor, "N"], step: int, width: int) -> list[Finding]:
+    """What is found in frames and pairs of frames."""
+    return [motion(m, step, width), *shares(m, sharp, step)]
+
+
 def motion(m: PairMeasures, step: int, width: int) -> Finding:
     """How far things move from one frame to its neighbour."""
     moving = m.most > THRESHOLDS.static
@@ -219,20 +231,24 @@ def _share(name: str, found: Tensor, what: str, look: float, problem: float, rem
 
 def _measured(
     reader: Reader, pairs: Sequence[tuple[Place, Place]], console: Console
-) -> tuple[PairMeasures, Float[Tensor, "N"]]:
-    """The pairs' measures, and the sharpness of their frames."""
+) -> tuple[PairMeasures, Float[Tensor, "N"], int]:
+    """The pairs' measures, the sharpness of their frames, and how many levels lie between the darkest and the
+    brightest value of all."""
     places = sorted({place for pair in pairs for place in pair})
     firsts = {second: first for first, second in pairs}
     greys, sharp, found = dict[Place, Tensor](), list[float](), list[PairMeasures]()
+    low, high = 255, 0
     frames = zip(places, in_order(reader, places), strict=True)
     for place, frame in track(frames, "looking", len(places), console=console, transient=True):
         greys[place], sharpness = grey_and_sharpness(frame.image)
         sharp.append(sharpness)
+        low, high = min(low, int(frame.image.min())), max(high, int(frame.image.max()))
         if place in firsts:  # in order, so that nothing before the first is needed any more
             first = firsts[place]
             found.append(measure_pairs(greys[first], greys[place]))
             greys = {other: grey for other, grey in greys.items() if other > first}
-    return PairMeasures(*map(torch.cat, zip(*found, strict=True))), torch.tensor(sharp)
+    measures = PairMeasures(*map(torch.cat, zip(*found, strict=True)))
+    return measures, torch.tensor(sharp), high - low + 1
 
 
 def _video_size(clip: FrameSequence, size: Size, crop_bottom: float) -> Size:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,15 +15,10 @@ from torch import Tensor
 
 from mono2many.geometry.camera import Display
 from mono2many.io.colour import colour_disparity, robust_range
+from mono2many.io.containers import open_video
 from mono2many.io.depth_files import write_depth_npy, write_depth_png16
-from mono2many.io.images import (
-    IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    image_display,
-    list_images,
-    read_image,
-    write_image,
-)
+from mono2many.io.images import image_display, image_folder, read_image, warn_of_few_levels, write_image
+from mono2many.io.inputs import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, expand
 from mono2many.io.videos import VideoWriter, probe_video, timed_frames, video_display
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import Predictor
@@ -50,6 +45,10 @@ class Input(NamedTuple):
     path: Path
     images: list[Path]
     """Of a folder, or the image itself; empty: it is a video."""
+    runs: Sequence[range] = (range(1),)
+    """Of the images, those that follow each other."""
+    places: Sequence[int] = (0,)
+    """Of each image, in the folder."""
 
     def display(self) -> Display:
         return image_display(self.images[0]) if self.images else video_display(self.path)
@@ -66,7 +65,7 @@ class Input(NamedTuple):
         are in a second. A terminal shows how many are done."""
         if self.images:
             count, fps = len(self.images), 1.0
-            frames = ((float(i), read_image(path)) for i, path in enumerate(self.images))
+            frames = ((float(i), read_image(path)) for i, path in zip(self.places, self.images, strict=True))
         else:
             info = probe_video(self.path)
             count, fps = info.frames, info.fps
@@ -78,20 +77,36 @@ class Input(NamedTuple):
 
 
 def list_inputs(inputs: Sequence[str]) -> list[Input]:
-    """Images and folders first, then videos. InputError for what is missing or of no known kind."""
+    """Images and folders first, then videos. InputError for what is missing, or neither."""
     found = []
-    for name in inputs:
-        path = Path(name).expanduser()
+    for name in expand(inputs):
+        path, suffix = Path(name), Path(name).suffix.lower()
         if path.is_dir():
-            found.append(Input(path.resolve().name, path, list_images(path)))
+            folder = image_folder(path)
+            found.append(Input(path.resolve().name, path, folder.images, folder.runs, folder.places))
+            warn_of_few_levels(path, folder.images)
         elif not path.exists():
             raise InputError(f"{path}: no such file or folder")
-        elif path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
-            found.append(Input(path.stem, path, [path] if path.suffix.lower() in IMAGE_SUFFIXES else []))
+        elif suffix in IMAGE_SUFFIXES:
+            found.append(Input(path.stem, path, [path]))
+            warn_of_few_levels(path, [path])
         else:
-            known = " ".join(sorted({*IMAGE_SUFFIXES, *VIDEO_SUFFIXES}))
-            raise InputError(f"{path}: neither an image nor a video by its suffix; known are {known}")
+            check_video(path)
+            found.append(Input(path.stem, path, []))
     return sorted(found, key=lambda one: not one.images)
+
+
+def check_video(path: Path) -> None:
+    """InputError where a file that is no image by its suffix is no video either."""
+    known = " ".join(sorted({*IMAGE_SUFFIXES, *VIDEO_SUFFIXES}))
+    if path.suffix.lower() in OTHER_IMAGES and path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise InputError(f"{path}: images of this kind are not read; convert it to JPEG or PNG")
+    try:
+        open_video(path).close()
+    except InputError as error:
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            raise
+        raise InputError(f"{path}: neither an image nor a video; read are {known} and the like") from error
 
 
 def check_distinct(outputs: Iterable[Path]) -> None:
@@ -131,7 +146,11 @@ def predict_files(
         images = (image for _, image in frames)
         intrinsics_of = None if camera_of is None else camera_of(one.display())
         if one.images:
-            predicted = _disparities(predictor, images, flip, 1, intrinsics_of, len(one.images) > 1)
+            as_video = len(one.images) > 1
+            parts = (islice(images, len(run)) for run in one.runs)  # a stream's memory ends with its run
+            predicted: Iterator[tuple[Tensor, Tensor]] = chain.from_iterable(
+                _disparities(predictor, part, flip, 1, intrinsics_of, as_video) for part in parts
+            )
             for stem, (_, disparity) in zip(one.stems, predicted, strict=True):
                 written += write_depth(out / stem, disparity, predictor, save or FOR_IMAGES)
         else:

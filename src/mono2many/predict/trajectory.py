@@ -99,9 +99,15 @@ def predict_trajectories(
 ) -> list[Path]:
     """OUT/NAME_poses.txt (kitti) or .tum of every video and folder, `_metres` in the name where that is the
     unit, and a plot OUT/NAME_trajectory.png; returns the files written. TUM's timestamp of a folder's image
-    is its place in the folder. Raises InputError."""
+    is its place in the folder. Raises InputError, also where a folder's images do not follow each other."""
     metric, written, found = predictor.card.scale == "metres", list[Path](), list_inputs(inputs)
     check_distinct(Path(out) / one.name for one in found)
+    for one in found:
+        if len(one.runs) > 1:
+            raise InputError(
+                f"{one.path}: files of other kinds lie between its images, so that they are no trajectory; "
+                "convert them to JPEG or PNG, or move the images of each part to a folder of their own"
+            )
     for one in found:
         times = list[float]()
         images = _noting(times, one.frames()[0])

@@ -14,6 +14,7 @@ from mono2many.datasets.base import (
     imported_later,
 )
 from mono2many.errors import InputError
+from mono2many.io.inputs import expand
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class VideoData(DatasetSettings):
     """Which footage, seen through which cameras."""
 
     data: tuple[str, ...] = ()
-    """Video files, folders of images, or lists of clips."""
+    """Video files, folders of images or of videos, or lists of clips; "trips/*.mp4" works too."""
     camera: tuple[str, ...] = ()
     """Camera file (JSON: fx fy cx cy width height, optional distortion; or a calibration of ROS, OpenCV,
     Kalibr, COLMAP, open3d): one for all --data, or one each. `learn`: estimate fx, fy, cx, cy of each video
@@ -34,6 +35,7 @@ class VideoData(DatasetSettings):
     """The same as a number of frames; wins over --hold-out."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "data", expand(self.data))
         if not 0 <= self.hold_out < 1:
             raise InputError(f"--hold-out is a share below 1, got {self.hold_out}; try 0.1")
         at_least("--hold-out-frames", self.hold_out_frames or 0, 0)

@@ -13,7 +13,8 @@ from mono2many.datasets.video import VideoData
 from mono2many.files import explained, read_json
 from mono2many.geometry.camera import AS_STORED, Display, Size
 from mono2many.io.camera_file import Camera, camera_for
-from mono2many.io.images import image_display, image_size, list_images
+from mono2many.io.images import image_display, image_folder, image_size, list_images, warn_of_few_levels
+from mono2many.io.inputs import IMAGE_SUFFIXES
 from mono2many.io.videos import probe_video, video_display
 from mono2many.types import InputError, Split
 
@@ -69,7 +70,7 @@ def camera_of(s: VideoData, number: int, clip: Footage) -> Camera:
 def clips_of(s: VideoData, path: Path, split: Split) -> list[Footage]:
     """The clips of a path in this split; none where nothing is held out. Of several clips, those that are too
     short to be split are for training."""
-    clips = listed_clips(path) if path.name.endswith(LIST) else [whole(path)]
+    clips = listed_clips(path) if path.name.endswith(LIST) else whole(path)
     found, too_short = [], list[InputError]()
     for clip in clips:
         count = len(clip.frames)
@@ -87,16 +88,24 @@ def clips_of(s: VideoData, path: Path, split: Split) -> list[Footage]:
     return found
 
 
-def whole(path: Path) -> Footage:
-    """All of a video or a folder of images."""
+def whole(path: Path) -> list[Footage]:
+    """All of a video or a folder of images, of which those that follow each other are a clip."""
     if path.is_dir():
-        images = tuple(list_images(path))
-        size, display = image_size(images[0]), image_display(images[0])
-        return Footage(str(path), path, images, size, range(len(images)), None, display)
+        folder = image_folder(path)
+        images, size = tuple(folder.images), image_size(folder.images[0])
+        display = image_display(images[0])
+        warn_of_few_levels(path, images)
+        names = [str(path)] if len(folder.runs) == 1 else [f"{path}#{i}" for i in range(len(folder.runs))]
+        return [
+            Footage(name, path, images, size, run, None, display)
+            for name, run in zip(names, folder.runs, strict=True)
+        ]
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise InputError(f"{path}: is one image; --data wants videos or folders of images: give its folder")
     info = probe_video(path)
     times = tuple(i / info.fps for i in range(info.frames)) if info.fps else None
     size = (info.height, info.width)
-    return Footage(str(path), path, (), size, range(info.frames), times, video_display(path))
+    return [Footage(str(path), path, (), size, range(info.frames), times, video_display(path))]
 
 
 def listed_clips(path: Path) -> list[Footage]:

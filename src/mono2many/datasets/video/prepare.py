@@ -26,7 +26,8 @@ from mono2many.data.measure import (
 from mono2many.datasets.video.clips import FORMAT, LIST, VERSION, checked_size
 from mono2many.files import read_json, write_text
 from mono2many.geometry.camera import Size
-from mono2many.io.images import image_size, list_images, read_image, resize_image
+from mono2many.io.images import image_folder, image_size, read_image, resize_image, warn_of_few_levels
+from mono2many.io.inputs import expand
 from mono2many.io.videos import probe_video, timed_frames
 from mono2many.models.checkpoint import input_size, read_card
 from mono2many.models.starter import STARTER
@@ -65,6 +66,8 @@ class Scan(NamedTuple):
     step: float | None
     """Seconds from one wanted frame to the next; None where they are not known."""
     frames: list[FrameRecord]
+    gaps: Sequence[int] = ()
+    """Frames that do not follow the one before: an image of another kind lies between them."""
 
 
 def prepare_video(
@@ -76,7 +79,7 @@ def prepare_video(
     """Write OUT/STEM.clips.json for each video or folder of images; returns these paths. InputError where a
     video cannot be read to its end, or none of its frames is left."""
     console = console or Console(highlight=False)
-    paths = [Path(path) for path in inputs]
+    paths = [Path(path) for path in expand(inputs)]
     names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
     targets = [Path(out) / f"{name}{LIST}" for name in names]
     for target in targets:
@@ -111,9 +114,11 @@ def is_list(path: Path) -> bool:
 def scan(path: Path, console: Console) -> Scan:
     """Decode a video, or open a folder's images, once; measure each frame against the one before and against
     the last one that was kept."""
-    step, off_grid = None, set[float]()
+    step, off_grid, gaps = None, set[float](), list[int]()
     if path.is_dir():
-        images = list_images(path)
+        folder = image_folder(path)
+        images, gaps = folder.images, [run.start for run in folder.runs[1:]]
+        warn_of_few_levels(path, images)
         size, total = image_size(images[0]), len(images)
         frames = shrunk_images(images, size)
     else:
@@ -135,7 +140,7 @@ def scan(path: Path, console: Console) -> Scan:
         agreement = 1.0 if pair is None else pair.agreement.item()
         records.append(FrameRecord(time, difference, agreement, sharp, fate))
         before, kept = grey, grey if fate == "kept" else kept
-    return Scan(size, step, records)
+    return Scan(size, step, records, gaps)
 
 
 def shrunk_images(paths: Sequence[Path], size: Size) -> Iterator[tuple[float | None, Tensor]]:
@@ -159,15 +164,16 @@ def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, 
     """The contents of the list that lies in `folder`. InputError where no clip is long enough."""
     frames = seen.frames
     cuts = find_cuts([f.difference for f in frames], [f.agreement for f in frames])
-    long = [clip for clip in split_at(cuts, seen) if len(clip) >= shortest]
+    long = [clip for clip in split_at([*cuts, *seen.gaps], seen) if len(clip) >= shortest]
     used = [i for clip in long for i in clip]
     fates = Counter[str](f.fate for f in frames)
     fates["short_clips"] = fates["kept"] - len(used)
     left_out = {name: fates[name] for name in WORDS}
     if not long:
+        remedy = f"record while the camera moves, or allow shorter clips than --shortest {shortest}"
+        remedy = "convert the files of other kinds that lie between them" if seen.gaps else remedy
         raise InputError(
-            f"{path}: nothing is left of {len(frames)} frames: {in_words(left_out, len(frames))}; record "
-            f"while the camera moves, or allow shorter clips than --shortest {shortest}"
+            f"{path}: nothing is left of {len(frames)} frames: {in_words(left_out, len(frames))}; {remedy}"
         )
     first = next((f.time for f in frames if f.time is not None), 0.0)
     clips: list[dict[str, Any]] = []
@@ -191,7 +197,7 @@ def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, 
 
 
 def split_at(cuts: Sequence[int], seen: Scan) -> list[list[int]]:
-    """The kept frames' numbers, in clips that end at cuts and at long pauses."""
+    """The kept frames' numbers, in clips that end at cuts or gaps and at long pauses."""
     pause = max(PAUSE, 2.5 * (seen.step or 0))
     clips: list[list[int]] = []
     for i, frame in enumerate(seen.frames):
