@@ -2,11 +2,22 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from unicodedata import category
 
 
 class InputError(ValueError):
     """The message is one line: what was found, what was wanted, what to do, with the flag or the file named.
     The command line prints it alone and exits with status 2."""
+
+
+def one_line(text: str) -> str:
+    """With line ends and control characters, such as those in a file's name, as escapes."""
+    return "".join(repr(c)[1:-1] if category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+
+
+def printable(text: str) -> str:
+    """One line, with escapes also for the bytes of a name that is not UTF-8."""
+    return one_line(text).encode("utf-8", "backslashreplace").decode()
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ import tyro
 from mono2many.commands.flags import parse
 from mono2many.datasets import LAYOUTS
 from mono2many.datasets.base import at_least
-from mono2many.errors import InputError, nearest
+from mono2many.errors import InputError, nearest, one_line
 
 LAYOUTS_HELP = " ".join(f"{name}: {d.layout_holds}." for name, d in LAYOUTS.items())
 
@@ -49,6 +49,7 @@ def run(arguments: list[str]) -> None:
     from rich.progress import Progress
 
     from mono2many.street.tree import StreetTree
+    from mono2many.terminal import command
 
     dataset = LAYOUTS[config.layout]
     assert dataset.write_street is not None, "LAYOUTS has those that have one"
@@ -61,5 +62,5 @@ def run(arguments: list[str]) -> None:
         c = config
         size = c.drives, c.frames, c.height, c.width, c.seed
         root = dataset.write_street(StreetTree(Path(c.out), *size, progress, c.workers))
-    use = f"for train --datatype {dataset.name} --data {root}"
-    print(f"{root}: the embedded street in the layout of {config.layout}, {use}")
+    use = f"for {command('train', '--datatype', dataset.name, '--data', root)}"
+    print(f"{one_line(str(root))}: the embedded street in the layout of {config.layout}, {use}")

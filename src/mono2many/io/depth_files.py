@@ -22,7 +22,7 @@ UNREADABLE = "cannot be read as a depth map"
 def write_depth_npy(path: str | Path, depth: Float[Tensor, "H W"]) -> None:
     """Depth as a float32 array (H, W) for numpy.load, in depth's own unit; NaN where unknown. InputError
     where the file cannot be written."""
-    with writing(path), Path(path).open("wb") as file:  # numpy.save would add a suffix to a bare name
+    with writing(path) as temporary, temporary.open("wb") as file:  # given a name, numpy adds a suffix
         np.save(file, depth.detach().cpu().float().numpy())
 
 
@@ -48,8 +48,8 @@ def write_depth_png16(
     text = PngInfo()
     text.add_text(FACTOR_KEY, repr(float(factor)))
     text.add_text(SCALE_KEY, scale)
-    with writing(path):
-        Image.fromarray(values.numpy().astype(np.uint16)).save(path, format="PNG", pnginfo=text)
+    with writing(path) as temporary:
+        Image.fromarray(values.numpy().astype(np.uint16)).save(temporary, format="PNG", pnginfo=text)
     return float(factor)
 
 

@@ -3,6 +3,7 @@
 import io
 import re
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,8 @@ UNREADABLE = "cannot be read as an image"
 REPLACE = f"wanted one of {', '.join(IMAGE_SUFFIXES)}: replace or remove the file"
 NO_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What decoders raise for a file that is missing, cut short or no image."""
+NUMBER = r"((?<![^\W_])(?<!\d\.)\d+\.\d+(?!\d|\.\d)|\d+)"
+"""In a file's name."""
 ORIENTATION = 0x0112
 """EXIF tag: how the camera was held."""
 
@@ -93,8 +96,9 @@ def write_image(path: str | Path, image: UInt8[Tensor, "3 H W"]) -> None:
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"{path}: unknown suffix of an image; wanted one of {', '.join(IMAGE_SUFFIXES)}")
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
-    with writing(path):
-        Image.fromarray(pixels).save(path, quality=92)  # PNG ignores it
+    kind = Image.registered_extensions()[path.suffix.lower()]
+    with writing(path) as temporary:
+        Image.fromarray(pixels).save(temporary, kind, quality=92)  # PNG ignores it
 
 
 def _decode(data: bytes) -> np.ndarray:
@@ -116,7 +120,8 @@ def _decode(data: bytes) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key that compares runs of digits as numbers."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(1, int(part), part) if part.isdigit() else (0, 0, part) for part in parts if part]
+def _natural(path: Path) -> list[tuple[int, Fraction | int, str]]:
+    """Sort key that compares numbers by their value: runs of digits, and times with decimals such as 12.5.png
+    or t_12.5.png (not take1.10.png, whose number stands behind a letter, nor 2026.11.28.png)."""
+    parts = re.split(NUMBER, path.name)
+    return [(1, Fraction(part), part) if part[:1].isdecimal() else (0, 0, part) for part in parts if part]

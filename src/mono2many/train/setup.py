@@ -1,6 +1,7 @@
 """What a run needs before its first step: data, networks, optimiser, on the device."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -51,11 +52,8 @@ def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDat
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        def say(line: str) -> None:
-            console.print(line, highlight=False, soft_wrap=True)
-
         if d.cache == "on":
-            reader = cached(reader, d.cache_dir, d.workers, show, say)
+            reader = cached(reader, d.cache_dir, d.workers, show, partial(say, console))
         elif hasattr(reader, "load"):  # of videos: decoded in order and kept, by this process
             reader.load(show)
     baseline = NOMINAL_BASELINE if settings.baseline == "nominal" else None

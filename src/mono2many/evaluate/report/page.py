@@ -26,7 +26,7 @@ from torch import Tensor
 from mono2many import __version__
 from mono2many.evaluate.depth import Evaluation, Row, compare
 from mono2many.evaluate.report.gallery import ERROR_LIMIT, GalleryItem
-from mono2many.files import writing
+from mono2many.files import write_text
 from mono2many.metrics.depth import COLUMNS
 from mono2many.metrics.published import PublishedResult
 
@@ -83,8 +83,7 @@ def write_report(
         image_groups=[list(group) for _, group in groups],
         charts={label: histogram(of_image, label) for label, of_image in values.items()},
     )
-    with writing(path):
-        Path(path).write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def data_uri(image: UInt8[Tensor, "3 H W"], kind: str) -> str:
