@@ -101,6 +101,7 @@ def run(command: Callable[[list[str]], None], program: str, arguments: list[str]
         if debug:
             raise
         _complain(f"{program}: {_reason(error)}")
+        _silence()
         sys.exit(2)
     except KeyboardInterrupt as stop:
         _complain(f"{program}: stopped; {stop}".removesuffix("; "))
@@ -112,7 +113,7 @@ def _reason(error: InputError | OSError) -> str:
     said, mark = str(error).strip(), "mono2many.errors.InputError: "
     if isinstance(error, OSError) and error.strerror:
         remedy = "free some space" if error.errno in FULL else "check the path and its rights"
-        said = f"{os.fsdecode(error.filename or 'a file')}: {error.strerror}; {remedy}"
+        said = f"{os.fsdecode(error.filename or 'output')}: {error.strerror}; {remedy}"
     if said.startswith("Caught "):  # a loader's process wraps the message in its own traceback
         said = said.rpartition(mark)[2] if mark in said else said.splitlines()[-1]
     return one_line(said)

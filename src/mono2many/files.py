@@ -162,6 +162,12 @@ def writing(path: str | Path, sync: bool = False) -> Iterator[Path]:
             yield temporary
 
 
+def write_bytes(path: str | Path, data: bytes | memoryview) -> None:
+    """As `writing`. Libraries that write a file themselves often do not say why they cannot."""
+    with writing(path) as temporary:
+        temporary.write_bytes(data)
+
+
 def user_path(name: str | Path) -> Path:
     """The path that a user names: ~ is the home folder, where there is one and no file of that name."""
     path = Path(name)

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.files import explained, writing
+from mono2many.files import explained, write_bytes
 from mono2many.types import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -97,8 +97,9 @@ def write_image(path: str | Path, image: UInt8[Tensor, "3 H W"]) -> None:
         raise InputError(f"{path}: unknown suffix of an image; wanted one of {', '.join(IMAGE_SUFFIXES)}")
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
     kind = Image.registered_extensions()[path.suffix.lower()]
-    with writing(path) as temporary:
-        Image.fromarray(pixels).save(temporary, kind, quality=92)  # PNG ignores it
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, quality=92)  # PNG ignores it
+    write_bytes(path, file.getbuffer())
 
 
 def _decode(data: bytes) -> np.ndarray:

@@ -3,6 +3,7 @@
 Poses are world_from_camera, N 4 4 in float64; the world is usually the first camera's.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.errors import InputError, printable
-from mono2many.files import explained, writing
+from mono2many.files import explained, write_bytes, writing
 from mono2many.geometry.pose import quaternion_from_rotation, rigid, rotation_from_quaternion
 
 PoseKind = Literal["kitti", "tum"]
@@ -86,5 +87,6 @@ def draw_trajectories(
         axes.set_aspect("equal", "datalim")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    with writing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    write_bytes(path, file.getbuffer())
