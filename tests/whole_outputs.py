@@ -1,6 +1,7 @@
 """Stops commands at random moments and fills the disk under them; looks at every file that they leave.
 
-python tests/whole_outputs.py FOLDER [TRIALS [COMMAND ...]]: prints a table; exits with 1 if anything is wrong.
+python tests/whole_outputs.py NEW_FOLDER [TRIALS [COMMAND ...]]: prints a table; exits with 1 if something
+is wrong.
 
 A tmpfs is the small disk where this process may mount one; elsewhere a limit on the size of files.
 """
@@ -30,18 +31,20 @@ from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.mono import MonoDepth
 
 SIZE = ["--height", "64", "--width", "64"]
-STREET = ["--datatype", "synthetic", "--scenes", "2", "--val-scenes", "1", "--scene-frames", "3"]
+SMALL = "--height 64 --width 64"
+TRAIN = (
+    "--datatype synthetic --scenes 2 --val-scenes 1 --scene-frames 3 --recipe scratch --steps 8 "
+    "--batch-size 2 --workers 0 --save-every 2 --val-every 4 --device cpu --cache off"
+)
 COMMANDS = {
-    "predict": ["predict", "film.mp4", "images", "--model", "model", "--out", "OUT", "--save"]
-    + ["video", "npy", "png16", "colour", "--poses", "kitti", "tum"],
-    "train": ["train", "--recipe", "scratch", *STREET, *SIZE, "--steps", "8", "--batch-size", "2"]
-    + ["--workers", "0", "--save-every", "2", "--val-every", "4", "--device", "cpu", "--cache", "off"]
-    + ["--out", "OUT", "--resume"],
-    "prepare video": ["prepare", "video", "film.mp4", "images", "--out", "OUT", "--shortest", "3"],
-    "prepare synthetic": ["prepare", "synthetic", "--layout", "rgbd", *SIZE, "--drives", "2"]
-    + ["--frames", "12", "--workers", "0", "--out", "OUT/tree"],
-    "evaluate": ["evaluate", "--model", "model", "--datatype", "synthetic", "--test-scenes", "1"]
-    + ["--json", "OUT/scores.json", "--report", "OUT/report.html"],
+    "predict": "predict film.mp4 images --model model --out OUT "
+    "--save video npy png16 colour --poses kitti tum",
+    "train": f"train {TRAIN} {SMALL} --out OUT --resume",
+    "prepare video": "prepare video film.mp4 images --out OUT --shortest 3",
+    "prepare synthetic": f"prepare synthetic --layout rgbd {SMALL} --drives 2 --frames 12 --workers 0 "
+    "--out OUT/tree",
+    "evaluate": "evaluate --model model --datatype synthetic --test-scenes 1 --baseline-scenes 2 "
+    "--json OUT/scores.json --report OUT/report.html",
 }
 GROWING = ("log.jsonl", "tensorboard")
 """Written line by line, and read so."""
@@ -117,7 +120,7 @@ class Matrix:
         self, name: str, out: Path, stop: int | None = None, after: float = 0, limit: int | None = None
     ) -> tuple[int, str, float]:
         """Exit status, what was said, seconds."""
-        arguments = [word.replace("OUT", str(out)) for word in COMMANDS[name]]
+        arguments = [word.replace("OUT", str(out)) for word in COMMANDS[name].split()]
         said, began = self.folder / "said.txt", time.monotonic()
         process = self.fork.Process(target=child, args=(arguments, said, limit))
         process.start()

@@ -94,7 +94,9 @@ def check_outputs(inputs: Sequence[Input], outputs: Iterable[tuple[Path, Path]])
     for source, output in outputs:
         name = output.parent if output.name == EVERY else output
         if (found := _identity(name)) is not None and found in own:
-            raise InputError(f"{name} is an input that the output of {source} would replace: give another --out")
+            raise InputError(
+                f"{name} is an input that the output of {source} would replace: give another --out"
+            )
         shared = every.get(output.parent, every.get(output.parent.parent, source))  # of kitti/
         other = made.get(output, source if shared == source else shared)
         if output in made or other != source:

@@ -17,6 +17,7 @@ from mono2many.datasets.base import ReadOptions
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import DepthNet, MonoDepth
+from mono2many.terminal import say
 from mono2many.train.optim import make_optimiser
 from mono2many.train.origin import NOMINAL_BASELINE, Origin
 from mono2many.train.origin import as_configured as as_configured
