@@ -41,7 +41,7 @@ COMMANDS = {
     "--save video npy png16 colour --poses kitti tum",
     "train": f"train {TRAIN} {SMALL} --out OUT --resume",
     "prepare video": "prepare video film.mp4 images --out OUT --shortest 3",
-    "prepare synthetic": f"prepare synthetic --layout rgbd {SMALL} --drives 2 --frames 12 --workers 0 "
+    "prepare synthetic": f"prepare synthetic --layout rgbd {SMALL} --drives 2 --frames 12 --workers 1 "
     "--out OUT/tree",
     "evaluate": "evaluate --model model --datatype synthetic --test-scenes 1 --baseline-scenes 2 "
     "--json OUT/scores.json --report OUT/report.html",
