@@ -4,6 +4,7 @@ no torch."""
 import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
+from unicodedata import category
 
 
 class InputError(ValueError):
@@ -19,6 +20,16 @@ class InputWarning(UserWarning):
 def warn(text: str) -> None:
     """An InputWarning; Python shows the same text once."""
     warnings.warn(text, InputWarning, stacklevel=2)
+
+
+def one_line(text: str) -> str:
+    """With line ends and control characters, such as those in a file's name, as escapes."""
+    return "".join(repr(c)[1:-1] if category(c) in ("Cc", "Zl", "Zp") else c for c in text)
+
+
+def printable(text: str) -> str:
+    """One line, with escapes also for the bytes of a name that is not UTF-8."""
+    return one_line(text).encode("utf-8", "backslashreplace").decode()
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ import tyro
 
 from mono2many.commands.flags import parse
 from mono2many.commands.inputs import must_exist
+from mono2many.errors import one_line
 
 
 @dataclass(frozen=True)
@@ -25,4 +26,5 @@ def run(arguments: list[str]) -> None:
     from mono2many.models.published import import_weights
 
     card = import_weights(Path(config.folder), Path(config.out))
-    print(f"{config.out}: {card.architecture.encoder}, {card.width}x{card.height}, depth {card.scale}")
+    out, size = one_line(config.out), f"{card.width}x{card.height}"
+    print(f"{out}: {card.architecture.encoder}, {size}, depth {card.scale}")

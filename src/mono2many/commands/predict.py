@@ -9,7 +9,7 @@ import tyro
 from mono2many.commands.flags import parse, value_of
 from mono2many.commands.inputs import model_must_exist, must_exist
 from mono2many.datasets.base import at_least
-from mono2many.errors import InputError
+from mono2many.errors import InputError, one_line
 
 NO_MODEL = (
     "no --model is named: this is the starter, which comes with mono2many (mono2many info starter); to adapt "
@@ -98,4 +98,4 @@ def run(arguments: list[str]) -> None:
         written += predict_trajectories(*what, config.poses, config.batch_size, camera, config.refine_motion)
     unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
     files = "1 file" if len(written) == 1 else f"{len(written)} files"
-    print(f"{files} in {config.out}; {'the trajectory' if config.poses else 'depth'} is {unit}")
+    print(f"{files} in {one_line(config.out)}; {'the trajectory' if config.poses else 'depth'} is {unit}")

@@ -1,6 +1,5 @@
 """The embedded street in the layout of a data set: `mono2many prepare synthetic`."""
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ import tyro
 from mono2many.commands.flags import parse
 from mono2many.datasets import LAYOUTS
 from mono2many.datasets.base import at_least
-from mono2many.errors import InputError, nearest
+from mono2many.errors import InputError, nearest, one_line
 
 LAYOUTS_HELP = " ".join(f"{name}: {d.layout_holds}." for name, d in LAYOUTS.items())
 
@@ -50,6 +49,7 @@ def run(arguments: list[str]) -> None:
     from rich.progress import Progress
 
     from mono2many.street.tree import StreetTree
+    from mono2many.terminal import command
 
     dataset = LAYOUTS[config.layout]
     assert dataset.write_street is not None, "LAYOUTS has those that have one"
@@ -63,6 +63,6 @@ def run(arguments: list[str]) -> None:
 
         size = c.drives, c.frames, c.height, c.width, c.seed
         root = dataset.write_street(StreetTree(Path(c.out), *size, progress, c.workers))
-    print(f"{root}: the embedded street in the layout of {config.layout}")
-    words = ["mono2many", "train", "--datatype", dataset.name, "--data", str(root)]
-    print(f"Next:\n  {shlex.join([*words, '--recipe', 'scratch', '--name', config.layout])}")
+    recipe = ("--recipe", "scratch", "--name", config.layout)
+    print(f"{one_line(str(root))}: the embedded street in the layout of {config.layout}")
+    print(f"Next:\n  {command('train', '--datatype', dataset.name, '--data', root, *recipe)}")

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from mono2many.files import explained, file_lock, read_json, sync_to_disk
+from mono2many.files import explained, file_lock, read_json, sync_to_disk, user_path
 from mono2many.types import Frame, FrameSequence, InputError, Reader
 
 VERSION = 2
@@ -77,8 +78,16 @@ class CachedReader:
 
 
 def cache_root(folder: str | Path | None = None) -> Path:
-    """`folder`, by default $MONO2MANY_CACHE, else ~/.cache/mono2many."""
-    return Path(folder or os.environ.get("MONO2MANY_CACHE") or "~/.cache/mono2many").expanduser()
+    """`folder`, by default $MONO2MANY_CACHE, else ~/.cache/mono2many; where there is no home folder that can
+    be written, a folder of the system's for temporary files."""
+    named = folder or os.environ.get("MONO2MANY_CACHE")
+    if named:
+        return user_path(named)
+    with suppress(RuntimeError):  # no HOME, and no entry in the list of users
+        root = Path.home() / ".cache" / "mono2many"
+        if os.access(next(place for place in (root, *root.parents) if place.exists()), os.W_OK):
+            return root
+    return Path(tempfile.gettempdir()) / f"mono2many-{getattr(os, 'getuid', int)()}"
 
 
 def cached(

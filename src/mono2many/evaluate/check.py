@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from mono2many.data.cache import Place, in_order
@@ -22,6 +22,7 @@ from mono2many.evaluate.settings import CheckConfig
 from mono2many.files import write_text
 from mono2many.geometry.camera import PLAUSIBLE_FOV, Size, horizontal_fov
 from mono2many.io.images import kept_rows
+from mono2many.terminal import say, text_console, track
 from mono2many.types import FrameSequence, Reader
 
 Verdict = Literal["ok", "look", "problem"]
@@ -54,7 +55,7 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
 
     InputError where the data cannot be read, or frames have no neighbours.
     """
-    console = console or Console(highlight=False)
+    console = console or text_console()
     step, settings = config.data.frame_step, config.dataset.at_most(DRAWN)
     offsets = time_offsets(step)
     partner = () if settings.stereo == "none" else (0,)
@@ -239,7 +240,7 @@ def _measured(
     greys, sharp, found = dict[Place, Tensor](), list[float](), list[PairMeasures]()
     low, high = 255, 0
     frames = zip(places, in_order(reader, places), strict=True)
-    for place, frame in track(frames, "looking", len(places), console=console, transient=True):
+    for place, frame in track(frames, "looking", len(places), console=console):
         greys[place], sharpness = grey_and_sharpness(frame.image)
         sharp.append(sharpness)
         low, high = min(low, int(frame.image.min())), max(high, int(frame.image.max()))
@@ -263,10 +264,10 @@ def _quantiles(values: Float[Tensor, "N"]) -> dict[str, float]:
 def _show(console: Console, findings: Sequence[Finding], title: str) -> None:
     table = Table("", "found", "verdict", title=title, title_justify="left")
     for f in findings:
-        table.add_row(f.name, f.figure, f"[{COLOURS[f.verdict]}]{f.verdict}[/]")
+        table.add_row(f.name, f.figure, Text(f.verdict, COLOURS[f.verdict]))
     console.print(table)
     for f in findings:
         if f.remedy:
-            console.print(f"[{COLOURS[f.verdict]}]{f.name}[/]: {f.remedy}", soft_wrap=True)
+            say(console, Text.assemble((f.name, COLOURS[f.verdict]), f": {f.remedy}"))
     if all(f.verdict == "ok" for f in findings):
         console.print("Nothing here will spoil training.")

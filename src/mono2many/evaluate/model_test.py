@@ -17,6 +17,7 @@ from mono2many.evaluate.settings import ModelTestConfig
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.starter import model_folder
 from mono2many.predict.predictor import load
+from mono2many.terminal import say, text_console
 from mono2many.types import InputError
 
 IMPROVED = "kitti_eigen_benchmark"
@@ -25,14 +26,14 @@ COLUMNS = ("abs_rel", "sqrt_rel", "rmse", "rmse_log", "a1", "a2", "a3")
 
 def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[str, Any]:
     """Score the newest model on both of KITTI's test lists, in one table; return the figures by list."""
-    console = console or Console()
+    console = console or text_console()
     folder = model_folder(config.model) if config.model is not None else newest_model(Path(config.out))
     options = TestListOptions(
         flip=config.flip, batch_size=config.batch_size, workers=config.workers, allow_contaminated=True
     )
     root, scoring = Path(config.data), Scoring(str(folder), load(folder, config.device), options)
     about = scoring.card.trained_on if scoring.card is not None else ""
-    console.print(f"model {folder}, trained on {about or 'unknown data'}", highlight=False, soft_wrap=True)
+    say(console, f"model {folder}, trained on {about or 'unknown data'}")
     table, notes = depth_table(COLUMNS), list[str]()
     found: dict[str, Any] = {"model": str(folder), "lists": {}}
     for name, protocol in PAPERS.items():
@@ -59,7 +60,7 @@ def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[
             report(config.report, outcome, scoring)
     console.print(table)
     for line in notes:
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     write_json(config.json, found)
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import Progress, track
+from rich.progress import Progress
 from rich.table import Table
 
 from mono2many.data.augment import to_batch
@@ -31,6 +31,7 @@ from mono2many.models.checkpoint import ModelCard, input_size, read_card
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import Predictor, load
+from mono2many.terminal import say, text_console, track
 from mono2many.types import Reader, Split
 
 CONSTANTS = 24
@@ -43,9 +44,9 @@ def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str
     score = _against_neighbours if dataset.test_list is None else _against_depth
     if dataset.trajectories is not None:
         score = evaluate_trajectories
-    console = console or Console()
+    console = console or text_console()
     if config.model is not None and (note := other_data(config.model, config.data, config.dataset)):
-        console.print(note, style="yellow", highlight=False, soft_wrap=True, markup=False)
+        say(console, note, "yellow")
     found = score(config, console)
     write_json(config.json, found)
     return found
@@ -92,7 +93,7 @@ def predict_samples(
     console: Console,
 ) -> Iterator[Prediction]:
     """Depth and motion of batches of samples, by a network of the predictor's."""
-    shown = track(batches(dataset, order, 0, pin=False), title, console=console, transient=True)
+    shown = track(batches(dataset, order, 0, pin=False), title, console=console)
     inputs = (to_batch(clips, dataset.offsets, predictor.device) for clips in shown)
     return predict_batches(network, predictor.card.architecture, inputs)
 

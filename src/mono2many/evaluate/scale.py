@@ -24,7 +24,7 @@ from torch import Tensor
 from mono2many.data.dataset import spread_out
 from mono2many.evaluate.run import open_as_trained, open_samples, predict_samples
 from mono2many.evaluate.settings import ScaleConfig
-from mono2many.files import write_text
+from mono2many.files import atomic_write, user_path, write_text
 from mono2many.geometry.align import FINE, SURE_SIGMA, refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.geometry.warp import backproject
@@ -34,6 +34,7 @@ from mono2many.models.checkpoint import ModelCard
 from mono2many.models.pose import NO_POSE
 from mono2many.models.starter import STARTER, model_folder
 from mono2many.predict.predictor import Predictor, load
+from mono2many.terminal import say, text_console
 from mono2many.types import FrameSequence, InputError
 
 WAYS = "camera-height METRES, speed FILE.csv, or factor X"
@@ -65,7 +66,7 @@ class Estimate:
 
 def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard:
     """Estimate the factor, print it and store it in the model folder's config.json. Raises InputError."""
-    console = console or Console()
+    console = console or text_console()
     number = _number(config.scale_from)
     if config.model == STARTER and config.out is None:
         raise InputError(
@@ -102,7 +103,7 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     if (out / "best" / "config.json").exists():
         lines.append(f"{out}/best is another model, with a scale of its own")
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     if estimate.spread is not None and estimate.spread > WIDE:
         console.print(
             "Single estimates disagree: the model's unit differs from image to image, or the "
@@ -116,10 +117,11 @@ def own_copy(model: str, out: str | None) -> Path:
     """The folder to write to: the model's own, or a copy in `out`."""
     if out is None:
         return model_folder(model)
-    folder = Path(out).expanduser()
+    folder = user_path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("model.safetensors", "config.json"):
-        shutil.copyfile(model_folder(model) / name, folder / name)
+        with atomic_write(folder / name) as temporary:
+            shutil.copyfile(model_folder(model) / name, temporary)
     return folder
 
 

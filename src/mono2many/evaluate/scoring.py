@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from rich.console import Console
-from rich.progress import track
 
 from mono2many.datasets.base import TestListOptions
 from mono2many.evaluate.depth import Outcome, score_frames
@@ -21,6 +20,7 @@ from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard
 from mono2many.predict.predictor import Predictor
+from mono2many.terminal import say, track
 from mono2many.types import InputError
 
 
@@ -76,7 +76,7 @@ def score_set(eval_set: EvalSet, s: Scoring, console: Console) -> Outcome:
     frames, options, card = eval_set.frames, s.options, s.card
     unseen = _unseen(eval_set, s)
     if eval_set.note:
-        console.print(eval_set.note, style="yellow", highlight=False, soft_wrap=True)
+        say(console, eval_set.note, "yellow")
     if s.matching and not eval_set.baseline_frames:
         console.print(
             f"{without_neighbour(eval_set, s)} of {len(frames)} images have no neighbour to match: there "
@@ -110,7 +110,7 @@ def _disparities(eval_set: EvalSet, s: Scoring, console: Console) -> Disparities
         predict = from_network(s.predictor, s.options.flip, s.options.batch_size, s.options.workers)
     if not eval_set.baseline_frames:
         return predict
-    opened = track(eval_set.baseline_frames, "baselines", console=console, transient=True)
+    opened = track(eval_set.baseline_frames, "baselines", console=console)
     return with_baselines(predict, baselines((frame() for frame in opened), eval_set.protocol))
 
 

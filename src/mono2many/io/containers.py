@@ -34,7 +34,7 @@ def open_video(path: str | Path) -> InputContainer:
     remedy = f"copy it again, or convert it: ffmpeg -i {shlex.quote(str(path))} -c:v libx264 -crf 18 new.mp4"
     wrong = (av.FFmpegError, OSError, ValueError, IndexError)
     with explained(f"{path}: cannot be opened as a video, 0 good frames", remedy, wrong):
-        container = av.open(str(path))
+        container = av.open(str(Path(path).absolute()))  # `12:30.mp4` alone looks like a protocol
     name = container.format.name
     if name in NO_VIDEOS or name.endswith("_pipe") or not _tracks(container):
         container.close()

@@ -1,5 +1,6 @@
 """Depth maps in files: NumPy arrays (exact) and 16-bit PNGs (small, readable everywhere)."""
 
+import io
 import math
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from mono2many.files import explained, writing
+from mono2many.files import explained, write_bytes
 from mono2many.types import InputError, Scale
 
 FACTOR_KEY, SCALE_KEY = "mono2many:factor", "mono2many:scale"
@@ -22,8 +23,9 @@ UNREADABLE = "cannot be read as a depth map"
 def write_depth_npy(path: str | Path, depth: Float[Tensor, "H W"]) -> None:
     """Depth as a float32 array (H, W) for numpy.load, in depth's own unit; NaN where unknown. InputError
     where the file cannot be written."""
-    with writing(path), Path(path).open("wb") as file:  # numpy.save would add a suffix to a bare name
-        np.save(file, depth.detach().cpu().float().numpy())
+    file = io.BytesIO()
+    np.save(file, depth.detach().cpu().float().numpy())
+    write_bytes(path, file.getbuffer())
 
 
 def write_depth_png16(
@@ -48,8 +50,9 @@ def write_depth_png16(
     text = PngInfo()
     text.add_text(FACTOR_KEY, repr(float(factor)))
     text.add_text(SCALE_KEY, scale)
-    with writing(path):
-        Image.fromarray(values.numpy().astype(np.uint16)).save(path, format="PNG", pnginfo=text)
+    file = io.BytesIO()
+    Image.fromarray(values.numpy().astype(np.uint16)).save(file, format="PNG", pnginfo=text)
+    write_bytes(path, file.getbuffer())
     return float(factor)
 
 

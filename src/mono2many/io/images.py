@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.errors import warn
-from mono2many.files import explained, writing
+from mono2many.files import explained, write_bytes
 from mono2many.geometry.camera import Display
 from mono2many.io.inputs import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES
 from mono2many.types import InputError
@@ -27,6 +28,8 @@ UNREADABLE = "cannot be read as an image"
 REPLACE = f"wanted one of {', '.join(IMAGE_SUFFIXES)}: replace or remove the file"
 NO_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What decoders raise for a file that is missing, cut short or no image."""
+NUMBER = r"((?<![^\W_])(?<!\d\.)\d+\.\d+(?!\d|\.\d)|\d+)"
+"""In a file's name."""
 ORIENTATION = 0x0112
 """EXIF tag: how the camera was held."""
 LEVELS = 65535
@@ -162,8 +165,10 @@ def write_image(path: str | Path, image: UInt8[Tensor, "3 H W"]) -> None:
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"{path}: unknown suffix of an image; wanted one of {', '.join(IMAGE_SUFFIXES)}")
     pixels = image.detach().cpu().permute(1, 2, 0).contiguous().numpy()
-    with writing(path):
-        Image.fromarray(pixels).save(path, quality=92)  # PNG ignores it
+    kind = Image.registered_extensions()[path.suffix.lower()]
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, quality=92)  # PNG ignores it
+    write_bytes(path, file.getbuffer())
 
 
 @contextmanager
@@ -195,7 +200,8 @@ def _decode(data: bytes) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key that compares runs of digits as numbers."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(1, int(part), part) if part.isdigit() else (0, 0, part) for part in parts if part]
+def _natural(path: Path) -> list[tuple[int, Fraction | int, str]]:
+    """Sort key that compares numbers by their value: runs of digits, and times with decimals such as 12.5.png
+    or t_12.5.png (not take1.10.png, whose number stands behind a letter, nor 2026.11.28.png)."""
+    parts = re.split(NUMBER, path.name)
+    return [(1, Fraction(part), part) if part[:1].isdecimal() else (0, 0, part) for part in parts if part]

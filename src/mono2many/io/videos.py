@@ -2,11 +2,13 @@
 
 import shlex
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -16,7 +18,7 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 from torch import Tensor
 
-from mono2many.files import reason, writing
+from mono2many.files import explained, reason, writing
 from mono2many.geometry.camera import Display
 from mono2many.io.containers import (
     DamagedError,
@@ -127,7 +129,7 @@ class VideoWriter:
             video.write(image)
 
     All frames have the first one's size; an odd side is made even by repeating its last row or column.
-    InputError where the file cannot be written.
+    The file is there when the block has ended without an error. InputError where it cannot be written.
     """
 
     def __init__(self, path: str | Path, fps: float) -> None:
@@ -136,11 +138,14 @@ class VideoWriter:
         self.rate = Fraction(fps).limit_denominator(1001)
         self.stream: VideoStream | None = None
         self.size: tuple[int, ...] = ()
-        with writing(path, (OSError, ValueError, av.FFmpegError)):
-            self.container = av.open(str(path), "w", format="mp4")
+        self._files = ExitStack()
+        temporary = self._files.enter_context(writing(path))
+        self._sink = _Sink(self._files.enter_context(temporary.open("wb", buffering=0)))
+        self.container = av.open(self._sink, "w", format="mp4")
 
     def write(self, image: UInt8[Tensor, "3 H W"]) -> None:
-        """Appends one frame: RGB, 0 to 255. InputError where the disk is full."""
+        """Appends one frame: RGB, 0 to 255. Where the disk is full, OSError: the block makes InputError of
+        it."""
         height, width = image.shape[1:]
         if self.stream is None:
             self.size = (height, width)
@@ -154,12 +159,19 @@ class VideoWriter:
     def __enter__(self) -> "VideoWriter":
         return self
 
-    def __exit__(self, *error: object) -> None:
-        try:
-            if self.stream is not None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as stack:
+            stack.push(self._files)  # which also get to know what goes wrong here
+            try:
+                if error is not None:
+                    raise error
+                assert self.stream is not None, f"{self.path}: a video without frames"
                 self._mux(self.stream, None)
-        finally:
-            self.container.close()
+            finally:
+                self.container.close()
+            self._sink.check()
 
     def _new_stream(self, height: int, width: int) -> VideoStream:
         x264 = "libx264" in av.codecs_available
@@ -172,8 +184,32 @@ class VideoWriter:
         return stream
 
     def _mux(self, stream: VideoStream, frame: av.VideoFrame | None) -> None:
-        with writing(self.path, (av.FFmpegError,)):
+        with explained(f"{self.path}: cannot be encoded", "try frames of another size", (av.FFmpegError,)):
             self.container.mux(stream.encode(frame))
+        self._sink.check()
+
+
+class _Sink:
+    """A file that FFmpeg writes to, and that never fails for it: it crashes while it closes one that did."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+        self.seek, self.tell = file.seek, file.tell
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data)
+        try:
+            while self.error is None and rest:
+                rest = rest[self.file.write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def check(self) -> None:
+        """Raises what went wrong."""
+        if self.error is not None:
+            raise self.error
 
 
 def _decoded(path: str | Path) -> Iterator[tuple[float | None, av.VideoFrame]]:

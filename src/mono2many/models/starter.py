@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+from mono2many.files import user_path
+
 STARTER = "starter"
 FOLDER = Path(__file__).parents[1] / "weights" / STARTER
 
 
 def model_folder(name: str | Path) -> Path:
     """Where a model lies. The bare word `starter` is the package's own; `./starter` is a folder of yours."""
-    return FOLDER if name == STARTER else Path(name).expanduser()
+    return FOLDER if name == STARTER else user_path(name)
 
 
 def remedy(folder: Path, otherwise: str) -> str:

@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mono2many import __version__
 from mono2many.io.colour import colour_disparity
+from mono2many.terminal import say
 from mono2many.types import StepOutput
 
 
@@ -35,7 +36,7 @@ class RunLog(ExitStack):
     def say(self, text: str, style: str | None = None) -> None:
         """A line on the terminal."""
         if self.enabled:
-            self.console.print(text, style=style, highlight=False, soft_wrap=True)
+            say(self.console, text, style)
 
     def warn(self, step: int, text: str) -> None:
         """On the terminal and in log.jsonl."""

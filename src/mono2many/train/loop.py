@@ -3,6 +3,7 @@
 for every step: batch -> step -> weights; now and then log, validate, save
 """
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +23,7 @@ from mono2many.geometry.camera import horizontal_fov
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
 from mono2many.models.many import ManyDepth
+from mono2many.terminal import command, text_console
 from mono2many.train.cameras import focal_lengths, learnt_intrinsics, write_cameras
 from mono2many.train.diagnose import collapse, not_finite, static_camera
 from mono2many.train.fabric import make_fabric
@@ -64,7 +66,7 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
     Raises InputError for settings or data that cannot work.
     Ctrl-C and SIGTERM: the step is finished and saved, then KeyboardInterrupt.
     """
-    console = console or Console(stderr=True)
+    console = console or text_console(stderr=True)
     folder = Path(config.run.out) / config.run.name
     checkpoint = claim_folder(folder, config.run.resume)
     try:
@@ -96,7 +98,7 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
     with RunLog(folder, console, fabric.is_global_zero, begin) as log:
         resumed = f"resumed from step {begin}; " if checkpoint is not None else ""
         log.say(
-            f"[bold]{folder}[/]: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
+            f"{folder}: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
             f"steps {begin} to {steps}, {size} samples each, {in_words(state)}"
         )
         for remark in _remarks(config, state, dataset):
@@ -106,10 +108,10 @@ def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: 
         with stop_requested() as stop:
             finished = _Loop(config, state, log, order, train_state).run(dataset, val_dataset, stop)
         if not finished:
-            again = f"mono2many train --out {config.run.out} --name {config.run.name} --resume"
+            again = command("train", "--out", Path(config.run.out), "--name", config.run.name, "--resume")
             log.say(f"stopped and saved; go on with: {again}", "yellow")
-            raise KeyboardInterrupt
-        log.say(f"model: {folder}   curves: tensorboard --logdir {folder}")
+            raise KeyboardInterrupt(f"go on with: {again}")
+        log.say(f"model: {folder}   curves: {shlex.join(['tensorboard', '--logdir', str(folder)])}")
     return folder
 
 

@@ -1,6 +1,7 @@
 """What a run needs before its first step: data, networks, optimiser, on the device."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from mono2many.models.checkpoint import ModelCard
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import DepthNet, MonoDepth
 from mono2many.models.pretrained import is_packaged
+from mono2many.terminal import say
 from mono2many.train.optim import make_optimiser
 from mono2many.train.origin import NOMINAL_BASELINE, Origin
 from mono2many.train.origin import as_configured as as_configured
@@ -52,11 +54,8 @@ def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDat
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        def say(line: str) -> None:
-            console.print(line, highlight=False, soft_wrap=True)
-
         if d.cache == "on":
-            reader = cached(reader, d.cache_dir, d.workers, show, say)
+            reader = cached(reader, d.cache_dir, d.workers, show, partial(say, console))
         elif hasattr(reader, "load"):  # of videos: decoded in order and kept, by this process
             reader.load(show)
     baseline = NOMINAL_BASELINE if settings.baseline == "nominal" else None

@@ -1,6 +1,7 @@
 """Where things lie in KITTI raw's official layout, and what its files say (Geiger et al. 2013)."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def image_path(root: Path, frame: KittiFrame) -> Path:
 def numbered_images(folder: Path, digits: int) -> dict[int, Path]:
     """Images by their number, JPEG rather than PNG; none where there is no folder."""
     names = sorted(os.listdir(folder), reverse=True) if folder.is_dir() else []  # .jpg comes last
-    named = [n for n in names if n[:digits].isdigit() and n[digits:] in (".jpg", ".png")]
+    named = [n for n in names if re.fullmatch("[0-9]+", n[:digits]) and n[digits:] in (".jpg", ".png")]
     return {int(n[:digits]): folder / n for n in named}
 
 

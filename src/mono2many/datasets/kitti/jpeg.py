@@ -10,10 +10,10 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 
 from mono2many.errors import InputError
 from mono2many.files import atomic_write, reason, remove_partial
+from mono2many.terminal import track
 
 QUALITY = 92
 TOLERANCE = 8
@@ -93,4 +93,4 @@ def in_threads(
     hidden = console is None or not console.is_terminal
     with ThreadPoolExecutor(workers) as pool:
         results = pool.map(work, items)
-        return list(track(results, title, len(items), console=console, transient=True, disable=hidden))
+        return list(track(results, title, len(items), console=console, hidden=hidden))

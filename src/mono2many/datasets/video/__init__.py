@@ -1,5 +1,6 @@
 """One's own footage as a data set: videos, folders of images, or lists of clips of `prepare video`."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,7 +60,8 @@ class VideoData(DatasetSettings):
 
         own = model_folder(model) / "cameras"
         folder = own if own.exists() else own.parents[1] / "cameras"  # of RUN/best: the run's
-        files = sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
+        named = (path for path in folder.glob("*.json") if re.fullmatch("[0-9]+", path.stem))
+        files = sorted(named, key=lambda path: int(path.stem))
         if len(files) not in (1, len(self.data)):
             raise InputError(
                 f"--camera learn: {folder} holds {len(files)} learnt cameras for {len(self.data)} of --data; "

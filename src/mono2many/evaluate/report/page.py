@@ -27,7 +27,7 @@ from torch import Tensor
 from mono2many import __version__
 from mono2many.evaluate.depth import Evaluation, Row, compare
 from mono2many.evaluate.report.gallery import ERROR_LIMIT, GalleryItem
-from mono2many.files import writing
+from mono2many.files import write_text
 from mono2many.metrics.depth import COLUMNS
 from mono2many.metrics.published import PublishedResult
 
@@ -89,9 +89,7 @@ def render(path: str | Path, template: str, **values: Any) -> None:
         keep_trailing_newline=True,
     )
     environment.filters |= {"astuple": astuple, "data_uri": data_uri}
-    text = environment.get_template(template).render(version=__version__, **values)
-    with writing(path):
-        Path(path).write_text(text, encoding="utf-8")
+    write_text(path, environment.get_template(template).render(version=__version__, **values))
 
 
 def data_uri(image: UInt8[Tensor, "3 H W"], kind: str) -> str:
