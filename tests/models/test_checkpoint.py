@@ -55,7 +55,7 @@ def test_what_training_saw_and_how_pictures_are_resized_come_back_and_older_fold
     card = read_card(folder)
     assert (card.resize, card.seen) == ("lanczos", ("kitti_eigen_zhou", "drive 0-9"))
     change(folder, resize="nearest")
-    with pytest.raises(InputError, match="resize must be bilinear or lanczos, got nearest"):
+    with pytest.raises(InputError, match=r"key resize must be bilinear \| lanczos, got 'nearest'"):
         read_card(folder)
     old = {k: v for k, v in raw.items() if k not in ("resize", "seen", "has_pose")}
     (folder / "config.json").write_text(json.dumps(old))
@@ -114,7 +114,7 @@ def test_a_folder_of_another_version_or_program_is_refused(folder: Path) -> None
     with pytest.raises(InputError, match="format version 99, this program reads 1"):
         load_model(folder)
     change(folder, format_version=1, surprise=1)
-    with pytest.raises(InputError, match="unknown key surprise"):
+    with pytest.raises(InputError, match="unknown key .surprise."):
         load_model(folder)
     change(folder, format="else")
     with pytest.raises(InputError, match="not a mono2many model"):

@@ -1,6 +1,5 @@
 """Command lines that name a data set: its settings' flags belong to the command."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from mono2many.datasets import IMPORTED
 from mono2many.datasets.base import Dataset, DatasetSettings
 from mono2many.datasets.choice import DataConfig, Use, carried_over, find, owners, settings_of
 from mono2many.errors import InputError
+from mono2many.files import read_json
 from mono2many.models.starter import STARTER
 
 Config = TypeVar("Config")
@@ -67,6 +67,6 @@ def begin_as_trained(kind: type[Config], arguments: list[str], use: Use) -> Conf
 def _imported(card: Path) -> bool:
     """Whether a model is of published weights, which have no run.json."""
     try:
-        return str(json.loads(card.read_text()).get("trained_on", "")).startswith("imported from")
-    except (OSError, ValueError, AttributeError):
+        return str(read_json(card, "").get("trained_on", "")).startswith("imported from")
+    except InputError:
         return False  # what is wrong with it is said where the model is loaded

@@ -14,15 +14,15 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.files import explained, writing
+from mono2many.files import UNREADABLE, Errors, explained, writing
 from mono2many.types import InputError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv")
 
-UNREADABLE = "cannot be read as an image"
+NOT_READ = "cannot be read as an image"
 REPLACE = f"wanted one of {', '.join(IMAGE_SUFFIXES)}: replace or remove the file"
-NO_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+NO_IMAGE: Errors = (*UNREADABLE, Image.DecompressionBombError)
 """What decoders raise for a file that is missing, cut short or no image."""
 ORIENTATION = 0x0112
 """EXIF tag: how the camera was held."""
@@ -32,7 +32,7 @@ def read_image(path: str | Path) -> UInt8[Tensor, "3 H W"]:
     """RGB, 0 to 255, turned upright as EXIF says. Grey and palette images become RGB, transparency is
     dropped, 16-bit values are divided by 257. InputError, naming the file, where it is missing, cut short or
     no image."""
-    with explained(f"{path}: {UNREADABLE}", REPLACE, NO_IMAGE):
+    with explained(f"{path}: {NOT_READ}", REPLACE, NO_IMAGE):
         pixels = _decode(Path(path).read_bytes())
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
@@ -40,7 +40,7 @@ def read_image(path: str | Path) -> UInt8[Tensor, "3 H W"]:
 def image_size(path: str | Path) -> tuple[int, int]:
     """(height, width) of the image that `read_image` would return, from the file's header alone. InputError
     where it is missing or no image."""
-    with explained(f"{path}: {UNREADABLE}", REPLACE, NO_IMAGE), Image.open(path) as image:
+    with explained(f"{path}: {NOT_READ}", REPLACE, NO_IMAGE), Image.open(path) as image:
         width, height = image.size
         sideways = image.getexif().get(ORIENTATION, 1) >= 5
     return (width, height) if sideways else (height, width)

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from mono2many.errors import InputError
 from mono2many.files import atomic_write, reason, remove_partial
+from mono2many.io.images import NO_IMAGE
 
 QUALITY = 92
 TOLERANCE = 8
@@ -37,7 +38,7 @@ def png_to_jpeg(png: bytes) -> bytes:
             if not shows(jpeg.getvalue(), image):
                 raise ValueError("its JPEG, read back, shows something else")
             return jpeg.getvalue()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
+    except NO_IMAGE as error:
         raise ValueError(str(error)) from error
 
 
