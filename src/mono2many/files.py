@@ -6,6 +6,7 @@ import lzma
 import math
 import os
 import struct
+import tokenize
 import types
 import typing
 import zipfile
@@ -21,6 +22,7 @@ Errors = tuple[type[Exception], ...]
 MALFORMED: Errors = (
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, SyntaxError),
     *(EOFError, MemoryError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    tokenize.TokenError,  # by NumPy
 )
 """What decoders raise for a file whose content is not as it should be."""
 UNREADABLE: Errors = (OSError, *MALFORMED)

@@ -42,7 +42,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     where it is missing or no image."""
     with explained(f"{path}: {NOT_READ}", REPLACE, NO_IMAGE), Image.open(path) as image:
         width, height = image.size
-        sideways = image.getexif().get(ORIENTATION, 1) >= 5
+        sideways = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
     return (width, height) if sideways else (height, width)
 
 

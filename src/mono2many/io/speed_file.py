@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from jaxtyping import Float
@@ -17,7 +18,8 @@ WANTED = "a header with time (s) and speed (m/s), and frame where footage has no
 def read_speed(path: str | Path) -> dict[str, Float[ndarray, "N"]]:
     """The known columns of a CSV file: `time` since the video's beginning (s), `speed` (m/s) and, for
     images, `frame`, their number. Raises InputError naming file, line and column."""
-    with explained(f"{path}: cannot be read as CSV", f"wanted {WANTED}", UNREADABLE):
+    with explained(f"{path}: cannot be read as CSV", f"wanted {WANTED}", UNREADABLE), catch_warnings():
+        simplefilter("ignore")  # of an empty file
         text = read_text(Path(path).expanduser())
         lines = [line for line in text.splitlines() if line.strip()] or ["nothing"]
         found = np.genfromtxt(

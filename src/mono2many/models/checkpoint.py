@@ -164,7 +164,7 @@ def read_card(folder: str | Path) -> ModelCard:
     kind = ARCHITECTURES.get(str(raw.get("model")))
     if kind is None:
         raise InputError(f"{path}: model {raw.get('model')!r} is not known; this version knows mono and many")
-    with explained(f"{path}: a setting is missing or unknown", again, UNREADABLE):
+    with explained(f"{path}: a setting is missing, unknown or wrong", again, UNREADABLE):
         stored = {k: v for k, v in raw.items() if k not in ("format", "format_version", "model")}
         architecture = kind(**_settings(kind, entry(stored, "architecture", dict)))
         card = ModelCard(architecture, **_settings(ModelCard, stored))

@@ -31,7 +31,7 @@ from mono2many.data.marker import marked_synthetic
 from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.cityscapes import EGO_VEHICLE, CityData, CityScoring, CityTraining
 from mono2many.evaluate.frames import EvalFrame, EvalSet
-from mono2many.files import UNREADABLE, entries, entry, explained, read_json
+from mono2many.files import UNREADABLE, brief, entries, entry, explained, read_json
 from mono2many.geometry.camera import LONGEST_SIDE, Size, plausible_intrinsics, resize_intrinsics
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.metrics.protocol import Protocol
@@ -118,7 +118,10 @@ def read_camera(path: Path) -> CityCamera:
     problem = f"{path}: is no camera file with fx, fy, u0, v0 and baseline"
     with explained(problem, again, UNREADABLE):
         found = read_json(path, again)
-        height, width = entries({"size": list(WHOLE), **found}, "size", int, 1, LONGEST_SIDE)
+        size = entries({"size": list(WHOLE), **found}, "size", int, 1, LONGEST_SIDE)
+        if len(size) != 2:
+            raise ValueError(f"key 'size' is {brief(size)}, wanted height and width")
+        height, width = size
         k = [entry(entry(found, "intrinsic", dict), name, float) for name in ("fx", "fy", "u0", "v0")]
         baseline = entry(entry(found, "extrinsic", dict), "baseline", float, 0.01, 10)
         return CityCamera(plausible_intrinsics(k, (height, width)), baseline, (height, width))

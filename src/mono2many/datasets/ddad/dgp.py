@@ -130,7 +130,7 @@ def scan_depth(frame: DgpFrame) -> Float[Tensor, "H W"]:
     problem = f"{scan.path}: cannot be read as a laser scan"
     with explained(problem, AGAIN, UNREADABLE), np.load(scan.path, allow_pickle=False) as file:
         if any(member.file_size > LARGEST for member in file.zip.infolist()):
-            raise ValueError(f"more than {LARGEST >> 20} MiB")
+            raise ValueError(f"it unpacks to more than {LARGEST >> 20} MiB")
         rows = torch.from_numpy(file["data"][:, list(scan.columns)].astype(np.float64))
     camera_from_lidar = invert(frame.world_from_camera) @ scan.world_from_lidar
     points = transform(camera_from_lidar, rows[rows.isfinite().all(1)].T).T

@@ -28,7 +28,9 @@ def check_kitti(root: Path, needs: Needs, console: Console, workers: int) -> boo
     sizes: dict[tuple[str, str], tuple[int, int]] = {}
     for date in sorted({frame.date for frame in needs.images}):
         try:
-            sizes |= {(date, eye): size for eye, size in read_calibration(root, date).sizes.items()}
+            eyes = sorted({frame.eye for frame in needs.images if frame.date == date})
+            calibration = read_calibration(root, date, eyes)
+            sizes |= {(date, eye): size for eye, size in calibration.sizes.items()}
         except InputError as error:
             console.out(str(error))
             flaws |= {f: "damaged" for f in files if f.archive == f"{date}_calib.zip" and f.path.exists()}

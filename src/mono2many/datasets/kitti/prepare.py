@@ -215,11 +215,13 @@ def _members(file: zipfile.ZipFile, path: Path, root: Path) -> list[tuple[zipfil
     members = []
     for info in file.infolist():
         name = PurePosixPath(info.filename)
-        climbs = ".." in name.parts or name.is_absolute() or set(info.filename) & {"\\", ":"}
+        climbs = (
+            not name.parts or ".." in name.parts or name.is_absolute() or set(info.filename) & {"\\", ":"}
+        )
         if climbs or stat.S_ISLNK(info.external_attr >> 16):
             raise InputError(
-                f"{path}: its member {info.filename} would land outside {root}; nothing of it was unpacked: "
-                "remove it and fetch KITTI's own"
+                f"{path}: its member {info.filename!r} would land outside {root}; nothing of it was "
+                "unpacked: remove it and fetch KITTI's own"
             )
         if info.file_size > LARGEST_MEMBER:
             raise InputError(

@@ -95,7 +95,7 @@ def seen_frames(seen: Iterable[str]) -> set[KittiFrame]:
     """What a model's card says of its training (names of training splits, packed lines) as frames of KITTI
     raw. Other words, such as another data set's name, hold none."""
     frames: set[KittiFrame] = set()
-    for text in seen:
+    for text in dict.fromkeys(seen):
         if text == ODOMETRY:
             frames |= {as_raw(f) for f in split_frames(text, "train") + split_frames(text, "val")}
         elif text in TRAINING_SPLITS:

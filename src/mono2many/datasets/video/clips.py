@@ -114,7 +114,7 @@ def listed_clips(path: Path) -> list[Footage]:
                 raise ValueError("times that are not in order, or not as many as frames")
             clips.append((frames, times))
         last = max(frames[-1] for frames, _ in clips)
-    images = tuple(list_images(video)) if video.is_dir() else ()
+        images = tuple(list_images(video)) if video.is_dir() else ()
     if images and last >= len(images):
         raise InputError(f"{path}: names image {last + 1} of {video}, which has {len(images)}; {AGAIN}")
     if not images and not video.is_file():
