@@ -179,7 +179,7 @@ def _read_scene(root: Path, name: str, cameras: Sequence[str]) -> tuple[set[str]
 def _read_lens(folder: Path, key: str, camera: str, size: Size) -> ImageCamera:
     """Of a camera in a calibration."""
     path = folder / f"{key}.json"
-    wrong = f"{path}: not the calibration of {camera}"
+    wrong = f"{path}: {camera} has no usable calibration"
     with explained(wrong, f"leave it out of --cameras, or {AGAIN}", UNREADABLE):
         file = read_json(path, AGAIN)
         cameras = zip(entries(file, "names", str), entries(file, "intrinsics", dict), strict=True)
@@ -201,7 +201,7 @@ def _seconds(datum: Mapping[str, Any]) -> float:
 
 def _pose(datum: Mapping[str, Any]) -> Float[Tensor, "4 4"]:
     """world_from_sensor. JSON of protocol buffers may leave zeros out."""
-    turn, place = datum["pose"]["rotation"], datum["pose"]["translation"]
+    turn, place = (entry(entry(datum, "pose", dict), key, dict) for key in ("rotation", "translation"))
     numbers = [entry({f"q{axis}": 0.0, **turn}, f"q{axis}", float, -2, 2) for axis in "xyzw"]
     quaternion = torch.tensor(numbers, dtype=torch.float64)
     metres = [entry({axis: 0.0, **place}, axis, float, -FARTHEST, FARTHEST) for axis in "xyz"]
