@@ -62,7 +62,7 @@ def drive_members(drive: str) -> dict[str, bytes | str]:
         for camera in range(4):
             name = f"{folder}/image_0{camera}/data/{number:010d}.png"
             members[name] = png(10 * number + camera, "RGB" if camera > 1 else "L")
-        scan = np.full((7, 4), number, "<f4").tobytes()
+        scan = np.full((7, 4), number / 10, "<f4").tobytes()
         members[f"{folder}/velodyne_points/data/{number:010d}.bin"] = scan
         members[f"{folder}/oxts/data/{number:010d}.txt"] = "49.0 8.4 110 0 0 0" + " 0" * 24 + "\n"
     for part in ("image_00", "image_02", "image_03", "oxts", "velodyne_points"):

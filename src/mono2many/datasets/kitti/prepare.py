@@ -220,7 +220,7 @@ def _members(file: zipfile.ZipFile, path: Path, root: Path) -> list[tuple[zipfil
         )
         if climbs or stat.S_ISLNK(info.external_attr >> 16):
             raise InputError(
-                f"{path}: its member {info.filename!r} would land outside {root}; nothing of it was "
+                f"{path}: its member '{' '.join(info.filename.split())}' would land outside {root}; nothing of it was "
                 "unpacked: remove it and fetch KITTI's own"
             )
         if info.file_size > LARGEST_MEMBER:
