@@ -313,7 +313,7 @@ def test_check_tells_missing_damaged_and_odd_sized_files_by_drive(bucket: Any, t
     (root / DATE / "calib_imu_to_velo.txt").unlink()
     well, said = check(root)
     assert not well
-    assert "calib_cam_to_cam.txt: key P_rect_02 is missing" in said
+    assert "calib_cam_to_cam.txt: key S_rect_02 is 'nan 32'" in said
     assert f"rm {root / DATE / 'calib_cam_to_cam.txt'}" in said
 
 

@@ -214,18 +214,18 @@ def _members(file: zipfile.ZipFile, path: Path, root: Path) -> list[tuple[zipfil
     """What is wanted of an archive, and where it goes."""
     members = []
     for info in file.infolist():
-        name = PurePosixPath(info.filename)
+        name, said = PurePosixPath(info.filename), " ".join(info.filename.split())
         climbs = (
             not name.parts or ".." in name.parts or name.is_absolute() or set(info.filename) & {"\\", ":"}
         )
         if climbs or stat.S_ISLNK(info.external_attr >> 16):
             raise InputError(
-                f"{path}: its member '{' '.join(info.filename.split())}' would land outside {root}; nothing of it was "
-                "unpacked: remove it and fetch KITTI's own"
+                f"{path}: its member '{said}' would land outside {root}; nothing of it was unpacked: "
+                "remove it and fetch KITTI's own"
             )
         if info.file_size > LARGEST_MEMBER:
             raise InputError(
-                f"{path}: its member {info.filename} is of {info.file_size / 1e9:.1f} GB; nothing of it was "
+                f"{path}: its member {said} is of {info.file_size / 1e9:.1f} GB; nothing of it was "
                 "unpacked: remove it and fetch KITTI's own"
             )
         if not info.is_dir() and _is_read(path.stem, name):
