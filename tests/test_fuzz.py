@@ -460,6 +460,7 @@ WRONG_CONTENT = [
     ("list.txt", f"{DRIVE} {'9' * 1500} l".encode(), "line 1: found"),
     ("seen.txt", f"{DATE}_drive_0001_sync l 0-30000000000".encode(), "key 'seen' holds"),
     (f"{DATE}_calib.zip", zip_bytes(".", CALIBRATION), "its member '.' would land outside"),
+    (f"{DATE}_calib.zip", zip_bytes(CALIBRATION)[12:], r"damaged \(Invalid argument\)"),
     ("scan.bin", np.ones((4, 5), np.float32).tobytes() + b"\0\0\xa0\x41" * 4, "wanted 0 to 1: not x y z"),
 ]
 

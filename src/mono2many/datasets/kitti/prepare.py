@@ -4,13 +4,14 @@ The tree itself says how far it is prepared. An archive is downloaded to ROOT/.a
 that is wanted of it is unpacked: one that lies there is work still to do, and a file that exists is complete.
 """
 
+import errno
 import os
 import shlex
 import shutil
 import stat
 import zipfile
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
@@ -25,7 +26,7 @@ from mono2many.datasets.kitti.files import image_path, improved_path, velodyne_p
 from mono2many.datasets.kitti.jpeg import convert_pngs, in_threads, png_to_jpeg
 from mono2many.datasets.kitti.splits import TEST_SPLITS, KittiFrame, read_split_file, split_frames
 from mono2many.errors import InputError
-from mono2many.files import MALFORMED, atomic_write, explained, file_lock, remove_partial
+from mono2many.files import MALFORMED, atomic_write, explained, file_lock, reason, remove_partial
 
 IMPROVED, BENCHMARK = "data_depth_annotated", "kitti_eigen_benchmark"
 READ = ("image_02", "image_03", "velodyne_points", "oxts")
@@ -194,7 +195,7 @@ def unpack(path: Path, root: Path, config: PrepareKittiConfig, console: Console)
     fetched = path.parent.name == ".archives"
     remedy = f"{'it was removed' if fetched else 'remove it'}, then run the same again"
     try:
-        with explained(f"{path}: damaged", remedy, MALFORMED), zipfile.ZipFile(path) as file:
+        with explained(f"{path}: damaged", remedy, MALFORMED), _damage(), zipfile.ZipFile(path) as file:
             members = _members(file, path, root)
             for folder in {target.parent for _, target in members}:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -208,6 +209,17 @@ def unpack(path: Path, root: Path, config: PrepareKittiConfig, console: Console)
         raise
     if hasattr(os, "sync"):  # the archive may go now: what was unpacked must outlive a power failure
         os.sync()
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    """A seek to a place before the file, and what BZip2 says, are damage; errors of the disk are not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise zipfile.BadZipFile(reason(error)) from error
 
 
 def _members(file: zipfile.ZipFile, path: Path, root: Path) -> list[tuple[zipfile.ZipInfo, Path]]:
