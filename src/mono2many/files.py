@@ -2,16 +2,36 @@
 
 import errno
 import json
+import lzma
+import math
 import os
+import struct
+import tokenize
+import types
+import typing
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mono2many.errors import InputError
 
 Errors = tuple[type[Exception], ...]
+MALFORMED: Errors = (
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, SyntaxError),
+    *(EOFError, MemoryError, struct.error, zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    tokenize.TokenError,  # by NumPy
+)
+"""What decoders raise for a file whose content is not as it should be."""
+UNREADABLE: Errors = (OSError, *MALFORMED)
+"""The same, and what the operating system refuses."""
+LARGEST = 2**28
+"""Bytes of a text file or a laser scan; what is larger is something else."""
+DEEPEST = 50
+"""Objects and lists inside each other in a JSON file."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space, no quota, a larger file than the file system takes."""
@@ -120,13 +140,116 @@ def file_lock(path: Path, when_busy: Callable[[], None]) -> Iterator[bool]:
         yield locked
 
 
+def read_text(path: str | Path) -> str:
+    """A text file in UTF-8. Raises OSError, and ValueError for what is no such text or too large."""
+    with Path(path).open("rb") as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST >> 20} MiB")
+    return data.decode("utf-8-sig")
+
+
 def read_json(path: str | Path, remedy: str) -> dict[str, Any]:
-    """The object in a JSON file. InputError, naming the file and `remedy`, where there is none."""
-    with explained(f"{path}: cannot be read as JSON", remedy, (OSError, ValueError)):
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    """The object in a JSON file, in which every number is finite, every key occurs once and lists and objects
+    are at most DEEPEST deep. InputError, naming the file and `remedy`, where there is none."""
+    with explained(f"{path}: cannot be read as JSON", remedy, UNREADABLE):
+        try:
+            found = json.loads(read_text(path), parse_int=_whole, object_pairs_hook=_object)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        level = [found]
+        for _ in range(DEEPEST):
+            inner = [x for v in level for x in (v.values() if isinstance(v, dict) else v)]
+            level = [x for x in inner if isinstance(x, dict | list)]
+        if level:
+            raise ValueError("it is nested too deeply")
         if not isinstance(found, dict):
             raise ValueError(f"it holds a {type(found).__name__}, wanted an object")
         return found
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(k for k in keys if keys.count(k) > 1)[:60]!r} occurs twice")
+    for key, value in pairs:
+        if not _is_finite(value):
+            raise ValueError(f"key {key[:60]!r} is {brief(value)}, wanted finite numbers")
+    return found
+
+
+def _is_finite(value: Any) -> bool:
+    """Of a number, or of all numbers in a list."""
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+KINDS = {float: "a number", int: "a whole number", str: "text", list: "a list", dict: "an object"}
+
+
+def entry(
+    values: Any, key: str | int, kind: type, low: int | float = -math.inf, high: int | float = math.inf
+) -> Any:
+    """values[key] out of JSON: a value of this kind (float, int, str, list or dict), a number from `low` to
+    `high`. ValueError naming the key, what was found and what was wanted."""
+    inside = isinstance(values, dict) and key in values
+    inside |= isinstance(values, list) and isinstance(key, int) and key < len(values)
+    found: Any = values[key] if inside else None
+    number = isinstance(found, int | float) and not isinstance(found, bool)
+    if kind is int and isinstance(found, float) and found.is_integer():
+        found = int(found)
+    if kind in (int, float):
+        good = number and low <= found <= high and isinstance(found, (int, kind))
+    else:
+        good = isinstance(found, kind)
+    if not good:
+        limits = [f"{word} {x:g}" for word, x in (("from", low), ("to", high)) if math.isfinite(x)]
+        said = f"is {brief(found)}" if inside else "is missing"
+        raise ValueError(f"key {key!r} {said}, wanted {' '.join([KINDS[kind], *limits])}")
+    return kind(found) if number else found
+
+
+def entries(
+    values: Any, key: str | int, kind: type, low: int | float = -math.inf, high: int | float = math.inf
+) -> list[Any]:
+    """The list values[key], each of its items as `entry`."""
+    items = entry(values, key, list)
+    try:
+        return [entry(items, i, kind, low, high) for i in range(len(items))]
+    except ValueError as error:
+        raise ValueError(f"key {key!r}: item {str(error).removeprefix('key ')}") from None
+
+
+def as_annotated(hint: Any, value: Any, where: str) -> Any:
+    """A value out of JSON as its annotated type: numbers, text, Literal, tuples, or None where that may be.
+    ValueError that begins with `where`."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):  # the latter of `Literal | None`
+        return None if value is None else as_annotated(arguments[0], value, where)
+    if origin is Literal and isinstance(value, str | int | float) and value in arguments:
+        return value
+    if origin is tuple and isinstance(value, list):
+        kinds = [arguments[0]] * len(value) if arguments[-1] is ... else arguments
+        if len(kinds) == len(value):
+            return tuple(as_annotated(kind, v, where) for kind, v in zip(kinds, value, strict=True))
+    if hint is float and type(value) in (int, float):
+        return float(value)
+    if hint in (int, str, bool) and type(value) is hint:
+        return value
+    wanted = " | ".join(map(str, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
+    raise ValueError(f"{where} must be {wanted}, got {brief(value)}")
+
+
+def brief(value: object) -> str:
+    """As Python writes it, cut after 60 characters."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 @contextmanager

@@ -207,13 +207,46 @@ def test_a_calibration_without_a_number_is_named(
 
 def test_a_scan_that_is_cut_short_or_absent_is_named(tmp_path: Path) -> None:
     scan = tmp_path / "0000000001.bin"
-    np.arange(8, dtype=np.float32).tofile(scan)
-    assert read_velodyne(scan).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    np.array([[0, 1, 2, 0.5], [4, 5, 6, 1]], np.float32).tofile(scan)
+    assert read_velodyne(scan).tolist() == [[0, 1, 2, 0.5], [4, 5, 6, 1]]
     scan.write_bytes(scan.read_bytes()[:-3])
     with pytest.raises(InputError, match=r"0000000001.bin: 29 bytes"):
         read_velodyne(scan)
     with pytest.raises(InputError, match="cannot be read"):
         read_velodyne(tmp_path / "2.bin")
+
+
+def test_a_scan_of_five_floats_a_point_is_refused(tmp_path: Path) -> None:
+    """x, y, z, reflectance, ring: 16 points have as many bytes as 20 points of four floats."""
+    scan, chance = tmp_path / "0000000001.bin", np.random.default_rng(0)
+    points = np.column_stack([chance.uniform(-50, 50, (16, 3)), chance.random(16), np.arange(16)])
+    points.astype(np.float32).tofile(scan)
+    with pytest.raises(InputError, match=r"reflectances lie between .*four float32 a point"):
+        read_velodyne(scan)
+
+
+def test_one_camera_is_trained_on_without_the_others_calibration(tree: Path) -> None:
+    path = tree / DRIVE[:10] / "calib_cam_to_cam.txt"
+    lines = [line for line in path.read_text().splitlines() if "_03" not in line]
+    assert len(lines) < len(path.read_text().splitlines())
+    path.write_text("\n".join(lines))
+    assert len(open_tree(tree, 5).clips) == 1
+    with pytest.raises(InputError, match="key S_rect_03 is missing"):
+        open_tree(tree, 5, eye="r")
+    with pytest.raises(InputError, match="key S_rect_03 is missing"):
+        open_tree(tree, 5, offsets=(0,))
+
+
+def test_calibration_may_lack_blanks_or_have_tabs_and_images_may_end_in_jpeg(tree: Path) -> None:
+    path = tree / DRIVE[:10] / "calib_cam_to_cam.txt"
+    before = open_tree(tree, 5).frame(0, 1)
+    path.write_text(path.read_text().replace(": ", ":").replace(" ", "\t"))
+    image = tree / DRIVE[:10] / DRIVE / "image_02" / "data" / f"{5:010d}.jpg"
+    image.rename(image.with_suffix(".jpeg"))
+    after = open_tree(tree, 5).frame(0, 1)
+    assert torch.equal(after.intrinsics, before.intrinsics)
+    assert torch.equal(after.image, before.image)
+    assert image_path(tree, KittiFrame(DRIVE, 5)) == image.with_suffix(".jpeg")
 
 
 def test_real_frames_and_their_calibration(kitti_raw: Path) -> None:

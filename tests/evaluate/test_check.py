@@ -169,3 +169,14 @@ def test_images_of_16_bits_with_few_levels_are_that_and_no_matter_of_frame_steps
     assert "of 256 grey levels are used" in text
     assert "frame-step" not in text
     assert "prepare video" not in text
+
+
+def test_the_remedy_belongs_to_the_data_set():
+    """A list of images is not a video that can be prepared."""
+    bad = measures(difference=[0.0, 0.0, 0.05, 0.05], agreement=[0.0] * 4)
+    sharp = torch.tensor([1.0, 1.0, 1.0, 0.01])
+    video = [f.remedy for f in shares(bad, sharp, 1, "mono2many prepare video VIDEO")]
+    assert "mono2many prepare video VIDEO leaves them out" in video
+    listed = [f.remedy for f in [*shares(bad, sharp, 1), samples(5)]]
+    assert "train on a list without them" in listed
+    assert not any("prepare video" in remedy or "footage" in remedy for remedy in listed)

@@ -117,3 +117,14 @@ def test_a_picture_of_any_shape_has_a_finite_depth_at_each_pixel(
     depth = predictor(torch.randint(0, 256, (3, *size), dtype=torch.uint8)).depth
     assert depth.shape == size
     assert depth.isfinite().all()
+
+
+def test_depth_that_is_not_finite_stops_the_prediction() -> None:
+    model = MonoDepth(LIGHT)
+    for weight in model.depth.decoder.parameters():
+        weight.data.fill_(torch.inf)
+    image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    broken = Predictor(model, ModelCard(LIGHT, 64, 96))
+    for predict in (broken, broken.stream()):
+        with pytest.raises(InputError, match=r"depths that are not finite and positive.*another checkpoint"):
+            predict(image)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from mono2many.files import explained, file_lock, read_json, sync_to_disk, user_path
+from mono2many.files import UNREADABLE, explained, file_lock, read_json, reason, sync_to_disk, user_path
 from mono2many.types import Frame, FrameSequence, InputError, Reader
 
 VERSION = 2
@@ -224,8 +224,9 @@ def damage(folder: Path, every_byte: bool = True) -> str | None:
             file = folder / f"{name}.npy"
             if file.stat().st_size != size or (every_byte and _digest(file) != digest):
                 return f"{file.name}: not as written"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return str(error)
+            np.load(file, mmap_mode="r")
+    except UNREADABLE as error:
+        return reason(error)
     return None
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mono2many.data.cache import cache_root, damage
-from mono2many.files import read_json
+from mono2many.files import MALFORMED, read_json
 from mono2many.terminal import say, text_console
 
 DAY = 86400.0
@@ -60,5 +60,5 @@ def _frames(folder: Path) -> str:
     try:
         index = read_json(folder / "index.json", "the entry is built again")
         return f"{index['fingerprint'].split()[0]}, {sum(clip['frames'] for clip in index['clips'])} frames"
-    except (ValueError, KeyError, TypeError):
+    except MALFORMED:
         return "unreadable"

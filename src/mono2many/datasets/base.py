@@ -237,6 +237,8 @@ class Dataset:
 
     prepare: Callable[[list[str]], None] | None = None
     """`mono2many prepare NAME`, given its arguments."""
+    cleaning: str = ""
+    """The command that leaves out frames which spoil training; empty: the user takes them out of a list."""
     preparation: str = ""
     """What that does, in a line."""
     layout: str = ""

@@ -70,11 +70,11 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     findings = [
         *(shape(clip, config) for _, clip in cameras),
         *(camera(k, clip, size, settings.crop_bottom, settings.learns_camera) for k, clip in cameras),
-        *([few_levels(levels)] if levels < FEW_LEVELS else moving(measures, sharp, step, config.width)),
+        *([few_levels(levels)] if levels < FEW_LEVELS else moving(measures, sharp, config)),
         clip_ends(dataset, step),
     ]
     if settings.sources:  # else as many as one asks for
-        findings.append(samples(len(dataset)))
+        findings.append(samples(len(dataset), config.data.dataset.cleaning))
     findings = list(dict.fromkeys(findings))  # clips of one shape and camera say it once
     _show(console, findings, f"{len(pairs)} pairs of frames, {step} apart")
     if config.json is not None:
@@ -155,9 +155,13 @@ def few_levels(levels: int) -> Finding:
     return Finding("levels", f"{levels} of 256 grey levels are used", "problem", remedy)
 
 
-def moving(m: PairMeasures, sharp: Float[Tensor, "N"], step: int, width: int) -> list[Finding]:
+def moving(m: PairMeasures, sharp: Float[Tensor, "N"], config: CheckConfig) -> list[Finding]:
     """What is found in frames and pairs of frames."""
-    return [motion(m, step, width), *shares(m, sharp, step)]
+    data = config.data
+    return [
+        motion(m, data.frame_step, config.width),
+        *shares(m, sharp, data.frame_step, data.dataset.cleaning),
+    ]
 
 
 def motion(m: PairMeasures, step: int, width: int) -> Finding:
@@ -176,18 +180,20 @@ def motion(m: PairMeasures, step: int, width: int) -> Finding:
     )
 
 
-def shares(m: PairMeasures, sharp: Float[Tensor, "N"], step: int) -> list[Finding]:
+def shares(m: PairMeasures, sharp: Float[Tensor, "N"], step: int, cleaning: str = "") -> list[Finding]:
     """Pairs that repeat a frame, in which the camera does not move, that show different scenes once their
-    displacement is undone, or whose brightness jumps; and frames that are softer than the others."""
+    displacement is undone, or whose brightness jumps; and frames that are softer than the others. cleaning:
+    the command that leaves such frames out, where the data set has one."""
     apart = (m.agreement < THRESHOLDS.other_scene) & ~m.repeated
     jumps = m.brightness.abs() > THRESHOLDS.brightness_jump
     soft = sharp < THRESHOLDS.soft * sharp.median()
     smaller = "a smaller --frame-step" if step > 1 else "more frames/s"
-    prepare = "mono2many prepare video VIDEO"
-    out = f"{prepare} leaves them out"
-    order = f"cuts? {prepare}; images out of order? rename them; too fast? {smaller}"
+    out = f"{cleaning} leaves them out" if cleaning else "train on a list without them"
+    order = f"cuts? {cleaning}; images out of order? rename them; too fast? {smaller}"
+    blurred = f"{cleaning} lists blurred frames; record with a shorter exposure"
+    if not cleaning:
+        order, blurred = f"are its files complete and in order? too fast? {smaller}", out
     exposure = "lock the camera's exposure, or take other footage: losses compare colours"
-    blurred = f"{prepare} lists blurred frames; record with a shorter exposure"
     return [
         _share("repeated", m.repeated, "of the pairs", 0.01, 0.3, out),
         _share("standing", m.static, "of the pairs", 0.1, 0.5, out),
@@ -209,9 +215,9 @@ def clip_ends(dataset: ClipDataset, step: int) -> Finding:
     return _judge("clip ends", figure, (many, "look", f"{shorter}longer clips"))
 
 
-def samples(count: int) -> Finding:
-    fewer = f"fewer than --batch-size {BATCH}: more footage, or --batch-size {max(1, count // 2)}"
-    more = "more footage: a minute or more"
+def samples(count: int, cleaning: str = "") -> Finding:
+    more = "more footage: a minute or more" if cleaning else "a longer list of frames"
+    fewer = f"fewer than --batch-size {BATCH}: {more}, or --batch-size {max(1, count // 2)}"
     return _judge("samples", str(count), (count < BATCH, "problem", fewer), (count < 500, "look", more))
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from mono2many.data.dataset import spread_out
 from mono2many.evaluate.run import open_as_trained, open_samples, predict_samples
 from mono2many.evaluate.settings import ScaleConfig
-from mono2many.files import atomic_write, user_path, write_text
+from mono2many.files import atomic_write, read_json, user_path, write_text
 from mono2many.geometry.align import FINE, SURE_SIGMA, refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.geometry.warp import backproject
@@ -129,7 +129,7 @@ def store(folder: Path, card: ModelCard) -> None:
     """Write the card's scale into config.json; all else there stays, the weights are not touched."""
     path = folder / "config.json"
     names = ("scale", "factor", "factor_spread", "factor_from")
-    raw = json.loads(path.read_text()) | {name: getattr(card, name) for name in names}
+    raw = read_json(path, "copy the model again") | {name: getattr(card, name) for name in names}
     write_text(path, json.dumps(raw, indent=2) + "\n")
 
 

@@ -1,8 +1,10 @@
 """Score a model, or any method's stored disparities, on an EvalSet. Frames of its training are refused."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
 from rich.console import Console
 
 from mono2many.datasets.base import TestListOptions
@@ -16,12 +18,15 @@ from mono2many.evaluate.predictors import (
     from_network,
     with_baselines,
 )
-from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
+from mono2many.metrics.protocol import PROTOCOLS, Protocol, median, with_alignment
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard
 from mono2many.predict.predictor import Predictor
 from mono2many.terminal import say, track
 from mono2many.types import InputError
+
+UPSIDE_DOWN = -0.1
+"""Correlation of predicted with measured disparity below which they look like depths."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,25 @@ def score_set(eval_set: EvalSet, s: Scoring, console: Console) -> Outcome:
         )
     predict = _disparities(eval_set, s, console)
     metric = card is not None and card.scale == "metres" and eval_set.protocol.align != "none"
-    return score_frames(eval_set, predict, s.source, metric, unseen, options.workers, console)
+    outcome = score_frames(eval_set, predict, s.source, metric, unseen, options.workers, console)
+    if s.predictor is None:
+        _question(outcome, s.source, console)
+    return outcome
+
+
+def _question(outcome: Outcome, source: str, console: Console) -> None:
+    """Say where predictions look like depths."""
+    scored = [x.correlation for x in outcome.scores[outcome.main] if x is not None]
+    found = torch.tensor([x for x in scored if not math.isnan(x)])
+    if len(found) and median(found) < UPSIDE_DOWN:
+        console.print(
+            f"--predictions {source}: the correlation of its values with 1 / measured depth is "
+            f"{median(found):.2f} in the median image: are they depths? Wanted are disparities, 1 / depth",
+            style="yellow",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _unseen(eval_set: EvalSet, s: Scoring) -> list[int] | None:

@@ -34,6 +34,26 @@ def intrinsics_matrix(fx: float, fy: float, cx: float, cy: float) -> Float[Tenso
     return torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], dtype=torch.float32)
 
 
+LONGEST_SIDE = 65535
+"""Pixels of an image's side, at most."""
+
+
+def plausible_intrinsics(numbers: Sequence[float], size: Size) -> Float[Tensor, "3 3"]:
+    """K of fx, fy, cx, cy. ValueError where no camera with images of this size has it: a side out of range, a
+    focal length beyond 0.05 to 100 sides, two of which one is twice the other, a centre far outside."""
+    (fx, fy, cx, cy), (height, width) = numbers, size
+    if not (1 <= height <= LONGEST_SIDE and 1 <= width <= LONGEST_SIDE):
+        raise ValueError(f"an image of {width:g}x{height:g} pixels")
+    for name, focal, centre, side in (("x", fx, cx, width), ("y", fy, cy, height)):
+        if not 0.05 * side <= focal <= 100 * side:
+            raise ValueError(f"a focal length f{name} of {focal:g} pixels, with images of {width}x{height}")
+        if not -0.5 * side <= centre <= 1.5 * side:
+            raise ValueError(f"a centre c{name} of {centre:g} pixels, with images of {width}x{height}")
+    if not 0.5 <= fx / fy <= 2:
+        raise ValueError(f"focal lengths of {fx:g} and {fy:g} pixels, which differ by more than a factor 2")
+    return intrinsics_matrix(fx, fy, cx, cy)
+
+
 def intrinsics_from_fov(
     degrees: float, width: int, height: int, pixel_aspect: float = 1.0
 ) -> Float[Tensor, "3 3"]:

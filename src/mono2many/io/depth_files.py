@@ -11,13 +11,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from mono2many.files import explained, write_bytes
+from mono2many.files import UNREADABLE, explained, write_bytes
 from mono2many.types import InputError, Scale
 
 FACTOR_KEY, SCALE_KEY = "mono2many:factor", "mono2many:scale"
 KITTI_FACTOR = 256.0
 LARGEST = 65535
-UNREADABLE = "cannot be read as a depth map"
+NO_MAP = "cannot be read as a depth map"
 
 
 def write_depth_npy(path: str | Path, depth: Float[Tensor, "H W"]) -> None:
@@ -61,7 +61,7 @@ def read_depth(path: Path, factor: float) -> Float[Tensor, "H W"]:
     (or by that in its text). Raises InputError as read_depth_png16, and where an array is no map."""
     if path.suffix != ".npy":
         return read_depth_png16(path, factor)
-    with explained(f"{path}: {UNREADABLE}", "write it again", (OSError, ValueError, EOFError)):
+    with explained(f"{path}: {NO_MAP}", "write it again", UNREADABLE):
         depth = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
     if depth.dim() != 2:
         raise InputError(f"{path}: is of shape {tuple(depth.shape)}, wanted H W; write it again")
@@ -71,10 +71,12 @@ def read_depth(path: Path, factor: float) -> Float[Tensor, "H W"]:
 def read_depth_png16(path: str | Path, factor: float | None = None) -> Float[Tensor, "H W"]:
     """Depth from a 16-bit PNG, divided by the factor in its text (else by `factor`; 256 where there is none,
     as KITTI's own); NaN where unknown. InputError where the file is missing, broken or not 16-bit grey."""
-    with explained(f"{path}: {UNREADABLE}", "write it again", (OSError, ValueError, SyntaxError)):
+    with explained(f"{path}: {NO_MAP}", "write it again", (*UNREADABLE, Image.DecompressionBombError)):
         with Image.open(path) as image:
             values = np.asarray(image).astype(np.float32)
         factor = float(image.info.get(FACTOR_KEY, factor or KITTI_FACTOR))
+        if not 0 < factor < math.inf:
+            raise ValueError(f"its text says {factor:g} units per metre")
     if not image.mode.startswith("I"):
         raise InputError(f"{path}: its pixels are of mode {image.mode}, wanted a depth map of 16-bit grey")
     depth = torch.from_numpy(values) / factor

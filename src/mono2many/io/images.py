@@ -19,14 +19,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.errors import warn
-from mono2many.files import explained, write_bytes
+from mono2many.files import UNREADABLE, Errors, explained, write_bytes
 from mono2many.geometry.camera import Display
 from mono2many.io.inputs import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES
 from mono2many.types import InputError
 
-UNREADABLE = "cannot be read as an image"
+NOT_READ = "cannot be read as an image"
 REPLACE = f"wanted one of {', '.join(IMAGE_SUFFIXES)}: replace or remove the file"
-NO_IMAGE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+NO_IMAGE: Errors = (*UNREADABLE, Image.DecompressionBombError)
 """What decoders raise for a file that is missing, cut short or no image."""
 NUMBER = r"((?<![^\W_])(?<!\d\.)\d+\.\d+(?!\d|\.\d)|\d+)"
 """In a file's name."""
@@ -68,13 +68,13 @@ def image_size(path: str | Path) -> tuple[int, int]:
     where it is missing or no image."""
     with _reading(path), Image.open(path) as image:
         width, height = image.size
-        sideways = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) >= 5
+        sideways = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
     return (width, height) if sideways else (height, width)
 
 
 def image_display(path: str | Path) -> Display:
     """How far `read_image` turns this image. Mirrored ones count as not turned: no camera takes them."""
-    with explained(f"{path}: {UNREADABLE}", REPLACE, NO_IMAGE), Image.open(path) as image:
+    with explained(f"{path}: {NOT_READ}", REPLACE, NO_IMAGE), Image.open(path) as image:
         return Display({3: 2, 6: 3, 8: 1}.get(image.getexif().get(ORIENTATION, 1), 0))
 
 
@@ -176,7 +176,7 @@ def _reading(path: str | Path) -> Iterator[None]:
     """InputError where a block cannot read the image."""
     shrink = "shrink it and all of its folder (ImageMagick: magick mogrify -resize 25% FILES)"
     too_large = explained(f"{path}: the image is too large", shrink, (Image.DecompressionBombError,))
-    with explained(f"{path}: {UNREADABLE}", REPLACE, NO_IMAGE), too_large:
+    with explained(f"{path}: {NOT_READ}", REPLACE, NO_IMAGE), too_large:
         yield
 
 

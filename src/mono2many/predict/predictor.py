@@ -163,7 +163,13 @@ class Predictor:
         self, disparity: Float[Tensor, "B h w"], size: Sequence[int]
     ) -> Float[Tensor, "B {size[0]} {size[1]}"]:
         """From the model's size to that of the images (height, width), bilinearly. What training cut off
-        below is continued from the last row that has a depth."""
+        below is continued from the last row that has a depth. InputError where a disparity is not finite and
+        positive."""
+        if not bool((disparity.isfinite() & (disparity > 0)).all()):
+            raise InputError(
+                "the model predicts depths that are not finite and positive: its weights are damaged or its "
+                "training ran away; use another checkpoint or train again"
+            )
         height, width = size
         rows = kept_rows(height, self.card.crop_bottom)
         if disparity.shape[-2:] != (rows, width):

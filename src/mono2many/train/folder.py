@@ -5,8 +5,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from mono2many.files import remove_partial, write_text
-from mono2many.models.checkpoint import load_training_state, save_model, save_training_state
+from mono2many.files import MALFORMED, explained, remove_partial, write_text
+from mono2many.models.checkpoint import (
+    BEFORE,
+    check_optimiser,
+    load_training_state,
+    save_model,
+    save_training_state,
+)
+from mono2many.models.tensors import misfits, not_finite
 from mono2many.train.cameras import write_cameras
 from mono2many.train.logs import provenance
 from mono2many.train.settings import TrainConfig
@@ -53,7 +60,11 @@ def begin_folder(folder: Path, config: TrainConfig, step: int) -> None:
     write_text(folder / "run.json", json.dumps(about, indent=2) + "\n")
     log = folder / "log.jsonl"
     if log.exists():
-        kept = [line + "\n" for line in log.read_text().splitlines() if _is_until(line, step)]
+        kept = [
+            line + "\n"
+            for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+            if _is_until(line, step)
+        ]
         write_text(log, "".join(kept))
 
 
@@ -76,15 +87,14 @@ def save_run(state: RunState, train_state: TrainState, keep: int) -> None:
 def restore_run(state: RunState, checkpoint: Path) -> TrainState:
     """Fill networks and optimiser from a checkpoint."""
     saved = load_training_state(checkpoint)
-    try:
+    flags = f"resume with --config {state.folder / 'run.json'} --resume, or {BEFORE}"
+    with explained(f"{checkpoint}: holds other networks than these flags make", flags, MALFORMED):
+        if wrong := misfits(state.network.state_dict(), saved["model"]) or not_finite(saved["model"]):
+            raise ValueError(wrong)
+        check_optimiser(saved["optimiser"], state.optimiser)
         state.network.load_state_dict(saved["model"])
         state.optimiser.load_state_dict(saved["optimiser"])
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{checkpoint}: holds other networks than these flags make; resume with --config "
-            f"{state.folder / 'run.json'} --resume"
-        ) from error
-    return TrainState(int(saved["step"]), float(saved["best"]), int(saved.get("skipped", 0)))
+    return TrainState(int(saved["step"]), saved["best"], int(saved["skipped"]))
 
 
 def _is_until(line: str, step: int) -> bool:

@@ -1,17 +1,16 @@
 """What a training begins with: a recipe's settings, or those of an earlier run. Imports nothing heavy."""
 
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mono2many.datasets import DEFAULT
 from mono2many.datasets.base import ROOT, DatasetSettings, RootSettings
 from mono2many.datasets.choice import TrainingData, find, settings_of
 from mono2many.errors import InputError, nearest
-from mono2many.files import read_json
+from mono2many.files import as_annotated, read_json
 from mono2many.train.settings import Recipe, TrainConfig
 
 RECIPES: dict[Recipe, dict[str, dict[str, Any]]] = {
@@ -79,7 +78,12 @@ def _of_part(kind: type, flags: Mapping[str, Any]) -> dict[str, Any]:
         one = not isinstance(value, list | tuple)
         values = [str(v) if isinstance(v, Path) else v for v in ([value] if one else value)]
         listed = typing.get_origin(hints[name]) is tuple
-        found[name] = _checked(hints[name], values[0] if one and not listed else values, f"recipe: {name}")
+        try:
+            found[name] = as_annotated(
+                hints[name], values[0] if one and not listed else values, f"recipe: {name}"
+            )
+        except ValueError as error:
+            raise InputError(str(error)) from None
     return found
 
 
@@ -94,7 +98,10 @@ def from_json(path: str | Path, lenient: bool = False) -> TrainConfig:
     if data and "dataset" not in settings:
         settings = _of_version_0(settings, data)
     dataset = settings_of(find(str(data.get("datatype", DEFAULT.name))), "training")
-    made = _build(TrainConfig, settings, f"--config {path}", lenient, dataset)
+    try:
+        made = _build(TrainConfig, settings, f"--config {path}", lenient, dataset)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     assert isinstance(made, TrainConfig)
     return made
 
@@ -122,22 +129,5 @@ def _build(
         if is_dataclass(hint) and isinstance(value, dict):
             values[key] = _build(hint, value, f"{where}: {key}", lenient, dataset)  # type: ignore[arg-type]
         elif hint is not None:
-            values[key] = _checked(hint, value, f"{where}: {key}")
+            values[key] = as_annotated(hint, value, f"{where}: {key}")
     return kind(**values)
-
-
-def _checked(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the annotated type. Raises InputError."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):  # the latter of `Literal | None`
-        return None if value is None else _checked(arguments[0], value, where)
-    if origin is Literal and value in arguments:
-        return value
-    if origin is tuple and isinstance(value, list) and all(type(v) is arguments[0] for v in value):
-        return tuple(value)
-    if hint is float and type(value) in (int, float):
-        return float(value)
-    if hint in (int, str, bool) and type(value) is hint:
-        return value
-    wanted = " | ".join(map(str, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
-    raise InputError(f"{where} must be {wanted}, got {value!r}")

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from mono2many.errors import InputError
 from mono2many.files import atomic_write, reason, remove_partial
+from mono2many.io.images import NO_IMAGE
 from mono2many.terminal import track
 
 QUALITY = 92
@@ -37,7 +38,7 @@ def png_to_jpeg(png: bytes) -> bytes:
             if not shows(jpeg.getvalue(), image):
                 raise ValueError("its JPEG, read back, shows something else")
             return jpeg.getvalue()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
+    except NO_IMAGE as error:
         raise ValueError(str(error)) from error
 
 

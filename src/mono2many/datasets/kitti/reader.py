@@ -13,6 +13,7 @@ from mono2many.datasets.base import ReadOptions, Split
 from mono2many.datasets.kitti import KittiData, OwnListsTraining
 from mono2many.datasets.kitti.files import (
     CALIBRATION_AGAIN,
+    CAMERAS,
     DRIVE_AGAIN,
     Calibration,
     image_folder,
@@ -77,7 +78,8 @@ def kitti_sequences(
     allowed = s.allow_missing or marked_synthetic(root)
     refuse_missing(f"{root}: {name}", lost, len(frames), remedy, allowed)
 
-    calibration = lru_cache(partial(read_calibration, root))
+    eyes = tuple(eye for eye in CAMERAS if any(which[1] == eye for which in there))
+    calibration = lru_cache(lambda date: read_calibration(root, date, eyes))
     dates = sorted({which[0][:10] for which, numbers in wanted.items() if numbers & there[which]})
 
     @lru_cache

@@ -47,7 +47,8 @@ def kitti_eval_set(datatype: str, s: KittiScoring, protocol: Protocol, card: Mod
     else:
         listed = split_frames(name, "test")
 
-    calibration = lru_cache(partial(read_calibration, root))
+    eyes = tuple(sorted({f.eye for f in listed}))
+    calibration = lru_cache(lambda date: read_calibration(root, date, eyes))
 
     @lru_cache
     def images(drive: str, eye: Eye) -> dict[int, ImageFile]:

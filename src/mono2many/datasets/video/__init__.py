@@ -102,5 +102,6 @@ VIDEO = Dataset(
     scoring=VideoScoring,
     open=open_video,
     prepare=imported_later("mono2many.commands.prepare_video:run"),
+    cleaning="mono2many prepare video VIDEO",
     preparation="list what can be learnt from in videos",
 )

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mono2many.data.lists import split_range
 from mono2many.datasets.video import VideoData
-from mono2many.files import explained, read_json
-from mono2many.geometry.camera import AS_STORED, Display, Size
+from mono2many.files import UNREADABLE, brief, entries, entry, explained, read_json
+from mono2many.geometry.camera import AS_STORED, LONGEST_SIDE, Display, Size
 from mono2many.io.camera_file import Camera, camera_for
 from mono2many.io.images import image_display, image_folder, image_size, list_images, warn_of_few_levels
 from mono2many.io.inputs import IMAGE_SUFFIXES
@@ -111,18 +111,23 @@ def whole(path: Path) -> list[Footage]:
 def listed_clips(path: Path) -> list[Footage]:
     """The clips of a list that `prepare video` wrote."""
     values = read_json(path, f"check --data, or {AGAIN}")
-    with explained(f"{path}: is no list of clips as it should be", AGAIN, (ValueError, KeyError, TypeError)):
+    with explained(f"{path}: is no list of clips as it should be", AGAIN, UNREADABLE):
         if (values["format"], values["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"format {values['format']!r}, version {values['version']!r}")
-        video, size = path.parent / values["film"], (int(values["height"]), int(values["width"]))
-        clips = [([int(i) for i in clip["frames"]], clip.get("times")) for clip in values["clips"]]
-        for frames, times in clips:
-            if not frames or any(a >= b for a, b in pairwise([-1, *frames])):
+            raise ValueError(f"format {brief(values['format'])}, version {brief(values['version'])}")
+        video = path.parent / entry(values, "film", str)
+        height, width = (entry(values, side, int, 1, LONGEST_SIDE) for side in ("height", "width"))
+        clips = []
+        for clip in entries(values, "clips", dict):
+            frames, times = entries(clip, "frames", int, 0, 1e9), None
+            if clip.get("times") is not None:
+                times = entries(clip, "times", float, -1e9, 1e9)
+            if not frames or any(a >= b for a, b in pairwise(frames)):
                 raise ValueError("frames that are not in order")
-            if times is not None and len(times) != len(frames):
-                raise ValueError("not as many times as frames")
+            if times is not None and (len(times) != len(frames) or any(a > b for a, b in pairwise(times))):
+                raise ValueError("times that are not in order, or not as many as frames")
+            clips.append((frames, times))
         last = max(frames[-1] for frames, _ in clips)
-    images = tuple(list_images(video)) if video.is_dir() else ()
+        images = tuple(list_images(video)) if video.is_dir() else ()
     if images and last >= len(images):
         raise InputError(f"{path}: names image {last + 1} of {video}, which has {len(images)}; {AGAIN}")
     if not images and not video.is_file():
@@ -135,7 +140,13 @@ def listed_clips(path: Path) -> list[Footage]:
     display = image_display(images[0]) if images else video_display(video)
     return [
         Footage(
-            f"{video.name}#{i}", video, images, size, frames, None if times is None else tuple(times), display
+            f"{video.name}#{i}",
+            video,
+            images,
+            (height, width),
+            frames,
+            None if times is None else tuple(times),
+            display,
         )
         for i, (frames, times) in enumerate(clips)
     ]
