@@ -26,6 +26,8 @@ from mono2many.models.pose import NO_POSE
 from mono2many.types import Batch, InputError
 
 NAME = "photometric: 0.85 SSIM + 0.15 L1, best neighbour, pixels that a neighbour sees"
+AS_MUCH = 1.05
+"""A ratio to the un-warped neighbours up to which they explain as much."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,15 @@ class PhotometricScore:
     def ratio(self) -> float:
         """predicted / still: below 1 the model has learnt something."""
         return self.predicted / self.still if self.still > 0 else 1.0
+
+    @property
+    def verdict(self) -> str:
+        """Empty where the model has learnt something."""
+        if self.ratio < 1:
+            return ""
+        if self.ratio < AS_MUCH:
+            return "the un-warped neighbour explains the images as well"
+        return f"its error is {self.ratio:.2f} times that of the un-warped neighbour"
 
     def to_json(self) -> dict[str, object]:
         return {"protocol": NAME, **asdict(self), "ratio": self.ratio}

@@ -114,8 +114,8 @@ def _against_neighbours(config: EvaluateConfig, console: Console) -> dict[str, A
     console.print(_photometric_table(score, teacher))
     if card.scale == "metres" and score.constant_depth is not None:
         console.print(f"depths above are in the networks' unit, of {card.factor:.4g} metres", highlight=False)
-    if score.ratio >= 1:
-        console.print("The model has learnt nothing: standing still explains as much.", style="yellow")
+    if score.verdict:
+        console.print(f"The model has learnt nothing: {score.verdict}.", style="yellow", highlight=False)
     return score.to_json() | ({} if teacher is None else {str(Method.TEACHER): teacher.to_json()})
 
 

@@ -88,7 +88,8 @@ def as_image(name: str, values: Tensor) -> Tensor:
 
 
 def provenance() -> dict[str, str]:
-    """Versions and the git commit: what someone needs to repeat a run."""
+    """Versions, the git commit, the number of threads: what someone needs to repeat a run. Sums of another
+    number of threads (OMP_NUM_THREADS) are added in another order: on a CPU the last bits differ."""
     commit, here = "", Path(__file__).resolve().parents[3]
     with suppress(OSError):  # no git on this machine
         if (here / ".git").exists():
@@ -99,5 +100,6 @@ def provenance() -> dict[str, str]:
         "git": commit or "not a checkout",
         "python": sys.version.split()[0],
         "cuda": torch.version.cuda or "none",
+        "threads": str(torch.get_num_threads()),
         **{name: metadata.version(name) for name in ("torch", "torchvision", "timm", "lightning")},
     }
