@@ -5,6 +5,7 @@ from dataclasses import replace
 from mono2many.commands.data import begin_as_trained, parse_with_data
 from mono2many.errors import InputError
 from mono2many.evaluate.settings import EvaluateConfig
+from mono2many.models.starter import best_of
 
 
 def run(arguments: list[str]) -> None:
@@ -16,7 +17,9 @@ def run(arguments: list[str]) -> None:
             f"evaluate wants a model folder (--model) or a file of disparities (--predictions){both}"
         )
     if config.model is not None:
-        config = replace(config, dataset=config.dataset.with_learnt_cameras(config.model))
+        config = replace(
+            config, dataset=config.dataset.with_learnt_cameras(str(best_of(config.model, config.last)))
+        )
     from mono2many.evaluate.run import evaluate
 
     evaluate(config)

@@ -86,7 +86,7 @@ def _against_depth(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     options = TestListOptions(flip=settings.flip, report=settings.report)
     if isinstance(settings, TestListOptions):
         options = settings
-    predictor = load(config.model, config.device) if config.model is not None else None
+    predictor = load(config.model, config.device, config.last) if config.model is not None else None
     scoring = Scoring(config.model or str(options.predictions), predictor, options)
     protocol = choose_protocol(dataset.protocols, scoring)
     outcome = score_set(dataset.test_list(settings, protocol, scoring.card), scoring, console)
@@ -98,7 +98,7 @@ def _against_depth(config: EvaluateConfig, console: Console) -> dict[str, Any]:
 
 def _against_neighbours(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     assert config.model is not None, "only depth is scored without a model"
-    predictor = load(config.model, config.device)
+    predictor = load(config.model, config.device, config.last)
     model, card = predictor.model, predictor.card
     reader = open_as_trained(config.data, config.dataset, card, "test")
     dataset = open_samples(reader, card, config.data.frame_step)

@@ -31,7 +31,7 @@ from mono2many.geometry.warp import backproject
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import median
 from mono2many.models.checkpoint import ModelCard
-from mono2many.models.starter import STARTER, model_folder
+from mono2many.models.starter import STARTER, best_of
 from mono2many.predict.predictor import Predictor, load
 from mono2many.types import FrameSequence, InputError
 
@@ -70,8 +70,8 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
         raise InputError(
             "--model starter stays as it came: add --out FOLDER for a copy that knows its metres"
         )
-    predictor, way = load(config.model, config.device), config.scale_from[0]
-    out = own_copy(config.model, config.out)
+    predictor, way = load(config.model, config.device, config.last), config.scale_from[0]
+    out = own_copy(best_of(config.model, config.last), config.out)
     if way == "factor":
         estimate = Estimate(number, None, "as given")
     else:
@@ -106,16 +106,16 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     return card
 
 
-def own_copy(model: str, out: str | None) -> Path:
+def own_copy(model: Path, out: str | None) -> Path:
     """The folder to write to: the model's own, or a copy in `out`. InputError where that has a model."""
     if out is None:
-        return model_folder(model)
+        return model
     folder = Path(out).expanduser()
     if (folder / "config.json").exists():
         raise InputError(f"--out {out}: holds a model already; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("model.safetensors", "config.json"):
-        shutil.copyfile(model_folder(model) / name, folder / name)
+        shutil.copyfile(model / name, folder / name)
     return folder
 
 

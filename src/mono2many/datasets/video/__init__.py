@@ -53,7 +53,10 @@ class VideoData(DatasetSettings):
             return self
         from mono2many.models.starter import model_folder
 
-        folder = model_folder(model) / "cameras"
+        folder = model_folder(model)
+        if folder.name == "best" and not (folder / "cameras").exists():  # of a run of an earlier version
+            folder = folder.parent
+        folder = folder / "cameras"
         files = sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
         if len(files) not in (1, len(self.data)):
             raise InputError(
