@@ -156,7 +156,7 @@ def said(
         (None, ()),
         (half_the_road, ("of its lower half 5", "farther than motion can show", "--automask")),
         (flat_road, ("as far as its middle (disparity x 1.00)", "--no-automask", "camera file")),
-        (all_but_moving, ("nearly all", "only what moves by itself is near", "--frame-step")),
+        (all_but_moving, ("nearly all", "at most what moves by itself is near", "--frame-step")),
     ],
 )
 def test_a_collapse_of_parts_of_the_image_is_told_from_a_street(
@@ -189,6 +189,10 @@ def test_a_ratio_above_1_is_said_with_its_number() -> None:
     (text,) = said(ratio=2.9)
     assert "2.90 times that of the un-warped neighbour: lower --learning-rate" in text
     assert said(ratio=2.9, progress=0.2) == said(ratio=1.02) == []
+    still = Validation(PhotometricScore(4, 0.09, 1e-6), None, STREET)
+    (text,) = doubts(still, TrainState(9, 0.5, 3, (0.5,)), Path("best"), 0.9)
+    assert text.startswith("the validation frames hardly move (un-warped error 0.0000)")
+    assert "nothing moves" in still.photometric.verdict
     assert PhotometricScore(4, 2.9, 1.0).verdict == "its error is 2.90 times that of the un-warped neighbour"
     assert PhotometricScore(4, 1.0, 1.0).verdict == "the un-warped neighbour explains the images as well"
     assert PhotometricScore(4, 0.9, 1.0).verdict == ""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mono2many.data.dataset import ClipDataset, spread_out
 from mono2many.data.measure import THRESHOLDS, quick_displacement, thumbnail
-from mono2many.evaluate.photometric import AS_MUCH
+from mono2many.evaluate.photometric import AS_MUCH, NO_MOTION
 from mono2many.geometry.camera import PLAUSIBLE_FOV
 from mono2many.train.folder import TrainState
 from mono2many.train.recipes import RECIPES
@@ -100,15 +100,23 @@ def doubts(
             f"is of step {train_state.best_step} ({best}), which predict and evaluate take unless --last is "
             f"given; {suspect or cause}"
         )
-    if ratio >= AS_MUCH:
-        cause = suspect or "lower --learning-rate, check the camera file and the motion (mono2many check)"
+    if result.photometric.still < NO_MOTION:
+        yield (
+            f"the validation frames hardly move (un-warped error {result.photometric.still:.4f}): what is "
+            "best there says nothing; hold out others (--hold-out), or neighbours further apart (--frame-step)"
+        )
+    elif ratio >= AS_MUCH:
+        cause = (
+            suspect
+            or "lower --learning-rate, check camera file and motion (mono2many check), or give more footage"
+        )
         yield f"the photometric error is {ratio:.2f} times that of the un-warped neighbour: {cause}"
     if progress < SETTLED:
         return
     if far >= NEARLY_ALL_FAR:
         cause = "the camera hardly moves (larger --frame-step; mono2many prepare video leaves it out)"
         yield (
-            f"nearly all, {far:.0%} of the image, is farther than motion can show, and only what moves by "
+            f"nearly all, {far:.0%} of the image, is farther than motion can show, at most what moves by "
             f"itself is near: {suspect or cause}"
         )
     elif below >= FAR_BELOW:
@@ -169,6 +177,6 @@ def not_finite(step: int, in_a_row: int, skipped: int, rate: float, saved: Path 
     kept = f"the last good checkpoint is kept ({saved})" if saved else "no checkpoint was saved yet"
     return (
         f"loss or gradient is not finite at step {step}, {in_a_row} steps in a row ({skipped} in all), "
-        f"learning rate {rate:.1e}: lower --learning-rate, use --precision fp32, or look for broken frames "
-        f"(mono2many check); {kept}"
+        f"learning rate {rate:.1e}: go on with --resume --precision fp32, begin again with a lower "
+        f"--learning-rate, or look for broken frames (mono2many check); {kept}"
     )
