@@ -103,7 +103,7 @@ def doubts(
     if result.photometric.still < NO_MOTION:
         yield (
             f"the validation frames hardly move (un-warped error {result.photometric.still:.4f}): what is "
-            "best there says nothing; hold out others (--hold-out), or neighbours further apart (--frame-step)"
+            "best there says nothing; hold out others (--hold-out), or take a larger --frame-step"
         )
     elif ratio >= AS_MUCH:
         cause = (
