@@ -14,6 +14,8 @@ class InfoConfig:
 
     model: tyro.conf.Positional[str] = "starter"
     """Model folder; by default the model that comes with the package."""
+    last: bool = False
+    """Of a run the last model instead of the best, that with the lowest validation error."""
 
 
 def run(arguments: list[str]) -> None:
@@ -21,4 +23,4 @@ def run(arguments: list[str]) -> None:
     model_must_exist("", config.model)
     from mono2many.evaluate.info import info
 
-    info(config.model)
+    info(config.model, last=config.last)

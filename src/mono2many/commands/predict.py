@@ -30,6 +30,8 @@ class PredictConfig:
     """Image files, video files, folders of either; "trips/*.mp4" works too."""
     model: str = "starter"
     """Model folder; by default the one that comes with the package."""
+    last: bool = False
+    """Of a run the last model instead of the best, that with the lowest validation error."""
     out: str = "outputs"
     """Folder to write to."""
     save: tuple[Literal["npy", "png16", "colour", "video", "kitti"], ...] = ()
@@ -75,7 +77,7 @@ def run(arguments: list[str]) -> None:
     from mono2many.predict.predictor import load
     from mono2many.predict.trajectory import predict_trajectories
 
-    predictor = load(config.model, config.device)
+    predictor = load(config.model, config.device, config.last)
     if value_of(arguments, "--model") is None:
         print(NO_MODEL, file=sys.stderr)
 

@@ -6,6 +6,7 @@ from mono2many.commands.data import begin_as_trained, parse_with_data, run_that_
 from mono2many.commands.flags import parse, value_of
 from mono2many.commands.inputs import data_must_exist
 from mono2many.evaluate.settings import ScaleConfig
+from mono2many.models.starter import best_of
 
 
 def run(arguments: list[str]) -> None:
@@ -16,7 +17,8 @@ def run(arguments: list[str]) -> None:
     if config.scale_from[:1] != ("factor",):
         named_by = run_that_names_data(config.model, arguments)
         data_must_exist(config.data.dataset, config.dataset, named_by)
-    config = replace(config, dataset=config.dataset.with_learnt_cameras(config.model))
+    model = str(best_of(config.model, config.last))
+    config = replace(config, dataset=config.dataset.with_learnt_cameras(model))
     from mono2many.evaluate.scale import find_scale
 
     find_scale(config)

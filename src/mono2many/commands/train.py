@@ -42,13 +42,14 @@ def _base(arguments: list[str]) -> TrainConfig:
         return replace(config, run=replace(config.run, config=path))
     run = RunConfig()
     own = Path(given["out"] or run.out) / (given["name"] or run.name) / "run.json"
-    if "--resume" in arguments and name is None:
-        if own.exists():
-            return from_json(own)
-        if not (given["data"] or given["datatype"]):
-            raise InputError(
-                f"--resume: no run in {own.parent} (it has no run.json); check --out and --name, or say what "
-                "to begin with: --datatype, --data, --recipe"
-            )
+    if "--resume" in arguments and own.exists():
+        config = from_json(own)
+        if name in (None, config.run.recipe):
+            return config
+    elif "--resume" in arguments and not (name or given["data"] or given["datatype"]):
+        raise InputError(
+            f"--resume: no run in {own.parent} (it has no run.json); check --out and --name, or say what "
+            "to begin with: --datatype, --data, --recipe"
+        )
     # the parser refuses a recipe that does not exist
     return recipe(name if name in RECIPES else "default", given["datatype"] or DEFAULT.name)

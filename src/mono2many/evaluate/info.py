@@ -10,15 +10,15 @@ from safetensors import safe_open
 
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard, load_model
-from mono2many.models.starter import model_folder
+from mono2many.models.starter import best_of
 from mono2many.terminal import say, text_console
 
 
-def info(name: str, console: Console | None = None) -> None:
+def info(name: str, console: Console | None = None, last: bool = False) -> None:
     """Print a model's card, and README.md where its folder has one. The weights are loaded: InputError for
     those that are damaged."""
     console = console or text_console()
-    folder = model_folder(name)
+    folder = best_of(name, last)
     model, card = load_model(folder)
     sizes = {name: sum(p.numel() for p in net.parameters()) / 1e6 for name, net in model.named_children()}
     readme = folder / "README.md"

@@ -15,7 +15,7 @@ from mono2many.evaluate.present import cells, depth_table, figures, marks, repor
 from mono2many.evaluate.scoring import Scoring, score_set
 from mono2many.evaluate.settings import ModelTestConfig
 from mono2many.metrics.protocol import PROTOCOLS
-from mono2many.models.starter import model_folder
+from mono2many.models.starter import best_of
 from mono2many.predict.predictor import load
 from mono2many.terminal import say, text_console
 from mono2many.types import InputError
@@ -27,7 +27,7 @@ COLUMNS = ("abs_rel", "sqrt_rel", "rmse", "rmse_log", "a1", "a2", "a3")
 def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[str, Any]:
     """Score the newest model on both of KITTI's test lists, in one table; return the figures by list."""
     console = console or text_console()
-    folder = model_folder(config.model) if config.model is not None else newest_model(Path(config.out))
+    folder = best_of(config.model) if config.model is not None else newest_model(Path(config.out))
     options = TestListOptions(
         flip=config.flip, batch_size=config.batch_size, workers=config.workers, allow_contaminated=True
     )
@@ -71,4 +71,4 @@ def newest_model(out: Path) -> Path:
     if not found:
         raise InputError(f"{out}: no model in it; train one (--out), or name one: --model FOLDER")
     run = found[-1].parent.parent if found[-1].parent.name == "best" else found[-1].parent
-    return run / "best" if (run / "best" / "model.safetensors").exists() else run
+    return best_of(run)

@@ -33,7 +33,7 @@ def evaluate_trajectories(config: EvaluateConfig, console: Console) -> dict[str,
     assert config.model is not None, "only depth is scored without a model"
     assert dataset.trajectories is not None
     assert isinstance(settings, TrajectoryOptions)
-    predictor, trajectories = load(config.model, config.device), dataset.trajectories(settings)
+    predictor, trajectories = load(config.model, config.device, config.last), dataset.trajectories(settings)
     sequences, synthetic = trajectories.sequences, trajectories.synthetic
     seen, keys = trajectories.keys_of(predictor.card.seen), [key for x in sequences for key in x.keys]
     known = sum(key in seen for key in keys)

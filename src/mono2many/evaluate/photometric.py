@@ -27,6 +27,10 @@ from mono2many.models.pose import NO_POSE
 from mono2many.types import Batch, InputError
 
 NAME = "photometric: 0.85 SSIM + 0.15 L1, best neighbour, pixels that a neighbour sees"
+AS_MUCH = 1.05
+"""A ratio to the un-warped neighbours up to which they explain as much."""
+NO_MOTION = 2e-3
+"""Error of un-warped neighbours that hardly differ from their image. Highway 0.043, street 0.15."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,17 @@ class PhotometricScore:
     def ratio(self) -> float:
         """predicted / still: below 1 the model has learnt something."""
         return self.predicted / self.still if self.still > 0 else 1.0
+
+    @property
+    def verdict(self) -> str:
+        """Empty where the model has learnt something."""
+        if self.ratio < 1:
+            return ""
+        if self.still < NO_MOTION:
+            return f"the images hardly differ from their neighbours (error {self.still:.4f}): nothing moves"
+        if self.ratio < AS_MUCH:
+            return "the un-warped neighbour explains the images as well"
+        return f"its error is {self.ratio:.2f} times that of the un-warped neighbour"
 
     def to_json(self) -> dict[str, object]:
         means = {name: value for name, value in asdict(self).items() if name != "per_image"}

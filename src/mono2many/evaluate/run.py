@@ -105,7 +105,7 @@ def _against_depth(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     options = TestListOptions(flip=settings.flip, report=settings.report)
     if isinstance(settings, TestListOptions):
         options = settings
-    predictor = load(config.model, config.device) if config.model is not None else None
+    predictor = load(config.model, config.device, config.last) if config.model is not None else None
     scoring = Scoring(config.model or str(options.predictions), predictor, options)
     protocol = choose_protocol(dataset.protocols, scoring)
     outcome = score_set(dataset.test_list(settings, protocol, scoring.card), scoring, console)
@@ -117,7 +117,7 @@ def _against_depth(config: EvaluateConfig, console: Console) -> dict[str, Any]:
 
 def _against_neighbours(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     assert config.model is not None, "only depth is scored without a model"
-    predictor = load(config.model, config.device)
+    predictor = load(config.model, config.device, config.last)
     model, card = predictor.model, predictor.card
     reader = open_as_trained(config.data, config.dataset, card, "test")
     dataset = open_samples(reader, card, config.data.frame_step, console)
@@ -134,8 +134,8 @@ def _against_neighbours(config: EvaluateConfig, console: Console) -> dict[str, A
     console.print(_photometric_table(rows, score.images))
     if card.scale == "metres" and score.constant_depth is not None:
         console.print(f"depths above are in the networks' unit, of {card.factor:.4g} metres", highlight=False)
-    if score.ratio >= 1:
-        console.print("The model has learnt nothing: standing still explains as much.", style="yellow")
+    if score.verdict:
+        console.print(f"The model has learnt nothing: {score.verdict}.", style="yellow", highlight=False)
     if isinstance(config.dataset, ReportOption) and config.dataset.report is not None:
         chosen = ends(score.per_image)
         order = [[i] for _, i in chosen]  # which `predicted` predicts again

@@ -32,7 +32,7 @@ from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import median
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.pose import NO_POSE
-from mono2many.models.starter import STARTER, model_folder
+from mono2many.models.starter import STARTER, best_of
 from mono2many.predict.predictor import Predictor, load
 from mono2many.terminal import say, text_console
 from mono2many.types import FrameSequence, InputError
@@ -72,9 +72,9 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
         raise InputError(
             "--model starter stays as it came: add --out FOLDER for a copy that knows its metres"
         )
-    if config.out is not None and (Path(config.out).expanduser() / "config.json").exists():
+    if config.out is not None and (user_path(config.out) / "config.json").exists():
         raise InputError(f"--out {config.out}: holds a model already; name a new folder")
-    predictor, way = load(config.model, config.device), config.scale_from[0]
+    predictor, way = load(config.model, config.device, config.last), config.scale_from[0]
     if way == "factor":
         estimate = Estimate(number, None, "as given")
     else:
@@ -86,7 +86,7 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
             estimate = from_heights(number, heights(looks))
         else:
             estimate = from_path(*path_steps(looks, config, clips))
-    out = own_copy(config.model, config.out)
+    out = own_copy(best_of(config.model, config.last), config.out)
     card = replace(
         predictor.card,
         scale="metres",
@@ -113,15 +113,15 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     return card
 
 
-def own_copy(model: str, out: str | None) -> Path:
+def own_copy(model: Path, out: str | None) -> Path:
     """The folder to write to: the model's own, or a copy in `out`."""
     if out is None:
-        return model_folder(model)
+        return model
     folder = user_path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("model.safetensors", "config.json"):
         with atomic_write(folder / name) as temporary:
-            shutil.copyfile(model_folder(model) / name, temporary)
+            shutil.copyfile(model / name, temporary)
     return folder
 
 

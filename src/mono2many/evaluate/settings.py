@@ -17,6 +17,8 @@ class EvaluateConfig:
 
     model: str | None = None
     """Model folder, or `starter`, the model that comes with the package."""
+    last: bool = False
+    """Of a run the last model instead of the best, that with the lowest validation error."""
     data: DataConfig = field(default_factory=DataConfig)
     dataset: DatasetSettings = field(default_factory=lambda: settings_of(DEFAULT, "scoring")())
     json: str | None = None
@@ -62,6 +64,8 @@ class ScaleConfig:
 
     model: str
     """Model folder, or `starter` together with --out."""
+    last: bool = False
+    """Of a run the last model instead of the best, that with the lowest validation error."""
     out: str | None = None
     """Folder for a copy of the model that knows its metres; by default it is stored with the model itself."""
     scale_from: tuple[str, ...] = ()

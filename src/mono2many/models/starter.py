@@ -13,6 +13,15 @@ def model_folder(name: str | Path) -> Path:
     return FOLDER if name == STARTER else user_path(name)
 
 
+def best_of(name: str | Path, last: bool = False) -> Path:
+    """The folder of a run's best model, by validation error, or of its last; another model folder is itself.
+    `name`: as of model_folder."""
+    folder = model_folder(name)
+    best = folder / "best"
+    whole = all((best / file).exists() for file in ("config.json", "model.safetensors"))
+    return best if whole and not last else folder
+
+
 def remedy(folder: Path, otherwise: str) -> str:
     """What to do where a file of `folder` is missing or damaged."""
     damaged = "the installation is damaged: pip install --force-reinstall mono2many"

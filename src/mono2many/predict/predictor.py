@@ -21,6 +21,7 @@ from mono2many.io.images import kept_rows, read_image, resize_image
 from mono2many.models.checkpoint import ModelCard, input_size, load_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
+from mono2many.models.starter import best_of
 from mono2many.predict.depth_map import DepthMap
 from mono2many.predict.stream import StreamState
 from mono2many.types import InputError
@@ -250,8 +251,9 @@ def blend_mirrored(
     return right * plain + left * unmirrored + (1 - left - right) * (plain + unmirrored) / 2
 
 
-def load(folder: str | Path, device: str = "auto") -> Predictor:
-    """A Predictor from a model folder, or of `starter`, which comes with the package. Raises InputError for a
-    folder that is absent, damaged or too new."""
-    model, card = load_model(folder)
+def load(folder: str | Path, device: str = "auto", last: bool = False) -> Predictor:
+    """A Predictor from a model folder, or of `starter`, which comes with the package. Of a run's folder it is
+    the best model, by validation error, or the `last`. Raises InputError for a folder that is absent, damaged
+    or too new."""
+    model, card = load_model(best_of(folder, last))
     return Predictor(model, card, pick_device(device))

@@ -89,7 +89,8 @@ def as_image(name: str, values: Tensor) -> Tensor:
 
 
 def provenance() -> dict[str, str]:
-    """Versions, the git commit and the number of threads: what someone needs to repeat a run."""
+    """Versions, the git commit, the number of threads: what someone needs to repeat a run. Sums of another
+    number of threads (OMP_NUM_THREADS) are added in another order: on a CPU the last bits differ."""
     commit, here = "", Path(__file__).resolve().parents[3]
     with suppress(OSError):  # no git on this machine
         if (here / ".git").exists():

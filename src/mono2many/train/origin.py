@@ -14,6 +14,7 @@ from mono2many.models.checkpoint import ModelCard, from_mono, load_model, load_w
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import DepthNet, MonoDepth
 from mono2many.models.pose import NoPose
+from mono2many.models.starter import best_of
 from mono2many.train.settings import TrainConfig
 from mono2many.types import InputError
 
@@ -71,7 +72,10 @@ class Origin:
     @property
     def was_metric(self) -> bool:
         """The folder's model had a scale in metres, which no longer holds once its weights change."""
-        return self.unit is None and self.known == self.folder and read_card(self.folder).scale == "metres"
+        models = [
+            f for f in (self.folder, best_of(self.folder)) if self.unit is None and self.known == self.folder
+        ]
+        return any(read_card(folder).scale == "metres" for folder in models)
 
     def network(self) -> MonoDepth | ManyDepth:
         """The networks with the weights that they begin with. InputError for unusable weights."""

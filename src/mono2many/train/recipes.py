@@ -47,6 +47,14 @@ RECIPES: dict[Recipe, dict[str, dict[str, Any]]] = {
 }
 """What differs from the settings' own defaults."""
 
+REMOVED: dict[str, Any] = {
+    "control": "none",
+    "loss": {"ssim": True, "tie_noise": True},
+    "many": {"freeze_epoch": None, "freeze_step": None},
+    "run": {"not_finite_limit": 20},
+}
+"""Settings that earlier versions had, with the value that the program now always uses."""
+
 
 def recipe(name: Recipe = "default", datatype: str = DEFAULT.name, /, **flags: Any) -> TrainConfig:
     """The settings that a recipe begins with, for a data set; `flags` win. These are the flags of `mono2many
@@ -95,6 +103,7 @@ def from_json(path: str | Path, lenient: bool = False) -> TrainConfig:
     data = settings.get("data", {}) if isinstance(settings, dict) else None
     if not isinstance(data, dict):
         raise InputError(f"--config {path}: wanted an object of settings, whose `data` is an object")
+    settings = _without_removed(settings, REMOVED, f"--config {path}: ", lenient)
     if data and "dataset" not in settings:
         settings = _of_version_0(settings, data)
     dataset = settings_of(find(str(data.get("datatype", DEFAULT.name))), "training")
@@ -104,6 +113,26 @@ def from_json(path: str | Path, lenient: bool = False) -> TrainConfig:
         raise InputError(str(error)) from None
     assert isinstance(made, TrainConfig)
     return made
+
+
+def _without_removed(
+    settings: Mapping[str, Any], removed: Mapping[str, Any], where: str, lenient: bool
+) -> dict[str, Any]:
+    """Less the settings that no longer exist. InputError where one has not its default, unless lenient."""
+    kept = dict(settings)
+    for name in removed.keys() & kept.keys():
+        default, value = removed[name], kept[name]
+        if isinstance(default, dict):
+            if isinstance(value, dict):
+                kept[name] = _without_removed(value, default, f"{where}{name}: ", lenient)
+            continue
+        if value != default and not lenient:
+            raise InputError(
+                f"{where}{name} is {value!r}, which this version cannot do (only {default!r}); use the "
+                "version that wrote it"
+            )
+        del kept[name]
+    return kept
 
 
 def _of_version_0(settings: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
