@@ -120,7 +120,7 @@ def test_resume_begins_where_there_is_nothing_and_only_writes_the_model_where_al
 ) -> None:
     config = tiny(tmp_path, precision="fp32", resume=True)
     folder = train(config, quiet())
-    (folder / ".model.safetensors.1.part").touch()
+    (folder / ".model.safetensors.1.mono2many.part").touch()
     with open(folder / "log.jsonl", "a") as log:
         log.write('{"event": "train", "step": 99}\n{"event": "tr')  # of a process that was killed
     assert train(config, quiet()) == folder

@@ -17,14 +17,14 @@ class EvaluateConfig:
 
     model: str | None = None
     """Model folder, or `starter`, the model that comes with the package."""
-    last: bool = False
-    """Of a run the last model instead of the best, that with the lowest validation error."""
     data: DataConfig = field(default_factory=DataConfig)
     dataset: DatasetSettings = field(default_factory=lambda: settings_of(DEFAULT, "scoring")())
     json: str | None = None
     """Write all figures to this file."""
     device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
+    last: bool = False
+    """Of a run the last model instead of the best, that with the lowest validation error."""
 
     @property
     def predictions(self) -> str | None:
@@ -64,8 +64,6 @@ class ScaleConfig:
 
     model: str
     """Model folder, or `starter` together with --out."""
-    last: bool = False
-    """Of a run the last model instead of the best, that with the lowest validation error."""
     out: str | None = None
     """Folder for a copy of the model that knows its metres; by default it is stored with the model itself."""
     scale_from: tuple[str, ...] = ()
@@ -77,6 +75,8 @@ class ScaleConfig:
     """Images, or pairs of neighbours, looked at, evenly spread."""
     device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
+    last: bool = False
+    """Of a run the last model instead of the best, that with the lowest validation error."""
 
     def __post_init__(self) -> None:
         at_least("--frames", self.frames, 1)
