@@ -103,6 +103,7 @@ def test_a_signal_leaves_complete_files_and_says_how_far_predict_came(
     stop: signal.Signals,
     status: int,
 ) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
     source, out, taken = film(tmp_path / "film.mp4"), tmp_path / "out", []
     paint = files.colour_disparity
 
