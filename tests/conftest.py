@@ -1,4 +1,5 @@
-"""Shapes and types are checked in the tests only: every annotated function of the package, at each call."""
+"""Shapes and types are checked in the tests only: the annotated functions of the package, at each call. The
+street's own are checked by one test in tests/street: at each call they slow rendering down threefold."""
 
 import os
 import subprocess
@@ -11,9 +12,14 @@ import torch
 from jaxtyping import install_import_hook
 from torch import Tensor
 
-install_import_hook("mono2many", "beartype.beartype")
-
 REPOSITORY = Path(__file__).parents[1]
+CHECKED = [
+    f"mono2many.{path.stem}"
+    for path in (REPOSITORY / "src" / "mono2many").iterdir()
+    if not path.name.startswith("_") and path.stem != "street"
+]
+install_import_hook(CHECKED, "beartype.beartype")
+
 SHARED = Path(os.environ.get("MONO2MANY_SHARED", REPOSITORY.parent / "shared"))
 """Facts and real data, on machines that have them; what reads them skips elsewhere."""
 

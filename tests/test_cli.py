@@ -62,7 +62,7 @@ def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
         (("train", "--epochs", "x"), ("--epochs", "'x'")),
         (("train", "--datatype", "video"), ("--data",)),
         (("train", "--datatype", "video", "--data", "gone.mp4", "--fov", "60"), ("gone.mp4",)),
-        (("train", "--datatype", "video", "--data", "gone.mp4"), ("--camera", "--fov")),
+        (("train", "--datatype", "video", "--data", "."), ("--camera", "--fov")),
         (("train", "--config", "gone.json"), ("gone.json: cannot be read", "--config")),
         (("train", "--predictive-mask"), ("--no-automask",)),
         (("train", "--batch-size", "0"), ("--batch-size must be at least 1",)),
@@ -74,7 +74,7 @@ def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
         (("prepare", "kitti", "--splits", "eigen"), ("'eigen'", "kitti_eigen_zhou")),
         (("train", "--datatype", "kitti_eigen_zhou", "--data", "gone"), ("gone: no such", "prepare kitti")),
         (("train", "--datatype", "kitti_eigen"), ("list to score on", "kitti_eigen_zhou")),
-        (("train", "--datatype", "kitti", "--split-files", "a.txt"), ("TRAIN.txt VAL.txt",)),
+        (("train", "--datatype", "kitti", "--data", ".", "--split-files", "a.txt"), ("TRAIN.txt VAL.txt",)),
         (("train", "--split-files", "a.txt", "b.txt"), ("flag of --datatype kitti or cityscapes",)),
         (("evaluate", "--predictions", "a.npy"), ("--predictions", "--datatype kitti or kitti_eigen")),
         (("import-weights", "gone", "--out", "new"), ("gone", "encoder.pth")),
@@ -149,8 +149,9 @@ def test_a_model_folder_cut_short_or_of_another_version_is_one_line_too(
     assert "format version 7" in mistake(capsys, "evaluate", "--model", str(tmp_path / "model"))
     config.write_text(whole)
     weights.write_bytes(weights.read_bytes()[:5000])
+    (tmp_path / "a.png").touch()
     assert "model.safetensors: cannot be read without running code (SafetensorError)" in mistake(
-        capsys, "predict", "a.png", "--model", str(tmp_path / "model")
+        capsys, "predict", str(tmp_path / "a.png"), "--model", str(tmp_path / "model")
     )
 
 
@@ -217,11 +218,13 @@ def test_a_model_is_evaluated_on_what_its_own_run_held_out(
     from dataclasses import asdict, replace
 
     from mono2many.datasets.choice import TrainingData
-    from mono2many.datasets.video import VideoData, VideoTraining
+    from mono2many.datasets.video import VideoScoring, VideoTraining
     from mono2many.evaluate import run
     from mono2many.evaluate.settings import EvaluateConfig
     from mono2many.train.settings import TrainConfig
 
+    monkeypatch.chdir(tmp_path)
+    Path("film.mp4").touch()
     dataset = VideoTraining(data=("film.mp4",), fov=60.0, hold_out=0.25, crop_bottom=0.1)
     config = replace(TrainConfig(), data=TrainingData("video", frame_step=2), dataset=dataset)
     (tmp_path / "run.json").write_text(json.dumps({"settings": asdict(config)}))
@@ -229,7 +232,7 @@ def test_a_model_is_evaluated_on_what_its_own_run_held_out(
     monkeypatch.setattr(run, "evaluate", seen.append)
     main(["evaluate", "--model", str(tmp_path)])
     main(["evaluate", "--model", str(tmp_path), "--datatype", "synthetic"])
-    assert seen[0].dataset == VideoData(data=("film.mp4",), fov=60.0, hold_out=0.25)
+    assert seen[0].dataset == VideoScoring(data=("film.mp4",), fov=60.0, hold_out=0.25)
     assert (seen[0].data.datatype, seen[0].data.frame_step) == ("video", 2)
     assert (seen[1].data.datatype, seen[1].data.frame_step) == ("synthetic", 2)
 
@@ -247,6 +250,8 @@ def test_a_reader_that_has_enough_is_no_mistake() -> None:
 def test_debug_shows_where_an_error_comes_from() -> None:
     with pytest.raises(InputError, match="no such file or folder"):
         main(["predict", "gone.png", "--debug"])
+    with pytest.raises(InputError, match="no such file or folder"):
+        main(["--debug", "predict", "gone.png"])
 
 
 def test_a_run_of_another_version_can_still_be_scored(tmp_path: Path) -> None:

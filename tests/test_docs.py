@@ -23,7 +23,7 @@ OTHER_PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize(("page", "lines"), [("guide", 17), ("python", 8)])
+@pytest.mark.parametrize(("page", "lines"), [("guide", 17), ("python", 13)])
 def test_the_snippets_print_what_stands_beside_them(page: str, lines: int, tmp_path: Path) -> None:
     text = (DOCS / f"{page}.md").read_text()
     code = "\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL))

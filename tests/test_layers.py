@@ -15,10 +15,10 @@ MEASURE = "data.measure"
 """All of data that predict may see: a stream measures its frames."""
 SETTINGS = "models.architecture"
 """What describes networks, without PyTorch."""
-PREDICT = IO | {SETTINGS, "models", "predict", "devices", MEASURE}
+PREDICT = IO | {SETTINGS, "models", "predict", "devices", MEASURE, "terminal"}
 SHARED = "datasets.base"
 """What shared code knows of data sets: this, datasets.choice and the registry."""
-DATA = IO | {MEASURE, "data", "street"}
+DATA = IO | {MEASURE, "data", "street", "terminal"}
 SCORE = PREDICT | DATA | {"losses", "metrics", "evaluate", SHARED}
 ALL = SCORE | {"datasets", "train", "commands", "bench", "package"}
 MAY_SEE = {
@@ -30,6 +30,7 @@ MAY_SEE = {
     "metrics": GEOMETRY | {"metrics"},
     "models": GEOMETRY | {SETTINGS, "models"},
     "io": IO,
+    "terminal": {"errors"},
     "devices": {"errors"},
     "street": DATA,
     "data": DATA,
@@ -39,8 +40,8 @@ MAY_SEE = {
     "train": SCORE | {"train", "package"},
     "commands": ALL,
     "bench": ALL,
-    "cli": {"commands", "errors", "package"},
-    "__init__": {"predict"},
+    "cli": {"commands", "errors", "files", "package"},
+    "__init__": {"predict", "datasets.base", "errors", "train"},
     "__main__": {"cli"},
 }
 FREE = {"evaluate/model_test.py"}

@@ -1,12 +1,21 @@
 """The command `mono2many`. Nothing heavy is imported until a command really runs."""
 
+import codecs
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
+from types import FrameType
+from typing import Any
 
 from mono2many import __version__
-from mono2many.errors import InputError, nearest
+from mono2many.commands import habits
+from mono2many.errors import InputError, InputWarning, nearest, one_line
+from mono2many.files import FULL
 
 COMMANDS = (
     "train",
@@ -22,6 +31,9 @@ COMMANDS = (
     "street",
 )
 """Each is a module of mono2many.commands with its settings and run()."""
+
+PLAIN = {"±": "+-", "–": "-", "…": "...", "×": "x", "’": "'"}
+"""For terminals that have ASCII only."""
 
 HELP = """mono2many {version}: depth and camera motion from ordinary video
 
@@ -43,43 +55,139 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help   lists the
 """
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command; a mistake of the user's is one line on stderr and exit status 2."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(HELP.format(version=__version__), end="")
-        return
-    if arguments[0] in ("-V", "--version"):
-        print(f"mono2many {__version__}")
-        return
-    name, rest = arguments[0], arguments[1:]
+    if arguments[:1] == ["--debug"]:  # before the command, too
+        arguments = [*arguments[1:], *arguments[:1]]
+    name = arguments[0] if arguments else "help"
     if name not in COMMANDS:
-        hint = f"{nearest(name, COMMANDS)}; mono2many --help lists them"
-        print(f"mono2many: unknown command {name!r}{hint}", file=sys.stderr)
-        sys.exit(2)
-    module = import_module(f"mono2many.commands.{name.replace('-', '_')}")
-    run(module.run, f"mono2many {name}", rest)
+        run(_about, "mono2many", [name])
+        return
+
+    def command(rest: list[str]) -> None:
+        with warnings.catch_warnings():
+            _print_warnings(f"mono2many {name}")
+            import_module(f"mono2many.commands.{name.replace('-', '_')}").run(rest)
+
+    run(command, f"mono2many {name}", arguments[1:])
+
+
+def _about(words: list[str]) -> None:
+    """What is said without a command."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(HELP.format(version=__version__), end="")
+    elif words[0] in ("-V", "--version"):
+        print(f"mono2many {__version__}")
+    else:
+        theirs = habits.COMMANDS.get(words[0])
+        hint = f": here it is mono2many {theirs}" if theirs else nearest(words[0], COMMANDS)
+        raise InputError(f"unknown command {words[0]!r}{hint}; mono2many --help lists them")
+
+
+def _print_warnings(program: str) -> None:
+    """An InputWarning is one line on stderr."""
+    show_others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, InputWarning):
+            _complain(f"{program}: {one_line(str(message))}")
+        else:
+            show_others(message, category, *place)
+
+    warnings.showwarning = show  # type: ignore[assignment]
+    warnings.filterwarnings("ignore", "Image size")  # Pillow's, of an image that it reads nevertheless
 
 
 def run(command: Callable[[list[str]], None], program: str, arguments: list[str]) -> None:
     """A command, whose user's mistakes end it with one line on stderr and status 2; with --debug they, and
-    what the operating system refuses, come with their traceback."""
+    what the operating system refuses, come with their traceback. Ctrl-C and SIGTERM end it with one line that
+    says how far it came, and status 130 or 143."""
     debug = "--debug" in arguments
+    _ready_streams()
     try:
-        command([word for word in arguments if word != "--debug"])
-        sys.stdout.flush()
+        with _terminable():
+            try:
+                command([word for word in arguments if word != "--debug"])
+            finally:
+                sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python writes there at its end
+        _silence()
         sys.exit(1)
     except (InputError, OSError) as error:
         if debug:
             raise
-        said = str(error)
-        if isinstance(error, OSError) and error.strerror:
-            said = f"{error.filename or 'a file'}: {error.strerror}; check the path and its rights"
-        # a loader's process wraps the message in its own traceback
-        said = said.strip().splitlines()[-1].removeprefix("mono2many.errors.InputError: ")
-        print(f"{program}: {said}", file=sys.stderr)
+        _complain(f"{program}: {_reason(error)}")
+        _silence()
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        _complain(f"{program}: stopped; {stop}".removesuffix("; "))
+        sys.exit(143 if isinstance(stop, Terminated) else 130)
+
+
+def _reason(error: InputError | OSError) -> str:
+    """What a user can mend, in one line."""
+    said, mark = str(error).strip(), "mono2many.errors.InputError: "
+    if isinstance(error, OSError) and error.strerror:
+        remedy = "free some space" if error.errno in FULL else "check the path and its rights"
+        said = f"{os.fsdecode(error.filename or 'output')}: {error.strerror}; {remedy}"
+    if said.startswith("Caught "):  # a loader's process wraps the message in its own traceback
+        said = said.rpartition(mark)[2] if mark in said else said.splitlines()[-1]
+    return one_line(said)
+
+
+def _complain(line: str) -> None:
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        _silence()
+
+
+def _silence() -> None:
+    """Nothing more is written; else Python complains at its end of what it could not write."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # a stream of a test's has no number
+            stream.flush()
+            continue
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _ready_streams() -> None:
+    """Makes standard output and error fit for every text: where they are closed, where their encoding lacks a
+    character, and for names of files that are not UTF-8, whose bytes are written as they are."""
+    codecs.register_error("mono2many", _any_character)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        with suppress(AttributeError):  # a stream of a test's
+            getattr(sys, name).reconfigure(errors="mono2many")
+
+
+def _any_character(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    letter = error.object[error.start]
+    if "\udc80" <= letter <= "\udcff":  # how Python holds such a byte
+        return bytes([ord(letter) & 0xFF]), error.start + 1
+    return PLAIN.get(letter, letter.encode("ascii", "backslashreplace").decode()), error.start + 1
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises Terminated."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -2,7 +2,7 @@
 
     reader.frame(clip, index) -> Frame -> dataset -> RawBatch -> augment -> Batch
     model(batch) -> disparity pyramid, motion -> objective -> (loss, StepOutput)
-    predictor(image) -> DepthMap
+    predictor(image) -> predict.depth_map.DepthMap
 
 Letters in shapes: B batch, S source frames, H W image, C channels, N any number. Images are RGB.
 Pixel centres lie at integer coordinates, (0, 0) top left, x before y. A camera looks along +z, x right,
@@ -37,6 +37,8 @@ class FrameSequence:
     """Which of the data set's cameras took it."""
     size: tuple[int, int] | None = None
     """Height and width of the video itself, where frames arrive cropped or resized."""
+    pixel_aspect: float = 1.0
+    """Width of the video's pixels, divided by their height."""
     targets: tuple[int, ...] | None = None
     """Frames that a list names, where the others are there as their neighbours only; None: all."""
     stereo_partner: tuple[int, float] | None = None
@@ -152,17 +154,6 @@ class Batch:
         only."""
         offsets = tuple(offset for offset in self.source_offsets if offset)
         return self.target_jittered, self.sources_jittered[:, : len(offsets)], offsets
-
-
-@dataclass(frozen=True)
-class DepthMap:
-    """What a model predicts of one image."""
-
-    depth: Float[Tensor, "H W"]
-    """Along the optical axis, at the image's own size, in the unit that `scale` names."""
-    disparity: Float[Tensor, "H W"]
-    """1 / depth."""
-    scale: Scale = "up to scale"
 
 
 @dataclass(frozen=True)

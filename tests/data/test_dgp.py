@@ -143,7 +143,7 @@ def test_what_is_wrong_in_a_data_set_is_told_in_one_line_with_its_file(
         ),
         "calibration": (
             lambda root: drop(root, CALIBRATION, without_camera),
-            r"street.json: CAMERA_01 has no calibration; leave it out of --cameras",
+            r"street.json: CAMERA_01 has no usable calibration \(key 'CAMERA_01' is missing.*; leave it out",
         ),
         "time": (
             lambda root: drop(root, SCENE, late),
@@ -151,11 +151,11 @@ def test_what_is_wrong_in_a_data_set_is_told_in_one_line_with_its_file(
         ),
         "pose": (
             lambda root: drop(root, SCENE, lambda scene: scene["data"][0]["datum"]["image"].pop("pose")),
-            r"scene_street1.json: not a scene as DGP writes it \('pose'\)",
+            r"scene_street1.json: not a scene as DGP writes it \(key 'pose' is missing",
         ),
         "datum": (
             lambda root: drop(root, SCENE, lambda scene: scene["data"].pop()),
-            r"scene_street1.json: not a scene as DGP writes it \('000004LIDAR'\)",
+            r"scene_street1.json: not a scene as DGP writes it \(key '000004LIDAR' is missing",
         ),
         "split": (
             lambda root: drop(root, "ddad.json", lambda data: data["scene_splits"].pop("1")),

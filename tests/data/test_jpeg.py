@@ -51,7 +51,7 @@ def test_each_png_of_the_folders_goes_and_its_jpeg_shows_the_same(tmp_path: Path
     pictures = {f"{folder}/{i}": draw(seed=i) for folder in ("left", "right") for i in range(6)}
     for name, pixels in pictures.items():
         write_png(tmp_path / f"{name}.png", pixels)
-    (tmp_path / "left" / ".0.jpg.123.part").write_bytes(b"of a process that was killed")
+    (tmp_path / "left" / ".0.jpg.123.mono2many.part").write_bytes(b"of a process that was killed")
     assert convert_pngs([tmp_path / "left", tmp_path / "right"], workers=2) == 12
     files = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {tmp_path / f"{name}.jpg" for name in pictures}

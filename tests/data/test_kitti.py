@@ -93,12 +93,12 @@ def test_targets_with_their_neighbours_are_clips_and_only_targets_are_samples(tr
     ]
     data = ClipDataset(reader, (-1, 1))
     assert data.samples == [(0, 1), (1, 1)]
-    assert data[1].exists.all()
+    assert data.batch([1]).exists.all()
 
 
 def test_a_drives_first_frame_has_one_neighbour(tree: Path) -> None:
     data = ClipDataset(open_tree(tree, 3), (-1, 1))
-    assert data[0].exists.tolist() == [True, False, True]
+    assert data.batch([0]).exists.tolist() == [[True, False, True]]
 
 
 def test_the_camera_follows_the_picture_and_the_papers_average_is_the_same_everywhere(tree: Path) -> None:
@@ -134,9 +134,11 @@ def test_in_stereo_a_sample_is_a_frame_and_what_the_other_eye_saw_then(tree: Pat
         assert samples.stereo_x is not None
         assert samples.stereo_x.tolist() == pytest.approx([-0.54, -0.54])  # 4.2 / 70 + 33.6 / 70 metres
     nominal = ClipDataset(open_tree(tree, 6, eye="r", offsets=(0,)), (0,), baseline=0.1)
-    assert nominal[0].stereo_x == 0.1  # the left eye sees everything further to the right
+    partner_x = nominal.batch([0]).stereo_x
+    assert partner_x is not None
+    assert partner_x.tolist() == pytest.approx([0.1])  # the left eye sees everything further to the right
     also = ClipDataset(open_tree(tree, 5, offsets=(-1, 1, 0)), (-1, 1, 0))
-    assert also[0].exists.tolist() == [True, False, True, True]  # of the right eye there is no frame 4
+    assert also.batch([0]).exists.tolist() == [[True, False, True, True]]  # no frame 4 on the right
     assert ClipDataset(reader, (-1, 1)).batch([0]).stereo_x is None
 
 
@@ -205,13 +207,46 @@ def test_a_calibration_without_a_number_is_named(
 
 def test_a_scan_that_is_cut_short_or_absent_is_named(tmp_path: Path) -> None:
     scan = tmp_path / "0000000001.bin"
-    np.arange(8, dtype=np.float32).tofile(scan)
-    assert read_velodyne(scan).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    np.array([[0, 1, 2, 0.5], [4, 5, 6, 1]], np.float32).tofile(scan)
+    assert read_velodyne(scan).tolist() == [[0, 1, 2, 0.5], [4, 5, 6, 1]]
     scan.write_bytes(scan.read_bytes()[:-3])
     with pytest.raises(InputError, match=r"0000000001.bin: 29 bytes"):
         read_velodyne(scan)
     with pytest.raises(InputError, match="cannot be read"):
         read_velodyne(tmp_path / "2.bin")
+
+
+def test_a_scan_of_five_floats_a_point_is_refused(tmp_path: Path) -> None:
+    """x, y, z, reflectance, ring: 16 points have as many bytes as 20 points of four floats."""
+    scan, chance = tmp_path / "0000000001.bin", np.random.default_rng(0)
+    points = np.column_stack([chance.uniform(-50, 50, (16, 3)), chance.random(16), np.arange(16)])
+    points.astype(np.float32).tofile(scan)
+    with pytest.raises(InputError, match=r"reflectances lie between .*four float32 a point"):
+        read_velodyne(scan)
+
+
+def test_one_camera_is_trained_on_without_the_others_calibration(tree: Path) -> None:
+    path = tree / DRIVE[:10] / "calib_cam_to_cam.txt"
+    lines = [line for line in path.read_text().splitlines() if "_03" not in line]
+    assert len(lines) < len(path.read_text().splitlines())
+    path.write_text("\n".join(lines))
+    assert len(open_tree(tree, 5).clips) == 1
+    with pytest.raises(InputError, match="key S_rect_03 is missing"):
+        open_tree(tree, 5, eye="r")
+    with pytest.raises(InputError, match="key S_rect_03 is missing"):
+        open_tree(tree, 5, offsets=(0,))
+
+
+def test_calibration_may_lack_blanks_or_have_tabs_and_images_may_end_in_jpeg(tree: Path) -> None:
+    path = tree / DRIVE[:10] / "calib_cam_to_cam.txt"
+    before = open_tree(tree, 5).frame(0, 1)
+    path.write_text(path.read_text().replace(": ", ":").replace(" ", "\t"))
+    image = tree / DRIVE[:10] / DRIVE / "image_02" / "data" / f"{5:010d}.jpg"
+    image.rename(image.with_suffix(".jpeg"))
+    after = open_tree(tree, 5).frame(0, 1)
+    assert torch.equal(after.intrinsics, before.intrinsics)
+    assert torch.equal(after.image, before.image)
+    assert image_path(tree, KittiFrame(DRIVE, 5)) == image.with_suffix(".jpeg")
 
 
 def test_real_frames_and_their_calibration(kitti_raw: Path) -> None:

@@ -62,7 +62,7 @@ def drive_members(drive: str) -> dict[str, bytes | str]:
         for camera in range(4):
             name = f"{folder}/image_0{camera}/data/{number:010d}.png"
             members[name] = png(10 * number + camera, "RGB" if camera > 1 else "L")
-        scan = np.full((7, 4), number, "<f4").tobytes()
+        scan = np.full((7, 4), number / 10, "<f4").tobytes()
         members[f"{folder}/velodyne_points/data/{number:010d}.bin"] = scan
         members[f"{folder}/oxts/data/{number:010d}.txt"] = "49.0 8.4 110 0 0 0" + " 0" * 24 + "\n"
     for part in ("image_00", "image_02", "image_03", "oxts", "velodyne_points"):
@@ -313,7 +313,7 @@ def test_check_tells_missing_damaged_and_odd_sized_files_by_drive(bucket: Any, t
     (root / DATE / "calib_imu_to_velo.txt").unlink()
     well, said = check(root)
     assert not well
-    assert "calib_cam_to_cam.txt: key P_rect_02 is missing" in said
+    assert "calib_cam_to_cam.txt: key S_rect_02 is 'nan 32'" in said
     assert f"rm {root / DATE / 'calib_cam_to_cam.txt'}" in said
 
 

@@ -13,6 +13,7 @@ from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.video import VideoData
 from mono2many.datasets.video.prepare import beyond_rate, prepare_video, usual_step
 from mono2many.datasets.video.reader import VideoReader
+from mono2many.errors import InputWarning
 from mono2many.io.images import resize_image, write_image
 from mono2many.io.videos import video_frames
 from mono2many.types import InputError
@@ -192,3 +193,24 @@ def test_a_highway_filmed_from_a_car_is_kept_whole_but_for_its_cut(road, tmp_pat
     assert numbers(clips) == [list(range(30)), list(range(30, 60))]
     assert clips["cuts"] == [30]
     assert sum(clips["left_out"].values()) == len(clips["blurred"]) == 0
+
+
+def test_images_on_both_sides_of_one_that_cannot_be_read_are_two_clips(tmp_path):
+    for i, frame in enumerate(pan(0, 9)):
+        write_image(tmp_path / "photos" / f"{i}.png", frame)
+    (tmp_path / "photos" / "4.png").rename(tmp_path / "photos" / "4.heic")
+    with pytest.warns(InputWarning, match=r"8 images are read, and 1 of other kinds \(4\.heic\)"):
+        clips, _ = prepare(tmp_path / "photos", tmp_path / "lists", shortest=3)
+    assert numbers(clips) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    with pytest.warns(InputWarning), pytest.raises(InputError, match=r"8 in short clips.*convert the files"):
+        prepare(tmp_path / "photos", tmp_path / "lists", shortest=5)
+
+
+def test_joined_recordings_become_clips_whose_times_go_on(tmp_path):
+    parts = [film(tmp_path / f"{i}.ts", pan(i, 20)).read_bytes() for i in range(2)]
+    (tmp_path / "a.ts").write_bytes(b"".join(parts))
+    clips, _ = prepare(tmp_path / "a.ts", tmp_path / "lists")
+    assert numbers(clips) == [list(range(20)), list(range(20, 40))]
+    times = [time for clip in clips["clips"] for time in clip["times"]]
+    assert times == pytest.approx([i / 25 for i in range(40)], abs=1e-3)
+    assert clips["fps"] == pytest.approx(25, abs=1e-3)

@@ -1,8 +1,11 @@
 import json
 import os
 import pickle
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -11,10 +14,15 @@ from PIL import Image
 from mono2many.data.cache import cached
 from mono2many.data.lists import split_range
 from mono2many.datasets.base import ReadOptions
-from mono2many.datasets.video import VideoData
+from mono2many.datasets.choice import TrainingData
+from mono2many.datasets.video import VideoData, VideoTraining
 from mono2many.datasets.video.reader import VideoReader
+from mono2many.errors import InputWarning
+from mono2many.evaluate.check import camera
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
+from mono2many.train.loop import camera_remarks
+from mono2many.train.settings import TrainConfig
 from mono2many.types import InputError
 
 ROAD = Path(__file__).parents[3] / "shared/data/road_video"
@@ -231,6 +239,82 @@ def test_a_camera_to_be_learnt_starts_from_the_field_of_view_or_a_phones(tmp_pat
         assert float(reader.frame(0, 0).intrinsics[0, 0]) == pytest.approx(expected)
 
 
+def shown_otherwise(path, rotation=0, aspect=Fraction(1)):
+    """A video of 128x64 stored pixels."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = aspect
+        stream.set_display_rotation(rotation)
+        for i in range(6):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 128, 3), level(i), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return str(path)
+
+
+def test_a_camera_follows_a_video_that_is_shown_turned(tmp_path):
+    camera = make_camera(tmp_path / "c.json", cx=60.5, fy=110.0)
+    more = {"camera": (camera,), "fov": None, "size": (128, 64), "hold_out": 0.0}
+    for rotation, cy in ((90, 127 - 60.5), (-90, 60.5)):
+        path = shown_otherwise(tmp_path / f"{rotation}.mp4", rotation)
+        expected = [[110.0, 0, 31.5], [0, 100.0, cy], [0, 0, 1]]
+        assert opened(path, **more).intrinsics[0].tolist() == expected
+    (tmp_path / "-90.mp4").rename(tmp_path / "a.mp4")
+    clips = make_list(tmp_path / "a.clips.json", [[*range(6)]], width=64, height=128)
+    assert opened(clips, **more).intrinsics[0].tolist() == expected
+
+
+@pytest.mark.parametrize(("orientation", "cy"), [(6, 60.5), (8, 127 - 60.5)])
+def test_a_camera_follows_images_that_exif_turns(tmp_path, orientation, cy):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for i in range(4):
+        Image.new("RGB", (128, 64)).save(tmp_path / f"{i}.jpg", exif=exif)
+    camera = make_camera(tmp_path / "c.json", cx=60.5, fy=110.0)
+    reader = opened(str(tmp_path), camera=(camera,), fov=None, size=(128, 64), hold_out=0.0)
+    assert reader.intrinsics[0].tolist() == [[110.0, 0, 31.5], [0, 100.0, cy], [0, 0, 1]]
+
+
+def test_a_video_of_pixels_that_are_not_square_has_another_focal_length_down(tmp_path):
+    path = shown_otherwise(tmp_path / "a.mp4", aspect=Fraction(4, 3))
+    reader = opened(path, fov=90.0, size=(64, 128), hold_out=0.0)
+    k = reader.intrinsics[0]
+    assert (float(k[0, 0]), float(k[1, 1])) == pytest.approx((64.0, 64.0 * 4 / 3))
+    assert camera(k, reader.clips[0], (64, 128)).verdict == "ok"
+    assert camera(k, replace(reader.clips[0], pixel_aspect=1.0), (64, 128)).verdict == "problem"
+    turned = opened(shown_otherwise(tmp_path / "b.mp4", 90, Fraction(4, 3)), fov=90.0, hold_out=0.0)
+    assert turned.clips[0].pixel_aspect == pytest.approx(3 / 4)
+
+
+def test_frames_of_a_fisheye_arrive_undistorted(tmp_path):
+    # Without coefficients its pixels count angles. Of each pixel the picture shows twice the ideal column.
+    row, column = torch.meshgrid(torch.arange(64.0), torch.arange(128.0), indexing="ij")
+    x, angle = (column - 63.5) / 50, torch.hypot(column - 63.5, row - 31.5) / 50
+    ideal = (63.5 + 50 * x * angle.tan() / angle).clamp(0, 127)
+    assert (ideal - column).abs().max() > 20
+    for i in range(4):
+        write_image(tmp_path / f"{i}.png", (2 * ideal).round().to(torch.uint8).expand(3, 64, 128))
+    lens = {"fx": 50.0, "fy": 50.0, "distortion_model": "equidistant", "distortion_coeffs": [0, 0, 0, 0]}
+    camera = make_camera(tmp_path / "c.json", **lens)
+    reader = opened(str(tmp_path), camera=(camera,), fov=None, size=(64, 128), hold_out=0.0)
+    found = reader.frame(0, 0).image[0].float() / 2
+    assert (found - column)[:, 2:-2].abs().max() <= 0.5
+
+
+def test_training_questions_a_camera_whose_centre_is_far_off(tmp_path):
+    path = make_folder(tmp_path / "pictures")
+    config = TrainConfig(
+        TrainingData(datatype="video", height=64, width=128), VideoTraining((path,), fov=60.0)
+    )
+    for cx, found in ((47.5, 0), (20.0, 1)):
+        camera_file = make_camera(tmp_path / "c.json", 96, 48, fx=60.0, fy=60.0, cx=cx, cy=23.5)
+        reader = opened(path, camera=(camera_file,), fov=None, size=(64, 128), hold_out=0.0)
+        said = list(camera_remarks(config, reader))
+        assert len(said) == found
+        assert all("cx and cy" in one and path in one for one in said)
+
+
 def test_a_run_through_a_film_gives_the_frames_that_loading_gives(tmp_path):
     reader = opened(make_video(tmp_path / "a.mp4"), make_video(tmp_path / "b.mp4"))
     places = [(0, 3), (0, 4), (0, 9), (0, 1), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (1, 16)]
@@ -313,3 +397,31 @@ def test_grey_and_16_bit_pictures_are_read_and_a_truncated_one_is_named(tmp_path
     with pytest.raises(InputError, match=r"frame3\.png: cannot be read") as caught:
         reader.frame(0, 3)
     assert "\n" not in str(caught.value)
+
+
+def test_neighbours_are_never_taken_across_an_image_that_cannot_be_read(tmp_path):
+    folder = make_folder(tmp_path / "pictures", frames=12)
+    (tmp_path / "pictures" / "frame5.png").rename(tmp_path / "pictures" / "frame5.HEIC")
+    with pytest.warns(InputWarning, match=r"11 images are read, and 1 of other kinds \(frame5\.HEIC\)"):
+        reader = opened(folder, hold_out=0.0)
+    assert [clip.frames for clip in reader.clips] == [5, 6]
+    assert [mean(reader, 0, 4), mean(reader, 1, 0)] == [level(4), level(6)]
+    assert [clip.camera for clip in reader.clips] == [0, 0]
+
+
+def test_a_folder_of_videos_is_each_of_them_and_a_pattern_what_it_matches(tmp_path):
+    (tmp_path / "trips").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        make_video(tmp_path / "trips" / name)
+    for data in (tmp_path / "trips", tmp_path / "trips" / "*.mp4"):
+        reader = opened(str(data), hold_out=0.0)
+        assert [clip.frames for clip in reader.clips] == [20, 20]
+        assert [clip.camera for clip in reader.clips] == [0, 1]
+    with pytest.raises(InputError, match=r"no such video file"):
+        opened(str(tmp_path / "*.mov"))
+
+
+def test_one_image_as_data_is_refused_with_its_folder_as_remedy(tmp_path):
+    make_folder(tmp_path / "pictures")
+    with pytest.raises(InputError, match=r"frame0\.png: is one image.*folder"):
+        opened(f"{tmp_path}/pictures/*.png")

@@ -1,14 +1,18 @@
 import io
 import json
+import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
 from torch.nn import functional as F
 
 from mono2many.data.measure import PairMeasures
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.video import VideoTraining
+from mono2many.errors import InputWarning
 from mono2many.evaluate.check import camera, check, motion, pairs_to_see, samples, shape, shares
 from mono2many.evaluate.settings import CheckConfig
 from mono2many.geometry.camera import intrinsics_matrix
@@ -99,15 +103,22 @@ def test_pairs_lie_in_short_runs_all_over_the_clips():
 def test_a_camera_is_judged_at_the_films_own_size(fx, fy, cx, verdict):
     settings = config(height=192, width=640)
     k = intrinsics_matrix(fx / 2, fy * 192 / 720, (cx + 0.5) / 2 - 0.5, 191 / 2)
-    finding = camera(k, FILM, settings)
+    finding = camera(k, FILM, (settings.height, settings.width))
     assert finding.verdict == verdict
     assert bool(finding.remedy) == (verdict != "ok")
+
+
+def test_a_phone_held_upright_is_judged_by_its_longer_side():
+    # 720x1280, 65 degrees down: 40 across, which would be unusual for a camera held level
+    clip, focal = FrameSequence("upright", 100, size=(1280, 720)), 640 / math.tan(math.radians(32.5))
+    finding = camera(intrinsics_matrix(focal, focal, 359.5, 639.5), clip, (1280, 720))
+    assert (finding.verdict, finding.figure[:20]) == ("ok", "sees 65 degrees down")
 
 
 def test_the_optical_axis_is_not_moved_by_cutting_off_the_bottom():
     # 360 of 720 rows are left, 180 at training size: the axis is at the last one
     k = intrinsics_matrix(320.0, 320.0, 319.5, 179.5)
-    assert camera(k, FILM, config(VideoTraining(crop_bottom=0.5), height=180, width=640)).verdict == "ok"
+    assert camera(k, FILM, (180, 640), crop_bottom=0.5).verdict == "ok"
 
 
 def test_a_squeezed_picture_gets_a_fitting_height():
@@ -144,3 +155,28 @@ def test_jumps_of_brightness_count_in_both_directions():
 
 def test_fewer_samples_than_a_batch_are_a_problem():
     assert [samples(n).verdict for n in (11, 12, 500)] == ["problem", "look", "ok"]
+
+
+@pytest.mark.parametrize(("low", "high"), [(51230, 52170), (0, 4095)])
+def test_images_of_16_bits_with_few_levels_are_that_and_no_matter_of_frame_steps(tmp_path, low, high):
+    footage = pictures(tmp_path / "thermal", range(0, 80, 4))
+    for path in (tmp_path / "thermal").iterdir():
+        grey = np.asarray(Image.open(path))[..., 0].astype(float) / 255
+        Image.fromarray((low + (high - low) * grey).astype(np.uint16)).save(path)
+    with pytest.warns(InputWarning, match=r"of 65535 levels .*-level"):
+        fine, text = run(config(footage))
+    assert not fine
+    assert "of 256 grey levels are used" in text
+    assert "frame-step" not in text
+    assert "prepare video" not in text
+
+
+def test_the_remedy_belongs_to_the_data_set():
+    """A list of images is not a video that can be prepared."""
+    bad = measures(difference=[0.0, 0.0, 0.05, 0.05], agreement=[0.0] * 4)
+    sharp = torch.tensor([1.0, 1.0, 1.0, 0.01])
+    video = [f.remedy for f in shares(bad, sharp, 1, "mono2many prepare video VIDEO")]
+    assert "mono2many prepare video VIDEO leaves them out" in video
+    listed = [f.remedy for f in [*shares(bad, sharp, 1), samples(5)]]
+    assert "train on a list without them" in listed
+    assert not any("prepare video" in remedy or "footage" in remedy for remedy in listed)

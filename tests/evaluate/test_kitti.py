@@ -202,3 +202,18 @@ def test_a_model_of_several_sizes_is_scored_at_the_one_nearest_to_the_lists_pict
         config.write_text(json.dumps(json.loads(config.read_text()) | changed))
         rows.append(score(root, model=model, device="cpu")[0]["rows"]["model"])
     assert rows[0] == rows[1]
+
+
+def test_depths_in_place_of_disparities_are_questioned(root: Path, tmp_path: Path) -> None:
+    """What the scanner sees is farther away to the left: disparity rises to the right, depth falls."""
+    for scan in root.rglob("*.bin"):
+        points = np.array([[10 + 2 * y, y, z, 0] for y in range(-3, 4) for z in range(-4, 1)], np.float32)
+        points.tofile(scan)
+    path = tmp_path / "p.npy"
+    rising = np.broadcast_to(np.linspace(1, 2, 10, dtype=np.float32), (697, 4, 10))
+    np.save(path, rising)
+    assert "are they depths?" not in score(root, predictions=str(path))[1]
+    np.save(path, rising[..., ::-1])
+    for alignment in ("median", "affine"):
+        said = score(root, predictions=str(path), alignment=alignment)[1]
+        assert "are they depths? Wanted are disparities, 1 / depth" in " ".join(said.split())

@@ -70,6 +70,41 @@ def test_each_distortion_coefficient_moves_a_point_as_on_paper(coefficients, exp
     torch.testing.assert_close(moved, torch.tensor(expected))
 
 
+# Of OpenCV 5.0.0, at the pixels x, y = 0 0, 213 318, 639 318 and 639 477 of 640x480: with
+# k = np.array([[310, 0, 322.4], [0, 305, 236.7], [0, 0, 1.0]]) and d, the coefficients, as an array
+# maps = cv2.initUndistortRectifyMap(k, d, None, k, (640, 480), cv2.CV_32FC1)  (fisheye: cv2.fisheye.init...)
+# np.stack(maps, -1)[[0, 318, 318, 477], [0, 213, 639, 639]]
+OF_OPENCV = {
+    "plumb_bob": (
+        (-0.25, 0.04, -0.0007, 0.0001, -0.02),
+        [[129.7099, 94.8327], [218.2530, 314.0590], [557.7636, 296.8925], [512.9729, 380.9508]],
+    ),
+    "rational": (
+        (1.6882873, 0.71001608, 0.0001, -0.00018, 0.0291473786, 2.03616562, 1.21766214, 0.15718044),
+        [[98.3096, 72.2974], [219.6590, 313.0493], [563.1473, 298.5716], [542.7781, 404.0886]],
+    ),
+    "fisheye": (
+        (-0.0022, 0.0376, -0.0364, 0.0059),
+        [[93.8857, 68.9291], [219.3390, 313.2892], [567.4390, 299.6238], [547.4396, 407.5055]],
+    ),
+}
+LENSES = pytest.mark.parametrize("model", OF_OPENCV)
+
+
+@LENSES
+def test_undistortion_is_opencvs_to_a_hundredth_of_a_pixel(model):
+    coefficients, expected = OF_OPENCV[model]
+    intrinsics = camera.intrinsics_matrix(310.0, 305.0, 322.4, 236.7)
+    pixels = camera.undistortion_pixels(intrinsics, coefficients, 480, 640, model)
+    found = pixels[[0, 318, 318, 477], [0, 213, 639, 639]]
+    torch.testing.assert_close(found, torch.tensor(expected), rtol=0, atol=0.01)
+
+
+def test_a_fisheye_without_coefficients_puts_a_point_at_its_angle():
+    moved = camera.distort(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), (0.0, 0.0, 0.0, 0.0), "fisheye")
+    torch.testing.assert_close(moved, torch.tensor([[math.pi / 4, 0.0], [0.0, 0.0]]))
+
+
 def test_the_principal_point_stays_where_it_is_under_any_lens():
     pixels = camera.undistortion_pixels(K, (-0.3, 0.1, 0.01, -0.02, 0.05), 40, 64)
     assert pixels.shape == (40, 64, 2)

@@ -1,8 +1,12 @@
+import re
+import warnings
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from mono2many.errors import InputWarning
 from mono2many.io import images
 from mono2many.types import InputError
 
@@ -127,3 +131,92 @@ def test_lanczos_is_pillows_for_every_picture_of_a_batch():
 def test_a_picture_with_an_unknown_ending_is_not_written(tmp_path):
     with pytest.raises(InputError, match=r"a\.xyz"):
         images.write_image(tmp_path / "a.xyz", picture())
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("mode", "compression"), [("RGB", "raw"), ("RGB", "tiff_lzw"), ("I;16", "raw")])
+def test_a_tiff_is_turned_once(tmp_path, orientation, mode, compression):
+    upright = np.arange(6, dtype=np.uint16).reshape(2, 3) * 257 * 40
+    stored = {
+        1: upright,
+        2: np.fliplr(upright),
+        3: np.rot90(upright, 2),
+        4: np.flipud(upright),
+        5: upright.T,
+        6: np.rot90(upright),
+        7: np.rot90(upright, 2).T,
+        8: np.rot90(upright, -1),
+    }[orientation]
+    if mode == "RGB":
+        stored = np.repeat((stored // 257).astype(np.uint8)[..., None], 3, 2)
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.ascontiguousarray(stored)).save(
+        path, compression=compression, tiffinfo={0x0112: orientation}
+    )
+    assert images.image_size(path) == (2, 3)
+    assert images.read_image(path)[0].tolist() == [[0, 40, 80], [120, 160, 200]]
+
+
+def test_files_of_other_kinds_are_counted_and_named_and_end_a_run(tmp_path):
+    present = [f"{i}.jpg" for i in (1, 2, 4, 5, 10)]
+    others = ["3.HEIC", "3.MOV", "6.avif", "7.dng", "8.mp4"]
+    ignored = ["2.dng", "1.MOV", "notes.txt", ".9.heic", "4.json"]  # 1 and 2 are there as JPEG
+    for name in (*present, *others, *ignored):
+        (tmp_path / name).touch()
+    with pytest.warns(
+        InputWarning, match=r"5 images are read, and 4 of other kinds .*6\.avif, 7\.dng.*\.\.\."
+    ):
+        folder = images.image_folder(tmp_path)
+    assert [path.name for path in folder.images] == present
+    assert folder.runs == [range(2), range(2, 4), range(4, 5)]
+    assert folder.places == [0, 1, 3, 4, 8]
+    (tmp_path / "heic").mkdir()
+    for name in ("1.HEIC", "2.HEIC"):
+        (tmp_path / "heic" / name).touch()
+    with pytest.raises(InputError, match=r"no images found.*2 of other kinds \(1\.HEIC, 2\.HEIC\): convert"):
+        images.list_images(tmp_path / "heic")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "hot", "said"),
+    [
+        (51230, 52170, None, "940 of 65535 levels \\(51230 to 52170\\): 4 grey levels"),
+        (0, 4095, None, "4095 of 65535 levels"),
+        (0, 16383, None, "16383 of 65535 levels"),
+        (0, 4095, 65535, "40[89]. of 65535 levels"),
+        (0, 60000, None, ""),
+    ],
+)
+def test_16_bit_images_that_use_few_levels_are_named_with_one_stretch_for_all(tmp_path, low, high, hot, said):
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for i, path in enumerate(paths):
+        values = np.linspace(low, high, 40 * 60).round().astype(np.uint16).reshape(40, 60)
+        values[0, 0] = values[0, 0] if hot is None else hot
+        Image.fromarray(np.roll(values, i, 1)).save(path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        images.warn_of_few_levels(tmp_path, paths)
+    assert len(caught) == bool(said)
+    if said:
+        text = str(caught[0].message)
+        assert re.search(said, text)
+        assert hot is not None or f"-level {low},{high} " in text
+
+
+def test_8_bit_and_damaged_images_have_no_levels_to_warn_of(tmp_path):
+    Image.new("L", (5, 4), 77).save(tmp_path / "1.png")
+    (tmp_path / "2.png").write_bytes(b"no image")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images.warn_of_few_levels(tmp_path, [tmp_path / "1.png", tmp_path / "2.png"])
+        images.warn_of_few_levels(tmp_path, [tmp_path / "2.png"])
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
+def test_a_huge_image_is_refused_in_one_line_that_says_so(tmp_path, monkeypatch, name):
+    images.write_image(tmp_path / name, picture(60, 80))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)  # twice that is refused
+    for read in (images.read_image, images.image_size):
+        with pytest.raises(InputError, match=r"is too large.*4800 pixels.*shrink it") as caught:
+            read(tmp_path / name)
+        assert "\n" not in str(caught.value)

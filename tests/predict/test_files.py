@@ -5,15 +5,18 @@ import pytest
 import torch
 from PIL import Image
 
-from mono2many.errors import InputError
+from mono2many.cli import main
+from mono2many.errors import InputError, InputWarning
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.io.images import read_image, write_image
 from mono2many.io.videos import VideoWriter, probe_video
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.mono import MonoDepth
-from mono2many.predict.files import predict_files
+from mono2many.predict import files as predict_module
+from mono2many.predict.files import list_inputs, predict_files
 from mono2many.predict.predictor import Predictor
+from mono2many.predict.trajectory import predict_trajectories
 
 LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")
 
@@ -112,3 +115,59 @@ def test_inputs_that_would_overwrite_each_other_are_refused(predictor: Predictor
         predict_files(predictor, both, tmp_path / "out")
     with pytest.raises(InputError, match="--save video writes nothing for images"):
         predict_files(predictor, both[:1], tmp_path / "out", ["video"])
+
+
+def photos(folder: Path) -> Path:
+    """Three images, an unreadable one, an image."""
+    for i in (1, 2, 3, 5):
+        write_image(folder / f"{i}.png", picture())
+    (folder / "4.HEIC").touch()
+    return folder
+
+
+def test_no_frame_is_matched_across_an_image_that_cannot_be_read(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, lengths, real = photos(tmp_path / "trip"), list[int](), predict_module._disparities
+
+    def counted(predictor, frames, *more):  # each call has a memory of its own
+        part = list(frames)
+        lengths.append(len(part))
+        return real(predictor, iter(part), *more)
+
+    monkeypatch.setattr(predict_module, "_disparities", counted)
+    with pytest.warns(InputWarning, match=r"4 images are read, and 1 of other kinds \(4\.HEIC\)"):
+        made = predict_files(predictor, [str(folder)], tmp_path / "out", ["npy"])
+    assert [path.name for path in made] == [f"{i}_depth.npy" for i in (1, 2, 3, 5)]
+    assert lengths == [3, 1]
+    with pytest.warns(InputWarning):
+        (found,) = list_inputs([str(folder)])
+    assert [time for time, _ in found.frames()[0]] == [0, 1, 2, 4]
+    with pytest.warns(InputWarning), pytest.raises(InputError, match="no trajectory; convert"):
+        predict_trajectories(predictor, [str(folder)], tmp_path / "out", ["kitti"])
+
+
+def test_folders_of_videos_and_patterns_are_inputs_and_heic_is_refused_with_its_remedy(
+    tmp_path: Path,
+) -> None:
+    for name in ("b", "a"):
+        with VideoWriter(tmp_path / "drives" / f"{name}.mp4", 10.0) as film:
+            film.write(picture(48, 64))
+    for inputs in (str(tmp_path / "drives"), f"{tmp_path}/dr*/*.mp4"):
+        assert [one.name for one in list_inputs([inputs])] == ["a", "b"]
+    (tmp_path / "photo.HEIC").touch()
+    with pytest.raises(InputError, match=r"photo\.HEIC: images of this kind.*convert"):
+        list_inputs([str(tmp_path / "photo.HEIC")])
+
+
+def test_the_command_line_prints_a_warning_as_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = photos(tmp_path / "trip")
+    with pytest.raises(SystemExit):
+        main(["prepare", "video", str(folder), "--out", str(tmp_path)])
+    warning, error = capsys.readouterr().err.strip().splitlines()
+    assert warning.startswith(
+        f"mono2many prepare: {folder}: 4 images are read, and 1 of other kinds (4.HEIC)"
+    )
+    assert error.startswith(f"mono2many prepare: {folder}: nothing is left of 4 frames")

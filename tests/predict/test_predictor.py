@@ -1,10 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from mono2many import Predictor, load
 from mono2many.errors import InputError
+from mono2many.evaluate.scale import find_scale
+from mono2many.evaluate.settings import ScaleConfig
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.mono import MonoDepth
@@ -117,3 +122,32 @@ def test_a_picture_of_any_shape_has_a_finite_depth_at_each_pixel(
     depth = predictor(torch.randint(0, 256, (3, *size), dtype=torch.uint8)).depth
     assert depth.shape == size
     assert depth.isfinite().all()
+
+
+def test_depth_that_is_not_finite_stops_the_prediction() -> None:
+    model = MonoDepth(LIGHT)
+    for weight in model.depth.decoder.parameters():
+        weight.data.fill_(torch.inf)
+    image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    broken = Predictor(model, ModelCard(LIGHT, 64, 96))
+    for predict in (broken, broken.stream()):
+        with pytest.raises(InputError, match=r"depths that are not finite and positive.*another checkpoint"):
+            predict(image)
+
+
+def test_a_runs_folder_means_its_best_model_unless_the_last_is_asked_for(tmp_path: Path) -> None:
+    last, best = MonoDepth(LIGHT), MonoDepth(LIGHT)
+    for folder, model in ((tmp_path, last), (tmp_path / "best", best)):
+        save_model(folder, model, ModelCard(LIGHT, 64, 96))
+
+    def loads(predictor: Predictor, model: MonoDepth) -> bool:
+        return all(torch.equal(v, predictor.model.state_dict()[k]) for k, v in model.state_dict().items())
+
+    assert loads(load(tmp_path, "cpu"), best)
+    assert loads(load(tmp_path / "best", "cpu"), best)
+    assert loads(load(tmp_path, "cpu", last=True), last)
+    # its metres are those of the model that is then predicted with
+    find_scale(ScaleConfig(str(tmp_path), scale_from=("factor", "5"), device="cpu"), Console(quiet=True))
+    assert [load(tmp_path, "cpu", last).card.factor for last in (False, True)] == [5.0, 1.0]
+    (tmp_path / "best" / "config.json").unlink()  # half of it is not a model
+    assert loads(load(tmp_path, "cpu"), last)

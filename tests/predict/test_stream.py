@@ -178,12 +178,12 @@ def test_a_folder_and_a_film_are_streamed_and_single_images_are_not(
         return K
 
     folder, mp4, single = (str(tmp_path / name) for name in ("trip", "film.mp4", "trip/1.png"))
-    files = predict_files(predictor, [folder, single], tmp_path / "out", ["npy"], intrinsics_of=camera)
+    files = predict_files(predictor, [folder, single], tmp_path / "out", ["npy"], camera_of=lambda _: camera)
     stream = predictor.stream(K)
     for file, image in zip(files, film, strict=False):
         np.testing.assert_allclose(np.load(file), stream(image).depth, rtol=1e-5)
     np.testing.assert_allclose(np.load(files[-1]), predictor(film[1]).depth, rtol=1e-5)
-    assert len(predict_files(predictor, [mp4], tmp_path / "out", ["npy"], intrinsics_of=camera)) == 5
+    assert len(predict_files(predictor, [mp4], tmp_path / "out", ["npy"], camera_of=lambda _: camera)) == 5
     assert asked == [(64, 96), (64, 96)]
     assert predict_files(predictor, [single], tmp_path / "alone")
     with pytest.raises(InputError, match="--camera"):

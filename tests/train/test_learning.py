@@ -31,6 +31,8 @@ def test_one_street_is_learnt_by_heart(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     ratios = [line["photometric"] / line["still"] for line in lines if line["event"] == "train"]
     assert max(ratios[-3:]) < 0.5
+    warnings = [line["text"] for line in lines if line["event"] == "warning"]
+    assert all("photometric error" in text for text in warnings)  # of another street than this one
 
     model, _ = load_model(folder)
     assert isinstance(model, MonoDepth)

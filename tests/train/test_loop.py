@@ -64,13 +64,14 @@ def test_a_run_leaves_a_model_its_settings_its_log_and_its_checkpoints(run: Path
         "tensorboard",
         "checkpoints",
         "best",
+        ".lock",
     }
     assert [p.name for p in sorted((run / "checkpoints").iterdir())] == [
         "step-00000003.pt",
         "step-00000006.pt",
     ]
     made_by = json.loads((run / "run.json").read_text())["made_by"]
-    assert {"mono2many", "git", "torch", "python"} <= set(made_by)
+    assert {"mono2many", "git", "torch", "python", "threads"} <= set(made_by)
     assert [e["step"] for e in events(run, "train")] == [2, 4, 6]
     assert [e["step"] for e in events(run, "val")] == [3, 6]
     assert all(e["still"] > 0 and e["abs_rel"] > 0 for e in events(run, "val"))
@@ -119,7 +120,7 @@ def test_resume_begins_where_there_is_nothing_and_only_writes_the_model_where_al
 ) -> None:
     config = tiny(tmp_path, precision="fp32", resume=True)
     folder = train(config, quiet())
-    (folder / ".model.safetensors.1.part").touch()
+    (folder / ".model.safetensors.1.mono2many.part").touch()
     with open(folder / "log.jsonl", "a") as log:
         log.write('{"event": "train", "step": 99}\n{"event": "tr')  # of a process that was killed
     assert train(config, quiet()) == folder
@@ -204,7 +205,7 @@ def test_fine_tuning_resumes_with_the_networks_of_its_folder(run: Path, tmp_path
     config = replace(tiny(tmp_path, start_from=str(run), precision="fp32"), model=base.model)
     whole = load_file(train(config, quiet()) / "model.safetensors")
     (tmp_path / "tiny" / "checkpoints" / "step-00000006.pt").unlink()
-    again = train(replace(config, run=replace(config.run, resume=True, start_from="gone")), quiet())
+    again = train(replace(config, run=replace(config.run, resume=True, start_from="gone/tiny")), quiet())
     assert all(torch.equal(v, load_file(again / "model.safetensors")[k]) for k, v in whole.items())
 
 

@@ -104,7 +104,7 @@ def test_it_resumes_bit_for_bit(only: Path, tmp_path: Path) -> None:
 
 def test_its_stored_factor_is_a_way_of_aligning_and_motion_is_refused(only: Path, street: Path) -> None:
     def score(**settings: Any) -> dict[str, Any]:
-        scoring = KittiScoring(str(street), cache_dir=str(only.parent), **settings)
+        scoring = KittiScoring(data=str(street), **settings)
         config = EvaluateConfig(str(only), DataConfig("kitti_eigen"), scoring)
         return evaluate(config, Console(file=io.StringIO()))["rows"]  # type: ignore[no-any-return]
 
@@ -122,7 +122,7 @@ def test_its_stored_factor_is_a_way_of_aligning_and_motion_is_refused(only: Path
 def test_without_stereo_there_is_no_factor_to_align_by(street: Path, out: Path) -> None:
     model = run(tiny(street, out, "m", {}))
     for name, predictions in ((str(model), None), (None, "p.npy")):
-        scoring = KittiScoring(str(street), predictions=predictions, alignment="stereo")
+        scoring = KittiScoring(data=str(street), predictions=predictions, alignment="stereo")
         config = EvaluateConfig(name, DataConfig("kitti_eigen"), scoring)
         with pytest.raises(InputError, match=r"--alignment stereo: .*(m|p.npy) holds no factor .* 5.4 for"):
             evaluate(config, Console(file=io.StringIO()))

@@ -30,6 +30,7 @@ from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.many import ManyDepth
 from mono2many.predict.stream import StreamState
 from mono2many.street.reader import StreetSettings, SyntheticReader
+from mono2many.terminal import text_console
 from mono2many.train.fabric import cpu_has_bf16, make_fabric
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.plan import plan_at
@@ -61,7 +62,7 @@ class Row:
 
 def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
     """Time everything, print a table, and write it to `config.json` where that is given."""
-    console = console or Console()
+    console = console or text_console()
     Path(config.json or ".").parent.mkdir(parents=True, exist_ok=True)  # before the long wait
     run = _training(config, "fp32")
     device = run[0].fabric.device

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
-from mono2many.commands.data import begin_as_trained, parse_with_data
+from mono2many.commands.data import begin_as_trained, parse_with_data, run_that_names_data
+from mono2many.commands.inputs import data_must_exist, must_exist
 from mono2many.errors import InputError
 from mono2many.evaluate.settings import EvaluateConfig
+from mono2many.models.starter import best_of
 
 
 def run(arguments: list[str]) -> None:
@@ -16,7 +18,12 @@ def run(arguments: list[str]) -> None:
             f"evaluate wants a model folder (--model) or a file of disparities (--predictions){both}"
         )
     if config.model is not None:
-        config = replace(config, dataset=config.dataset.with_learnt_cameras(config.model))
+        model = str(best_of(config.model, config.last))
+        config = replace(config, dataset=config.dataset.with_learnt_cameras(model))
+    if config.predictions is not None:
+        must_exist("--predictions", [config.predictions])
+    named_by = run_that_names_data(config.model, arguments)
+    data_must_exist(config.data.dataset, config.dataset, named_by)
     from mono2many.evaluate.run import evaluate
 
     evaluate(config)

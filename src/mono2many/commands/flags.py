@@ -3,10 +3,13 @@
 import contextlib
 import io
 import re
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 import tyro
 
+from mono2many.commands.habits import here
+from mono2many.datasets.choice import data_set_flags
 from mono2many.errors import InputError, nearest
 
 Config = TypeVar("Config")
@@ -24,10 +27,22 @@ def parse(kind: type[Config], program: str, arguments: list[str], default: Confi
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise InputError(_one_line(words.getvalue(), arguments, program)) from None
+        own = flags_of(kind if default is None else default)
+        raise InputError(_one_line(words.getvalue(), own, program)) from None
 
 
-def _one_line(boxed: str, arguments: list[str], program: str) -> str:
+def flags_of(settings: Any) -> set[str]:
+    """Of settings, or of a class of such without parts; of those that have a data set, all data sets'."""
+    found = set[str]()
+    for f in fields(settings):
+        value = getattr(settings, f.name, None)
+        if is_dataclass(value):
+            found |= flags_of(value)
+        found |= data_set_flags() if f.name == "dataset" else {"--" + f.name.replace("_", "-")}
+    return found
+
+
+def _one_line(boxed: str, own: set[str], program: str) -> str:
     """The parser's framed message as a sentence. What follows its first rule is long help; without a drawn
     frame (a terminal that has no such signs) a title and a rule come before it."""
     rule = r"(?m)^[ |+]*(?:[╭╰].*|[│ ]*[-─]{5}.*)$"
@@ -41,8 +56,11 @@ def _one_line(boxed: str, arguments: list[str], program: str) -> str:
     unknown = re.match(r"Unrecognized options?: ([^,\s]+)", text)
     if unknown:
         flags = set(re.findall(r"--[a-z0-9-]+", boxed[boxed.find("Perhaps") :])) - {"--help"}
-        hint = nearest(unknown[1].replace("_", "-").split("=")[0], flags)
-        text = f"unknown option {unknown[1]}{hint}"
+        word = unknown[1].split("=")[0]
+        known = here(program, word, own)
+        text = f"unknown option {unknown[1]}" + (
+            f": {known}" if known else nearest(word.replace("_", "-"), flags)
+        )
     return text + f" ({program} --help)" if program not in text else text
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import tyro
 
 from mono2many.commands.flags import parse
+from mono2many.commands.inputs import must_exist
+from mono2many.errors import one_line
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,9 @@ class ImportWeightsConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(ImportWeightsConfig, "mono2many import-weights", arguments)
+    must_exist("", [config.folder], "wanted a folder with encoder.pth and depth.pth")
     from mono2many.models.published import import_weights
 
     card = import_weights(Path(config.folder), Path(config.out))
-    print(f"{config.out}: {card.architecture.encoder}, {card.width}x{card.height}, depth {card.scale}")
+    out, size = one_line(config.out), f"{card.width}x{card.height}"
+    print(f"{out}: {card.architecture.encoder}, {size}, depth {card.scale}")

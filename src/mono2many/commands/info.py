@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import tyro
 
 from mono2many.commands.flags import parse
+from mono2many.commands.inputs import model_must_exist
 
 
 @dataclass(frozen=True)
@@ -13,10 +14,13 @@ class InfoConfig:
 
     model: tyro.conf.Positional[str] = "starter"
     """Model folder; by default the model that comes with the package."""
+    last: bool = False
+    """Of a run the last model instead of the best, that with the lowest validation error."""
 
 
 def run(arguments: list[str]) -> None:
     config = parse(InfoConfig, "mono2many info", arguments)
+    model_must_exist("", config.model)
     from mono2many.evaluate.info import info
 
-    info(config.model)
+    info(config.model, last=config.last)

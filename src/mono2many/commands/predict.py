@@ -7,12 +7,18 @@ from typing import Literal
 import tyro
 
 from mono2many.commands.flags import parse, value_of
+from mono2many.commands.inputs import model_must_exist, must_exist
 from mono2many.datasets.base import at_least
-from mono2many.errors import InputError
+from mono2many.errors import InputError, one_line
 
 NO_MODEL = (
     "no --model is named: this is the starter, which comes with mono2many (mono2many info starter); to adapt "
     "it: mono2many train --start-from starter --datatype video --data VIDEO --camera FILE.json"
+)
+
+DISTORTED = (
+    "the lens distorts, and predict takes frames as they are, unlike training: depth near the border is less "
+    "exact; for the best, undistort the frames first"
 )
 
 
@@ -21,9 +27,11 @@ class PredictConfig:
     """Depth of images, folders of images and videos."""
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Image files, folders, video files."""
+    """Image files, video files, folders of either; "trips/*.mp4" works too."""
     model: str = "starter"
     """Model folder; by default the one that comes with the package."""
+    last: bool = False
+    """Of a run the last model instead of the best, that with the lowest validation error."""
     out: str = "outputs"
     """Folder to write to."""
     save: tuple[Literal["npy", "png16", "colour", "video", "kitti"], ...] = ()
@@ -58,28 +66,38 @@ class PredictConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(PredictConfig, "mono2many predict", arguments)
+    model_must_exist("--model", config.model)
+    must_exist("", config.inputs)
+    must_exist("--camera", [config.camera])
     from torch import Tensor
 
-    from mono2many.io.camera_file import camera_for
-    from mono2many.predict.files import predict_files
+    from mono2many.geometry.camera import Display
+    from mono2many.io.camera_file import camera_for, read_camera
+    from mono2many.predict.files import IntrinsicsOf, predict_files
     from mono2many.predict.predictor import load
     from mono2many.predict.trajectory import predict_trajectories
 
-    predictor = load(config.model, config.device)
+    predictor = load(config.model, config.device, config.last)
     if value_of(arguments, "--model") is None:
         print(NO_MODEL, file=sys.stderr)
 
-    def intrinsics_of(height: int, width: int) -> Tensor:
-        footage = f"{width}x{height} footage"
-        return camera_for(config.camera, config.fov, (height, width), footage).intrinsics
+    if config.camera and read_camera(config.camera).is_distorted:
+        print(f"{config.camera}: {DISTORTED}", file=sys.stderr)
 
-    camera = intrinsics_of if config.camera or config.fov else None
+    def camera_of(display: Display) -> IntrinsicsOf:
+        def intrinsics_of(height: int, width: int) -> Tensor:
+            footage = f"{width}x{height} footage"
+            return camera_for(config.camera, config.fov, (height, width), footage, display).intrinsics
+
+        return intrinsics_of
+
+    camera = camera_of if config.camera or config.fov else None
     what = predictor, config.inputs, config.out
     written = []
     if config.save or not config.poses:
-        written += predict_files(*what, config.save, config.flip, config.batch_size, intrinsics_of=camera)
+        written += predict_files(*what, config.save, config.flip, config.batch_size, camera)
     if config.poses:
         written += predict_trajectories(*what, config.poses, config.batch_size, camera, config.refine_motion)
     unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
     files = "1 file" if len(written) == 1 else f"{len(written)} files"
-    print(f"{files} in {config.out}; {'the trajectory' if config.poses else 'depth'} is {unit}")
+    print(f"{files} in {one_line(config.out)}; {'the trajectory' if config.poses else 'depth'} is {unit}")

@@ -9,7 +9,7 @@ import tyro
 from mono2many.commands.flags import parse
 from mono2many.datasets import LAYOUTS
 from mono2many.datasets.base import at_least
-from mono2many.errors import InputError, nearest
+from mono2many.errors import InputError, nearest, one_line
 
 LAYOUTS_HELP = " ".join(f"{name}: {d.layout_holds}." for name, d in LAYOUTS.items())
 
@@ -49,17 +49,20 @@ def run(arguments: list[str]) -> None:
     from rich.progress import Progress
 
     from mono2many.street.tree import StreetTree
+    from mono2many.terminal import command
 
     dataset = LAYOUTS[config.layout]
     assert dataset.write_street is not None, "LAYOUTS has those that have one"
+    c = config
+    print(f"drawing {c.drives} drives of up to {c.frames} frames, {c.width}x{c.height}", flush=True)
     with Progress(transient=True) as bar:
         task = bar.add_task("drawing the street", total=None)
 
         def progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        c = config
         size = c.drives, c.frames, c.height, c.width, c.seed
         root = dataset.write_street(StreetTree(Path(c.out), *size, progress, c.workers))
-    use = f"for train --datatype {dataset.name} --data {root}"
-    print(f"{root}: the embedded street in the layout of {config.layout}, {use}")
+    recipe = ("--recipe", "scratch", "--name", config.layout)
+    print(f"{one_line(str(root))}: the embedded street in the layout of {config.layout}")
+    print(f"Next:\n  {command('train', '--datatype', dataset.name, '--data', root, *recipe)}")

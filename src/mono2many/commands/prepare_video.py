@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import tyro
 
 from mono2many.commands.flags import parse
+from mono2many.commands.inputs import must_exist
 from mono2many.datasets.base import at_least
 from mono2many.errors import InputError
 
@@ -14,7 +15,7 @@ class PrepareVideoConfig:
     """Look through videos and list what can be learnt from: clips between cuts, without standing frames."""
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
-    """Video files or folders of images."""
+    """Video files, folders of images or of videos; "trips/*.mp4" works too."""
     out: str = "prepared"
     """Folder for the lists: OUT/VIDEO.clips.json, which `train --data` reads."""
     shortest: int = 12
@@ -28,6 +29,7 @@ class PrepareVideoConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(PrepareVideoConfig, "mono2many prepare video", arguments)
+    must_exist("", config.inputs)
     from mono2many.datasets.video.prepare import prepare_video
 
     prepare_video(config.inputs, config.out, config.shortest)

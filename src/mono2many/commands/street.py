@@ -7,6 +7,7 @@ import tyro
 
 from mono2many.commands.flags import parse
 from mono2many.datasets.base import at_least
+from mono2many.errors import one_line
 
 
 @dataclass(frozen=True)
@@ -39,5 +40,6 @@ def run(arguments: list[str]) -> None:
     settings = StreetSettings(
         frames=config.frames, height=config.height, width=config.width, variety=config.variety
     )
+    print(f"drawing {config.frames} frames, {config.width}x{config.height}", flush=True)
     film, camera = write_street_video(config.film, settings, scene=config.scene)
-    print(f"{film} and its camera {camera}")
+    print(one_line(f"{film} and its camera {camera}"))

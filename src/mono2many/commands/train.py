@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mono2many.commands.data import parse_with_data
 from mono2many.commands.flags import value_of
+from mono2many.commands.inputs import data_must_exist, model_must_exist
 from mono2many.datasets import DEFAULT
 from mono2many.errors import InputError
 from mono2many.train.recipes import RECIPES, from_json, recipe
@@ -13,6 +14,10 @@ from mono2many.train.settings import RunConfig, TrainConfig
 
 def run(arguments: list[str], program: str = "mono2many train") -> None:
     config = parse_with_data(TrainConfig, program, arguments, "training", _base(arguments))
+    data_must_exist(config.data.dataset, config.dataset)
+    if not config.run.resume:  # a run that goes on needs them no more
+        model_must_exist("--start-from", config.run.start_from)
+        model_must_exist("--teacher", config.many.teacher)
     from mono2many.train.loop import train
 
     train(config)
@@ -37,13 +42,14 @@ def _base(arguments: list[str]) -> TrainConfig:
         return replace(config, run=replace(config.run, config=path))
     run = RunConfig()
     own = Path(given["out"] or run.out) / (given["name"] or run.name) / "run.json"
-    if "--resume" in arguments and name is None:
-        if own.exists():
-            return from_json(own)
-        if not (given["data"] or given["datatype"]):
-            raise InputError(
-                f"--resume: no run in {own.parent} (it has no run.json); check --out and --name, or say what "
-                "to begin with: --datatype, --data, --recipe"
-            )
+    if "--resume" in arguments and own.exists():
+        config = from_json(own)
+        if name in (None, config.run.recipe):
+            return config
+    elif "--resume" in arguments and not (name or given["data"] or given["datatype"]):
+        raise InputError(
+            f"--resume: no run in {own.parent} (it has no run.json); check --out and --name, or say what "
+            "to begin with: --datatype, --data, --recipe"
+        )
     # the parser refuses a recipe that does not exist
     return recipe(name if name in RECIPES else "default", given["datatype"] or DEFAULT.name)

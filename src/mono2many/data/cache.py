@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,12 +24,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from mono2many.files import explained, file_lock, read_json, sync_to_disk
+from mono2many.files import UNREADABLE, explained, file_lock, read_json, reason, sync_to_disk, user_path
 from mono2many.types import Frame, FrameSequence, InputError, Reader
 
 VERSION = 2
 SPARE = 2**24
 """Bytes that stay free on the disk."""
+SAID = 2**27
+"""Bytes of an entry whose size is said before it is built."""
 REMEDY = "give another folder with --cache-dir, or do without: --cache off"
 FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera", "valid_mask")
 """Of a Frame; each that the frames have is a file."""
@@ -75,8 +78,16 @@ class CachedReader:
 
 
 def cache_root(folder: str | Path | None = None) -> Path:
-    """`folder`, by default $MONO2MANY_CACHE, else ~/.cache/mono2many."""
-    return Path(folder or os.environ.get("MONO2MANY_CACHE") or "~/.cache/mono2many").expanduser()
+    """`folder`, by default $MONO2MANY_CACHE, else ~/.cache/mono2many; where there is no home folder that can
+    be written, a folder of the system's for temporary files."""
+    named = folder or os.environ.get("MONO2MANY_CACHE")
+    if named:
+        return user_path(named)
+    with suppress(RuntimeError):  # no HOME, and no entry in the list of users
+        root = Path.home() / ".cache" / "mono2many"
+        if os.access(next(place for place in (root, *root.parents) if place.exists()), os.W_OK):
+            return root
+    return Path(tempfile.gettempdir()) / f"mono2many-{getattr(os, 'getuid', int)()}"
 
 
 def cached(
@@ -109,7 +120,7 @@ def cached(
         with file_lock(root / f"{folder.name}.lock", busy) as alone:
             if damage(folder, every_byte=False) is not None:  # else another process built it meanwhile
                 with _complete_or_absent(folder, alone) as part:
-                    _build(reader, about, workers, progress, part)
+                    _build(reader, about, workers, progress, say, part)
     return CachedReader(folder)
 
 
@@ -133,7 +144,9 @@ def _complete_or_absent(folder: Path, alone: bool) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _build(reader: Reader, about: dict[str, Any], workers: int, progress: Progress, folder: Path) -> None:
+def _build(
+    reader: Reader, about: dict[str, Any], workers: int, progress: Progress, say: Say, folder: Path
+) -> None:
     places = [(c, i) for c, clip in enumerate(reader.clips) for i in range(clip.frames)]
     first = next(iter(in_order(reader, places[:1])))
     arrays = {name: value.numpy() for name in FIELDS if (value := getattr(first, name)) is not None}
@@ -144,6 +157,8 @@ def _build(reader: Reader, about: dict[str, Any], workers: int, progress: Progre
             f"{folder.parent}: the cache of {len(places)} frames needs {needed / 1e9:.2f} GB, "
             f"{free / 1e9:.2f} GB are free; {REMEDY}"
         )
+    if needed > SAID:
+        say(f"decoding {len(places)} frames once, into {needed / 1e9:.2f} GB of cache in {folder.parent}")
     files = {name: folder / f"{name}.npy" for name in arrays}
     for name, array in arrays.items():
         np.lib.format.open_memmap(files[name], "w+", array.dtype, (len(places), *array.shape))
@@ -209,8 +224,9 @@ def damage(folder: Path, every_byte: bool = True) -> str | None:
             file = folder / f"{name}.npy"
             if file.stat().st_size != size or (every_byte and _digest(file) != digest):
                 return f"{file.name}: not as written"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return str(error)
+            np.load(file, mmap_mode="r")
+    except UNREADABLE as error:
+        return reason(error)
     return None
 
 

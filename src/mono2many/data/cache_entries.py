@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mono2many.data.cache import cache_root, damage
-from mono2many.files import read_json
+from mono2many.files import MALFORMED, read_json
+from mono2many.terminal import say, text_console
 
 DAY = 86400.0
 
@@ -27,7 +28,7 @@ def show_cache(
 ) -> bool:
     """Print the entries; `check`: read every byte of each; `unused_days`: remove those not used for so many
     days. False if an entry is damaged."""
-    console = console or Console(highlight=False)
+    console = console or text_console()
     root = cache_root(cache_dir)
     oldest = -math.inf if unused_days is None else time.time() - unused_days * DAY
     table = Table("entry", "frames", box=None, padding=(0, 2, 0, 0))
@@ -50,7 +51,7 @@ def show_cache(
             shutil.rmtree(folder)
             (root / f"{folder.name}.lock").unlink(missing_ok=True)
     console.print(table)
-    console.print(f"in {root}", soft_wrap=True)
+    say(console, f"in {root}")
     return sound
 
 
@@ -59,5 +60,5 @@ def _frames(folder: Path) -> str:
     try:
         index = read_json(folder / "index.json", "the entry is built again")
         return f"{index['fingerprint'].split()[0]}, {sum(clip['frames'] for clip in index['clips'])} frames"
-    except (ValueError, KeyError, TypeError):
+    except MALFORMED:
         return "unreadable"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mono2many.files import explained
+from mono2many.files import explained, read_text
 from mono2many.types import InputError, Split
 
 Item = TypeVar("Item")
@@ -44,7 +44,7 @@ def read_list(path: str | Path, parse: Callable[[str], Item | None], example: st
     """What a file lists, an item a line; parse: None for a line that is no item, which is an InputError."""
     wanted = f"wanted lines such as: {example}"
     with explained(f"{path}: cannot be read as a list of frames", wanted, (OSError, ValueError)):
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     items: list[Item] = []
     for row, line in enumerate(map(str.strip, lines), 1):
         if not line:

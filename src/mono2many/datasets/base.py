@@ -117,13 +117,19 @@ class ResizeOption(DatasetSettings):
 
 
 @dataclass(frozen=True)
-class DepthOptions(DatasetSettings):
+class ReportOption(DatasetSettings):
+    """Flag of a score of images."""
+
+    report: str | None = None
+    """Write an HTML page with figures and images."""
+
+
+@dataclass(frozen=True)
+class DepthOptions(ReportOption):
     """Flags of a score that compares depth."""
 
     flip: bool = False
     """Also predict the mirrored image and blend: slower, slightly better."""
-    report: str | None = None
-    """Write an HTML page with figures and images."""
 
 
 @dataclass(frozen=True)
@@ -224,11 +230,15 @@ class Dataset:
     """Every frame comes with its exact depth."""
     listed: bool = False
     """Frames are those of published lists or scenes: a model's card names the data set, not its folder."""
+    absent: str = "check the path"
+    """What to do where its files are not there."""
     marks: Callable[[Any], list[str]] = field(default=no_marks)
     """What a model's card remembers of a training, so that its frames are not scored as unseen."""
 
     prepare: Callable[[list[str]], None] | None = None
     """`mono2many prepare NAME`, given its arguments."""
+    cleaning: str = ""
+    """The command that leaves out frames which spoil training; empty: the user takes them out of a list."""
     preparation: str = ""
     """What that does, in a line."""
     layout: str = ""
@@ -241,6 +251,16 @@ class Dataset:
     @property
     def scorer(self) -> str:
         return self.scored_on or self.name
+
+    def related(self, other: "Dataset") -> bool:
+        """Whether both read the same folder."""
+        return (self.family or self.name) == (other.family or other.name)
+
+    def in_card(self, settings: DatasetSettings) -> str:
+        """What a model's card says that it was trained on."""
+        if not self.listed:
+            return " ".join(path.name for path in settings.sources) or self.name
+        return self.name + (", SYNTHETIC (the embedded street)" if self.synthetic(settings) else "")
 
     def synthetic(self, settings: DatasetSettings) -> bool:
         """Whether its folder shows the embedded street in the layout of this data set."""

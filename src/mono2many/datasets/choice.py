@@ -1,11 +1,12 @@
 """Which data set a command reads: its settings are those of `--datatype`, and no other's."""
 
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
-from mono2many.datasets import DATASETS, DEFAULT
+from mono2many.datasets import DATASETS, DEFAULT, IMPORTED, register_installed
 from mono2many.datasets.base import Dataset, DatasetSettings, at_least, common
 from mono2many.errors import InputError, nearest
 
@@ -37,6 +38,8 @@ class DataConfig:
 
 def find(name: str) -> Dataset:
     """The data set of a `--datatype`. Raises InputError for one that does not exist."""
+    if name not in DATASETS:
+        register_installed(name)
     if name not in DATASETS:
         raise InputError(f"--datatype {name}: wanted one of {', '.join(DATASETS)}{nearest(name, DATASETS)}")
     return DATASETS[name]
@@ -90,8 +93,7 @@ def carried_over(
     hold for data set `name` (None: the one that scores such a model). other_data: --data is given."""
     dataset = find(name or (trained.scorer if use == "scoring" else trained.name))
     kind = settings_of(dataset, use)
-    same = (dataset.family or dataset.name) == (trained.family or trained.name)
-    if not same or (other_data and not trained.listed):
+    if not dataset.related(trained) or (other_data and not trained.listed):
         return dataset, kind()
     values = common(kind, settings)
     if use == "scoring":  # the lists of its training are no test
@@ -99,11 +101,32 @@ def carried_over(
     return dataset, kind(**values)
 
 
+def named_in_card(text: str) -> Dataset | None:
+    """The data set that a model's card says it was trained on; None where it names files, or nothing."""
+    if text.startswith("imported from"):
+        return find(IMPORTED)
+    if text.startswith("the embedded street"):  # the starter's
+        return DEFAULT
+    name = text.split(",")[0]
+    with suppress(InputError):  # it names files, or a data set that is not installed here
+        return find(name)
+    return None
+
+
 def owners(flag: str) -> list[str]:
-    """The data sets that have a flag such as `max_gap`."""
-    uses: tuple[Use, ...] = get_args(Use)
-    kinds: dict[str, list[Any]] = {n: [getattr(d, use) for use in uses] for n, d in DATASETS.items()}
-    return [n for n, ks in kinds.items() if any(k and flag in {f.name for f in fields(k)} for k in ks)]
+    """The data sets that have a flag such as `--max-gap`."""
+    return [dataset.name for dataset in DATASETS.values() if flag in flags_of_dataset(dataset)]
+
+
+def flags_of_dataset(dataset: Dataset) -> set[str]:
+    """For all its uses."""
+    kinds: list[Any] = [kind for use in get_args(Use) if (kind := getattr(dataset, use)) is not None]
+    return {"--" + f.name.replace("_", "-") for kind in kinds for f in fields(kind)}
+
+
+def data_set_flags() -> set[str]:
+    """Of all data sets."""
+    return {flag for dataset in DATASETS.values() for flag in flags_of_dataset(dataset)}
 
 
 def time_offsets(frame_step: int) -> tuple[int, ...]:

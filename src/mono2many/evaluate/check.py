@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from mono2many.data.cache import Place, in_order
@@ -20,8 +20,9 @@ from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.choice import time_offsets
 from mono2many.evaluate.settings import CheckConfig
 from mono2many.files import write_text
-from mono2many.geometry.camera import PLAUSIBLE_FOV, horizontal_fov
+from mono2many.geometry.camera import PLAUSIBLE_FOV, Size, horizontal_fov
 from mono2many.io.images import kept_rows
+from mono2many.terminal import say, text_console, track
 from mono2many.types import FrameSequence, Reader
 
 Verdict = Literal["ok", "look", "problem"]
@@ -34,6 +35,8 @@ BATCH = 12
 """The default --batch-size: training needs that many samples."""
 SQUEEZED = 1.35
 """Ratio of the video's aspect ratio and the training's: from here on objects lose their shape."""
+FEW_LEVELS = 32
+"""Of 256 grey levels, in all frames together."""
 COLOURS = {"ok": "green", "look": "yellow", "problem": "red"}
 
 
@@ -52,7 +55,7 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
 
     InputError where the data cannot be read, or frames have no neighbours.
     """
-    console = console or Console(highlight=False)
+    console = console or text_console()
     step, settings = config.data.frame_step, config.dataset.at_most(DRAWN)
     offsets = time_offsets(step)
     partner = () if settings.stereo == "none" else (0,)
@@ -62,20 +65,16 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     reader = config.data.dataset.open(settings, options, "train")
     dataset = ClipDataset(reader, offsets)
     pairs = pairs_to_see(dataset.clips, step, config.frames)
-    measures, sharp = _measured(reader, pairs, console)
-    firsts: dict[int, tuple[int, FrameSequence]] = {}
-    for number, clip in enumerate(dataset.clips):
-        firsts.setdefault(clip.camera, (number, clip))
-    cameras = [(reader.frame(number, 0).intrinsics, clip) for number, clip in firsts.values()]
+    measures, sharp, levels = _measured(reader, pairs, console)
+    cameras, size = cameras_of(reader), (config.height, config.width)
     findings = [
         *(shape(clip, config) for _, clip in cameras),
-        *(camera(k, clip, config, settings.learns_camera) for k, clip in cameras),
-        motion(measures, step, config.width),
-        *shares(measures, sharp, step),
+        *(camera(k, clip, size, settings.crop_bottom, settings.learns_camera) for k, clip in cameras),
+        *([few_levels(levels)] if levels < FEW_LEVELS else moving(measures, sharp, config)),
         clip_ends(dataset, step),
     ]
     if settings.sources:  # else as many as one asks for
-        findings.append(samples(len(dataset)))
+        findings.append(samples(len(dataset), config.data.dataset.cleaning))
     findings = list(dict.fromkeys(findings))  # clips of one shape and camera say it once
     _show(console, findings, f"{len(pairs)} pairs of frames, {step} apart")
     if config.json is not None:
@@ -96,9 +95,17 @@ def pairs_to_see(clips: Sequence[FrameSequence], step: int, most: int) -> list[t
     return [pairs[i] for start in starts for i in range(start, min(start + min(RUN, most), len(pairs)))]
 
 
+def cameras_of(reader: Reader) -> list[tuple[Float[Tensor, "3 3"], FrameSequence]]:
+    """K of every camera, in pixels of the frames, with the first clip that it took."""
+    firsts: dict[int, tuple[int, FrameSequence]] = {}
+    for number, clip in enumerate(reader.clips):
+        firsts.setdefault(clip.camera, (number, clip))
+    return [(reader.frame(number, 0).intrinsics, clip) for number, clip in firsts.values()]
+
+
 def shape(clip: FrameSequence, config: CheckConfig) -> Finding:
     """Whether the training size fits the video's."""
-    height, width = _video_size(clip, config)
+    height, width = _video_size(clip, (config.height, config.width), config.dataset.crop_bottom)
     ratio = (width / height) / (config.width / config.height)
     squeeze = max(ratio, 1 / ratio)
     fitting = max(64, 32 * round(config.width * height / width / 32))
@@ -111,31 +118,50 @@ def shape(clip: FrameSequence, config: CheckConfig) -> Finding:
 
 
 def camera(
-    k: Float[Tensor, "3 3"], clip: FrameSequence, config: CheckConfig, learnt: bool = False
+    k: Float[Tensor, "3 3"], clip: FrameSequence, size: Size, crop_bottom: float = 0.0, learnt: bool = False
 ) -> Finding:
-    """Whether K, in pixels of the training size, can be that of a camera that took images of the video's
-    size."""
-    height, width = _video_size(clip, config)
+    """Whether K, in pixels of the training size (height, width), can be that of a camera that took images of
+    the video's size."""
+    height, width = _video_size(clip, size, crop_bottom)
     whole = height if clip.size is None else clip.size[0]
     (fx, _, cx), (_, fy, cy), _ = k.tolist()
-    fx, cx = fx * width / config.width, (cx + 0.5) * width / config.width
-    fy, cy = fy * height / config.height, (cy + 0.5) * height / config.height
-    degrees = horizontal_fov(k, config.width)
+    fx, cx = fx * width / size[1] * clip.pixel_aspect, (cx + 0.5) * width / size[1]
+    fy, cy = fy * height / size[0], (cy + 0.5) * height / size[0]
+    across, degrees = "across", horizontal_fov(k, size[1])
+    if width * clip.pixel_aspect < whole:  # held upright
+        across, degrees = "down", math.degrees(math.atan(cy / fy) + math.atan((whole - cy) / fy))
     if learnt:
-        return Finding("camera", f"learnt in training, from {degrees:.0f} degrees across on", "ok")
+        return Finding("camera", f"learnt in training, from {degrees:.0f} degrees {across} on", "ok")
     aside = max(abs(cx / width - 0.5), abs(cy / whole - 0.5))
     units = "--camera: fx must be in pixels of the width and height in the file; or --camera learn"
     square = "--camera: fx and fy must be nearly equal (square pixels)"
+    if clip.pixel_aspect != 1:
+        square = f"--camera: fy must be {clip.pixel_aspect:.3g} times fx, as the video's pixels are wide"
     middle = "--camera: cx and cy should be near the image's middle: is the file for another image?"
     unusual = "unusual: phones and cars' cameras see 50 to 90 degrees; is --camera for this image size?"
     return _judge(
         "camera",
-        f"sees {degrees:.0f} degrees across, fx/fy {fx / fy:.2f}, centre {aside:.0%} off",
+        f"sees {degrees:.0f} degrees {across}, fx/fy {fx / fy:.2f}, centre {aside:.0%} off",
         (not PLAUSIBLE_FOV[0] <= degrees <= PLAUSIBLE_FOV[1], "problem", units),
         (not 1 / 1.2 < fx / fy < 1.2, "problem", square),
         (aside > 0.15, "problem", middle),
         (not 40 <= degrees <= 110, "look", unusual),
     )
+
+
+def few_levels(levels: int) -> Finding:
+    """Of frames in which nothing else can be measured."""
+    remedy = "stretch the grey levels of all frames by one factor, or expose longer"
+    return Finding("levels", f"{levels} of 256 grey levels are used", "problem", remedy)
+
+
+def moving(m: PairMeasures, sharp: Float[Tensor, "N"], config: CheckConfig) -> list[Finding]:
+    """What is found in frames and pairs of frames."""
+    data = config.data
+    return [
+        motion(m, data.frame_step, config.width),
+        *shares(m, sharp, data.frame_step, data.dataset.cleaning),
+    ]
 
 
 def motion(m: PairMeasures, step: int, width: int) -> Finding:
@@ -154,18 +180,20 @@ def motion(m: PairMeasures, step: int, width: int) -> Finding:
     )
 
 
-def shares(m: PairMeasures, sharp: Float[Tensor, "N"], step: int) -> list[Finding]:
+def shares(m: PairMeasures, sharp: Float[Tensor, "N"], step: int, cleaning: str = "") -> list[Finding]:
     """Pairs that repeat a frame, in which the camera does not move, that show different scenes once their
-    displacement is undone, or whose brightness jumps; and frames that are softer than the others."""
+    displacement is undone, or whose brightness jumps; and frames that are softer than the others. cleaning:
+    the command that leaves such frames out, where the data set has one."""
     apart = (m.agreement < THRESHOLDS.other_scene) & ~m.repeated
     jumps = m.brightness.abs() > THRESHOLDS.brightness_jump
     soft = sharp < THRESHOLDS.soft * sharp.median()
     smaller = "a smaller --frame-step" if step > 1 else "more frames/s"
-    prepare = "mono2many prepare video VIDEO"
-    out = f"{prepare} leaves them out"
-    order = f"cuts? {prepare}; images out of order? rename them; too fast? {smaller}"
+    out = f"{cleaning} leaves them out" if cleaning else "train on a list without them"
+    order = f"cuts? {cleaning}; images out of order? rename them; too fast? {smaller}"
+    blurred = f"{cleaning} lists blurred frames; record with a shorter exposure"
+    if not cleaning:
+        order, blurred = f"are its files complete and in order? too fast? {smaller}", out
     exposure = "lock the camera's exposure, or take other footage: losses compare colours"
-    blurred = f"{prepare} lists blurred frames; record with a shorter exposure"
     return [
         _share("repeated", m.repeated, "of the pairs", 0.01, 0.3, out),
         _share("standing", m.static, "of the pairs", 0.1, 0.5, out),
@@ -187,9 +215,9 @@ def clip_ends(dataset: ClipDataset, step: int) -> Finding:
     return _judge("clip ends", figure, (many, "look", f"{shorter}longer clips"))
 
 
-def samples(count: int) -> Finding:
-    fewer = f"fewer than --batch-size {BATCH}: more footage, or --batch-size {max(1, count // 2)}"
-    more = "more footage: a minute or more"
+def samples(count: int, cleaning: str = "") -> Finding:
+    more = "more footage: a minute or more" if cleaning else "a longer list of frames"
+    fewer = f"fewer than --batch-size {BATCH}: {more}, or --batch-size {max(1, count // 2)}"
     return _judge("samples", str(count), (count < BATCH, "problem", fewer), (count < 500, "look", more))
 
 
@@ -210,27 +238,29 @@ def _share(name: str, found: Tensor, what: str, look: float, problem: float, rem
 
 def _measured(
     reader: Reader, pairs: Sequence[tuple[Place, Place]], console: Console
-) -> tuple[PairMeasures, Float[Tensor, "N"]]:
-    """The pairs' measures, and the sharpness of their frames."""
+) -> tuple[PairMeasures, Float[Tensor, "N"], int]:
+    """The pairs' measures, the sharpness of their frames, and how many levels lie between the darkest and the
+    brightest value of all."""
     places = sorted({place for pair in pairs for place in pair})
     firsts = {second: first for first, second in pairs}
     greys, sharp, found = dict[Place, Tensor](), list[float](), list[PairMeasures]()
+    low, high = 255, 0
     frames = zip(places, in_order(reader, places), strict=True)
-    for place, frame in track(frames, "looking", len(places), console=console, transient=True):
+    for place, frame in track(frames, "looking", len(places), console=console):
         greys[place], sharpness = grey_and_sharpness(frame.image)
         sharp.append(sharpness)
+        low, high = min(low, int(frame.image.min())), max(high, int(frame.image.max()))
         if place in firsts:  # in order, so that nothing before the first is needed any more
             first = firsts[place]
             found.append(measure_pairs(greys[first], greys[place]))
             greys = {other: grey for other, grey in greys.items() if other > first}
-    return PairMeasures(*map(torch.cat, zip(*found, strict=True))), torch.tensor(sharp)
+    measures = PairMeasures(*map(torch.cat, zip(*found, strict=True)))
+    return measures, torch.tensor(sharp), high - low + 1
 
 
-def _video_size(clip: FrameSequence, config: CheckConfig) -> tuple[int, int]:
-    """Height, less what --crop-bottom takes, and width."""
-    if clip.size is None:
-        return config.height, config.width
-    return kept_rows(clip.size[0], config.dataset.crop_bottom), clip.size[1]
+def _video_size(clip: FrameSequence, size: Size, crop_bottom: float) -> Size:
+    """Height, less what --crop-bottom takes, and width; where they are not known `size`, the training's."""
+    return size if clip.size is None else (kept_rows(clip.size[0], crop_bottom), clip.size[1])
 
 
 def _quantiles(values: Float[Tensor, "N"]) -> dict[str, float]:
@@ -240,10 +270,10 @@ def _quantiles(values: Float[Tensor, "N"]) -> dict[str, float]:
 def _show(console: Console, findings: Sequence[Finding], title: str) -> None:
     table = Table("", "found", "verdict", title=title, title_justify="left")
     for f in findings:
-        table.add_row(f.name, f.figure, f"[{COLOURS[f.verdict]}]{f.verdict}[/]")
+        table.add_row(f.name, f.figure, Text(f.verdict, COLOURS[f.verdict]))
     console.print(table)
     for f in findings:
         if f.remedy:
-            console.print(f"[{COLOURS[f.verdict]}]{f.name}[/]: {f.remedy}", soft_wrap=True)
+            say(console, Text.assemble((f.name, COLOURS[f.verdict]), f": {f.remedy}"))
     if all(f.verdict == "ok" for f in findings):
         console.print("Nothing here will spoil training.")

@@ -5,18 +5,20 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from safetensors import safe_open
 
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard, load_model
-from mono2many.models.starter import model_folder
+from mono2many.models.starter import best_of
+from mono2many.terminal import say, text_console
 
 
-def info(name: str, console: Console | None = None) -> None:
+def info(name: str, console: Console | None = None, last: bool = False) -> None:
     """Print a model's card, and README.md where its folder has one. The weights are loaded: InputError for
     those that are damaged."""
-    console = console or Console(highlight=False)
-    folder = model_folder(name)
+    console = console or text_console()
+    folder = best_of(name, last)
     model, card = load_model(folder)
     sizes = {name: sum(p.numel() for p in net.parameters()) / 1e6 for name, net in model.named_children()}
     readme = folder / "README.md"
@@ -36,10 +38,10 @@ def info(name: str, console: Console | None = None) -> None:
         "licence": front.get("license", ""),
     }.items():
         if row[1]:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
     console.print(table)
     if text:
-        console.print(f"\n{text}", markup=False, soft_wrap=True)
+        say(console, f"\n{text}")
 
 
 def _networks(card: ModelCard) -> str:

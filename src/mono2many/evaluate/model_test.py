@@ -15,8 +15,9 @@ from mono2many.evaluate.present import cells, depth_table, figures, marks, repor
 from mono2many.evaluate.scoring import Scoring, score_set
 from mono2many.evaluate.settings import ModelTestConfig
 from mono2many.metrics.protocol import PROTOCOLS
-from mono2many.models.starter import model_folder
+from mono2many.models.starter import best_of
 from mono2many.predict.predictor import load
+from mono2many.terminal import say, text_console
 from mono2many.types import InputError
 
 IMPROVED = "kitti_eigen_benchmark"
@@ -25,13 +26,14 @@ COLUMNS = ("abs_rel", "sqrt_rel", "rmse", "rmse_log", "a1", "a2", "a3")
 
 def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[str, Any]:
     """Score the newest model on both of KITTI's test lists, in one table; return the figures by list."""
-    console = console or Console()
-    folder = model_folder(config.model) if config.model is not None else newest_model(Path(config.out))
+    console = console or text_console()
+    folder = best_of(config.model) if config.model is not None else newest_model(Path(config.out))
     options = TestListOptions(
         flip=config.flip, batch_size=config.batch_size, workers=config.workers, allow_contaminated=True
     )
     root, scoring = Path(config.data), Scoring(str(folder), load(folder, config.device), options)
-    console.print(f"model {folder}", highlight=False, soft_wrap=True)
+    about = scoring.card.trained_on if scoring.card is not None else ""
+    say(console, f"model {folder}, trained on {about or 'unknown data'}")
     table, notes = depth_table(COLUMNS), list[str]()
     found: dict[str, Any] = {"model": str(folder), "lists": {}}
     for name, protocol in PAPERS.items():
@@ -41,7 +43,7 @@ def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[
             continue
         # improved depth is a download of its own: what there is of it counts
         allow_missing = config.allow_missing or improved
-        settings = KittiScoring(config.data, allow_missing=allow_missing)
+        settings = KittiScoring(data=config.data, allow_missing=allow_missing)
         eval_set = kitti_eval_set(name, settings, PROTOCOLS[protocol], scoring.card)
         outcome = score_set(eval_set, scoring, console)
         found["lists"][name] = figures(outcome, scoring)
@@ -58,7 +60,7 @@ def model_test(config: ModelTestConfig, console: Console | None = None) -> dict[
             report(config.report, outcome, scoring)
     console.print(table)
     for line in notes:
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     write_json(config.json, found)
     return found
 
@@ -69,4 +71,4 @@ def newest_model(out: Path) -> Path:
     if not found:
         raise InputError(f"{out}: no model in it; train one (--out), or name one: --model FOLDER")
     run = found[-1].parent.parent if found[-1].parent.name == "best" else found[-1].parent
-    return run / "best" if (run / "best" / "model.safetensors").exists() else run
+    return best_of(run)

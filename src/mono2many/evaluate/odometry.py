@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from mono2many.data.marker import SYNTHETIC
@@ -18,6 +18,7 @@ from mono2many.io.trajectories import TRUE, draw_trajectories
 from mono2many.metrics.odometry import SNIPPET, Alignment, aligned, distances, path_errors, snippet_errors
 from mono2many.predict.predictor import Predictor, load
 from mono2many.predict.trajectory import trajectory
+from mono2many.terminal import say, track
 from mono2many.types import InputError
 
 ALIGNMENTS: dict[Alignment, str] = {"sim3": "Sim(3)", "se3": "SE(3)", "none": "none"}
@@ -32,7 +33,7 @@ def evaluate_trajectories(config: EvaluateConfig, console: Console) -> dict[str,
     assert config.model is not None, "only depth is scored without a model"
     assert dataset.trajectories is not None
     assert isinstance(settings, TrajectoryOptions)
-    predictor, trajectories = load(config.model, config.device), dataset.trajectories(settings)
+    predictor, trajectories = load(config.model, config.device, config.last), dataset.trajectories(settings)
     sequences, synthetic = trajectories.sequences, trajectories.synthetic
     seen, keys = trajectories.keys_of(predictor.card.seen), [key for x in sequences for key in x.keys]
     known = sum(key in seen for key in keys)
@@ -53,7 +54,7 @@ def evaluate_trajectories(config: EvaluateConfig, console: Console) -> dict[str,
     marks = [SYNTHETIC] if synthetic else []
     marks += [f"{CONTAMINATED}: {known} of {len(keys)} frames were in this model's training"] if known else []
     for mark in marks:
-        console.print(mark, style="bold red", soft_wrap=True)
+        say(console, mark, "bold red")
     console.print(_table(scores))
     if any(score["grey"] for score in scores.values()):
         console.print("grey images were read", highlight=False)
@@ -72,7 +73,7 @@ def evaluate_trajectories(config: EvaluateConfig, console: Console) -> dict[str,
 def _predicted(
     x: TrajectorySequence, predictor: Predictor, settings: TrajectoryOptions, console: Console
 ) -> Tensor:
-    numbers = track(range(len(x.poses)), f"sequence {x.name}", console=console, transient=True)
+    numbers = track(range(len(x.poses)), f"sequence {x.name}", console=console)
     images = (x.image(number) for number in numbers)
     return trajectory(
         predictor, images, lambda height, width: x.intrinsics, settings.batch_size, settings.refine_motion
@@ -110,7 +111,7 @@ def _table(scores: dict[str, dict[str, Any]]) -> Table:
         table.add_column(column, justify="left" if column in ("", "aligned") else "right", no_wrap=True)
     for name, score in scores.items():
         snippets = f"{score['snippets']['ate_mean']:.4f} ± {score['snippets']['ate_std']:.4f}"
-        of_sequence = [name, str(score["frames"]), f"{score['metres']:.0f}", snippets]
+        of_sequence: list[str | Text] = [Text(name), str(score["frames"]), f"{score['metres']:.0f}", snippets]
         for way, path in score["path"].items():
             numbers = [("–" if v is None else f"{v:.3f}") for v in path.values()]
             table.add_row(*of_sequence, ALIGNMENTS[way], *numbers)

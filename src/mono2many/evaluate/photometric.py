@@ -8,14 +8,15 @@ predicted motion (a model that does not beat this has learnt motion, not depth).
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.depth import depth_from_sigmoid
-from mono2many.losses.objective import MonoTerms, pyramid_level, synthesise
+from mono2many.losses.objective import MonoTerms, PyramidLevel, pyramid_level, synthesise
 from mono2many.losses.photometric import patches, photometric_error
 from mono2many.losses.reprojection import minimum_over_sources
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
@@ -26,6 +27,10 @@ from mono2many.models.pose import NO_POSE
 from mono2many.types import Batch, InputError
 
 NAME = "photometric: 0.85 SSIM + 0.15 L1, best neighbour, pixels that a neighbour sees"
+AS_MUCH = 1.05
+"""A ratio to the un-warped neighbours up to which they explain as much."""
+NO_MOTION = 2e-3
+"""Error of un-warped neighbours that hardly differ from their image. Highway 0.043, street 0.15."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +46,28 @@ class PhotometricScore:
     """Of the best single depth for all images and pixels, found among `constants`; None if not asked for."""
     constant_depth: float | None = None
     """That depth, in the model's unit."""
+    per_image: Sequence[float] = ()
+    """predicted / still of each image, in order."""
 
     @property
     def ratio(self) -> float:
         """predicted / still: below 1 the model has learnt something."""
         return self.predicted / self.still if self.still > 0 else 1.0
 
+    @property
+    def verdict(self) -> str:
+        """Empty where the model has learnt something."""
+        if self.ratio < 1:
+            return ""
+        if self.still < NO_MOTION:
+            return f"the images hardly differ from their neighbours (error {self.still:.4f}): nothing moves"
+        if self.ratio < AS_MUCH:
+            return "the un-warped neighbour explains the images as well"
+        return f"its error is {self.ratio:.2f} times that of the un-warped neighbour"
+
     def to_json(self) -> dict[str, object]:
-        return {"protocol": NAME, **asdict(self), "ratio": self.ratio}
+        means = {name: value for name, value in asdict(self).items() if name != "per_image"}
+        return {"protocol": NAME, **means, "ratio": self.ratio}
 
 
 @dataclass(frozen=True)
@@ -94,18 +113,30 @@ def evaluate_photometric(
     predictions: Iterable[Prediction], constants: Sequence[float] = ()
 ) -> PhotometricScore:
     """Score depth and motion by the views they make. `constants`: depths to try for the constant guess."""
-    rows = [_errors(prediction, constants) for prediction in predictions]
-    means = torch.cat(rows).cpu().double().mean(0).tolist()
-    score = PhotometricScore(sum(len(r) for r in rows), means[0], means[1])
+    rows = torch.cat([_errors(prediction, constants) for prediction in predictions]).cpu().double()
+    means = rows.mean(0).tolist()
+    score = PhotometricScore(len(rows), means[0], means[1], per_image=(rows[:, 0] / rows[:, 1]).tolist())
     if not constants:
         return score
     best = min(range(len(constants)), key=lambda i: means[2 + i])
     return replace(score, constant=means[2 + best], constant_depth=constants[best])
 
 
-def _errors(prediction: Prediction, constants: Sequence[float]) -> Float[Tensor, "B N"]:
-    """Per image: predicted, still, and one column per constant, on the pixels that the prediction sees."""
-    batch, depth, moved = prediction.batch, prediction.depth, prediction.source_from_target
+class Reconstruction(NamedTuple):
+    """The target of each sample as its neighbours show it, by predicted depth and motion."""
+
+    views: Float[Tensor, "B S 3 H W"]
+    seen: Bool[Tensor, "B S H W"]
+    """Pixels that the view has from inside its source."""
+    error: Float[Tensor, "B H W"]
+    """Photometric error of the best view; where none sees anything, of the best un-warped neighbour."""
+    known: Bool[Tensor, "B H W"]
+    """Pixels that count."""
+
+
+def reconstruct(prediction: Prediction) -> tuple[Reconstruction, PyramidLevel]:
+    """Views of a batch, and the images that they are compared with."""
+    batch = prediction.batch
     level = pyramid_level(
         batch.target,
         batch.sources,
@@ -115,20 +146,26 @@ def _errors(prediction: Prediction, constants: Sequence[float]) -> Float[Tensor,
         MonoTerms(),
         valid_mask=batch.valid_mask,
     )
-    views, seen = synthesise(depth, moved, level)
-    counts = level.source_valid
-    target = patches(batch.target.unsqueeze(1))
-    predicted, known = minimum_over_sources(photometric_error(views, target), counts & seen)
-
+    views, in_view = synthesise(prediction.depth, prediction.source_from_target, level)
+    seen = level.source_valid & in_view
+    error, known = minimum_over_sources(photometric_error(views, patches(batch.target.unsqueeze(1))), seen)
     nothing = ~known.flatten(1).any(1)[:, None, None]
-    predicted = torch.where(nothing, level.identity_error, predicted)
-    known = known | nothing
+    error = torch.where(nothing, level.identity_error, error)
+    return Reconstruction(views, seen, error, known | nothing), level
+
+
+def _errors(prediction: Prediction, constants: Sequence[float]) -> Float[Tensor, "B N"]:
+    """Per image: predicted, still, and one column per constant, on the pixels that the prediction sees."""
+    (_, _, predicted, known), level = reconstruct(prediction)
+    target = patches(prediction.batch.target.unsqueeze(1))
 
     def mean(error: Tensor) -> Tensor:
         return error.masked_fill(~known, 0).sum((1, 2)) / known.sum((1, 2))
 
     columns = [mean(predicted), mean(level.identity_error)]
     for constant in constants:
-        flat, _ = synthesise(torch.full_like(depth, constant), moved, level)
-        columns.append(mean(minimum_over_sources(photometric_error(flat, target), counts)[0]))
+        flat, _ = synthesise(
+            torch.full_like(prediction.depth, constant), prediction.source_from_target, level
+        )
+        columns.append(mean(minimum_over_sources(photometric_error(flat, target), level.source_valid)[0]))
     return torch.stack(columns, 1)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.evaluate.frames import EvalFrame, EvalSet
-from mono2many.files import explained
+from mono2many.files import UNREADABLE, explained
 from mono2many.geometry.camera import Size, mirror_intrinsics, resize_intrinsics
 from mono2many.metrics.protocol import Protocol
 from mono2many.models.architecture import matching_of
@@ -151,7 +151,7 @@ def _open_array(path: str, eval_set: EvalSet) -> np.ndarray:
     with explained(
         f"--predictions {path}: cannot be read as one NumPy array",
         "wanted a file of numpy.save, N H W floats",
-        (OSError, ValueError, EOFError, AttributeError),
+        UNREADABLE,
     ):
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
         shape = stored.shape

@@ -18,12 +18,13 @@ from mono2many.metrics.depth import COLUMNS, DepthMetrics
 from mono2many.metrics.protocol import HOLE
 from mono2many.metrics.published import PublishedResult, published
 from mono2many.models.checkpoint import ModelCard
+from mono2many.terminal import say
 
 
 def print_outcome(outcome: Outcome, s: Scoring, console: Console) -> None:
     """Its marks and tables; then the model beside the baselines, or what KITTI's server would say."""
     for mark in marks(outcome):
-        console.print(mark, style="bold red", soft_wrap=True)
+        say(console, mark, "bold red")
     synthetic = "SYNTHETIC. " if outcome.eval_set.synthetic else ""
     print_table(console, outcome.rows, published_beside(outcome), synthetic)
     against = compare(outcome.rows, outcome.main)
@@ -36,11 +37,11 @@ def print_outcome(outcome: Outcome, s: Scoring, console: Console) -> None:
         own = {row: e for row, e in outcome.rows.items() if row.method not in BASELINES and not row.metric}
         shares = [f"{row} {e.holes:.1%}" for row, e in own.items() if e.holes is not None]
         text = f"holes, moving pixels wrong by more than a factor {HOLE}: {', '.join(shares) or 'none known'}"
-        console.print(text, highlight=False, soft_wrap=True)
+        say(console, text)
     error, better = outcome.rows[outcome.main].metrics.abs_rel, f"better baseline ({against.baseline})"
     console.print(f"Abs Rel {error:.3f}: {against.ratio:.2f} of the {better}", highlight=False)
     if s.card is not None:
-        console.print(f"depth is {unit_text(s.card)}", highlight=False, soft_wrap=True)
+        say(console, f"depth is {unit_text(s.card)}")
 
 
 def print_table(
@@ -69,7 +70,7 @@ def print_table(
     console.print(table)
     for source in dict.fromkeys(result.source for result in published):
         methods = ", ".join(result.method for result in published if result.source == source)
-        console.print(f"published: {methods} ({source})", highlight=False, style="cyan", soft_wrap=True)
+        say(console, f"published: {methods} ({source})", "cyan")
     for row, evaluation in evaluations.items():
         if row.metric or evaluation.protocol.align == "affine":  # no factor
             continue
@@ -80,7 +81,7 @@ def print_table(
 def depth_table(columns: Sequence[str], **settings: Any) -> Table:
     """For a name and the seven numbers in each row; fits into 80 columns."""
     table = Table(box=None, padding=(0, 1, 0, 0), **settings)
-    table.add_column("", no_wrap=True)
+    table.add_column("")
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table

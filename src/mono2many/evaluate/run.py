@@ -1,18 +1,18 @@
 """The command `evaluate`: which frames, by which protocol, beside which baselines, where the figures go."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
-from mono2many.datasets.base import DatasetSettings, DepthOptions, ReadOptions, TestListOptions
-from mono2many.datasets.choice import DataConfig, all_offsets, time_offsets
+from mono2many.datasets.base import DatasetSettings, DepthOptions, ReadOptions, ReportOption, TestListOptions
+from mono2many.datasets.choice import DataConfig, all_offsets, named_in_card, time_offsets
 from mono2many.evaluate.odometry import evaluate_trajectories
 from mono2many.evaluate.photometric import (
     NAME,
@@ -23,13 +23,15 @@ from mono2many.evaluate.photometric import (
 )
 from mono2many.evaluate.predictors import Method
 from mono2many.evaluate.present import figures, print_outcome, report, write_json
+from mono2many.evaluate.report.gallery import ends
 from mono2many.evaluate.scoring import Scoring, choose_protocol, score_set
 from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.models.architecture import matching_of
-from mono2many.models.checkpoint import ModelCard, input_size
+from mono2many.models.checkpoint import ModelCard, input_size, read_card
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.predictor import Predictor, load
+from mono2many.terminal import say, text_console, track
 from mono2many.types import Reader, Split
 
 CONSTANTS = 24
@@ -42,9 +44,21 @@ def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str
     score = _against_neighbours if dataset.test_list is None else _against_depth
     if dataset.trajectories is not None:
         score = evaluate_trajectories
-    found = score(config, console or Console())
+    console = console or text_console()
+    if config.model is not None and (note := other_data(config.model, config.data, config.dataset)):
+        say(console, note, "yellow")
+    found = score(config, console)
     write_json(config.json, found)
     return found
+
+
+def other_data(model: str, data: DataConfig, settings: DatasetSettings) -> str | None:
+    """What to say of a model that is scored on other data than its own training's; None: nothing."""
+    text, scored = read_card(model).trained_on, data.dataset.in_card(settings)
+    own = named_in_card(text)
+    if text == scored if own is None else own.related(data.dataset):
+        return None
+    return f"{model} was trained on {text or 'data that it does not name'}; scored on {scored}"
 
 
 def open_as_trained(data: DataConfig, settings: DatasetSettings, card: ModelCard, split: Split) -> Reader:
@@ -60,8 +74,13 @@ def open_as_trained(data: DataConfig, settings: DatasetSettings, card: ModelCard
     return reader if size is None else opened(*input_size(replace(card, crop_bottom=0.0), size))
 
 
-def open_samples(reader: Reader, card: ModelCard, frame_step: int) -> ClipDataset:
-    """Frames with their neighbours and what the model matches."""
+def open_samples(reader: Reader, card: ModelCard, frame_step: int, console: Console) -> ClipDataset:
+    """Frames with their neighbours and what the model matches. Videos are decoded here."""
+    load: Callable[[Callable[[int, int], None]], None] | None = getattr(reader, "load", None)
+    if load is not None:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("decoding", total=None)
+            load(lambda done, total: bar.update(task, completed=done, total=total))
     return ClipDataset(reader, all_offsets(time_offsets(frame_step), matching_of(card.architecture)))
 
 
@@ -74,7 +93,7 @@ def predict_samples(
     console: Console,
 ) -> Iterator[Prediction]:
     """Depth and motion of batches of samples, by a network of the predictor's."""
-    shown = track(batches(dataset, order, 0, pin=False), title, console=console, transient=True)
+    shown = track(batches(dataset, order, 0, pin=False), title, console=console)
     inputs = (to_batch(clips, dataset.offsets, predictor.device) for clips in shown)
     return predict_batches(network, predictor.card.architecture, inputs)
 
@@ -86,7 +105,7 @@ def _against_depth(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     options = TestListOptions(flip=settings.flip, report=settings.report)
     if isinstance(settings, TestListOptions):
         options = settings
-    predictor = load(config.model, config.device) if config.model is not None else None
+    predictor = load(config.model, config.device, config.last) if config.model is not None else None
     scoring = Scoring(config.model or str(options.predictions), predictor, options)
     protocol = choose_protocol(dataset.protocols, scoring)
     outcome = score_set(dataset.test_list(settings, protocol, scoring.card), scoring, console)
@@ -98,10 +117,10 @@ def _against_depth(config: EvaluateConfig, console: Console) -> dict[str, Any]:
 
 def _against_neighbours(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     assert config.model is not None, "only depth is scored without a model"
-    predictor = load(config.model, config.device)
+    predictor = load(config.model, config.device, config.last)
     model, card = predictor.model, predictor.card
     reader = open_as_trained(config.data, config.dataset, card, "test")
-    dataset = open_samples(reader, card, config.data.frame_step)
+    dataset = open_samples(reader, card, config.data.frame_step, console)
     order = spread_out(len(dataset), len(dataset), 4)
     low, high = 1 / card.architecture.max_depth, 1 / card.architecture.min_depth
     spread = torch.logspace(torch.tensor(low).log10(), torch.tensor(high).log10(), CONSTANTS)
@@ -111,23 +130,60 @@ def _against_neighbours(config: EvaluateConfig, console: Console) -> dict[str, A
 
     score = evaluate_photometric(predicted(model), (1 / spread).tolist())
     teacher = evaluate_photometric(predicted(model.as_mono())) if isinstance(model, ManyDepth) else None
-    console.print(_photometric_table(score, teacher))
+    rows = _photometric_rows(score, teacher)
+    console.print(_photometric_table(rows, score.images))
     if card.scale == "metres" and score.constant_depth is not None:
         console.print(f"depths above are in the networks' unit, of {card.factor:.4g} metres", highlight=False)
-    if score.ratio >= 1:
-        console.print("The model has learnt nothing: standing still explains as much.", style="yellow")
+    if score.verdict:
+        console.print(f"The model has learnt nothing: {score.verdict}.", style="yellow", highlight=False)
+    if isinstance(config.dataset, ReportOption) and config.dataset.report is not None:
+        chosen = ends(score.per_image)
+        order = [[i] for _, i in chosen]  # which `predicted` predicts again
+        _report_views(config.dataset.report, config, rows, score, chosen, dataset, predicted(model), card)
     return score.to_json() | ({} if teacher is None else {str(Method.TEACHER): teacher.to_json()})
 
 
-def _photometric_table(score: PhotometricScore, teacher: PhotometricScore | None) -> Table:
-    table = Table("", title=NAME, title_justify="left", caption=f"{score.images} images")
-    table.add_column("error", justify="right")
-    table.add_column("to un-warped", justify="right")
-    table.add_row(str(Method.MODEL), f"{score.predicted:.4f}", f"{score.ratio:.3f}", style="bold")
+def _photometric_rows(
+    score: PhotometricScore, teacher: PhotometricScore | None
+) -> list[tuple[str, float, float]]:
+    """Name, error and its ratio to the un-warped neighbours'; the first is the model's."""
+    rows = [(str(Method.MODEL), score.predicted, score.ratio)]
     if teacher is not None:
-        table.add_row(str(Method.TEACHER), f"{teacher.predicted:.4f}", f"{teacher.ratio:.3f}", style="bold")
+        rows.append((str(Method.TEACHER), teacher.predicted, teacher.ratio))
     if score.constant is not None:
         name = f"constant depth {score.constant_depth:.2f}, same motion"
-        table.add_row(name, f"{score.constant:.4f}", f"{score.constant / score.still:.3f}")
-    table.add_row("un-warped neighbour", f"{score.still:.4f}", "1.000")
+        rows.append((name, score.constant, score.constant / score.still))
+    return [*rows, ("un-warped neighbour", score.still, 1.0)]
+
+
+def _photometric_table(rows: Sequence[tuple[str, float, float]], images: int) -> Table:
+    table = Table("", title=NAME, title_justify="left", caption=f"{images} images")
+    table.add_column("error", justify="right")
+    table.add_column("to un-warped", justify="right")
+    for name, error, ratio in rows:
+        style = "bold" if name in (Method.MODEL, Method.TEACHER) else None
+        table.add_row(name, f"{error:.4f}", f"{ratio:.3f}", style=style)
     return table
+
+
+def _report_views(
+    path: str,
+    config: EvaluateConfig,
+    rows: Sequence[tuple[str, float, float]],
+    score: PhotometricScore,
+    chosen: Sequence[tuple[str, int]],
+    dataset: ClipDataset,
+    predictions: Iterator[Prediction],
+    card: ModelCard,
+) -> None:
+    """Write the HTML page. chosen: labels and sample numbers, as in `predictions`."""
+    from mono2many.evaluate.report.views import ViewItem, view_maps, write_views  # matplotlib is slow
+
+    items = []
+    for (label, i), images in zip(chosen, view_maps(predictions), strict=True):
+        clip, index = dataset.samples[i]
+        caption = f"{dataset.clips[clip].name}, held-out frame {index}"
+        items.append(ViewItem(label, caption, score.per_image[i], images))
+    data = config.data.dataset.in_card(config.dataset)
+    facts = {"Data": f"{data}, {score.images} held-out frames", "Model": str(config.model)}
+    write_views(path, f"View synthesis on {data}", rows, items, facts | {"Trained on": card.trained_on})

@@ -24,15 +24,17 @@ from torch import Tensor
 from mono2many.data.dataset import spread_out
 from mono2many.evaluate.run import open_as_trained, open_samples, predict_samples
 from mono2many.evaluate.settings import ScaleConfig
-from mono2many.files import write_text
+from mono2many.files import atomic_write, read_json, user_path, write_text
 from mono2many.geometry.align import FINE, SURE_SIGMA, refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.geometry.warp import backproject
 from mono2many.io.speed_file import metres_along, read_speed
 from mono2many.metrics.protocol import median
 from mono2many.models.checkpoint import ModelCard
-from mono2many.models.starter import STARTER, model_folder
+from mono2many.models.pose import NO_POSE
+from mono2many.models.starter import STARTER, best_of
 from mono2many.predict.predictor import Predictor, load
+from mono2many.terminal import say, text_console
 from mono2many.types import FrameSequence, InputError
 
 WAYS = "camera-height METRES, speed FILE.csv, or factor X"
@@ -64,22 +66,27 @@ class Estimate:
 
 def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard:
     """Estimate the factor, print it and store it in the model folder's config.json. Raises InputError."""
-    console = console or Console()
+    console = console or text_console()
     number = _number(config.scale_from)
     if config.model == STARTER and config.out is None:
         raise InputError(
             "--model starter stays as it came: add --out FOLDER for a copy that knows its metres"
         )
-    predictor, way = load(config.model, config.device), config.scale_from[0]
-    out = own_copy(config.model, config.out)
+    if config.out is not None and (user_path(config.out) / "config.json").exists():
+        raise InputError(f"--out {config.out}: holds a model already; name a new folder")
+    predictor, way = load(config.model, config.device, config.last), config.scale_from[0]
     if way == "factor":
         estimate = Estimate(number, None, "as given")
     else:
+        if not predictor.card.has_pose:  # said before any frame is read
+            raise InputError(f"{config.model}: {NO_POSE}; --scale-from factor X needs none")
         looks, clips = look(config, predictor, console)
         if way == "camera-height":
+            refuse_other_motion(looks)
             estimate = from_heights(number, heights(looks))
         else:
             estimate = from_path(*path_steps(looks, config, clips))
+    out = own_copy(best_of(config.model, config.last), config.out)
     card = replace(
         predictor.card,
         scale="metres",
@@ -96,7 +103,7 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     if (out / "best" / "config.json").exists():
         lines.append(f"{out}/best is another model, with a scale of its own")
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     if estimate.spread is not None and estimate.spread > WIDE:
         console.print(
             "Single estimates disagree: the model's unit differs from image to image, or the "
@@ -106,16 +113,15 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     return card
 
 
-def own_copy(model: str, out: str | None) -> Path:
-    """The folder to write to: the model's own, or a copy in `out`. InputError where that has a model."""
+def own_copy(model: Path, out: str | None) -> Path:
+    """The folder to write to: the model's own, or a copy in `out`."""
     if out is None:
-        return model_folder(model)
-    folder = Path(out).expanduser()
-    if (folder / "config.json").exists():
-        raise InputError(f"--out {out}: holds a model already; name a new folder")
+        return model
+    folder = user_path(out)
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("model.safetensors", "config.json"):
-        shutil.copyfile(model_folder(model) / name, folder / name)
+        with atomic_write(folder / name) as temporary:
+            shutil.copyfile(model / name, temporary)
     return folder
 
 
@@ -123,7 +129,7 @@ def store(folder: Path, card: ModelCard) -> None:
     """Write the card's scale into config.json; all else there stays, the weights are not touched."""
     path = folder / "config.json"
     names = ("scale", "factor", "factor_spread", "factor_from")
-    raw = json.loads(path.read_text()) | {name: getattr(card, name) for name in names}
+    raw = read_json(path, "copy the model again") | {name: getattr(card, name) for name in names}
     write_text(path, json.dumps(raw, indent=2) + "\n")
 
 
@@ -175,7 +181,7 @@ def look(
     settings = config.dataset.at_most(config.frames)
     reader = open_as_trained(config.data, settings, predictor.card, "val" if drawn else "train")
     clips, step = reader.clips, config.data.frame_step
-    dataset = open_samples(reader, predictor.card, step)
+    dataset = open_samples(reader, predictor.card, step, console)
     inner = [n for n, (c, i) in enumerate(dataset.samples) if step <= i < clips[c].frames - step]
     if not inner:
         raise InputError(
@@ -211,13 +217,35 @@ def heights(looks: Sequence[Look]) -> list[float | None]:
     The road is parallel to the way the camera goes. Its tilt could be read off the predicted depth too, but
     there an error of a few percent between near and far road tilts the plane and doubles in the height.
     """
-    mean = torch.stack([x.forward for x in looks]).norm(dim=1).mean()
+    mean = mean_step(looks)
     tilts: dict[int, list[float]] = {}
     for x in looks:
-        if x.forward.norm() > SLOW * mean and x.forward[2] > 0:
+        if drives_ahead(x, mean):
             tilts.setdefault(x.clip, []).append(float(x.forward[1] / x.forward[2]))
     middle = {clip: median(torch.tensor(values)) for clip, values in tilts.items()}
     return [ground_height(x.ground, middle[x.clip]) if x.clip in middle else None for x in looks]
+
+
+def mean_step(looks: Sequence[Look]) -> float:
+    """Mean length of the predicted motion."""
+    return float(torch.stack([x.forward for x in looks]).norm(dim=1).mean())
+
+
+def drives_ahead(x: Look, mean: float) -> bool:
+    """Whether the predicted motion shows where the road goes."""
+    return bool(x.forward.norm() > SLOW * mean and x.forward[2] > 0)
+
+
+def refuse_other_motion(looks: Sequence[Look]) -> None:
+    """InputError where the predicted motion goes ahead in no frame: then no ground is looked for."""
+    mean = mean_step(looks)
+    if not any(drives_ahead(x, mean) for x in looks):
+        x, y, z = torch.stack([x.forward for x in looks]).mean(0).tolist()
+        raise InputError(
+            f"--scale-from camera-height: by the predicted motion the camera drives ahead in none of "
+            f"{len(looks)} frames (mean step right, down, ahead: {x:.2g} {y:.2g} {z:.2g}); give footage that "
+            "looks where it drives, a model that predicts its motion (mono2many evaluate), or factor X"
+        )
 
 
 def ground_height(ground: Float[Tensor, "2 N"], tilt: float) -> float | None:
@@ -266,7 +294,13 @@ def path_steps(
     predicted = np.array([float(x.forward.norm()) for x in looks])
     known = np.isfinite(true)
     if not known.any():
-        raise InputError(f"{names[0]}: covers no two neighbouring frames of {clips[0].name}")
+        table, column = read_speed(names[0]), "frame" if clips[0].times is None else "time"
+        at = clips[0].times or range(clips[0].frames)
+        raise InputError(
+            f"{names[0]}: covers no two neighbouring frames of {clips[0].name}: its {column} is "
+            f"{table[column][0]:g} to {table[column][-1]:g}, the frames' {at[0]:g} to {at[-1]:g}; "
+            "count both from the video's beginning"
+        )
     return predicted[known], true[known]
 
 
@@ -274,10 +308,15 @@ def from_path(predicted: Float[ndarray, "N"], true: Float[ndarray, "N"]) -> Esti
     """True / predicted length of the whole path. Raises InputError where it has none."""
     moving = true > SLOW * true.mean()
     predicted, true = predicted[moving], true[moving]
-    if not (true.sum() > 0 and predicted.sum() > 0):
+    if not true.sum() > 0:
         raise InputError(
-            f"--scale-from speed: the path is {true.sum():.3g} metres long, {predicted.sum():.3g} predicted; "
-            "both must be positive: does the camera move in this footage?"
+            f"--scale-from speed: by the file the path of these frames is {true.sum():.3g} metres long; give "
+            "the part of the footage in which the camera moves, with its file"
+        )
+    if not predicted.sum() > 0:
+        raise InputError(
+            f"--scale-from speed: the model predicts a path of {predicted.sum():.3g} where the file has "
+            f"{true.sum():.3g} metres; it finds no motion in this footage: train it on such"
         )
     factor = true.sum() / predicted.sum()
     parts = [slice(i, i + SEGMENT) for i in range(0, max(1, len(true) - SEGMENT + 1), SEGMENT)]

@@ -1,10 +1,11 @@
 """Score a model, or any method's stored disparities, on an EvalSet. Frames of its training are refused."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
 from rich.console import Console
-from rich.progress import track
 
 from mono2many.datasets.base import TestListOptions
 from mono2many.evaluate.depth import Outcome, score_frames
@@ -17,11 +18,15 @@ from mono2many.evaluate.predictors import (
     from_network,
     with_baselines,
 )
-from mono2many.metrics.protocol import PROTOCOLS, Protocol, with_alignment
+from mono2many.metrics.protocol import PROTOCOLS, Protocol, median, with_alignment
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard
 from mono2many.predict.predictor import Predictor
+from mono2many.terminal import say, track
 from mono2many.types import InputError
+
+UPSIDE_DOWN = -0.1
+"""Correlation of predicted with measured disparity below which they look like depths."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ def score_set(eval_set: EvalSet, s: Scoring, console: Console) -> Outcome:
     frames, options, card = eval_set.frames, s.options, s.card
     unseen = _unseen(eval_set, s)
     if eval_set.note:
-        console.print(eval_set.note, style="yellow", highlight=False, soft_wrap=True)
+        say(console, eval_set.note, "yellow")
     if s.matching and not eval_set.baseline_frames:
         console.print(
             f"{without_neighbour(eval_set, s)} of {len(frames)} images have no neighbour to match: there "
@@ -86,7 +91,25 @@ def score_set(eval_set: EvalSet, s: Scoring, console: Console) -> Outcome:
         )
     predict = _disparities(eval_set, s, console)
     metric = card is not None and card.scale == "metres" and eval_set.protocol.align != "none"
-    return score_frames(eval_set, predict, s.source, metric, unseen, options.workers, console)
+    outcome = score_frames(eval_set, predict, s.source, metric, unseen, options.workers, console)
+    if s.predictor is None:
+        _question(outcome, s.source, console)
+    return outcome
+
+
+def _question(outcome: Outcome, source: str, console: Console) -> None:
+    """Say where predictions look like depths."""
+    scored = [x.correlation for x in outcome.scores[outcome.main] if x is not None]
+    found = torch.tensor([x for x in scored if not math.isnan(x)])
+    if len(found) and median(found) < UPSIDE_DOWN:
+        console.print(
+            f"--predictions {source}: the correlation of its values with 1 / measured depth is "
+            f"{median(found):.2f} in the median image: are they depths? Wanted are disparities, 1 / depth",
+            style="yellow",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _unseen(eval_set: EvalSet, s: Scoring) -> list[int] | None:
@@ -110,7 +133,7 @@ def _disparities(eval_set: EvalSet, s: Scoring, console: Console) -> Disparities
         predict = from_network(s.predictor, s.options.flip, s.options.batch_size, s.options.workers)
     if not eval_set.baseline_frames:
         return predict
-    opened = track(eval_set.baseline_frames, "baselines", console=console, transient=True)
+    opened = track(eval_set.baseline_frames, "baselines", console=console)
     return with_baselines(predict, baselines((frame() for frame in opened), eval_set.protocol))
 
 

@@ -23,6 +23,8 @@ class EvaluateConfig:
     """Write all figures to this file."""
     device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
+    last: bool = False
+    """Of a run the last model instead of the best, that with the lowest validation error."""
 
     @property
     def predictions(self) -> str | None:
@@ -73,6 +75,8 @@ class ScaleConfig:
     """Images, or pairs of neighbours, looked at, evenly spread."""
     device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
+    last: bool = False
+    """Of a run the last model instead of the best, that with the lowest validation error."""
 
     def __post_init__(self) -> None:
         at_least("--frames", self.frames, 1)

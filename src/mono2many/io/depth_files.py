@@ -1,5 +1,6 @@
 """Depth maps in files: NumPy arrays (exact) and 16-bit PNGs (small, readable everywhere)."""
 
+import io
 import math
 from pathlib import Path
 
@@ -10,20 +11,21 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from mono2many.files import explained, writing
+from mono2many.files import UNREADABLE, explained, write_bytes
 from mono2many.types import InputError, Scale
 
 FACTOR_KEY, SCALE_KEY = "mono2many:factor", "mono2many:scale"
 KITTI_FACTOR = 256.0
 LARGEST = 65535
-UNREADABLE = "cannot be read as a depth map"
+NO_MAP = "cannot be read as a depth map"
 
 
 def write_depth_npy(path: str | Path, depth: Float[Tensor, "H W"]) -> None:
     """Depth as a float32 array (H, W) for numpy.load, in depth's own unit; NaN where unknown. InputError
     where the file cannot be written."""
-    with writing(path), Path(path).open("wb") as file:  # numpy.save would add a suffix to a bare name
-        np.save(file, depth.detach().cpu().float().numpy())
+    file = io.BytesIO()
+    np.save(file, depth.detach().cpu().float().numpy())
+    write_bytes(path, file.getbuffer())
 
 
 def write_depth_png16(
@@ -48,8 +50,9 @@ def write_depth_png16(
     text = PngInfo()
     text.add_text(FACTOR_KEY, repr(float(factor)))
     text.add_text(SCALE_KEY, scale)
-    with writing(path):
-        Image.fromarray(values.numpy().astype(np.uint16)).save(path, format="PNG", pnginfo=text)
+    file = io.BytesIO()
+    Image.fromarray(values.numpy().astype(np.uint16)).save(file, format="PNG", pnginfo=text)
+    write_bytes(path, file.getbuffer())
     return float(factor)
 
 
@@ -58,7 +61,7 @@ def read_depth(path: Path, factor: float) -> Float[Tensor, "H W"]:
     (or by that in its text). Raises InputError as read_depth_png16, and where an array is no map."""
     if path.suffix != ".npy":
         return read_depth_png16(path, factor)
-    with explained(f"{path}: {UNREADABLE}", "write it again", (OSError, ValueError, EOFError)):
+    with explained(f"{path}: {NO_MAP}", "write it again", UNREADABLE):
         depth = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32))
     if depth.dim() != 2:
         raise InputError(f"{path}: is of shape {tuple(depth.shape)}, wanted H W; write it again")
@@ -68,10 +71,12 @@ def read_depth(path: Path, factor: float) -> Float[Tensor, "H W"]:
 def read_depth_png16(path: str | Path, factor: float | None = None) -> Float[Tensor, "H W"]:
     """Depth from a 16-bit PNG, divided by the factor in its text (else by `factor`; 256 where there is none,
     as KITTI's own); NaN where unknown. InputError where the file is missing, broken or not 16-bit grey."""
-    with explained(f"{path}: {UNREADABLE}", "write it again", (OSError, ValueError, SyntaxError)):
+    with explained(f"{path}: {NO_MAP}", "write it again", (*UNREADABLE, Image.DecompressionBombError)):
         with Image.open(path) as image:
             values = np.asarray(image).astype(np.float32)
         factor = float(image.info.get(FACTOR_KEY, factor or KITTI_FACTOR))
+        if not 0 < factor < math.inf:
+            raise ValueError(f"its text says {factor:g} units per metre")
     if not image.mode.startswith("I"):
         raise InputError(f"{path}: its pixels are of mode {image.mode}, wanted a depth map of 16-bit grey")
     depth = torch.from_numpy(values) / factor

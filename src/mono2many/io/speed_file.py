@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from mono2many.files import explained
+from mono2many.files import UNREADABLE, explained, read_text, user_path
 from mono2many.types import FrameSequence, InputError
 
 COLUMNS = ("time", "speed", "frame")
@@ -17,8 +18,9 @@ WANTED = "a header with time (s) and speed (m/s), and frame where footage has no
 def read_speed(path: str | Path) -> dict[str, Float[ndarray, "N"]]:
     """The known columns of a CSV file: `time` since the video's beginning (s), `speed` (m/s) and, for
     images, `frame`, their number. Raises InputError naming file, line and column."""
-    with explained(f"{path}: cannot be read as CSV", f"wanted {WANTED}", (OSError, ValueError)):
-        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+    with explained(f"{path}: cannot be read as CSV", f"wanted {WANTED}", UNREADABLE), catch_warnings():
+        simplefilter("ignore")  # of an empty file
+        text = read_text(user_path(path))
         lines = [line for line in text.splitlines() if line.strip()] or ["nothing"]
         found = np.genfromtxt(
             lines, delimiter=",", names=True, case_sensitive="lower", autostrip=True, ndmin=1

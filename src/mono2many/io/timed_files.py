@@ -1,11 +1,12 @@
 """Files by their time: lists with a line `timestamp file`, and what was taken at nearly the same moment."""
 
 import bisect
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mono2many.files import explained
+from mono2many.files import explained, read_text
 
 T = TypeVar("T")
 
@@ -14,9 +15,11 @@ def read_timed_files(path: Path) -> tuple[list[float], list[Path]]:
     """Rising seconds, and the file of each (beside `path`); lines that begin with # are left out. Raises
     InputError where a line is something else."""
     with explained(f"{path}: wanted lines `timestamp file`", "unpack it again", (OSError, ValueError)):
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
         rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
         listed = sorted((float(time), path.parent / name) for time, name in rows)
+        if not all(math.isfinite(time) for time, _ in listed):
+            raise ValueError("a timestamp is not finite")
     return [time for time, _ in listed], [file for _, file in listed]
 
 

@@ -3,6 +3,7 @@
 Poses are world_from_camera, N 4 4 in float64; the world is usually the first camera's.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mono2many.files import explained, writing
+from mono2many.errors import InputError, printable
+from mono2many.files import explained, write_bytes, writing
 from mono2many.geometry.pose import quaternion_from_rotation, rigid, rotation_from_quaternion
-from mono2many.types import InputError
 
 PoseKind = Literal["kitti", "tum"]
 ENDINGS: dict[PoseKind, str] = {"kitti": ".txt", "tum": ".tum"}
@@ -63,8 +64,8 @@ def write_poses(path: Path, poses: Float[Tensor, "N 4 4"], kind: PoseKind, times
         seconds = torch.tensor(times, dtype=torch.float64)[:, None]
         rows = torch.cat([seconds, poses[:, :3, 3], quaternion_from_rotation(poses[:, :3, :3])], 1)
         formats = ["%.6f"] + ["%.9f"] * 7
-    with writing(path):
-        np.savetxt(path, rows.numpy(), fmt=formats)
+    with writing(path) as temporary:
+        np.savetxt(temporary, rows.numpy(), fmt=formats)
 
 
 def draw_trajectories(
@@ -81,9 +82,11 @@ def draw_trajectories(
             x, z = poses[:, 0, 3].tolist(), poses[:, 2, 3].tolist()
             colour = GREY if label == TRUE else "#d9804f"
             axes.plot(x, z, color=colour, label=label, linewidth=1.8, marker="o", markevery=[0])
-        axes.set(title=title, xlabel=f"x, {unit}", ylabel=f"z, {unit}")
+        axes.set_title(printable(title), parse_math=False)
+        axes.set(xlabel=f"x, {unit}", ylabel=f"z, {unit}")
         axes.set_aspect("equal", "datalim")
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
-    with writing(path):
-        figure.savefig(path, format="png")
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    write_bytes(path, file.getbuffer())

@@ -2,11 +2,13 @@
 
 import shlex
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -17,10 +19,22 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from mono2many.files import explained, reason, writing
+from mono2many.geometry.camera import Display
+from mono2many.io.containers import (
+    DamagedError,
+    best_track,
+    open_video,
+    packets,
+    warn_of_kind,
+    warn_of_tracks,
+)
 from mono2many.types import InputError
 
 ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1")
 """Codecs whose frames can be counted without decoding, where the file starts at a key frame."""
+PLAUSIBLE_RATES = (0.01, 1000)
+USUAL_RATE = 25.0
+"""Frames per second."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +49,16 @@ class VideoInfo:
     frames: int
     """Counted, not taken from the header."""
     times: tuple[float, ...]
-    """When they are shown, in seconds; empty where the file does not say."""
+    """When they are shown, in seconds; empty where the file does not say. Where recordings were joined, the
+    later ones' go on from the earlier's."""
 
 
 def video_frames(path: str | Path, start: int = 0) -> Iterator[UInt8[Tensor, "3 H W"]]:
     """The frames in order, from number `start` on: RGB, 0 to 255, upright. The tensors are views with the
     channels last in memory, as decoders and `resize_image` like them. InputError at the first frame where the
-    file is missing or no video; InputError after the last good frame where it is damaged or cut short, with
-    the number of good frames."""
-    return (_rgb(frame, _quarter_turns(frame)) for frame in islice(_decoded(path), start, None))
+    file is missing or no video; InputError after the last good frame where it is damaged or cut short, or the
+    frames have another size from there on, with the number of good frames."""
+    return (_rgb(frame, _quarter_turns(frame)) for _, frame in islice(_decoded(path), start, None))
 
 
 def timed_frames(
@@ -51,8 +66,8 @@ def timed_frames(
 ) -> Iterator[tuple[float | None, UInt8[Tensor, "3 H W"]]]:
     """As `video_frames`, each with its time in seconds (None where the file does not say), at most `width`
     pixels wide: shrinking while converting is much faster than afterwards."""
-    for frame in _decoded(path):
-        time, turns = frame.time, _quarter_turns(frame)  # which a shrunk frame does not know
+    for time, frame in _decoded(path):
+        turns = _quarter_turns(frame)  # which a shrunk frame does not know
         height, shown = _upright_size(frame)
         if width is None or shown <= width:
             image = _rgb(frame, turns)
@@ -60,28 +75,51 @@ def timed_frames(
             size = width, max(1, round(height * width / shown))
             small = frame.reformat(*(size[::-1] if turns % 2 else size), interpolation="AREA")
             image = _rgb(small, turns).contiguous()
-        yield None if time is None else float(time), image
+        yield time, image
 
 
 def probe_video(path: str | Path) -> VideoInfo:
     """Size, rate, exact number of frames and their times. Reads the whole file once; for H.264, HEVC and AV1
-    in MP4, MKV or AVI it decodes a few frames only, else all of them. InputError where the file is missing,
-    no video, damaged or cut short (with the number of good frames)."""
-    first = next(_decoded(path), None)
-    if first is None:
+    in MP4, MKV or AVI it decodes a few frames only, else all of them. Warns of tracks that are not read and
+    of frames that should be converted first. InputError where the file is missing, no video, damaged or cut
+    short (with the number of good frames)."""
+    first = [frame for _, frame in islice(_decoded(path), 8)]
+    if not first:
         raise InputError(f"{path}: the video holds no frame that can be decoded; record or convert it again")
-    height, width = _upright_size(first)
+    height, width = _upright_size(first[0])
     times: list[float | None] | None = None
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        fps = float(stream.average_rate or stream.guessed_rate or 0)
+    with open_video(path) as container:
+        stream = best_track(container)
+        rates = stream.average_rate, stream.guessed_rate
+        warn_of_tracks(path, container, stream)
         if stream.codec_context.name in ONE_PACKET_ONE_FRAME and container.format.name != "mpegts":
-            with suppress(_DamagedError, av.FFmpegError):
-                times = [_shown_at(packet) for packet in _packets(container, stream) if not packet.is_discard]
+            with suppress(DamagedError, av.FFmpegError):
+                times = _packet_times(container, stream)
+    warn_of_kind(path, first)
     if times is None:  # of a damaged file only the decoder knows how many frames are good: it will complain
-        times = [frame.time for frame in _decoded(path)]
-    known = sorted(time for time in times if time is not None)
-    return VideoInfo(width, height, fps, len(times), tuple(known) if len(known) == len(times) else ())
+        times = [time for time, _ in _decoded(path)]
+    known = tuple(sorted(time for time in times if time is not None))
+    known = known if len(known) == len(times) else ()
+    return VideoInfo(width, height, _rate(rates, known), len(times), known)
+
+
+def _rate(rates: tuple[Fraction | None, ...], times: tuple[float, ...]) -> float:
+    """Frames per second: what the file says, or its times where that is not plausible."""
+    apart = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0
+    for rate in (*rates, 1 / apart if apart else 0):
+        if rate and PLAUSIBLE_RATES[0] <= rate <= PLAUSIBLE_RATES[1]:
+            return float(rate)
+    return USUAL_RATE
+
+
+def video_display(path: str | Path) -> Display:
+    """How the video's frames are shown: `video_frames` turns them, but leaves their pixels as they are.
+    Decodes one frame. InputError where the file is missing or no video."""
+    _, first = next(_decoded(path), (None, None))
+    turns = 0 if first is None else _quarter_turns(first)
+    with open_video(path) as container:
+        aspect = float(best_track(container).sample_aspect_ratio or 1)
+    return Display(turns, 1 / aspect if turns % 2 else aspect)
 
 
 class VideoWriter:
@@ -91,7 +129,7 @@ class VideoWriter:
             video.write(image)
 
     All frames have the first one's size; an odd side is made even by repeating its last row or column.
-    InputError where the file cannot be written.
+    The file is there when the block has ended without an error. InputError where it cannot be written.
     """
 
     def __init__(self, path: str | Path, fps: float) -> None:
@@ -100,11 +138,14 @@ class VideoWriter:
         self.rate = Fraction(fps).limit_denominator(1001)
         self.stream: VideoStream | None = None
         self.size: tuple[int, ...] = ()
-        with writing(path, (OSError, ValueError, av.FFmpegError)):
-            self.container = av.open(str(path), "w", format="mp4")
+        self._files = ExitStack()
+        temporary = self._files.enter_context(writing(path))
+        self._sink = _Sink(self._files.enter_context(temporary.open("wb", buffering=0)))
+        self.container = av.open(self._sink, "w", format="mp4")
 
     def write(self, image: UInt8[Tensor, "3 H W"]) -> None:
-        """Appends one frame: RGB, 0 to 255. InputError where the disk is full."""
+        """Appends one frame: RGB, 0 to 255. Where the disk is full, OSError: the block makes InputError of
+        it."""
         height, width = image.shape[1:]
         if self.stream is None:
             self.size = (height, width)
@@ -118,12 +159,19 @@ class VideoWriter:
     def __enter__(self) -> "VideoWriter":
         return self
 
-    def __exit__(self, *error: object) -> None:
-        try:
-            if self.stream is not None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as stack:
+            stack.push(self._files)  # which also get to know what goes wrong here
+            try:
+                if error is not None:
+                    raise error
+                assert self.stream is not None, f"{self.path}: a video without frames"
                 self._mux(self.stream, None)
-        finally:
-            self.container.close()
+            finally:
+                self.container.close()
+            self._sink.check()
 
     def _new_stream(self, height: int, width: int) -> VideoStream:
         x264 = "libx264" in av.codecs_available
@@ -136,95 +184,95 @@ class VideoWriter:
         return stream
 
     def _mux(self, stream: VideoStream, frame: av.VideoFrame | None) -> None:
-        with writing(self.path, (av.FFmpegError,)):
+        with explained(f"{self.path}: cannot be encoded", "try frames of another size", (av.FFmpegError,)):
             self.container.mux(stream.encode(frame))
+        self._sink.check()
 
 
-class _DamagedError(Exception):
-    """The container says that something is missing."""
+class _Sink:
+    """A file that FFmpeg writes to, and that never fails for it: it crashes while it closes one that did."""
 
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+        self.seek, self.tell = file.seek, file.tell
 
-def _decoded(path: str | Path) -> Iterator[av.VideoFrame]:
-    """All frames that can be decoded, then InputError if that is not all of them."""
-    good, damage = 0, ""
-    with _opened(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data)
         try:
-            for packet in _packets(container, stream):
-                for frame in packet.decode():
-                    if frame.is_corrupt:
-                        raise _DamagedError("a frame lacks data")
-                    good += 1
-                    yield frame
-        except (_DamagedError, av.FFmpegError) as error:
-            damage = reason(error)
-        try:
-            for frame in stream.decode(None):  # what the decoder still holds
-                frame.time_base = stream.time_base  # which these frames do not know
-                good += 1
-                yield frame
-        except av.FFmpegError as error:
-            damage = damage or reason(error)
+            while self.error is None and rest:
+                rest = rest[self.file.write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def check(self) -> None:
+        """Raises what went wrong."""
+        if self.error is not None:
+            raise self.error
+
+
+def _decoded(path: str | Path) -> Iterator[tuple[float | None, av.VideoFrame]]:
+    """All frames that can be decoded, with their times in seconds, which never go back; then InputError if
+    that is not all of them, or at the first of another size."""
+    good, damage, size = 0, "", None
+    last, step, shift = None, 0.0, 0.0
+    with open_video(path) as container:
+        for frame in _frames_and_damage(container, best_track(container)):
+            if isinstance(frame, str):
+                damage = damage or frame
+                continue
+            if size not in (None, _upright_size(frame)):
+                raise InputError(_other_size(path, good, size, frame))
+            good, size = good + 1, _upright_size(frame)
+            time = None if frame.time is None else float(frame.time) + shift
+            if time is not None:
+                if last is not None and time < last:  # another recording was joined
+                    shift += last + step - time
+                    time = last + step
+                last, step = time, step if last is None or time == last else time - last
+            yield time, frame
     if damage:
-        source, kept = (shlex.quote(str(name)) for name in (path, f"good_{Path(path).stem}.mp4"))
-        keep = f", or keep the good part: ffmpeg -i {source} -frames:v {good} -c:v libx264 -crf 18 {kept}"
         raise InputError(
             f"{path}: the video is damaged or cut short after {good} good frames ({damage}); "
-            f"copy it again{keep if good else ''}"
+            f"copy it again{f', or keep the good part: {_first(path, good)}' if good else ''}"
         )
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> Iterator[av.Packet]:
-    """The stream's packets; _DamagedError after the last good one if the container promised more."""
-    # MP4's index also obeys edit lists, which the header's count does not.
-    promised = len(stream.index_entries) if "mp4" in container.format.name else 0
-    count = 0
-    for packet in container.demux(stream):
-        if not packet.size:
-            continue
-        if packet.is_corrupt:
-            raise _DamagedError("the file ends inside a frame, or bytes are missing")
-        count += 1
-        yield packet
-    if count < promised:
-        raise _DamagedError(f"its header promises {promised} frames")
-    if "matroska" in container.format.name and _matroska_is_cut(Path(container.name)):
-        raise _DamagedError("it is shorter than its header says")
+def _frames_and_damage(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame | str]:
+    """The stream's frames; in between what is wrong with the file, at most twice."""
+    stream.thread_type = "AUTO"
+    try:
+        for packet in packets(container, stream):
+            for frame in packet.decode():
+                if frame.is_corrupt:
+                    raise DamagedError("a frame lacks data")
+                yield frame
+    except (DamagedError, av.FFmpegError) as error:
+        yield reason(error)
+    try:
+        for frame in stream.decode(None):  # what the decoder still holds
+            frame.time_base = stream.time_base  # which these frames do not know
+            yield frame
+    except av.FFmpegError as error:
+        yield reason(error)
 
 
-def _shown_at(packet: av.Packet) -> float | None:
-    """Seconds."""
-    if packet.pts is None or packet.time_base is None:
-        return None
-    return float(packet.pts * packet.time_base)
+def _other_size(path: str | Path, good: int, size: tuple[int, int], frame: av.VideoFrame) -> str:
+    """The message."""
+    (height, width), (now_high, now_wide) = size, _upright_size(frame)
+    scaled = f"ffmpeg -i {shlex.quote(str(path))} -vf scale={width}:{height} -c:v libx264 -crf 18 new.mp4"
+    scale = f", or scale the rest: {scaled}" if abs(now_wide * height / (now_high * width) - 1) < 0.02 else ""
+    return (
+        f"{path}: frame {good} is {now_wide}x{now_high}, those before are {width}x{height}; keep the part of "
+        f"one size: {_first(path, good)}{scale}"
+    )
 
 
-def _matroska_is_cut(path: Path) -> bool:
-    """True where the file is shorter than its Segment element says (RFC 8794; size all ones = not known)."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    start = head.find(b"\x18\x53\x80\x67") + 4
-    if start < 4 or not head[start]:
-        return False
-    end = start + 9 - head[start].bit_length()
-    not_known = (1 << 7 * (end - start)) - 1
-    size = int.from_bytes(head[start:end], "big") & not_known
-    return size != not_known and end + size > path.stat().st_size
-
-
-def _opened(path: str | Path) -> InputContainer:
-    """InputError where the file is missing, no video, or so damaged that FFmpeg cannot make sense of it."""
-    if not Path(path).is_file():
-        raise InputError(f"{path}: no such video file; check the path")
-    remedy = f"copy it again, or convert it: ffmpeg -i {shlex.quote(str(path))} -c:v libx264 -crf 18 new.mp4"
-    wrong = (av.FFmpegError, OSError, ValueError, IndexError)
-    with explained(f"{path}: cannot be opened as a video, 0 good frames", remedy, wrong):
-        container = av.open(str(path))
-    if not container.streams.video:
-        container.close()
-        raise InputError(f"{path}: holds no video stream, 0 good frames: {remedy}")
-    return container
+def _first(path: str | Path, frames: int) -> str:
+    """The command that keeps so many frames."""
+    source, kept = (shlex.quote(str(name)) for name in (path, f"good_{Path(path).stem}.mp4"))
+    return f"ffmpeg -i {source} -frames:v {frames} -c:v libx264 -crf 18 {kept}"
 
 
 def _quarter_turns(frame: av.VideoFrame) -> int:
@@ -241,3 +289,22 @@ def _rgb(frame: av.VideoFrame, turns: int) -> UInt8[Tensor, "3 H W"]:
     """Turned counterclockwise so many times by 90 degrees."""
     image = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
     return image.rot90(turns, (1, 2)) if turns else image
+
+
+def _packet_times(container: InputContainer, stream: VideoStream) -> list[float | None]:
+    """In decoding order. DamagedError where it goes back: recordings were joined."""
+    found, last = list[float | None](), None
+    for packet in packets(container, stream):
+        if last is not None and packet.dts is not None and packet.dts < last:
+            raise DamagedError("joined")
+        last = packet.dts
+        if not packet.is_discard:
+            found.append(_shown_at(packet))
+    return found
+
+
+def _shown_at(packet: av.Packet) -> float | None:
+    """Seconds."""
+    if packet.pts is None or packet.time_base is None:
+        return None
+    return float(packet.pts * packet.time_base)

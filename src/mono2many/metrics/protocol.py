@@ -142,6 +142,9 @@ class Aligned:
     """The pixels that the protocol counts."""
     ratio: float
     """What the prediction was multiplied by; 1 if it was aligned by more than a factor."""
+    correlation: float
+    """Of the predicted disparity, before it is aligned, with 1 / truth; NaN of a constant. It has the sign of
+    the slope that affine alignment finds."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,8 @@ class ImageScore:
     metrics: DepthMetrics
     ratio: float
     """As Aligned.ratio."""
+    correlation: float
+    """As Aligned.correlation."""
     pixels: int
     """How many were compared."""
     silog: float
@@ -211,6 +216,8 @@ def align(disparity: Float[Tensor, "h w"], truth: SparseTruth, protocol: Protoco
             f"the predicted disparity is negative or not a number at {wrong} of {pixels} pixels; positive "
             "ones were wanted: check where it comes from"
         )
+    disparities = torch.stack([1 / depth[kept].double(), 1 / truth.depth[kept].double()])
+    correlation = float(torch.corrcoef(disparities)[0, 1]) if pixels > 1 else math.nan
     ratio = 1.0
     if protocol.align == "median":
         ratio = median(truth.depth[kept]) / median(depth[kept])
@@ -225,7 +232,8 @@ def align(disparity: Float[Tensor, "h w"], truth: SparseTruth, protocol: Protoco
             f"too many predicted disparities are 0 (infinitely far): no {protocol.align} scale exists; check "
             "where they come from"
         )
-    return Aligned((depth * ratio).clamp(protocol.min_depth, protocol.max_depth), kept, ratio)
+    aligned = (depth * ratio).clamp(protocol.min_depth, protocol.max_depth)
+    return Aligned(aligned, kept, ratio, correlation)
 
 
 def score(
@@ -257,6 +265,7 @@ def score(
     return ImageScore(
         metrics,
         aligned.ratio,
+        aligned.correlation,
         len(true),
         silog=100 * float((true.log() - depth.log()).std(correction=0)),
         irmse=float((1000 / true - 1000 / depth).square().mean().sqrt()),

@@ -8,6 +8,7 @@ Padding = Literal["reflect", "zeros", "replicate"]
 PoseType = Literal["separate", "shared", "posecnn", "light"]
 PoseInput = Literal["pairs", "all"]
 MatchBy = Literal["features", "pixels"]
+MOST_HYPOTHESES = 1024
 
 
 @dataclass(frozen=True)

@@ -8,25 +8,37 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 import torch
 from safetensors.torch import save
 from torch import nn
 
-from mono2many.files import atomic_write, explained, read_json, write_text
-from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
+from mono2many.files import (
+    UNREADABLE,
+    as_annotated,
+    atomic_write,
+    brief,
+    entries,
+    entry,
+    explained,
+    read_json,
+    write_text,
+)
+from mono2many.models.architecture import MOST_HYPOTHESES, ManyArchitecture, MonoArchitecture, matching_of
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.pose import NO_POSE, NoPose
 from mono2many.models.starter import model_folder, remedy
-from mono2many.models.tensors import misfits, read_tensors
+from mono2many.models.tensors import misfits, not_finite, read_tensors
 from mono2many.types import InputError, Scale
 
 FORMAT = "mono2many"
 FORMAT_VERSION = 1
+LARGEST_INPUT = 8192
+"""Pixels of a side of the networks' input, at most."""
 AGAIN = "--model and --start-from want a folder that `mono2many train` wrote, whole, or starter"
 ARCHITECTURES: dict[str, type[MonoArchitecture]] = {"mono": MonoArchitecture, "many": ManyArchitecture}
 
@@ -95,7 +107,7 @@ def load_model(folder: str | Path) -> tuple[MonoDepth | ManyDepth, ModelCard]:
     card = read_card(folder)
     a = card.architecture
     problem = f"{folder / 'config.json'}: describes no networks that can be built"
-    with explained(problem, remedy(folder, AGAIN), (ValueError, TypeError, KeyError, AttributeError)):
+    with explained(problem, remedy(folder, AGAIN), UNREADABLE):
         model: MonoDepth | ManyDepth = ManyDepth(a) if isinstance(a, ManyArchitecture) else MonoDepth(a)
     if not card.has_pose:
         model.pose = NoPose()
@@ -130,6 +142,10 @@ def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str,
     if found := misfits(wanted, weights):
         flags = remedy(folder, "are the flags those it was trained with?")
         raise InputError(f"{path}: not the weights of these networks: {found}; {flags}")
+    if wrong := not_finite(weights):
+        raise InputError(
+            f"{path}: {wrong}; {remedy(folder, 'train again, or use a copy of an earlier model')}"
+        )
     model.load_state_dict(weights)
 
 
@@ -148,25 +164,54 @@ def read_card(folder: str | Path) -> ModelCard:
     kind = ARCHITECTURES.get(str(raw.get("model")))
     if kind is None:
         raise InputError(f"{path}: model {raw.get('model')!r} is not known; this version knows mono and many")
-    with explained(f"{path}: a setting is missing or unknown", again, (KeyError, TypeError, ValueError)):
+    with explained(f"{path}: a setting is missing, unknown or wrong", again, UNREADABLE):
         stored = {k: v for k, v in raw.items() if k not in ("format", "format_version", "model")}
-        stored["architecture"] = kind(**_known(kind, stored["architecture"]))
-        stored["sizes"] = tuple((height, width) for height, width in stored.get("sizes", ()))
-        if stored.get("resize", "bilinear") not in ("bilinear", "lanczos"):
-            raise ValueError(f"resize must be bilinear or lanczos, got {stored['resize']}")
-        card = ModelCard(**_known(ModelCard, stored))
-        for size in ((card.height, card.width), *card.sizes):
-            if not all(type(side) is int and side > 0 and side % 32 == 0 for side in size):
-                raise ValueError(f"height and width must be multiples of 32, got {size}")
+        architecture = kind(**_settings(kind, entry(stored, "architecture", dict)))
+        card = ModelCard(architecture, **_settings(ModelCard, stored))
+        _check_ranges(card)
     return card
 
 
-def _known(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of this dataclass, lists as tuples."""
-    unknown = raw.keys() - {f.name for f in fields(kind)}
+def _settings(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of this dataclass's fields but `architecture`, each of its type."""
+    hints = get_type_hints(kind)
+    unknown = raw.keys() - hints.keys()
     if unknown:
-        raise ValueError(f"unknown key {min(unknown)}")
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+        raise ValueError(f"unknown key {brief(min(unknown))}")
+    return {
+        key: as_annotated(hints[key], value, f"key {key}")
+        for key, value in raw.items()
+        if key != "architecture"
+    }
+
+
+RANGES: dict[str, tuple[float, float]] = {
+    "scales": (1, 4),
+    "sources": (0, 64),
+    "cameras": (0, 10_000),
+    "hypotheses": (2, MOST_HYPOTHESES),
+    **dict.fromkeys(("min_depth", "max_depth", "factor"), (1e-9, 1e9)),
+    "factor_spread": (0, 1e9),
+    "crop_bottom": (0, 0.9),
+}
+"""The least and the greatest value of numbers in config.json."""
+
+
+def _check_ranges(card: ModelCard) -> None:
+    """ValueError naming a key of config.json whose value is out of range."""
+    a = card.architecture
+    for key, value in (vars(card) | vars(a)).items():
+        if key in RANGES and value is not None and not RANGES[key][0] <= value <= RANGES[key][1]:
+            low, high = RANGES[key]
+            raise ValueError(f"{key} must be from {low:g} to {high:g}, got {value:g}")
+    if not a.min_depth < a.max_depth:
+        raise ValueError(f"min_depth must be less than max_depth, got {a.min_depth:g} and {a.max_depth:g}")
+    for size in ((card.height, card.width), *card.sizes):
+        if not all(0 < side <= LARGEST_INPUT and side % 32 == 0 for side in size):
+            raise ValueError(f"height and width must be multiples of 32 up to {LARGEST_INPUT}, got {size}")
+    offsets = matching_of(a)
+    if any(not 1 <= abs(offset) <= 1000 for offset in offsets) or len(set(offsets)) < len(offsets):
+        raise ValueError(f"matching must be different numbers of frames but 0, got {brief(offsets)}")
 
 
 def save_training_state(path: Path, state: Mapping[str, Any]) -> None:
@@ -177,10 +222,40 @@ def save_training_state(path: Path, state: Mapping[str, Any]) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
+BEFORE = "remove it to resume from the one before"
+
+
 def load_training_state(path: Path) -> dict[str, Any]:
     """As saved. Reads tensors, numbers and strings only: a file cannot make it run code."""
-    before = "remove it to resume from the one before"
-    state = read_tensors(path, before, before)
-    if not {"model", "optimiser", "step", "best"} <= state.keys():
-        raise InputError(f"{path}: not a training checkpoint of mono2many")
+    state = read_tensors(path, BEFORE, BEFORE)
+    with explained(f"{path}: not a training checkpoint of mono2many", BEFORE, (ValueError,)):
+        state.setdefault("skipped", 0)
+        for key, kind in {"model": dict, "optimiser": dict, "step": int, "skipped": int}.items():
+            entry(state, key, kind, 0, 1e15)
+        if not isinstance(state.get("best"), float) or math.isnan(state["best"]):
+            raise ValueError(f"key 'best' is {brief(state.get('best'))}, wanted a number")
     return state
+
+
+def check_optimiser(saved: Mapping[str, Any], optimiser: torch.optim.Optimizer) -> None:
+    """ValueError where a saved state is not this optimiser's: other groups, or moments that are no finite
+    tensors of their parameters' shapes. PyTorch does not compare these, and its fused kernels then write
+    elsewhere."""
+    own = optimiser.state_dict()["param_groups"]
+    for group, wanted in zip(entries(saved, "param_groups", dict), own, strict=True):
+        if group.keys() != wanted.keys() or group["params"] != wanted["params"]:
+            raise ValueError("its optimiser's groups of parameters are others")
+        for key, value in wanted.items():
+            number = isinstance(value, float) and isinstance(group[key], int | float)
+            if not (number and math.isfinite(group[key])) and type(group[key]) is not type(value):
+                raise ValueError(
+                    f"its optimiser's {key} is {brief(group[key])}, wanted such as {brief(value)}"
+                )
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    for number, moments in entry(saved, "state", dict).items():
+        if type(number) is not int or not 0 <= number < len(parameters) or not isinstance(moments, dict):
+            raise ValueError(f"its optimiser has a state of parameter {brief(number)}")
+        like = parameters[number].detach().cpu()
+        wanted = {"step": torch.tensor(0.0), "exp_avg": like, "exp_avg_sq": like}
+        if found := misfits(wanted, moments) or not_finite(moments):
+            raise ValueError(f"its optimiser's state of parameter {number}: {found}")

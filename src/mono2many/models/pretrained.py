@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from mono2many.files import user_path
 from mono2many.models.tensors import misfits, read_tensors
 from mono2many.types import InputError
 
@@ -45,7 +46,7 @@ def load_pretrained(model: nn.Module, name: str, file: str | Path | None, images
     for the classifier, which features do not need. The first convolution is tiled for several images."""
     wanted = model.state_dict()
     remedy = "or say imagenet, or none (--encoder-weights)"
-    path = packaged_file() if file is None else Path(file).expanduser()
+    path = packaged_file() if file is None else user_path(file)
     given = read_tensors(path, remedy, f"give it again, {remedy}")
     if file is None:  # efficientnet_pytorch's names, in timm's order; the classifier comes last
         ours, theirs = ([k for k in names if not k.endswith(COUNTER)] for names in (wanted, given))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mono2many.files import user_path
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
@@ -75,7 +76,7 @@ def import_weights(folder: Path, out: Path) -> ModelCard:
     MonoDepth has no pose network; ManyDepth needs them. Raises InputError, naming file and key, where a
     tensor is missing, left over or of another shape, a file would run code, or `out` holds a model already.
     """
-    folder, out = folder.expanduser(), out.expanduser()
+    folder, out = user_path(folder), user_path(out)
     if (out / "config.json").exists():
         raise InputError(f"{out}: holds a model already; name another folder to write to")
     files, many = _read_files(folder)

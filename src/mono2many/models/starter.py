@@ -2,13 +2,24 @@
 
 from pathlib import Path
 
+from mono2many.files import user_path
+
 STARTER = "starter"
 FOLDER = Path(__file__).parents[1] / "weights" / STARTER
 
 
 def model_folder(name: str | Path) -> Path:
     """Where a model lies. The bare word `starter` is the package's own; `./starter` is a folder of yours."""
-    return FOLDER if name == STARTER else Path(name).expanduser()
+    return FOLDER if name == STARTER else user_path(name)
+
+
+def best_of(name: str | Path, last: bool = False) -> Path:
+    """The folder of a run's best model, by validation error, or of its last; another model folder is itself.
+    `name`: as of model_folder."""
+    folder = model_folder(name)
+    best = folder / "best"
+    whole = all((best / file).exists() for file in ("config.json", "model.safetensors"))
+    return best if whole and not last else folder
 
 
 def remedy(folder: Path, otherwise: str) -> str:

@@ -1,5 +1,6 @@
 """Tensors in files: read without running code, and compared by name and shape with those that are wanted."""
 
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from mono2many.files import brief
 from mono2many.types import InputError
 
 
@@ -17,6 +19,10 @@ def read_tensors(path: Path, absent: str, damaged: str) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)  # type: ignore[no-any-return, unused-ignore]
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as file:
+                if sum(member.file_size for member in file.infolist()) > path.stat().st_size:
+                    raise ValueError("its parts declare more than it holds")
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; {absent}") from error
@@ -35,7 +41,7 @@ def misfits(wanted: Mapping[str, Tensor], given: Mapping[str, Any], beside: tupl
     do. beside: how names begin that may be there as well."""
 
     def shape(value: Any) -> Any:
-        return tuple(value.shape) if isinstance(value, Tensor) else value
+        return tuple(value.shape) if isinstance(value, Tensor) else f"no tensor but {brief(value)}"
 
     other = [k for k in wanted if k in given and shape(given[k]) != shape(wanted[k])]
     kinds = {
@@ -44,3 +50,9 @@ def misfits(wanted: Mapping[str, Tensor], given: Mapping[str, Any], beside: tupl
         "of another shape": [f"{k} {shape(given[k])} for {shape(wanted[k])}" for k in other],
     }
     return "; ".join(f"{len(k)} {kind} ({', '.join(k[:3])})" for kind, k in kinds.items() if k)
+
+
+def not_finite(tensors: Mapping[str, Any]) -> str:
+    """Which of these hold values that are not finite, by name; empty where none does."""
+    wrong = [k for k, v in tensors.items() if isinstance(v, Tensor) and not bool(v.isfinite().all())]
+    return f"{len(wrong)} tensors hold values that are not finite ({', '.join(wrong[:3])})" if wrong else ""

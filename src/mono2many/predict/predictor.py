@@ -1,8 +1,14 @@
 """One image in, depth out: the model with its own sizes, units and device."""
 
+import os
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import Any, TypeAlias, overload
 
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
 import torch
 from jaxtyping import Float, UInt8
 from numpy import ndarray
@@ -11,12 +17,19 @@ from torch.nn import functional as F
 
 from mono2many.devices import pick_device
 from mono2many.geometry.camera import mirror_intrinsics, resize_intrinsics
-from mono2many.io.images import kept_rows, resize_image
+from mono2many.io.images import kept_rows, read_image, resize_image
 from mono2many.models.checkpoint import ModelCard, input_size, load_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
+from mono2many.models.starter import best_of
+from mono2many.predict.depth_map import DepthMap
 from mono2many.predict.stream import StreamState
-from mono2many.types import DepthMap, InputError
+from mono2many.types import InputError
+
+Image: TypeAlias = str | os.PathLike[str] | PIL.Image.Image | ndarray | Tensor
+IMAGES = "a path, a PIL image, H W 3 uint8 (NumPy) or 3 H W uint8 (torch)"
+BATCH = 4
+"""Images of a list that are predicted together."""
 
 
 class Predictor:
@@ -32,11 +45,65 @@ class Predictor:
         self.unit = card.factor if card.scale == "metres" else 1.0
         """What the network's depth is multiplied by: here, and nowhere else."""
 
-    def __call__(self, image: ndarray | Tensor) -> DepthMap:
-        """Depth of one RGB image at its own size: H W 3 uint8 (NumPy) or 3 H W uint8 (torch), 0 to 255. Of a
-        ManyDepth single-frame depth: see `stream`. Raises InputError for anything else."""
-        disparity = self.disparity(as_image(image).unsqueeze(0))[0]
-        return DepthMap(1 / disparity, disparity, self.card.scale)
+    @overload
+    def __call__(self, image: Image) -> DepthMap: ...
+
+    @overload
+    def __call__(self, image: list[Any] | tuple[Any, ...]) -> list[DepthMap]: ...
+
+    def __call__(self, image: Image | list[Any] | tuple[Any, ...]) -> DepthMap | list[DepthMap]:
+        """Depth of one image at its own size, or of each of a list, which may differ in size.
+
+        image: a file's path, a PIL image, H W 3 uint8 (NumPy) or 3 H W uint8 (torch), RGB, 0 to 255; a list
+        of these, or such arrays stacked, gives a list. Of a ManyDepth single-frame depth: see `stream`.
+        Raises InputError for anything else."""
+        if isinstance(image, ndarray | Tensor) and image.ndim == 4:
+            image = list(image)
+        if not isinstance(image, list | tuple):
+            return self._batch([as_image(image)])[0]
+        found: list[DepthMap] = []
+        for start in range(0, len(image), BATCH):
+            images = [as_image(one) for one in image[start : start + BATCH]]
+            sizes = [input_size(self.card, one.shape[-2:]) for one in images]
+            for size, group in groupby(range(len(images)), key=sizes.__getitem__):
+                found += self._batch([images[i] for i in group], size)
+        return found
+
+    def _batch(
+        self, images: Sequence[UInt8[Tensor, "3 _ _"]], size: tuple[int, int] | None = None
+    ) -> list[DepthMap]:
+        predicted = self.from_inputs(self.inputs(images, size))
+        maps = [
+            self.at_size(one[None], image.shape[-2:])[0].cpu()
+            for one, image in zip(predicted, images, strict=True)
+        ]
+        return [DepthMap(1 / disparity, disparity, self.card.scale) for disparity in maps]
+
+    def to(self, device: str | torch.device) -> "Predictor":
+        """Moves the model to a device, as nn.Module.to does, and returns itself. "auto": a GPU if there is
+        one. Results lie on the CPU all the same."""
+        self.device = torch.device(pick_device(device) if isinstance(device, str) else device)
+        self.model.to(self.device)
+        return self
+
+    def pose(
+        self, first: Image, second: Image, intrinsics: ndarray | Tensor | None = None, refine: bool = False
+    ) -> Float[Tensor, "4 4"]:
+        """first_from_second of two frames of one camera, float64; translation in the unit of depth.
+
+        intrinsics: K, 3x3, in pixels of the frames, for a model that learnt its cameras, and for `refine`,
+        which aligns the frames by the predicted depth. InputError for a model without a pose network."""
+        from mono2many.predict.trajectory import trajectory
+
+        k = None if intrinsics is None else torch.as_tensor(intrinsics).float()
+        if refine and k is None:
+            raise InputError("pose: refine=True needs the camera: give intrinsics, K, 3x3, in pixels")
+        frames = [as_image(first), as_image(second)]
+        if frames[0].shape != frames[1].shape:
+            raise InputError(
+                f"pose: the frames are {_size(frames[0])} and {_size(frames[1])}, wanted one size"
+            )
+        return trajectory(self, frames, None if k is None else lambda height, width: k, refine=refine)[1]
 
     def stream(self, intrinsics: ndarray | Tensor | None = None, flip: bool = False) -> "Stream":
         """For the frames of a video, one after the other; a ManyDepth matches each with those before it.
@@ -97,7 +164,13 @@ class Predictor:
         self, disparity: Float[Tensor, "B h w"], size: Sequence[int]
     ) -> Float[Tensor, "B {size[0]} {size[1]}"]:
         """From the model's size to that of the images (height, width), bilinearly. What training cut off
-        below is continued from the last row that has a depth."""
+        below is continued from the last row that has a depth. InputError where a disparity is not finite and
+        positive."""
+        if not bool((disparity.isfinite() & (disparity > 0)).all()):
+            raise InputError(
+                "the model predicts depths that are not finite and positive: its weights are damaged or its "
+                "training ran away; use another checkpoint or train again"
+            )
         height, width = size
         rows = kept_rows(height, self.card.crop_bottom)
         if disparity.shape[-2:] != (rows, width):
@@ -114,7 +187,8 @@ class Stream:
         self.size: tuple[int, int] | None = None
         self.states: list[StreamState] = []
 
-    def __call__(self, image: ndarray | Tensor) -> DepthMap:
+    def __call__(self, image: Image) -> DepthMap:
+        """Depth of the next frame: anything that `as_image` takes."""
         disparity = self.disparity(as_image(image))
         return DepthMap(1 / disparity, disparity, self.predictor.card.scale)
 
@@ -140,17 +214,30 @@ class Stream:
         return predictor.at_size(found, size)[0].cpu()
 
 
-def as_image(image: ndarray | Tensor) -> UInt8[Tensor, "3 H W"]:
-    """RGB, 0 to 255, of H W 3 uint8 (NumPy) or 3 H W uint8 (torch). InputError for anything else."""
+def as_image(image: Image) -> UInt8[Tensor, "3 H W"]:
+    """RGB, 0 to 255, of a file, a PIL image, H W 3 uint8 (NumPy) or 3 H W uint8 (torch). InputError for
+    anything else."""
+    if isinstance(image, str | os.PathLike):
+        return read_image(Path(image).expanduser())
+    if isinstance(image, PIL.Image.Image):
+        if image.mode[0] in "IF":
+            raise InputError(f"an image of mode {image.mode} has more than 8 bits; give the path of its file")
+        image = np.array(PIL.ImageOps.exif_transpose(image).convert("RGB"))
+    if not isinstance(image, ndarray | Tensor):
+        raise InputError(f"an image must be {IMAGES}, got a {type(image).__name__}")
     rgb = torch.from_numpy(image.copy()) if isinstance(image, ndarray) else image
     channels = -1 if isinstance(image, ndarray) else 0
     if rgb.dtype != torch.uint8 or rgb.dim() != 3 or rgb.shape[channels] != 3:
         found = f"{tuple(rgb.shape)} {str(rgb.dtype).removeprefix('torch.')}"
         raise InputError(
-            f"an image must be RGB, 0 to 255: H W 3 uint8 (NumPy) or 3 H W uint8 (torch), got {found}; "
-            'with Pillow: image.convert("RGB")'
+            f'an image must be RGB, 0 to 255: {IMAGES}, got {found}; with Pillow: image.convert("RGB"), of '
+            "floats in [0, 1]: (255 * image).round().to(torch.uint8)"
         )
     return rgb.permute(2, 0, 1) if isinstance(image, ndarray) else rgb
+
+
+def _size(image: Tensor) -> str:
+    return f"{image.shape[2]}x{image.shape[1]}"
 
 
 def blend_mirrored(
@@ -164,8 +251,9 @@ def blend_mirrored(
     return right * plain + left * unmirrored + (1 - left - right) * (plain + unmirrored) / 2
 
 
-def load(folder: str | Path, device: str = "auto") -> Predictor:
-    """A Predictor from a model folder, or of `starter`, which comes with the package. Raises InputError for a
-    folder that is absent, damaged or too new."""
-    model, card = load_model(folder)
+def load(folder: str | Path, device: str = "auto", last: bool = False) -> Predictor:
+    """A Predictor from a model folder, or of `starter`, which comes with the package. Of a run's folder it is
+    the best model, by validation error, or the `last`. Raises InputError for a folder that is absent, damaged
+    or too new."""
+    model, card = load_model(best_of(folder, last))
     return Predictor(model, card, pick_device(device))

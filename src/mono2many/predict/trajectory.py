@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from mono2many.files import telling_progress
 from mono2many.geometry.align import refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.io.trajectories import ENDINGS, PoseKind, draw_trajectories, write_poses
@@ -14,7 +15,7 @@ from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.checkpoint import input_size
 from mono2many.models.mono import MonoDepth, head_motion
 from mono2many.models.pose import RelativePose
-from mono2many.predict.files import IntrinsicsOf, check_distinct, list_inputs
+from mono2many.predict.files import CameraOf, Input, IntrinsicsOf, Progress, check_outputs, list_inputs
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
@@ -94,24 +95,42 @@ def predict_trajectories(
     out: str | Path,
     kinds: Sequence[PoseKind],
     batch_size: int = 4,
-    intrinsics_of: IntrinsicsOf | None = None,
+    camera_of: CameraOf | None = None,
     refine: bool = False,
 ) -> list[Path]:
     """OUT/NAME_poses.txt (kitti) or .tum of every video and folder, `_metres` in the name where that is the
     unit, and a plot OUT/NAME_trajectory.png; returns the files written. TUM's timestamp of a folder's image
-    is its place in the folder. Raises InputError."""
-    metric, written, found = predictor.card.scale == "metres", list[Path](), list_inputs(inputs)
-    check_distinct(Path(out) / one.name for one in found)
+    is its place in the folder. Raises InputError, also where a folder's images do not follow each other."""
+    metric, progress, found = predictor.card.scale == "metres", Progress(Path(out)), list_inputs(inputs)
     for one in found:
-        times = list[float]()
-        images = _noting(times, one.frames()[0])
-        poses = trajectory(predictor, images, intrinsics_of, batch_size, refine)
-        for kind in kinds:
-            written.append(Path(out) / f"{one.name}_poses{'_metres' if metric else ''}{ENDINGS[kind]}")
-            write_poses(written[-1], poses, kind, times)
-        written.append(Path(out) / f"{one.name}_trajectory.png")
-        draw_trajectories(written[-1], {one.name: {"predicted": poses}}, "m" if metric else "up to scale")
-    return written
+        if len(one.runs) > 1:
+            raise InputError(
+                f"{one.path}: files of other kinds lie between its images, so that they are no trajectory; "
+                "convert them to JPEG or PNG, or move the images of each part to a folder of their own"
+            )
+    kinds = tuple(dict.fromkeys(kinds))
+    files = [pose_files(one, Path(out), kinds, metric) for one in found]
+    check_outputs(
+        found, ((one.path, path) for one, paths in zip(found, files, strict=True) for path in paths)
+    )
+    with telling_progress(progress.__str__):
+        for one, (plot, *paths) in zip(found, files, strict=True):
+            times = list[float]()
+            images = _noting(times, progress.counting(one.path.name, one.frames()[0]))
+            intrinsics_of = None if camera_of is None else camera_of(one.display())
+            poses = trajectory(predictor, images, intrinsics_of, batch_size, refine)
+            for kind, path in zip(kinds, paths, strict=True):
+                write_poses(path, poses, kind, times)
+                progress.written.append(path)
+            draw_trajectories(plot, {one.name: {"predicted": poses}}, "m" if metric else "up to scale")
+            progress.written.append(plot)
+    return progress.written
+
+
+def pose_files(one: Input, out: Path, kinds: Sequence[PoseKind], metric: bool) -> list[Path]:
+    """The plot, and a file of poses of each kind."""
+    poses = f"{one.name}_poses{'_metres' if metric else ''}"
+    return [out / f"{one.name}_trajectory.png", *(out / f"{poses}{ENDINGS[kind]}" for kind in kinds)]
 
 
 def _noting(times: list[float], frames: Iterable[tuple[float, Tensor]]) -> Iterator[Tensor]:

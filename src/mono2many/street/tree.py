@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mono2many.data.marker import MARKER
-from mono2many.files import explained
+from mono2many.files import explained, read_json
 from mono2many.street.noise import Array
 from mono2many.street.reader import StreetSettings, camera, draw
 from mono2many.street.render import View
@@ -126,10 +126,10 @@ def _is_written(root: Path, about: Mapping[str, object]) -> bool:
         return False
     remedy = "give a new folder with --out"
     try:
-        found = json.loads((root / MARKER).read_text(encoding="utf-8"))
-        different = [key for key, value in about.items() if found.get(key) != value]
-    except (OSError, ValueError, AttributeError):
+        found = read_json(root / MARKER, remedy)
+    except InputError:
         raise InputError(f"{root}: is not empty and holds no synthetic street; {remedy}") from None
+    different = [key for key, value in about.items() if found.get(key) != value]
     if different:
         other = ", ".join(different)
         raise InputError(f"{root}: holds a synthetic street of other {other}; delete it, or {remedy}")

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mono2many.files import write_text
+from mono2many.files import write_text, writing
 from mono2many.io.depth_files import write_depth_npy
 from mono2many.io.images import write_image
 from mono2many.io.trajectories import write_poses
@@ -36,7 +36,6 @@ def write_street_video(path: str | Path, settings: StreetSettings, scene: int = 
         if taken.exists():
             raise InputError(f"{taken} exists already; remove it or name another video")
     reader = SyntheticReader(replace(settings, scenes=scene + 1), "test")
-    path.parent.mkdir(parents=True, exist_ok=True)
     places = []
     with VideoWriter(path, FRAMES_PER_SECOND) as writer:
         for index in range(settings.frames):
@@ -48,8 +47,8 @@ def write_street_video(path: str | Path, settings: StreetSettings, scene: int = 
     centres = torch.stack(places).double()
     camera["camera_height"] = round(-float(centres[:, 1].mean()), 4)  # y points down, the road is at 0
     camera_path = path.with_suffix(".json")
-    camera_path.write_text(json.dumps(camera, indent=2) + "\n")
-    with speed_path.open("w", newline="") as file:
+    write_text(camera_path, json.dumps(camera, indent=2) + "\n")
+    with writing(speed_path) as temporary, temporary.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(("frame", "time", "speed"))
         for index, speed in enumerate(path_speed(centres)):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -24,7 +25,7 @@ def learnt_intrinsics(state: RunState) -> Float[Tensor, "N 3 3"] | None:
     return cameras(every, state.card.height, state.card.width).cpu()
 
 
-def write_cameras(state: RunState) -> None:
+def write_cameras(state: RunState, folder: Path) -> None:
     """FOLDER/cameras/N.json: learnt cameras as camera files for the videos themselves, before cropping and
     resizing; N counts the videos of --data. Nothing where cameras are known."""
     card, learnt = state.card, learnt_intrinsics(state)
@@ -33,7 +34,7 @@ def write_cameras(state: RunState) -> None:
         own_size = (kept_rows(height, card.crop_bottom), width)
         whole = resize_intrinsics(learnt[number], (card.height, card.width), own_size)
         camera = {**asdict(camera_from_intrinsics(whole, (height, width))), "learnt": True}
-        write_text(state.folder / "cameras" / f"{number}.json", json.dumps(camera, indent=2) + "\n")
+        write_text(folder / "cameras" / f"{number}.json", json.dumps(camera, indent=2) + "\n")
 
 
 def focal_lengths(learnt: Float[Tensor, "N 3 3"], state: RunState) -> dict[str, float]:

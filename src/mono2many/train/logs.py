@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mono2many import __version__
 from mono2many.io.colour import colour_disparity
+from mono2many.terminal import say
 from mono2many.types import StepOutput
 
 
@@ -35,7 +36,7 @@ class RunLog(ExitStack):
     def say(self, text: str, style: str | None = None) -> None:
         """A line on the terminal."""
         if self.enabled:
-            self.console.print(text, style=style, highlight=False, soft_wrap=True)
+            say(self.console, text, style)
 
     def warn(self, step: int, text: str) -> None:
         """On the terminal and in log.jsonl."""
@@ -88,7 +89,8 @@ def as_image(name: str, values: Tensor) -> Tensor:
 
 
 def provenance() -> dict[str, str]:
-    """Versions and the git commit: what someone needs to repeat a run."""
+    """Versions, the git commit, the number of threads: what someone needs to repeat a run. Sums of another
+    number of threads (OMP_NUM_THREADS) are added in another order: on a CPU the last bits differ."""
     commit, here = "", Path(__file__).resolve().parents[3]
     with suppress(OSError):  # no git on this machine
         if (here / ".git").exists():
@@ -98,6 +100,7 @@ def provenance() -> dict[str, str]:
         "mono2many": __version__,
         "git": commit or "not a checkout",
         "python": sys.version.split()[0],
+        "threads": str(torch.get_num_threads()),
         "cuda": torch.version.cuda or "none",
         **{name: metadata.version(name) for name in ("torch", "torchvision", "timm", "lightning")},
     }

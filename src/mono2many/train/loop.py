@@ -3,8 +3,9 @@
 for every step: batch -> step -> weights; now and then log, validate, save
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+import re
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,18 +18,20 @@ from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, spread_out
 from mono2many.data.marker import SYNTHETIC
 from mono2many.data.rng import step_seed
+from mono2many.evaluate.check import camera, cameras_of
 from mono2many.geometry.camera import horizontal_fov
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
 from mono2many.models.many import ManyDepth
-from mono2many.train.cameras import focal_lengths, learnt_intrinsics
-from mono2many.train.diagnose import collapse, not_finite, static_camera
+from mono2many.terminal import command, text_console
+from mono2many.train.cameras import focal_lengths, learnt_intrinsics, write_cameras
+from mono2many.train.diagnose import camera_at_guess, collapse, doubts, not_finite, static_camera, too_high
 from mono2many.train.fabric import make_fabric
 from mono2many.train.folder import (
     TrainState,
     begin_folder,
     checkpoints_of,
-    claim_folder,
+    owned_folder,
     restore_run,
     save_run,
 )
@@ -37,12 +40,21 @@ from mono2many.train.logs import Clock, RunLog
 from mono2many.train.optim import freeze_statistics, freeze_teacher, learning_rate
 from mono2many.train.origin import keep_start
 from mono2many.train.plan import plan_at, range_momentum
+from mono2many.train.resume import Changes
+from mono2many.train.resume import in_words as changes_in_words
 from mono2many.train.settings import TrainConfig
-from mono2many.train.setup import RunState, build_run, in_words, open_dataset, progress_bar
+from mono2many.train.setup import (
+    RunState,
+    build_run,
+    fetched_weights,
+    in_words,
+    open_dataset,
+    progress_bar,
+)
 from mono2many.train.signals import stop_requested
 from mono2many.train.steps import Draw, StepResult, many_step, mono_step
 from mono2many.train.validate import validate
-from mono2many.types import Batch, InputError, RawBatch, StepOutput
+from mono2many.types import Batch, InputError, RawBatch, Reader, StepOutput
 
 VALIDATED = 64
 """Samples of a validation, spread evenly."""
@@ -56,50 +68,59 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
     Raises InputError for settings or data that cannot work.
     Ctrl-C and SIGTERM: the step is finished and saved, then KeyboardInterrupt.
     """
-    console = console or Console(stderr=True)
+    console = console or text_console(stderr=True)
     folder = Path(config.run.out) / config.run.name
-    checkpoint = claim_folder(folder, config.run.resume)
-    try:
-        return _train(config, folder, checkpoint, console)
-    except InputError:
-        with suppress(OSError):  # where nothing began, nothing stays
-            folder.rmdir()
-        raise
+    with owned_folder(folder, config) as checkpoints:
+        return _train(config, folder, checkpoints, console)
 
 
-def _train(config: TrainConfig, folder: Path, checkpoint: Path | None, console: Console) -> Path:
+def _train(config: TrainConfig, folder: Path, checkpoints: Sequence[Path], console: Console) -> Path:
     fabric = make_fabric(config)
     with fabric.rank_zero_first():  # the others find the frames in the cache
         dataset = open_dataset(config, "train", console)
         val_dataset = open_dataset(config, "val", console)
     torch.manual_seed(config.run.seed)
-    state = build_run(config, fabric, folder, dataset, resumes=checkpoint is not None)
-    train_state = TrainState() if checkpoint is None else restore_run(state, checkpoint)
+    if not checkpoints and (fetched := fetched_weights(config)) and fabric.is_global_zero:
+        console.print(f"ImageNet weights of {fetched}: downloaded where they are not in the cache of the hub")
+    state = build_run(config, fabric, folder, dataset, resumes=bool(checkpoints))
+    train_state, damaged = restore_run(state, checkpoints) if checkpoints else (TrainState(), [])
     size, begin = config.optim.batch_size, train_state.step
     steps = config.optim.steps or max(1, config.optim.epochs * (len(dataset) // size))
+    if begin > steps:
+        raise InputError(f"--steps {steps}: the run in {folder} has taken {begin} already; give more")
     shares = (fabric.global_rank, fabric.world_size)
     order = BatchOrder(len(dataset), size, config.run.seed, begin, steps, *shares)
+    changed: Changes = {}
     if fabric.is_global_zero:
-        begin_folder(folder, config, begin)
-        if state.start is not None and checkpoint is None:
+        changed = begin_folder(folder, config, begin, len(dataset), damaged)
+        if state.start is not None and not checkpoints:
             keep_start(folder, str(config.run.start_from))
     with RunLog(folder, console, fabric.is_global_zero, begin) as log:
-        resumed = f"resumed from step {begin}; " if checkpoint is not None else ""
+        for path in damaged:
+            log.say(f"{path} is damaged (now {path.name}.damaged): resuming from the one before it", "yellow")
+        resumed = f"resumed from step {begin}; " if checkpoints else ""
         log.say(
-            f"[bold]{folder}[/]: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
+            f"{folder}: {resumed}{len(dataset)} samples in {len(dataset.reader.clips)} clips, "
             f"steps {begin} to {steps}, {size} samples each, {in_words(state)}"
         )
+        if changed:
+            log.say(f"changed, and recorded in run.json: {changes_in_words(changed)}", "yellow")
         for remark in _remarks(config, state, dataset):
             log.say(remark, "yellow")
-        if (warning := static_camera(dataset)) is not None:
-            log.warn(begin, warning)
+        for warning in (static_camera(dataset), static_camera(val_dataset, validation=True)):
+            if warning is not None:
+                log.warn(begin, warning)
         with stop_requested() as stop:
-            finished = _Loop(config, state, log, order, train_state).run(dataset, val_dataset, stop)
+            loop = _Loop(config, state, log, order, train_state)
+            finished = loop.run(dataset, val_dataset, stop)
         if not finished:
-            again = f"mono2many train --out {config.run.out} --name {config.run.name} --resume"
+            again = command("train", "--out", Path(config.run.out), "--name", config.run.name, "--resume")
             log.say(f"stopped and saved; go on with: {again}", "yellow")
-            raise KeyboardInterrupt
-        log.say(f"model: {folder}   curves: tensorboard --logdir {folder}")
+            raise KeyboardInterrupt(f"go on with: {again}")
+        best = loop.train_state.best_step
+        which = "" if best in (0, steps) else f" (of step {best}: {folder}/best; the last one: --last)"
+        curves = shlex.join(["tensorboard", "--logdir", str(folder)])
+        log.say(f"model: {folder}{which}   curves: {curves}")
     return folder
 
 
@@ -108,6 +129,7 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
     card = state.card
     if dataset.without_neighbour:
         yield f"left out: {dataset.without_neighbour} training frames without a neighbour to learn from"
+    yield from camera_remarks(config, dataset.reader)
     if config.data.dataset.synthetic(config.dataset):
         yield SYNTHETIC
     if card.architecture.stereo:
@@ -118,6 +140,15 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
         yield f"{config.run.start_from} has no pose network: one of type {kind} begins from nothing"
     if state.origin.was_metric:
         yield "its scale in metres is forgotten, since the weights change: mono2many scale again"
+
+
+def camera_remarks(config: TrainConfig, reader: Reader) -> Iterator[str]:
+    """Of each camera that cannot be that of its footage: what `check` says of it."""
+    settings, size = config.dataset, (config.data.height, config.data.width)
+    for k, clip in cameras_of(reader):
+        found = camera(k, clip, size, settings.crop_bottom, settings.learns_camera)
+        if found.verdict == "problem":
+            yield f"camera of {clip.name}: {found.figure}; {found.remedy}"
 
 
 class _Loop:
@@ -135,8 +166,10 @@ class _Loop:
         self.clock = Clock(order.start)
         self.rate, self.fov = 0.0, 0.0
         """The learning rate, and the first camera's field of view in degrees."""
-        self.warned = ""
-        """The last warning."""
+        self.suspect = too_high(optim, config.run.recipe)
+        """What a collapse is first blamed on."""
+        self.warned: dict[str, set[str]] = {}
+        """The last symptoms, of steps and of validations."""
         self.save_postponed = False
         """A save was due after a skipped step."""
 
@@ -171,11 +204,10 @@ class _Loop:
                 if logs:
                     bar.update(task, description=self._log(done, loss, output))
                 bar.update(task, completed=done)
-                best = self.train_state.best
                 if validates and fabric.is_global_zero:
-                    best = self._validate(done, (self._batch(raw) for raw in val_loader))
+                    self._validate(done, (self._batch(raw) for raw in val_loader))
                 skipped = self.guard.skipped if saves else self.train_state.skipped
-                self.train_state = TrainState(done, best, skipped)
+                self.train_state = replace(self.train_state, step=done, skipped=skipped)
                 if saves:
                     with self.clock.stopped():
                         save_run(self.state, self.train_state, run.keep)
@@ -261,24 +293,41 @@ class _Loop:
         log.event("train", done, {**values, **rates, "skipped_steps": self.guard.skipped})
         figures = f"loss {values['loss']:.4f}  {speed:.1f} samples/s"
         if not log.console.is_terminal:
-            log.say(f"step {done} of {self.order.stop}: {figures}")
-        cause = collapse(values, (done - 1) / self.order.stop, self.rate, fov)
-        symptom = cause.split(" (")[0] if cause else ""
-        if cause is not None and symptom != self.warned:  # once as long as it stays the same
-            log.warn(done, cause)
-        self.warned = symptom
+            minutes = (self.order.stop - done) * self.config.optim.batch_size / speed / 60
+            left = f", {minutes:.0f} min to go" if minutes >= 1 else ""
+            log.say(f"step {done} of {self.order.stop}: {figures}{left}")
+        cause = collapse(values, (done - 1) / self.order.stop, self.rate, fov, self.suspect)
+        self._warn(done, "step", [cause])
         return figures
 
-    def _validate(self, done: int, val_batches: Iterator[Batch]) -> float:
-        """The smallest error so far, after saving the model if it is its own."""
-        state, best = self.state, self.train_state.best
+    def _warn(self, done: int, source: str, warnings: Iterable[str | None]) -> None:
+        """Each once as long as its symptom, the words before its first figure, stays."""
+        found = {re.split(r"[\d(]", warning)[0]: warning for warning in warnings if warning is not None}
+        for symptom, warning in found.items():
+            if symptom not in self.warned.get(source, ()):
+                self.log.warn(done, warning)
+        self.warned[source] = set(found)
+
+    def _validate(self, done: int, val_batches: Iterator[Batch]) -> None:
+        """Log the figures and what is wrong with them; the model is saved if its error is the smallest."""
+        state, best = self.state, self.state.folder / "best"
         with self.clock.stopped():
             result = validate(state.network, state.card.architecture, val_batches, state.fabric.autocast)
             self.log.event("val", done, result.to_json())
             self.log.say(f"step {done}: {result.describe()}")
-            if result.error < best:
-                save_model(state.folder / "best", state.network, state.card)
-        return min(best, result.error)
+            errors = (*self.train_state.errors, result.error)[-3:]
+            self.train_state = replace(self.train_state, errors=errors)
+            if result.error < self.train_state.best:
+                save_model(best, state.network, state.card)
+                write_cameras(state, best)
+                self.train_state = replace(self.train_state, best=result.error, best_step=done)
+        found: list[str | None] = [
+            *doubts(result, self.train_state, best, done / self.order.stop, self.suspect)
+        ]
+        cameras = learnt_intrinsics(state)
+        if done == self.order.stop and cameras is not None and state.network.cameras is not None:
+            found.append(camera_at_guess(cameras, state.network.cameras.start, state.card.width))
+        self._warn(done, "validation", found)
 
 
 def _agreed(fabric: Fabric, stop: Callable[[], bool], done: int) -> bool:

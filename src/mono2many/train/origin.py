@@ -14,6 +14,7 @@ from mono2many.models.checkpoint import ModelCard, from_mono, load_model, load_w
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import DepthNet, MonoDepth
 from mono2many.models.pose import NoPose
+from mono2many.models.starter import best_of
 from mono2many.train.settings import TrainConfig
 from mono2many.types import InputError
 
@@ -71,7 +72,10 @@ class Origin:
     @property
     def was_metric(self) -> bool:
         """The folder's model had a scale in metres, which no longer holds once its weights change."""
-        return self.unit is None and self.known == self.folder and read_card(self.folder).scale == "metres"
+        models = [
+            f for f in (self.folder, best_of(self.folder)) if self.unit is None and self.known == self.folder
+        ]
+        return any(read_card(folder).scale == "metres" for folder in models)
 
     def network(self) -> MonoDepth | ManyDepth:
         """The networks with the weights that they begin with. InputError for unusable weights."""
@@ -111,17 +115,12 @@ class Origin:
     def card(self, architecture: MonoArchitecture) -> ModelCard:
         data, settings = self.config.data, self.config.dataset
         before = [name for f in (self.known, self.teacher) if f for name in read_card(f).seen]
-        if data.dataset.listed:
-            embedded = ", SYNTHETIC (the embedded street)" if data.dataset.synthetic(settings) else ""
-            trained_on = data.dataset.name + embedded
-        else:
-            trained_on = " ".join(path.name for path in settings.sources) or data.dataset.name
         card = ModelCard(
             architecture,
             data.height,
             data.width,
             settings.crop_bottom,
-            trained_on=trained_on,
+            trained_on=data.dataset.in_card(settings),
             resize=settings.resize,
             seen=tuple(dict.fromkeys([*before, *data.dataset.marks(settings)])),
             has_pose=architecture.sources > 0,

@@ -1,17 +1,16 @@
 """What a training begins with: a recipe's settings, or those of an earlier run. Imports nothing heavy."""
 
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mono2many.datasets import DEFAULT
 from mono2many.datasets.base import ROOT, DatasetSettings, RootSettings
 from mono2many.datasets.choice import TrainingData, find, settings_of
 from mono2many.errors import InputError, nearest
-from mono2many.files import read_json
+from mono2many.files import as_annotated, read_json
 from mono2many.train.settings import Recipe, TrainConfig
 
 RECIPES: dict[Recipe, dict[str, dict[str, Any]]] = {
@@ -48,18 +47,52 @@ RECIPES: dict[Recipe, dict[str, dict[str, Any]]] = {
 }
 """What differs from the settings' own defaults."""
 
+REMOVED: dict[str, Any] = {
+    "control": "none",
+    "loss": {"ssim": True, "tie_noise": True},
+    "many": {"freeze_epoch": None, "freeze_step": None},
+    "run": {"not_finite_limit": 20},
+}
+"""Settings that earlier versions had, with the value that the program now always uses."""
 
-def recipe(name: Recipe, datatype: str = DEFAULT.name) -> TrainConfig:
-    """The settings that a recipe begins with, for a data set; flags given beside it win."""
-    base = TrainConfig(TrainingData(datatype), settings_of(find(datatype), "training")())
-    changed = {part: _changed(getattr(base, part), values) for part, values in RECIPES[name].items()}
-    config = replace(base, **changed)
+
+def recipe(name: Recipe = "default", datatype: str = DEFAULT.name, /, **flags: Any) -> TrainConfig:
+    """The settings that a recipe begins with, for a data set; `flags` win. These are the flags of `mono2many
+    train --datatype DATATYPE`: batch_size=4, data=("a.mp4",). Raises InputError for a recipe, data set, flag
+    or value that is not known."""
+    if name not in RECIPES:
+        raise InputError(f"no recipe {name!r}; wanted one of {', '.join(RECIPES)}{nearest(name, RECIPES)}")
+    kind = settings_of(find(datatype), "training")
+    base, known = TrainConfig(TrainingData(datatype), kind()), set[str]()
+    parts = {}
+    for part in (f.name for f in fields(TrainConfig)):
+        settings = getattr(base, part)
+        names = {f.name for f in fields(settings)}
+        values = {n: v for n, v in RECIPES[name].get(part, {}).items() if n in names}
+        given = {n: v for n, v in flags.items() if n in names}
+        parts[part] = replace(settings, **values | _of_part(type(settings), given))
+        known |= names
+    if unknown := flags.keys() - known:
+        word = min(unknown)
+        raise InputError(f"recipe: no flag {word!r} of train --datatype {datatype}{nearest(word, known)}")
+    config = TrainConfig(**parts)
     return replace(config, run=replace(config.run, recipe=name))
 
 
-def _changed(settings: Any, values: Mapping[str, Any]) -> Any:
-    known = {f.name for f in fields(settings)}
-    return replace(settings, **{name: value for name, value in values.items() if name in known})
+def _of_part(kind: type, flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of one part, checked; a path is a string, one value a list of one where a list is wanted."""
+    hints, found = typing.get_type_hints(kind), {}
+    for name, value in flags.items():
+        one = not isinstance(value, list | tuple)
+        values = [str(v) if isinstance(v, Path) else v for v in ([value] if one else value)]
+        listed = typing.get_origin(hints[name]) is tuple
+        try:
+            found[name] = as_annotated(
+                hints[name], values[0] if one and not listed else values, f"recipe: {name}"
+            )
+        except ValueError as error:
+            raise InputError(str(error)) from None
+    return found
 
 
 def from_json(path: str | Path, lenient: bool = False) -> TrainConfig:
@@ -70,12 +103,36 @@ def from_json(path: str | Path, lenient: bool = False) -> TrainConfig:
     data = settings.get("data", {}) if isinstance(settings, dict) else None
     if not isinstance(data, dict):
         raise InputError(f"--config {path}: wanted an object of settings, whose `data` is an object")
+    settings = _without_removed(settings, REMOVED, f"--config {path}: ", lenient)
     if data and "dataset" not in settings:
         settings = _of_version_0(settings, data)
     dataset = settings_of(find(str(data.get("datatype", DEFAULT.name))), "training")
-    made = _build(TrainConfig, settings, f"--config {path}", lenient, dataset)
+    try:
+        made = _build(TrainConfig, settings, f"--config {path}", lenient, dataset)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     assert isinstance(made, TrainConfig)
     return made
+
+
+def _without_removed(
+    settings: Mapping[str, Any], removed: Mapping[str, Any], where: str, lenient: bool
+) -> dict[str, Any]:
+    """Less the settings that no longer exist. InputError where one has not its default, unless lenient."""
+    kept = dict(settings)
+    for name in removed.keys() & kept.keys():
+        default, value = removed[name], kept[name]
+        if isinstance(default, dict):
+            if isinstance(value, dict):
+                kept[name] = _without_removed(value, default, f"{where}{name}: ", lenient)
+            continue
+        if value != default and not lenient:
+            raise InputError(
+                f"{where}{name} is {value!r}, which this version cannot do (only {default!r}); use the "
+                "version that wrote it"
+            )
+        del kept[name]
+    return kept
 
 
 def _of_version_0(settings: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
@@ -101,22 +158,5 @@ def _build(
         if is_dataclass(hint) and isinstance(value, dict):
             values[key] = _build(hint, value, f"{where}: {key}", lenient, dataset)  # type: ignore[arg-type]
         elif hint is not None:
-            values[key] = _checked(hint, value, f"{where}: {key}")
+            values[key] = as_annotated(hint, value, f"{where}: {key}")
     return kind(**values)
-
-
-def _checked(hint: Any, value: Any, where: str) -> Any:
-    """`value` as the annotated type. Raises InputError."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):  # the latter of `Literal | None`
-        return None if value is None else _checked(arguments[0], value, where)
-    if origin is Literal and value in arguments:
-        return value
-    if origin is tuple and isinstance(value, list) and all(type(v) is arguments[0] for v in value):
-        return tuple(value)
-    if hint is float and type(value) in (int, float):
-        return float(value)
-    if hint in (int, str, bool) and type(value) is hint:
-        return value
-    wanted = " | ".join(map(str, arguments)) if origin is Literal else getattr(hint, "__name__", str(hint))
-    raise InputError(f"{where} must be {wanted}, got {value!r}")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args, get_type_hints
 from mono2many.datasets.base import DatasetSettings
 from mono2many.datasets.choice import TrainingData, all_offsets, default_training, time_offsets
 from mono2many.errors import InputError
-from mono2many.models.architecture import MatchBy, NetworkSettings
+from mono2many.models.architecture import MOST_HYPOTHESES, MatchBy, NetworkSettings
 
 ANCHOR = 0.1
 """Weight of the anchor where a training begins from a model."""
@@ -77,7 +77,7 @@ class ManyConfig(RangeChecked):
 
     matching: tuple[int, ...] = (-1,)
     """Frames that the target is compared with, counted from it in --frame-step, the nearest first."""
-    hypotheses: Annotated[int, Range(2)] = 96
+    hypotheses: Annotated[int, Range(2, MOST_HYPOTHESES)] = 96
     """Depths at which they are compared."""
     spacing: Literal["linear", "inverse"] | None = None
     """Even steps of depth, or of 1 / depth; default: of depth by features, of 1 / depth by pixels."""

@@ -1,6 +1,7 @@
 """What a run needs before its first step: data, networks, optimiser, on the device."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +17,8 @@ from mono2many.datasets.base import ReadOptions
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import DepthNet, MonoDepth
+from mono2many.models.pretrained import is_packaged
+from mono2many.terminal import say
 from mono2many.train.optim import make_optimiser
 from mono2many.train.origin import NOMINAL_BASELINE, Origin
 from mono2many.train.origin import as_configured as as_configured
@@ -51,11 +54,8 @@ def open_dataset(config: TrainConfig, split: Split, console: Console) -> ClipDat
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        def say(line: str) -> None:
-            console.print(line, highlight=False, soft_wrap=True)
-
         if d.cache == "on":
-            reader = cached(reader, d.cache_dir, d.workers, show, say)
+            reader = cached(reader, d.cache_dir, d.workers, show, partial(say, console))
         elif hasattr(reader, "load"):  # of videos: decoded in order and kept, by this process
             reader.load(show)
     baseline = NOMINAL_BASELINE if settings.baseline == "nominal" else None
@@ -79,6 +79,15 @@ def build_run(
     model, optimiser = fabric.setup(ready, optimiser)
     card = origin.card(network.architecture)
     return RunState(fabric, network, model, optimiser, folder, card, origin, start)
+
+
+def fetched_weights(config: TrainConfig) -> str:
+    """Names of the encoders whose weights timm fetches from a hub; empty: none."""
+    m = config.model
+    if config.run.start_from or config.many.teacher or m.encoder_weights != "imagenet":
+        return ""
+    names = [m.encoder] + ([m.pose_encoder] if m.pose_type == "separate" else [])
+    return ", ".join(dict.fromkeys(name for name in names if name != "light" and not is_packaged(name)))
 
 
 def in_words(state: RunState) -> str:

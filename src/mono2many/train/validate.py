@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from mono2many.evaluate.photometric import (
     PhotometricScore,
     Prediction,
@@ -15,6 +17,7 @@ from mono2many.metrics.protocol import PROTOCOLS, score
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
+from mono2many.train.shape import DepthShape, depth_shape, shape_figures
 from mono2many.types import Batch
 
 PROTOCOL = PROTOCOLS["synthetic-80m"]
@@ -26,6 +29,7 @@ class Validation:
 
     photometric: PhotometricScore
     depth: DepthMetrics | None
+    shape: DepthShape
 
     @property
     def error(self) -> float:
@@ -35,11 +39,12 @@ class Validation:
     def to_json(self) -> dict[str, float]:
         p, d = self.photometric, self.depth
         values = {"photometric": p.predicted, "still": p.still, "ratio_to_still": p.ratio}
+        values |= self.shape._asdict()
         return values if d is None else {**values, "abs_rel": d.abs_rel, "rmse": d.rmse, "a1": d.a1}
 
     def describe(self) -> str:
         p = self.photometric
-        verdict = "" if p.ratio < 1 else "; has learnt nothing yet: the un-warped neighbour explains as much"
+        verdict = f"; has learnt nothing yet: {p.verdict}" if p.verdict else ""
         depth = "" if self.depth is None else f"Abs Rel {self.depth.abs_rel:.3f}, a1 {self.depth.a1:.3f}; "
         return f"{depth}photometric {p.predicted:.4f}, un-warped {p.still:.4f} (ratio {p.ratio:.3f}{verdict})"
 
@@ -52,6 +57,7 @@ def validate(
 ) -> Validation:
     """Score the model in evaluation mode, and leave it in training mode."""
     depths: list[DepthMetrics] = []
+    figures: list[Tensor] = []
 
     def scored() -> Iterator[Prediction]:
         for prediction in predict_batches(model, architecture, batches, precision):
@@ -59,6 +65,7 @@ def validate(
             pairs = () if truth is None else zip(1 / prediction.depth.cpu(), truth.cpu(), strict=True)
             scores = [score(disparity, depth, PROTOCOL) for disparity, depth in pairs]
             depths.extend(s.metrics for s in scores if s is not None)
+            figures.append(shape_figures(prediction))
             yield prediction
 
     model.eval()
@@ -66,4 +73,4 @@ def validate(
         photometric = evaluate_photometric(scored())
     finally:
         model.train()
-    return Validation(photometric, mean_metrics(depths) if depths else None)
+    return Validation(photometric, mean_metrics(depths) if depths else None, depth_shape(figures))

@@ -60,6 +60,7 @@ CITYSCAPES = Dataset(
     protocols=("cityscapes-80m",),
     test_list=imported_later("mono2many.datasets.cityscapes.reader:cityscapes_eval_set"),
     listed=True,
+    absent="--data wants the folder where Cityscapes was unpacked",
     marks=imported_later("mono2many.datasets.cityscapes.reader:marks"),
     layout="cityscapes",
     layout_holds="snippets with cameras and disparities",

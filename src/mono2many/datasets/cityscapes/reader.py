@@ -31,8 +31,8 @@ from mono2many.data.marker import marked_synthetic
 from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.cityscapes import EGO_VEHICLE, CityData, CityScoring, CityTraining
 from mono2many.evaluate.frames import EvalFrame, EvalSet
-from mono2many.files import explained, read_json
-from mono2many.geometry.camera import Size, intrinsics_matrix, resize_intrinsics
+from mono2many.files import UNREADABLE, brief, entries, entry, explained, read_json
+from mono2many.geometry.camera import LONGEST_SIDE, Size, plausible_intrinsics, resize_intrinsics
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.metrics.protocol import Protocol
 from mono2many.metrics.sparse import SparseTruth, sparse_truth
@@ -46,7 +46,7 @@ BEFORE, AFTER = 19, 10
 """Frames of a snippet before and after the annotated one."""
 WHOLE: Size = (1024, 2048)
 AGAIN = "unpack {}_trainvaltest.zip into {} again"
-NAME = re.compile(r"(?:.*[/\\])?([a-z-]+)_(\d{6})_(\d{6})(?:_leftImg8bit(?:\.png|\.jpg)?)?")
+NAME = re.compile(r"(?:.*[/\\])?([a-z-]+)_(\d{6})_(\d{6})(?:_leftImg8bit(?:\.png|\.jpe?g)?)?")
 
 
 @dataclass(frozen=True)
@@ -116,14 +116,15 @@ def read_camera(path: Path) -> CityCamera:
     that are not as recorded."""
     again = AGAIN.format("camera", path.parents[3])
     problem = f"{path}: is no camera file with fx, fy, u0, v0 and baseline"
-    with explained(problem, again, (ValueError, KeyError, TypeError, AttributeError)):
+    with explained(problem, again, UNREADABLE):
         found = read_json(path, again)
-        k = [float(found["intrinsic"][name]) for name in ("fx", "fy", "u0", "v0")]
-        baseline = float(found["extrinsic"]["baseline"])
-        height, width = map(int, found.get("size", WHOLE))
-        if not (min(k) > 0 and baseline > 0):
-            raise ValueError("a number that must be positive is not")
-    return CityCamera(intrinsics_matrix(*k), baseline, (height, width))
+        size = entries({"size": list(WHOLE), **found}, "size", int, 1, LONGEST_SIDE)
+        if len(size) != 2:
+            raise ValueError(f"key 'size' is {brief(size)}, wanted height and width")
+        height, width = size
+        k = [entry(entry(found, "intrinsic", dict), name, float) for name in ("fx", "fy", "u0", "v0")]
+        baseline = entry(entry(found, "extrinsic", dict), "baseline", float, 0.01, 10)
+        return CityCamera(plausible_intrinsics(k, (height, width)), baseline, (height, width))
 
 
 def read_snippets(root: Path, splits: Sequence[Split], allow_missing: bool = False) -> list[Snippet]:

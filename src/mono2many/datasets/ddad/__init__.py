@@ -57,6 +57,7 @@ DDAD = Dataset(
     protocols=("ddad-200m",),
     test_list=imported_later("mono2many.datasets.ddad.reader:ddad_eval_set"),
     listed=True,
+    absent="--data wants the data set's folder or its JSON",
     marks=imported_later("mono2many.datasets.ddad.reader:marks"),
     layout="dgp",
     layout_holds="DDAD with three cameras, laser scans, calibration and poses",

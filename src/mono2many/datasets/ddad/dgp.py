@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.data.image_files import ImageCamera, ImageFile
-from mono2many.files import explained, read_json
-from mono2many.geometry.camera import Size, intrinsics_matrix, resize_intrinsics
+from mono2many.files import LARGEST, UNREADABLE, entries, entry, explained, read_json
+from mono2many.geometry.camera import LONGEST_SIDE, Size, plausible_intrinsics, resize_intrinsics
 from mono2many.geometry.lidar import depth_of_points
 from mono2many.geometry.pose import invert, rigid, rotation_from_quaternion, transform
 from mono2many.types import InputError, Split
@@ -28,8 +28,8 @@ FRONT = "CAMERA_01"
 ALL = "all"
 """Instead of a camera's name: every one that there is."""
 AGAIN = "unpack the data set again, or take the scene out of its JSON"
-WRONG = (KeyError, TypeError, ValueError, AttributeError)
-"""What reading JSON of another kind raises."""
+FARTHEST = 1e7
+"""Metres from the origin of a scene's world, at most."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,17 @@ def scene_files(path: Path, split: Split) -> tuple[Path, list[str]]:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; --data wants the data set's folder or its JSON")
     here = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    found = [p for p in here if '"scene_splits"' in p.read_text(encoding="utf-8", errors="replace")]
+    with explained(f"{path}: cannot be read", AGAIN):
+        found = [p for p in here if b'"scene_splits"' in p.read_bytes()]
     if len(found) != 1:
         raise InputError(
             f"{path}: {len(found)} of {len(here)} JSON files here have scene_splits, wanted one; name the "
             "data set's folder or its own JSON: --data ddad.json"
         )
     key = "0" if split == "train" else "1"
-    with explained(f"{found[0]}: not a data set as DGP writes it", AGAIN, WRONG):
-        splits = read_json(found[0], AGAIN)["scene_splits"]
-        names = [str(name) for name in splits.get(key, {}).get("filenames", ())]
+    with explained(f"{found[0]}: not a data set as DGP writes it", AGAIN, UNREADABLE):
+        splits = entry(read_json(found[0], AGAIN), "scene_splits", dict)
+        names = entries(splits[key], "filenames", str) if key in splits else []
     if not names:
         raise InputError(f'{found[0]}: scene_splits "{key}" ({split}) names no scene; wanted one or more')
     return found[0].parent, names
@@ -126,9 +127,10 @@ def scan_depth(frame: DgpFrame) -> Float[Tensor, "H W"]:
     its own time. Metres, NaN where nothing was measured. InputError where the file is no scan."""
     scan = frame.scan
     assert scan is not None, "asked for where there is one"
-    errors = (OSError, ValueError, KeyError, IndexError, EOFError)
     problem = f"{scan.path}: cannot be read as a laser scan"
-    with explained(problem, AGAIN, errors), np.load(scan.path, allow_pickle=False) as file:
+    with explained(problem, AGAIN, UNREADABLE), np.load(scan.path, allow_pickle=False) as file:
+        if any(member.file_size > LARGEST for member in file.zip.infolist()):
+            raise ValueError(f"it unpacks to more than {LARGEST >> 20} MiB")
         rows = torch.from_numpy(file["data"][:, list(scan.columns)].astype(np.float64))
     camera_from_lidar = invert(frame.world_from_camera) @ scan.world_from_lidar
     points = transform(camera_from_lidar, rows[rows.isfinite().all(1)].T).T
@@ -157,19 +159,19 @@ def _read_scene(root: Path, name: str, cameras: Sequence[str]) -> tuple[set[str]
     """The cameras that a scene has, and the frames of those asked for."""
     path, frames, there = root / name, [], set()
     raw, read_lens = read_json(path, AGAIN), lru_cache(partial(_read_lens, path.parent / "calibration"))
-    with explained(f"{path}: not a scene as DGP writes it", AGAIN, WRONG):
-        data = {datum["key"]: datum for datum in raw["data"]}
-        for sample in raw["samples"]:
-            datums = [data[key] for key in sample["datum_keys"]]
+    with explained(f"{path}: not a scene as DGP writes it", AGAIN, UNREADABLE):
+        data = {entry(datum, "key", str): datum for datum in entries(raw, "data", dict)}
+        for sample in entries(raw, "samples", dict):
+            datums = [entry(data, key, dict) for key in entries(sample, "datum_keys", str)]
             images = [datum for datum in datums if "image" in datum["datum"]]
             scan = next((_scan(path.parent, d) for d in datums if "point_cloud" in d["datum"]), None)
             there |= {datum["id"]["name"] for datum in images}
             for datum in images:
-                camera, image = datum["id"]["name"], datum["datum"]["image"]
+                camera, image = entry(datum["id"], "name", str), entry(datum["datum"], "image", dict)
                 if camera in cameras or ALL in cameras:
-                    size = (int(image["height"]), int(image["width"]))
-                    lens = read_lens(sample["calibration_key"], camera, size)
-                    file = ImageFile(path.parent / image["filename"], lens)
+                    height, width = (entry(image, side, int, 1, LONGEST_SIDE) for side in ("height", "width"))
+                    lens = read_lens(entry(sample, "calibration_key", str), camera, (height, width))
+                    file = ImageFile(path.parent / entry(image, "filename", str), lens)
                     frames.append(DgpFrame(name, camera, _seconds(datum), file, _pose(image), scan))
     return there, frames
 
@@ -177,30 +179,33 @@ def _read_scene(root: Path, name: str, cameras: Sequence[str]) -> tuple[set[str]
 def _read_lens(folder: Path, key: str, camera: str, size: Size) -> ImageCamera:
     """Of a camera in a calibration."""
     path = folder / f"{key}.json"
-    file = read_json(path, AGAIN)
-    k = dict(zip(file["names"], file["intrinsics"], strict=True)).get(camera, {})
-    if not min(k.get("fx", 0), k.get("fy", 0)) > 0:
-        raise InputError(f"{path}: {camera} has no calibration; leave it out of --cameras, or {AGAIN}")
-    intrinsics = intrinsics_matrix(k["fx"], k["fy"], k["cx"], k["cy"])
+    wrong = f"{path}: {camera} has no usable calibration"
+    with explained(wrong, f"leave it out of --cameras, or {AGAIN}", UNREADABLE):
+        file = read_json(path, AGAIN)
+        cameras = zip(entries(file, "names", str), entries(file, "intrinsics", dict), strict=True)
+        k = entry(dict(cameras), camera, dict)
+        intrinsics = plausible_intrinsics([entry(k, key, float) for key in ("fx", "fy", "cx", "cy")], size)
     return ImageCamera(size, partial(resize_intrinsics, intrinsics, size), f"its scene; {AGAIN}")
 
 
 def _scan(folder: Path, datum: Mapping[str, Any]) -> Scan:
     cloud = datum["datum"]["point_cloud"]
-    columns = tuple(cloud["point_format"].index(axis) for axis in "XYZ")
-    return Scan(folder / cloud["filename"], _seconds(datum), columns, _pose(cloud))
+    columns = tuple(entries(cloud, "point_format", str).index(axis) for axis in "XYZ")
+    return Scan(folder / entry(cloud, "filename", str), _seconds(datum), columns, _pose(cloud))
 
 
 def _seconds(datum: Mapping[str, Any]) -> float:
-    then = datetime.fromisoformat(datum["id"]["timestamp"])
+    then = datetime.fromisoformat(entry(datum["id"], "timestamp", str))
     return (then - datetime(2000, 1, 1, tzinfo=UTC)).total_seconds()
 
 
 def _pose(datum: Mapping[str, Any]) -> Float[Tensor, "4 4"]:
     """world_from_sensor. JSON of protocol buffers may leave zeros out."""
-    turn, place = datum["pose"]["rotation"], datum["pose"]["translation"]
-    quaternion = torch.tensor([turn.get(f"q{axis}", 0.0) for axis in "xyzw"], dtype=torch.float64)
-    translation = torch.tensor([place.get(axis, 0.0) for axis in "xyz"], dtype=torch.float64)
-    if not (translation.isfinite().all() and 0.9 < quaternion.norm() < 1.1):
-        raise ValueError(f"pose {turn} {place}")
+    turn, place = (entry(entry(datum, "pose", dict), key, dict) for key in ("rotation", "translation"))
+    numbers = [entry({f"q{axis}": 0.0, **turn}, f"q{axis}", float, -2, 2) for axis in "xyzw"]
+    quaternion = torch.tensor(numbers, dtype=torch.float64)
+    metres = [entry({axis: 0.0, **place}, axis, float, -FARTHEST, FARTHEST) for axis in "xyz"]
+    translation = torch.tensor(metres, dtype=torch.float64)
+    if not 0.9 < quaternion.norm() < 1.1:
+        raise ValueError(f"a rotation {turn}")
     return rigid(rotation_from_quaternion(quaternion), translation)

@@ -66,6 +66,7 @@ def _listed(name: str, summary: str, **more: Any) -> Dataset:
         "family": "kitti",
         "listed": True,
         "settings": KittiData,
+        "absent": "`mono2many prepare kitti` fetches KITTI raw (--data says where to)",
         "protocols": ("eigen-80m", "eigen-80m-z", "eigen-improved"),
         "open": partial(imported_later("mono2many.datasets.kitti.reader:open_kitti"), name),
         "test_list": partial(imported_later("mono2many.datasets.kitti.test_list:kitti_eval_set"), name),

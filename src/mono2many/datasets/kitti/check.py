@@ -10,10 +10,11 @@ import simplejpeg
 from PIL import Image
 from rich.console import Console
 
-from mono2many.datasets.kitti.files import read_calibration
+from mono2many.datasets.kitti.files import read_calibration, read_velodyne
 from mono2many.datasets.kitti.jpeg import in_threads
 from mono2many.datasets.kitti.prepare import IMPROVED, NeededFile, Needs, needed_files, refuse_street
 from mono2many.errors import InputError
+from mono2many.io.images import NO_IMAGE
 
 SHOWN = 20
 """Files that are named with what is wrong."""
@@ -27,7 +28,9 @@ def check_kitti(root: Path, needs: Needs, console: Console, workers: int) -> boo
     sizes: dict[tuple[str, str], tuple[int, int]] = {}
     for date in sorted({frame.date for frame in needs.images}):
         try:
-            sizes |= {(date, eye): size for eye, size in read_calibration(root, date).sizes.items()}
+            eyes = sorted({frame.eye for frame in needs.images if frame.date == date})
+            calibration = read_calibration(root, date, eyes)
+            sizes |= {(date, eye): size for eye, size in calibration.sizes.items()}
         except InputError as error:
             console.out(str(error))
             flaws |= {f: "damaged" for f in files if f.archive == f"{date}_calib.zip" and f.path.exists()}
@@ -62,13 +65,13 @@ def _flaw(item: tuple[Path, tuple[int, int] | None]) -> str:
         if path.suffix == ".txt":  # calibration, which is read apart
             return ""
         if path.suffix == ".bin":
-            length = path.stat().st_size
-            return "" if length and length % 16 == 0 else "damaged"
+            read_velodyne(path)
+            return ""
         data = path.read_bytes()
         if path.suffix == ".jpg":
             found = simplejpeg.decode_jpeg(data, strict=True).shape[:2]
         else:
             found = np.asarray(Image.open(BytesIO(data))).shape[:2]
-    except (OSError, ValueError, SyntaxError):
+    except NO_IMAGE:
         return "damaged"
     return "" if size in (None, found) else "odd-sized"

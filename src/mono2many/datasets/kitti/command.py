@@ -8,6 +8,7 @@ from typing import Literal
 from mono2many.commands.flags import parse
 from mono2many.datasets.base import ROOT, at_least
 from mono2many.errors import InputError
+from mono2many.terminal import text_console
 
 BUCKET = "https://s3.eu-central-1.amazonaws.com/avg-kitti"
 SplitName = Literal[
@@ -50,12 +51,11 @@ class PrepareKittiConfig:
 
 def prepare(arguments: list[str]) -> None:
     config = parse(PrepareKittiConfig, "mono2many prepare kitti", arguments)
-    from rich.console import Console
 
     from mono2many.datasets.kitti.check import check_kitti
     from mono2many.datasets.kitti.prepare import archives, needs_of, prepare_kitti
 
-    console, root = Console(highlight=False), Path(config.data)
+    console, root = text_console(), Path(config.data)
     needs = needs_of(() if config.split_files else config.splits, config.split_files)
     if config.list:
         print("\n".join(archives(needs, config.url).values()))

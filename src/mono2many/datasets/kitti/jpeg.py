@@ -10,10 +10,11 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
 
 from mono2many.errors import InputError
 from mono2many.files import atomic_write, reason, remove_partial
+from mono2many.io.images import NO_IMAGE
+from mono2many.terminal import track
 
 QUALITY = 92
 TOLERANCE = 8
@@ -37,7 +38,7 @@ def png_to_jpeg(png: bytes) -> bytes:
             if not shows(jpeg.getvalue(), image):
                 raise ValueError("its JPEG, read back, shows something else")
             return jpeg.getvalue()
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # what Pillow raises
+    except NO_IMAGE as error:
         raise ValueError(str(error)) from error
 
 
@@ -93,4 +94,4 @@ def in_threads(
     hidden = console is None or not console.is_terminal
     with ThreadPoolExecutor(workers) as pool:
         results = pool.map(work, items)
-        return list(track(results, title, len(items), console=console, transient=True, disable=hidden))
+        return list(track(results, title, len(items), console=console, hidden=hidden))

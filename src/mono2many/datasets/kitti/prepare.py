@@ -4,15 +4,14 @@ The tree itself says how far it is prepared. An archive is downloaded to ROOT/.a
 that is wanted of it is unpacked: one that lies there is work still to do, and a file that exists is complete.
 """
 
+import errno
 import os
 import shlex
 import shutil
 import stat
-import struct
 import zipfile
-import zlib
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, NoReturn
@@ -27,7 +26,7 @@ from mono2many.datasets.kitti.files import image_path, improved_path, velodyne_p
 from mono2many.datasets.kitti.jpeg import convert_pngs, in_threads, png_to_jpeg
 from mono2many.datasets.kitti.splits import TEST_SPLITS, KittiFrame, read_split_file, split_frames
 from mono2many.errors import InputError
-from mono2many.files import atomic_write, explained, file_lock, remove_partial
+from mono2many.files import MALFORMED, atomic_write, explained, file_lock, reason, remove_partial
 
 IMPROVED, BENCHMARK = "data_depth_annotated", "kitti_eigen_benchmark"
 READ = ("image_02", "image_03", "velodyne_points", "oxts")
@@ -35,8 +34,8 @@ READ = ("image_02", "image_03", "velodyne_points", "oxts")
 CALIBRATION = ("calib_cam_to_cam.txt", "calib_velo_to_cam.txt", "calib_imu_to_velo.txt")
 SIZE_WITH_JPEG, SIZE_WITH_PNG = 0.7, 1.1
 """On the disk, as a share of the archive's: of drive 0002 0.65 and 1.07."""
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error)
-"""What reading a damaged archive raises."""
+LARGEST_MEMBER = 2**30
+"""Bytes of a file in an archive, at most."""
 
 
 class Needs(NamedTuple):
@@ -196,7 +195,7 @@ def unpack(path: Path, root: Path, config: PrepareKittiConfig, console: Console)
     fetched = path.parent.name == ".archives"
     remedy = f"{'it was removed' if fetched else 'remove it'}, then run the same again"
     try:
-        with explained(f"{path}: damaged", remedy, DAMAGED), zipfile.ZipFile(path) as file:
+        with explained(f"{path}: damaged", remedy, MALFORMED), _damage(), zipfile.ZipFile(path) as file:
             members = _members(file, path, root)
             for folder in {target.parent for _, target in members}:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -205,23 +204,41 @@ def unpack(path: Path, root: Path, config: PrepareKittiConfig, console: Console)
             work = partial(_extract, file, jpeg)
             in_threads(work, members, config.workers, console, f"{path.name}: unpacking")
     except InputError as error:
-        if fetched and isinstance(error.__cause__, DAMAGED):
+        if fetched and isinstance(error.__cause__, MALFORMED):
             path.unlink()
         raise
     if hasattr(os, "sync"):  # the archive may go now: what was unpacked must outlive a power failure
         os.sync()
 
 
+@contextmanager
+def _damage() -> Iterator[None]:
+    """A seek to a place before the file, and what BZip2 says, are damage; errors of the disk are not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise zipfile.BadZipFile(reason(error)) from error
+
+
 def _members(file: zipfile.ZipFile, path: Path, root: Path) -> list[tuple[zipfile.ZipInfo, Path]]:
     """What is wanted of an archive, and where it goes."""
     members = []
     for info in file.infolist():
-        name = PurePosixPath(info.filename)
-        climbs = ".." in name.parts or name.is_absolute() or set(info.filename) & {"\\", ":"}
+        name, said = PurePosixPath(info.filename), " ".join(info.filename.split())
+        climbs = (
+            not name.parts or ".." in name.parts or name.is_absolute() or set(info.filename) & {"\\", ":"}
+        )
         if climbs or stat.S_ISLNK(info.external_attr >> 16):
             raise InputError(
-                f"{path}: its member {info.filename} would land outside {root}; nothing of it was unpacked: "
+                f"{path}: its member '{said}' would land outside {root}; nothing of it was unpacked: "
                 "remove it and fetch KITTI's own"
+            )
+        if info.file_size > LARGEST_MEMBER:
+            raise InputError(
+                f"{path}: its member {said} is of {info.file_size / 1e9:.1f} GB; nothing of it was "
+                "unpacked: remove it and fetch KITTI's own"
             )
         if not info.is_dir() and _is_read(path.stem, name):
             members.append((info, (root / IMPROVED if path.stem == IMPROVED else root) / name))
@@ -236,7 +253,7 @@ def _is_read(archive: str, member: PurePosixPath) -> bool:
     if archive == IMPROVED:
         return {"groundtruth", "image_02"} <= {*parts}
     if archive.endswith("_calib"):
-        return parts[0] == archive[:10] and member.name in CALIBRATION
+        return parts[:1] == (archive[:10],) and member.name in CALIBRATION
     return parts[:2] == (archive[:10], archive) and len(parts) > 3 and parts[2] in READ
 
 

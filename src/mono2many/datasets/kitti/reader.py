@@ -13,6 +13,7 @@ from mono2many.datasets.base import ReadOptions, Split
 from mono2many.datasets.kitti import KittiData, OwnListsTraining
 from mono2many.datasets.kitti.files import (
     CALIBRATION_AGAIN,
+    CAMERAS,
     DRIVE_AGAIN,
     Calibration,
     image_folder,
@@ -28,6 +29,7 @@ from mono2many.datasets.kitti.splits import (
     split_frames,
 )
 from mono2many.geometry.camera import Size, intrinsics_matrix, resize_intrinsics
+from mono2many.terminal import command
 from mono2many.types import FrameSequence, InputError
 
 REFERENCE = (0.58, 1.92, 0.5, 0.5)
@@ -71,14 +73,13 @@ def kitti_sequences(
     images = {which: images_of(root, *which) for rig in rigs for which in rig}
     there = {which: set.intersection(*(set(images[w]) for w in rig)) for rig in rigs for which in rig}
     lost = [f for f in frames if f.number not in there[f.drive, f.eye]]
-    own = (
-        f"--split-files {' '.join(s.split_files)}" if isinstance(s, OwnListsTraining) else f"--splits {name}"
-    )
-    remedy = f"fetch them: mono2many prepare kitti {own} --data {root}"
+    own = ("--split-files", *s.split_files) if isinstance(s, OwnListsTraining) else ("--splits", name)
+    remedy = f"fetch them: {command('prepare', 'kitti', *own, '--data', root)}"
     allowed = s.allow_missing or marked_synthetic(root)
     refuse_missing(f"{root}: {name}", lost, len(frames), remedy, allowed)
 
-    calibration = lru_cache(partial(read_calibration, root))
+    eyes = tuple(eye for eye in CAMERAS if any(which[1] == eye for which in there))
+    calibration = lru_cache(lambda date: read_calibration(root, date, eyes))
     dates = sorted({which[0][:10] for which, numbers in wanted.items() if numbers & there[which]})
 
     @lru_cache

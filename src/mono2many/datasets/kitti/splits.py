@@ -10,13 +10,16 @@ from functools import lru_cache
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
 from mono2many.data.lists import consecutive, read_list
-from mono2many.types import Split
+from mono2many.files import brief
+from mono2many.types import InputError, Split
 
 Eye = Literal["l", "r"]
 
+RANGE = r"\d{1,6}(-\d{1,6})?"
+"""Of frames, in packed lines."""
 TRAINING_SPLITS = ("kitti_eigen_zhou", "kitti_eigen_full", "kitti_benchmark")
 TEST_SPLITS = ("kitti_eigen", "kitti_eigen_benchmark")
 OWN_LISTS = "kitti"
@@ -92,12 +95,18 @@ def seen_frames(seen: Iterable[str]) -> set[KittiFrame]:
     """What a model's card says of its training (names of training splits, packed lines) as frames of KITTI
     raw. Other words, such as another data set's name, hold none."""
     frames: set[KittiFrame] = set()
-    for text in seen:
+    for text in dict.fromkeys(seen):
         if text == ODOMETRY:
             frames |= {as_raw(f) for f in split_frames(text, "train") + split_frames(text, "val")}
         elif text in TRAINING_SPLITS:
             frames.update(split_frames(text, "train"), split_frames(text, "val"))
-        elif re.fullmatch(r"\S+_drive_\d+_sync [lr] [\d,-]+", text):
+        elif re.match(r"\S+_drive_\d+_sync ", text):
+            packed = re.fullmatch(rf"\S+ [lr] {RANGE}(,{RANGE})*", text, re.ASCII)
+            if packed is None:
+                raise InputError(
+                    f"a model's config.json: key 'seen' holds {brief(text)}, wanted a drive, l or r and "
+                    "numbers of frames such as 1-15,17; copy it again"
+                )
             frames |= set(unpack([text]))
     return frames
 
@@ -114,9 +123,11 @@ def read_split_file(path: str | Path) -> tuple[KittiFrame, ...]:
 
     def parse(line: str) -> KittiFrame | None:
         found = re.fullmatch(
-            r"(?:(\d{4}_\d\d_\d\d)[/\\])?((\d{4}_\d\d_\d\d)_drive_\d{4}_sync)\s+(\d+)\s+(\w+)", line
+            r"(?:(\d{4}_\d\d_\d\d)[/\\])?((\d{4}_\d\d_\d\d)_drive_\d{4}_sync)\s+(\d{1,10})\s+([lr])",
+            line,
+            re.ASCII,
         )
-        if found is None or found[1] not in (None, found[3]) or found[5] not in get_args(Eye):
+        if found is None or found[1] not in (None, found[3]):
             return None
         return KittiFrame(found[2], int(found[4]), cast(Eye, found[5]))
 

@@ -4,7 +4,7 @@ Camera 2 drives along the street, camera 3 is 0.54 m to its right, a laser scann
 where KITTI's do, each a little turned. All is drawn with the numbers that stand in the calibration files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -164,7 +164,7 @@ def _oxts(now: Pose, before: Pose, after: Pose, first: Pose) -> str:
     return " ".join(f"{number:.14g}" for number in numbers) + " 0.05 0.02 4 9 6 6 6\n"
 
 
-def numbers(values: Array | list[float], form: str) -> str:
+def numbers(values: Array | Sequence[float] | Sequence[int], form: str) -> str:
     """As KITTI's calibration has them."""
     return " ".join(format(value, form) for value in np.ravel(values))
 

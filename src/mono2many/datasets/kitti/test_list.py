@@ -27,6 +27,7 @@ from mono2many.io.depth_files import read_depth_png16
 from mono2many.metrics.protocol import Protocol, Truth
 from mono2many.metrics.sparse import SparseTruth, sparse_truth
 from mono2many.models.checkpoint import ModelCard
+from mono2many.terminal import command
 from mono2many.types import InputError
 
 PAPERS = {"kitti_eigen": "eigen-80m", "kitti_eigen_benchmark": "eigen-improved"}
@@ -46,7 +47,8 @@ def kitti_eval_set(datatype: str, s: KittiScoring, protocol: Protocol, card: Mod
     else:
         listed = split_frames(name, "test")
 
-    calibration = lru_cache(partial(read_calibration, root))
+    eyes = tuple(sorted({f.eye for f in listed}))
+    calibration = lru_cache(lambda date: read_calibration(root, date, eyes))
 
     @lru_cache
     def images(drive: str, eye: Eye) -> dict[int, ImageFile]:
@@ -64,7 +66,8 @@ def kitti_eval_set(datatype: str, s: KittiScoring, protocol: Protocol, card: Mod
         frames.append(EvalFrame(position, str(f), f.drive, f.number, f, at, truth))
     synthetic, note = marked_synthetic(root), ""
     what = "improved depth (data_depth_annotated)" if protocol.truth == "improved" else "laser scan"
-    remedy = f"wanted image and {what}; fetch them: mono2many prepare kitti {flag} {name} --data {root}"
+    fetch = command("prepare", "kitti", flag, name, "--data", root)
+    remedy = f"wanted image and {what}; fetch them: {fetch}"
     refuse_missing(f"{root}: {name}", lost, len(listed), remedy, s.allow_missing or synthetic)
     if lost:
         note = (

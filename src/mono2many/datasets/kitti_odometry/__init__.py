@@ -34,6 +34,7 @@ KITTI_ODOMETRY = Dataset(
     open=imported_later("mono2many.datasets.kitti_odometry.reader:open_odometry"),
     trajectories=imported_later("mono2many.datasets.kitti_odometry.reader:trajectory_set"),
     listed=True,
+    absent="--data wants the folder with KITTI's sequences and poses",
     layout="odometry",
     layout_holds="KITTI's sequences with poses",
     write_street=imported_later("mono2many.datasets.kitti_odometry.street:write_odometry_street"),

@@ -76,8 +76,11 @@ def open_sequence(
     if camera is None:
         return None
     files, count = images[camera], max(images[camera]) + 1
-    keys = read_keys(folders[camera].parent / "calib.txt", SOURCE.format("calib.zip"))
-    projection = keys.numbers(f"P{camera}", 12).reshape(3, 4)
+    keys, size = (
+        read_keys(folders[camera].parent / "calib.txt", SOURCE.format("calib.zip")),
+        image_size(files[min(files)]),
+    )
+    projection = keys.projection(f"P{camera}", size)
     first_from_eye = torch.eye(4, dtype=torch.float64)
     first_from_eye[:3, 3] = -torch.linalg.solve(projection[:, :3], projection[:, 3])
     path = root / "poses" / f"{name}.txt"
@@ -88,8 +91,7 @@ def open_sequence(
             f"{path}: holds {len(poses)} poses for the {count} images of {folders[camera]}, wanted as many; "
             f"{SOURCE.format('poses.zip')}{more}"
         )
-    size, k = image_size(files[min(files)]), projection[:, :3].float()
-    return OdometrySequence(name, eye, camera, files, size, k, first_from_eye, poses)
+    return OdometrySequence(name, eye, camera, files, size, projection[:, :3].float(), first_from_eye, poses)
 
 
 def open_odometry(s: OdometryData, options: ReadOptions, split: Split) -> ImageReader:

@@ -49,7 +49,7 @@ def _recording(folder: Path, scale: float | None) -> list[ImageFile]:
     else:
         images = list_images(folder / "images")
         maps = {file.stem: file for kind in ("*.png", "*.npy") for file in (folder / "depth").glob(kind)}
-        if len(poses) not in (0, len(images)) or lens.distortion or not maps:
+        if len(poses) not in (0, len(images)) or lens.is_distorted or not maps:
             raise InputError(
                 f"{folder}: {len(images)} images, {len(maps)} depth maps, {len(poses)} poses; wanted maps of "
                 "the images' names, as many poses as images or none, and a camera without distortion"

@@ -1,5 +1,6 @@
 """One's own footage as a data set: videos, folders of images, or lists of clips of `prepare video`."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,11 +9,13 @@ from mono2many.datasets.base import (
     DatasetSettings,
     Reader,
     ReadOptions,
+    ReportOption,
     Split,
     at_least,
     imported_later,
 )
 from mono2many.errors import InputError
+from mono2many.io.inputs import expand
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,11 @@ class VideoData(DatasetSettings):
     """Which footage, seen through which cameras."""
 
     data: tuple[str, ...] = ()
-    """Video files, folders of images, or lists of clips."""
+    """Video files, folders of images or of videos, or lists of clips; "trips/*.mp4" works too."""
     camera: tuple[str, ...] = ()
-    """Camera file (JSON: fx fy cx cy width height, optional distortion): one for all --data, or one each.
-    `learn`: estimate fx, fy, cx, cy of each video in training, from --fov (default 65 degrees) on."""
+    """Camera file (JSON: fx fy cx cy width height, optional distortion; or a calibration of ROS, OpenCV,
+    Kalibr, COLMAP, open3d): one for all --data, or one each. `learn`: estimate fx, fy, cx, cy of each video
+    in training, from --fov on (default: 65 degrees along the longer side)."""
     fov: float | None = None
     """Horizontal field of view in degrees, where there is no camera file."""
     hold_out: float = 0.1
@@ -32,6 +36,7 @@ class VideoData(DatasetSettings):
     """The same as a number of frames; wins over --hold-out."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "data", expand(self.data))
         if not 0 <= self.hold_out < 1:
             raise InputError(f"--hold-out is a share below 1, got {self.hold_out}; try 0.1")
         at_least("--hold-out-frames", self.hold_out_frames or 0, 0)
@@ -53,8 +58,10 @@ class VideoData(DatasetSettings):
             return self
         from mono2many.models.starter import model_folder
 
-        folder = model_folder(model) / "cameras"
-        files = sorted(folder.glob("*.json"), key=lambda path: int(path.stem))
+        own = model_folder(model) / "cameras"
+        folder = own if own.exists() else own.parents[1] / "cameras"  # of RUN/best: the run's
+        named = (path for path in folder.glob("*.json") if re.fullmatch("[0-9]+", path.stem))
+        files = sorted(named, key=lambda path: int(path.stem))
         if len(files) not in (1, len(self.data)):
             raise InputError(
                 f"--camera learn: {folder} holds {len(files)} learnt cameras for {len(self.data)} of --data; "
@@ -76,6 +83,11 @@ class VideoTraining(VideoData):
             raise InputError(f"--crop-bottom is a share of the height below 0.9, got {self.crop_bottom}")
 
 
+@dataclass(frozen=True)
+class VideoScoring(ReportOption, VideoData):
+    """How footage is scored."""
+
+
 def open_video(s: VideoData, options: ReadOptions, split: Split) -> Reader:
     from mono2many.datasets.video.reader import VideoReader
 
@@ -87,8 +99,9 @@ VIDEO = Dataset(
     summary="your own videos or folders of images",
     settings=VideoData,
     training=VideoTraining,
-    scoring=VideoData,
+    scoring=VideoScoring,
     open=open_video,
     prepare=imported_later("mono2many.commands.prepare_video:run"),
+    cleaning="mono2many prepare video VIDEO",
     preparation="list what can be learnt from in videos",
 )

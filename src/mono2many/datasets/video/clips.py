@@ -10,11 +10,12 @@ from torch import Tensor
 
 from mono2many.data.lists import split_range
 from mono2many.datasets.video import VideoData
-from mono2many.files import explained, read_json
-from mono2many.geometry.camera import Size
+from mono2many.files import UNREADABLE, brief, entries, entry, explained, read_json
+from mono2many.geometry.camera import AS_STORED, LONGEST_SIDE, Display, Size
 from mono2many.io.camera_file import Camera, camera_for
-from mono2many.io.images import image_size, list_images
-from mono2many.io.videos import probe_video
+from mono2many.io.images import image_display, image_folder, image_size, list_images, warn_of_few_levels
+from mono2many.io.inputs import IMAGE_SUFFIXES
+from mono2many.io.videos import probe_video, video_display
 from mono2many.types import InputError, Split
 
 LIST, FORMAT, VERSION = ".clips.json", "mono2many-clips", 1
@@ -36,6 +37,7 @@ class Footage:
     """Numbers of the video's frames, ascending."""
     times: tuple[float, ...] | None
     """Of each, in seconds; None: unknown, as of images."""
+    display: Display = AS_STORED
 
 
 def check_cameras(s: VideoData) -> None:
@@ -45,7 +47,8 @@ def check_cameras(s: VideoData) -> None:
     if not s.camera and s.fov is None:
         raise InputError(
             "the camera of the footage is not known: give --camera FILE.json (width, height, fx, fy, cx, "
-            "cy), --fov DEGREES, the horizontal field of view (a phone: about 65), or --camera learn"
+            "cy), --fov DEGREES, the horizontal field of view (a phone: about 65, held upright 40), or "
+            "--camera learn"
         )
     if s.camera and s.fov is not None and not s.learns_camera:
         raise InputError("--camera and --fov are both given; keep --camera, which is more exact")
@@ -61,13 +64,13 @@ def camera_of(s: VideoData, number: int, clip: Footage) -> Camera:
     file = None
     if s.camera and not s.learns_camera:
         file = s.camera[number if len(s.camera) > 1 else 0]
-    return camera_for(file, s.fov, clip.size, str(clip.path))
+    return camera_for(file, s.fov, clip.size, str(clip.path), clip.display)
 
 
 def clips_of(s: VideoData, path: Path, split: Split) -> list[Footage]:
     """The clips of a path in this split; none where nothing is held out. Of several clips, those that are too
     short to be split are for training."""
-    clips = listed_clips(path) if path.name.endswith(LIST) else [whole(path)]
+    clips = listed_clips(path) if path.name.endswith(LIST) else whole(path)
     found, too_short = [], list[InputError]()
     for clip in clips:
         count = len(clip.frames)
@@ -85,31 +88,46 @@ def clips_of(s: VideoData, path: Path, split: Split) -> list[Footage]:
     return found
 
 
-def whole(path: Path) -> Footage:
-    """All of a video or a folder of images."""
+def whole(path: Path) -> list[Footage]:
+    """All of a video or a folder of images, of which those that follow each other are a clip."""
     if path.is_dir():
-        images = tuple(list_images(path))
-        return Footage(str(path), path, images, image_size(images[0]), range(len(images)), None)
+        folder = image_folder(path)
+        images, size = tuple(folder.images), image_size(folder.images[0])
+        display = image_display(images[0])
+        warn_of_few_levels(path, images)
+        names = [str(path)] if len(folder.runs) == 1 else [f"{path}#{i}" for i in range(len(folder.runs))]
+        return [
+            Footage(name, path, images, size, run, None, display)
+            for name, run in zip(names, folder.runs, strict=True)
+        ]
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise InputError(f"{path}: is one image; --data wants videos or folders of images: give its folder")
     info = probe_video(path)
     times = tuple(i / info.fps for i in range(info.frames)) if info.fps else None
-    return Footage(str(path), path, (), (info.height, info.width), range(info.frames), times)
+    size = (info.height, info.width)
+    return [Footage(str(path), path, (), size, range(info.frames), times, video_display(path))]
 
 
 def listed_clips(path: Path) -> list[Footage]:
     """The clips of a list that `prepare video` wrote."""
     values = read_json(path, f"check --data, or {AGAIN}")
-    with explained(f"{path}: is no list of clips as it should be", AGAIN, (ValueError, KeyError, TypeError)):
+    with explained(f"{path}: is no list of clips as it should be", AGAIN, UNREADABLE):
         if (values["format"], values["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"format {values['format']!r}, version {values['version']!r}")
-        video, size = path.parent / values["film"], (int(values["height"]), int(values["width"]))
-        clips = [([int(i) for i in clip["frames"]], clip.get("times")) for clip in values["clips"]]
-        for frames, times in clips:
-            if not frames or any(a >= b for a, b in pairwise([-1, *frames])):
+            raise ValueError(f"format {brief(values['format'])}, version {brief(values['version'])}")
+        video = path.parent / entry(values, "film", str)
+        height, width = (entry(values, side, int, 1, LONGEST_SIDE) for side in ("height", "width"))
+        clips = []
+        for clip in entries(values, "clips", dict):
+            frames, times = entries(clip, "frames", int, 0, 1e9), None
+            if clip.get("times") is not None:
+                times = entries(clip, "times", float, -1e9, 1e9)
+            if not frames or any(a >= b for a, b in pairwise(frames)):
                 raise ValueError("frames that are not in order")
-            if times is not None and len(times) != len(frames):
-                raise ValueError("not as many times as frames")
+            if times is not None and (len(times) != len(frames) or any(a > b for a, b in pairwise(times))):
+                raise ValueError("times that are not in order, or not as many as frames")
+            clips.append((frames, times))
         last = max(frames[-1] for frames, _ in clips)
-    images = tuple(list_images(video)) if video.is_dir() else ()
+        images = tuple(list_images(video)) if video.is_dir() else ()
     if images and last >= len(images):
         raise InputError(f"{path}: names image {last + 1} of {video}, which has {len(images)}; {AGAIN}")
     if not images and not video.is_file():
@@ -119,8 +137,17 @@ def listed_clips(path: Path) -> list[Footage]:
             f"{path}: {video} has {video.stat().st_size} bytes, had {values.get('bytes')} when the list was "
             f"written; {AGAIN}"
         )
+    display = image_display(images[0]) if images else video_display(video)
     return [
-        Footage(f"{video.name}#{i}", video, images, size, frames, None if times is None else tuple(times))
+        Footage(
+            f"{video.name}#{i}",
+            video,
+            images,
+            (height, width),
+            frames,
+            None if times is None else tuple(times),
+            display,
+        )
         for i, (frames, times) in enumerate(clips)
     ]
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.progress import track
+from rich.text import Text
 from torch import Tensor
 
 from mono2many.data.measure import (
@@ -24,10 +23,15 @@ from mono2many.data.measure import (
     size_at_width,
 )
 from mono2many.datasets.video.clips import FORMAT, LIST, VERSION, checked_size
-from mono2many.files import read_json, write_text
+from mono2many.errors import one_line
+from mono2many.files import read_json, telling_progress, write_text
 from mono2many.geometry.camera import Size
-from mono2many.io.images import image_size, list_images, read_image, resize_image
+from mono2many.io.images import image_folder, image_size, read_image, resize_image, warn_of_few_levels
+from mono2many.io.inputs import expand
 from mono2many.io.videos import probe_video, timed_frames
+from mono2many.models.checkpoint import input_size, read_card
+from mono2many.models.starter import STARTER
+from mono2many.terminal import command, say, text_console, track
 from mono2many.types import InputError
 
 PAUSE = 1.0
@@ -63,6 +67,8 @@ class Scan(NamedTuple):
     step: float | None
     """Seconds from one wanted frame to the next; None where they are not known."""
     frames: list[FrameRecord]
+    gaps: Sequence[int] = ()
+    """Frames that do not follow the one before: an image of another kind lies between them."""
 
 
 def prepare_video(
@@ -73,24 +79,39 @@ def prepare_video(
 ) -> list[Path]:
     """Write OUT/STEM.clips.json for each video or folder of images; returns these paths. InputError where a
     video cannot be read to its end, or none of its frames is left."""
-    console = console or Console(highlight=False)
-    paths = [Path(path) for path in inputs]
+    console = console or text_console()
+    paths = [Path(path) for path in expand(inputs)]
     names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
     targets = [Path(out) / f"{name}{LIST}" for name in names]
-    for target in targets:
-        if targets.count(target) > 1:
+    for target, count in Counter(targets).items():
+        if count > 1:
             raise InputError(f"{target.name}: two inputs have this name; give them another --out each")
         if target.exists() and not is_list(target):
             raise InputError(f"{target}: exists and is no list of clips; move it away, or give another --out")
-    for path, target in zip(paths, targets, strict=True):
-        clips = clip_list(path, scan(path, console), target.parent, shortest)
-        write_text(target, json.dumps(clips) + "\n")
-        print_summary(console, path, clips)
-    lists = shlex.join(map(str, targets))
-    console.print(
-        f"Next, with the camera's file or --camera learn:\n  mono2many train --datatype video --data {lists} "
-        "--camera learn",
-        soft_wrap=True,
+    written = list[Path]()
+    with telling_progress(lambda: f"{len(written)} of {len(targets)} lists are written"):
+        for path, target in zip(paths, targets, strict=True):
+            clips = clip_list(path, scan(path, console), target.parent, shortest)
+            write_text(target, json.dumps(clips) + "\n")
+            written.append(target)
+            print_summary(console, path, clips)
+    height, width = input_size(read_card(STARTER), (clips["height"], clips["width"]))
+    words: list[str | Path] = [
+        "train",
+        "--start-from",
+        STARTER,
+        "--datatype",
+        "video",
+        "--data",
+        *targets,
+        "--camera",
+        "learn",
+    ]
+    words += ["--height", str(height), "--width", str(width), "--batch-size", "4", "--steps", "500"]
+    say(
+        console,
+        "Next, with the camera's file in place of `learn` where there is one (without --start-from ImageNet "
+        f"weights are downloaded):\n  {command(*words, '--name', names[0])}",
     )
     return targets
 
@@ -105,9 +126,11 @@ def is_list(path: Path) -> bool:
 def scan(path: Path, console: Console) -> Scan:
     """Decode a video, or open a folder's images, once; measure each frame against the one before and against
     the last one that was kept."""
-    step, off_grid = None, set[float]()
+    step, off_grid, gaps = None, set[float](), list[int]()
     if path.is_dir():
-        images = list_images(path)
+        folder = image_folder(path)
+        images, gaps = folder.images, [run.start for run in folder.runs[1:]]
+        warn_of_few_levels(path, images)
         size, total = image_size(images[0]), len(images)
         frames = shrunk_images(images, size)
     else:
@@ -118,7 +141,7 @@ def scan(path: Path, console: Console) -> Scan:
     records: list[FrameRecord] = []
     before: Tensor | None = None
     kept: Tensor | None = None
-    for time, image in track(frames, path.name, total, console=console, transient=True):
+    for time, image in track(frames, path.name, total, console=console):
         grey, sharp = grey_and_sharpness(image)
         pair = None if before is None else measure_pairs(before, grey)
         if time in off_grid:
@@ -129,7 +152,7 @@ def scan(path: Path, console: Console) -> Scan:
         agreement = 1.0 if pair is None else pair.agreement.item()
         records.append(FrameRecord(time, difference, agreement, sharp, fate))
         before, kept = grey, grey if fate == "kept" else kept
-    return Scan(size, step, records)
+    return Scan(size, step, records, gaps)
 
 
 def shrunk_images(paths: Sequence[Path], size: Size) -> Iterator[tuple[float | None, Tensor]]:
@@ -153,15 +176,16 @@ def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, 
     """The contents of the list that lies in `folder`. InputError where no clip is long enough."""
     frames = seen.frames
     cuts = find_cuts([f.difference for f in frames], [f.agreement for f in frames])
-    long = [clip for clip in split_at(cuts, seen) if len(clip) >= shortest]
+    long = [clip for clip in split_at([*cuts, *seen.gaps], seen) if len(clip) >= shortest]
     used = [i for clip in long for i in clip]
     fates = Counter[str](f.fate for f in frames)
     fates["short_clips"] = fates["kept"] - len(used)
     left_out = {name: fates[name] for name in WORDS}
     if not long:
+        remedy = f"record while the camera moves, or allow shorter clips than --shortest {shortest}"
+        remedy = "convert the files of other kinds that lie between them" if seen.gaps else remedy
         raise InputError(
-            f"{path}: nothing is left of {len(frames)} frames: {in_words(left_out, len(frames))}; record "
-            f"while the camera moves, or allow shorter clips than --shortest {shortest}"
+            f"{path}: nothing is left of {len(frames)} frames: {in_words(left_out, len(frames))}; {remedy}"
         )
     first = next((f.time for f in frames if f.time is not None), 0.0)
     clips: list[dict[str, Any]] = []
@@ -185,7 +209,7 @@ def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, 
 
 
 def split_at(cuts: Sequence[int], seen: Scan) -> list[list[int]]:
-    """The kept frames' numbers, in clips that end at cuts and at long pauses."""
+    """The kept frames' numbers, in clips that end at cuts or gaps and at long pauses."""
     pause = max(PAUSE, 2.5 * (seen.step or 0))
     clips: list[list[int]] = []
     for i, frame in enumerate(seen.frames):
@@ -228,10 +252,11 @@ def print_summary(console: Console, path: Path, clips: dict[str, Any]) -> None:
     frames, number = clips["frames"], len(clips["clips"])
     kept = sum(len(clip["frames"]) for clip in clips["clips"])
     plural = "" if number == 1 else "s"
-    console.print(f"[bold]{path.name}[/]: {frames} frames, {clips['width']}x{clips['height']}, {rate}")
-    console.print(f"  kept      {kept} ({kept / frames:.1%}) in {number} clip{plural}")
-    console.print(f"  left out  {in_words(clips['left_out'], frames)}")
+    size = f"{clips['width']}x{clips['height']}"
+    say(console, Text.assemble((one_line(path.name), "bold"), f": {frames} frames, {size}, {rate}"))
+    say(console, f"  kept      {kept} ({kept / frames:.1%}) in {number} clip{plural}")
+    say(console, f"  left out  {in_words(clips['left_out'], frames)}")
     for name in ("cuts", "blurred"):
         found = clips[name]
         shown = " ".join(map(str, found[:10])) + (" ..." if len(found) > 10 else "")
-        console.print(f"  {name:9} {len(found)}" + (f", at frame {shown}" if found else ""))
+        say(console, f"  {name:9} {len(found)}" + (f", at frame {shown}" if found else ""))

@@ -48,8 +48,8 @@ class VideoReader:
             for clip in clips_of(settings, Path(path), split):
                 self.footage.append(clip)
                 self.cameras.append(camera_of(settings, number, clip))
-                sequence = FrameSequence(clip.name, len(clip.frames), clip.times, number, clip.size)
-                self.clips.append(sequence)
+                about = clip.times, number, clip.size, clip.display.pixel_aspect
+                self.clips.append(FrameSequence(clip.name, len(clip.frames), *about))
         if not self.footage:
             raise InputError(f"no frames are held out for '{split}'; give --hold-out 0.1")
         self.intrinsics = [
@@ -105,11 +105,10 @@ class VideoReader:
 
     def _prepare(self, camera: Camera, frames: UInt8[Tensor, "N 3 h w"]) -> UInt8[Tensor, "N 3 H W"]:
         """Undistorted at full size, cropped, then resized."""
-        if any(camera.distortion):
+        if camera.is_distorted:
             if camera not in self._undistortion:
-                self._undistortion[camera] = undistortion_pixels(
-                    camera.intrinsics, camera.distortion, camera.height, camera.width
-                )
+                lens = camera.intrinsics, camera.distortion, camera.height, camera.width
+                self._undistortion[camera] = undistortion_pixels(*lens, camera.distortion_model)
             view, _ = sample(frames.flatten(0, 1)[None].float(), self._undistortion[camera][None])
             frames = view[0].round_().to(torch.uint8).unflatten(0, (-1, 3))
         return resize_image(frames[..., : kept_rows(camera.height, self.crop_bottom), :], self.size)

@@ -59,9 +59,14 @@ def gallery(outcome: Outcome, chosen: Sequence[tuple[str, int]]) -> list[Gallery
 
 
 def best_and_worst(per_image: Sequence[ImageResult], count: int = 10) -> list[tuple[str, int]]:
-    """('Best 1', its index in `per_image`), 'Best 2' ..., then 'Worst 1' ...; no image twice, so that of
-    fewer than 2 `count` images half are the best."""
-    ranked = sorted(range(len(per_image)), key=lambda i: per_image[i].metrics.abs_rel)
+    """The images with the smallest and largest Abs Rel, as in `ends`."""
+    return ends([image.metrics.abs_rel for image in per_image], count)
+
+
+def ends(errors: Sequence[float], count: int = 10) -> list[tuple[str, int]]:
+    """('Best 1', its index in `errors`), 'Best 2' ..., then 'Worst 1' ...; no image twice, so that of fewer
+    than 2 `count` images half are the best."""
+    ranked = sorted(range(len(errors)), key=errors.__getitem__)
     half = (len(ranked) + 1) // 2
     best, worst = ranked[:half], ranked[half:][::-1]
     chosen = [(f"Best {rank}", i) for rank, i in enumerate(best[:count], 1)]

@@ -15,6 +15,7 @@ from datetime import date
 from itertools import groupby
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import matplotlib
 from jaxtyping import UInt8
@@ -26,7 +27,7 @@ from torch import Tensor
 from mono2many import __version__
 from mono2many.evaluate.depth import Evaluation, Row, compare
 from mono2many.evaluate.report.gallery import ERROR_LIMIT, GalleryItem
-from mono2many.files import writing
+from mono2many.files import write_text
 from mono2many.metrics.depth import COLUMNS
 from mono2many.metrics.published import PublishedResult
 
@@ -51,15 +52,6 @@ def write_report(
     `marks` are warnings, shown above all else. Raises InputError if
     the file cannot be written.
     """
-    environment = Environment(
-        loader=PackageLoader("mono2many.evaluate.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"astuple": astuple, "data_uri": data_uri}
     comparison = compare(evaluations, model)
     baseline = comparison.baseline if comparison else None
     groups = groupby(images, key=lambda item: item.label.rstrip("0123456789"))
@@ -67,8 +59,9 @@ def write_report(
     values = {"Abs Rel": [image.metrics.abs_rel for image in shown.per_image]}
     if shown.spread > 0:
         values["ratio / median ratio"] = [image.ratio / shown.median_ratio for image in shown.per_image]
-    text = environment.get_template("page.html.jinja").render(
-        version=__version__,
+    render(
+        path,
+        "page.html.jinja",
         today=date.today().isoformat(),
         title=title,
         marks=marks,
@@ -83,8 +76,20 @@ def write_report(
         image_groups=[list(group) for _, group in groups],
         charts={label: histogram(of_image, label) for label, of_image in values.items()},
     )
-    with writing(path):
-        Path(path).write_text(text, encoding="utf-8")
+
+
+def render(path: str | Path, template: str, **values: Any) -> None:
+    """Write the page of a template. InputError where that fails."""
+    environment = Environment(
+        loader=PackageLoader("mono2many.evaluate.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"astuple": astuple, "data_uri": data_uri}
+    write_text(path, environment.get_template(template).render(version=__version__, **values))
 
 
 def data_uri(image: UInt8[Tensor, "3 H W"], kind: str) -> str:
