@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,7 +136,7 @@ def all_but_moving(depth: Tensor, moving: Tensor) -> None:
     depth[~moving] = FAR
 
 
-STREET = DepthShape(far=0.2, far_below=0.0, ground=2.0)
+STREET = DepthShape(far=0.2, far_below=0.0, ground=2.0, holes=0.0)
 
 
 def said(
@@ -175,7 +176,19 @@ def test_a_collapse_of_parts_of_the_image_is_told_from_a_street(
     longer = street.source_from_target.clone()
     longer[..., :3, 3] *= 7
     again = depth_shape([shape_figures(Prediction(street.batch, 7 * depth, longer))])
-    assert again == pytest.approx(shape, abs=2e-3)
+    assert again == pytest.approx(shape, abs=2e-3, nan_ok=True)
+
+
+def test_a_car_that_is_a_hole_is_below_the_road_by_its_own_area(street: Prediction) -> None:
+    def holes(depth: Tensor) -> float:
+        return depth_shape([shape_figures(Prediction(street.batch, depth, street.source_from_target))]).holes
+
+    depth = street.depth.clone()
+    few = holes(depth)  # pixels at the horizon
+    assert few < 3e-4
+    depth[:, 70:90, 150:180] = FAR
+    assert holes(depth) == pytest.approx(few + 20 * 30 / (96 * 320), rel=1e-3)
+    assert math.isnan(holes(torch.full_like(depth, 8.0)))  # there is no road
 
 
 def test_a_validation_that_gets_worse_twice_names_the_best_step_and_a_fluctuation_does_not() -> None:

@@ -90,7 +90,7 @@ def doubts(
 ) -> Iterator[str]:
     """What a validation shows to be wrong, a line each, as in `collapse`. train_state: after it; best: the
     folder of the best model."""
-    errors, ratio, (far, below, ground) = train_state.errors, result.photometric.ratio, result.shape
+    errors, ratio, (far, below, ground, _) = train_state.errors, result.photometric.ratio, result.shape
     if progress < START_UP:
         return
     if len(errors) > 2 and errors[-3] < errors[-2] < errors[-1] and errors[-1] > WORSE * train_state.best:

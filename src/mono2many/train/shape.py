@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mono2many.evaluate.photometric import Prediction
+from mono2many.geometry.ground import below_ground, fit_ground, ground_disparity
 
 INVISIBLE = 0.1
 """Pixels; depth whose parallax is smaller cannot be told from infinity."""
@@ -21,10 +22,12 @@ class DepthShape(NamedTuple):
     """The same of the lower half, where there is no sky."""
     ground: float
     """Disparity of the lowest tenth over that just below the middle: a road has 3, a wall 1."""
+    holes: float
+    """Share of the pixels below the plane of the road, of images in which one is found; NaN: of none."""
 
 
 @torch.no_grad()
-def shape_figures(prediction: Prediction) -> Float[Tensor, "B 3"]:
+def shape_figures(prediction: Prediction) -> Float[Tensor, "B 4"]:
     """The figures of DepthShape of each image.
 
     Parallax is |f t_xy - (p - c) t_z| / depth; its numerator is taken at the median over the pixels p, so
@@ -46,11 +49,22 @@ def shape_figures(prediction: Prediction) -> Float[Tensor, "B 3"]:
         return disparity[:, int(top * height) : int(bottom * height)].flatten(1).nanmedian(1).values
 
     below = far[:, height // 2 :].flatten(1).nanmean(1)
-    return torch.stack([far.flatten(1).nanmean(1), below, rows(0.9, 1.0) / rows(0.55, 0.65)], 1)
+    whole = far.flatten(1).nanmean(1)
+    return torch.stack([whole, below, rows(0.9, 1.0) / rows(0.55, 0.65), hole_score(1 / depth, k, valid)], 1)
+
+
+def hole_score(
+    disparity: Float[Tensor, "B H W"], intrinsics: Float[Tensor, "B 3 3"], valid: Bool[Tensor, "B H W"]
+) -> Float[Tensor, " B"]:
+    """Share of the valid pixels below the ground; NaN where none is found (see geometry.ground)."""
+    ground = fit_ground(disparity, intrinsics, valid)
+    plane = ground_disparity(ground, intrinsics, (disparity.shape[1], disparity.shape[2]))
+    below = (below_ground(disparity, plane) & valid).flatten(1).sum(1)
+    return torch.where(ground.found, below / valid.flatten(1).sum(1), torch.nan)
 
 
 def depth_shape(figures: list[Tensor]) -> DepthShape:
     """The typical one of the images: means of the shares, the median of the gradient."""
     every = torch.cat(figures).cpu()
-    far, below, _ = every.nanmean(0).tolist()
-    return DepthShape(far, below, float(every[:, 2].nanmedian()))
+    far, below, _, holes = every.nanmean(0).tolist()
+    return DepthShape(far, below, float(every[:, 2].nanmedian()), holes)

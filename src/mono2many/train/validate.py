@@ -1,5 +1,6 @@
 """During training, on scenes or frames that training never sees."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -39,14 +40,16 @@ class Validation:
     def to_json(self) -> dict[str, float]:
         p, d = self.photometric, self.depth
         values = {"photometric": p.predicted, "still": p.still, "ratio_to_still": p.ratio}
-        values |= self.shape._asdict()
+        values |= {name: value for name, value in self.shape._asdict().items() if math.isfinite(value)}
         return values if d is None else {**values, "abs_rel": d.abs_rel, "rmse": d.rmse, "a1": d.a1}
 
     def describe(self) -> str:
         p = self.photometric
         verdict = f"; has learnt nothing yet: {p.verdict}" if p.verdict else ""
+        holes = f"; below the road {self.shape.holes:.1%}" if math.isfinite(self.shape.holes) else ""
         depth = "" if self.depth is None else f"Abs Rel {self.depth.abs_rel:.3f}, a1 {self.depth.a1:.3f}; "
-        return f"{depth}photometric {p.predicted:.4f}, un-warped {p.still:.4f} (ratio {p.ratio:.3f}{verdict})"
+        ratio = f"(ratio {p.ratio:.3f}{verdict}){holes}"
+        return f"{depth}photometric {p.predicted:.4f}, un-warped {p.still:.4f} {ratio}"
 
 
 def validate(
