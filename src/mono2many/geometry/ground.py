@@ -6,7 +6,6 @@ a depth network are about even, and each tolerance is a share of the plane's dis
 """
 
 import math
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -119,7 +118,6 @@ def _solve(equations: Float[Tensor, "*B N 3"], values: Float[Tensor, "*B N"]) ->
     return solution.squeeze(-1).to(equations.dtype)
 
 
-@lru_cache
 def _draws(device: torch.device) -> Float[Tensor, "1 D N"]:
     """In [0, 1), the same for every image."""
     return torch.rand(1, DRAWS, DRAWN, generator=torch.Generator().manual_seed(0)).to(device)
