@@ -3,6 +3,7 @@
 On a plane y = a x + b z + c (y points down, c is the camera's height) disparity is linear in the pixel: the
 ray (x, y, 1) meets it where 1/z = (y - a x - b) / c. So the plane is fitted to disparity, where the errors of
 a depth network are about even, and each tolerance is a share of the plane's disparity: no unit is needed.
+After Dynamo-Depth (Sun and Hariharan, NeurIPS 2023), whose plane is fitted to points instead.
 """
 
 import math

@@ -56,11 +56,14 @@ def shape_figures(prediction: Prediction) -> Float[Tensor, "B 4"]:
 def hole_score(
     disparity: Float[Tensor, "B H W"], intrinsics: Float[Tensor, "B 3 3"], valid: Bool[Tensor, "B H W"]
 ) -> Float[Tensor, " B"]:
-    """Share of the valid pixels below the ground; NaN where none is found (see geometry.ground)."""
+    """Share of the valid pixels below the ground (1/depth, K in pixels); NaN where none is found. After the
+    score of PackNet-SG (Guizilini et al., ICLR 2020), with the plane of geometry.ground."""
+    device = disparity.device
+    disparity, intrinsics, valid = disparity.cpu(), intrinsics.cpu(), valid.cpu()  # MPS has no float64
     ground = fit_ground(disparity, intrinsics, valid)
     plane = ground_disparity(ground, intrinsics, (disparity.shape[1], disparity.shape[2]))
     below = (below_ground(disparity, plane) & valid).flatten(1).sum(1)
-    return torch.where(ground.found, below / valid.flatten(1).sum(1), torch.nan)
+    return torch.where(ground.found, below / valid.flatten(1).sum(1), torch.nan).to(device)
 
 
 def depth_shape(figures: list[Tensor]) -> DepthShape:
