@@ -132,3 +132,16 @@ def test_what_is_wrong_is_named(street: Path, tmp_path: Path) -> None:
     (copy / "trajectory.txt").write_text("\n".join(lines[:5]) + "\n")
     with pytest.raises(InputError, match="12 images, 12 depth maps, 5 poses"):
         recordings(RgbdData((str(copy),)))
+
+
+def test_a_camera_that_distorts_is_refused_in_either_layout(street: Path, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    for name in ("images", "depth", "camera.json"):
+        (tmp_path / "own" / name).symlink_to(street / "street_00" / name)
+    for folder in (tum(tmp_path / "tum"), tmp_path / "own"):
+        path = folder / "camera.json"
+        values = json.loads(path.read_text()) | {"distortion": [-0.2, 0.1, 0, 0, 0]}
+        path.unlink()
+        path.write_text(json.dumps(values))
+        with pytest.raises(InputError, match="the camera distorts; undistort images and depth"):
+            recordings(RgbdData((str(folder),)))

@@ -40,6 +40,8 @@ def _recording(folder: Path, scale: float | None) -> list[ImageFile]:
     tum = (folder / "rgb.txt").exists()
     known = tum and not (folder / "camera.json").exists()
     lens = TUM if known else read_camera(folder / "camera.json")
+    if lens.is_distorted:
+        raise InputError(f"{folder}: the camera distorts; undistort images and depth, and give their camera")
     path = folder / ("groundtruth.txt" if tum else "trajectory.txt")
     seconds, poses = map(list, read_tum_poses(path) if path.exists() else ((), ()))
     if tum:
@@ -49,10 +51,10 @@ def _recording(folder: Path, scale: float | None) -> list[ImageFile]:
     else:
         images = list_images(folder / "images")
         maps = {file.stem: file for kind in ("*.png", "*.npy") for file in (folder / "depth").glob(kind)}
-        if len(poses) not in (0, len(images)) or lens.is_distorted or not maps:
+        if len(poses) not in (0, len(images)) or not maps:
             raise InputError(
                 f"{folder}: {len(images)} images, {len(maps)} depth maps, {len(poses)} poses; wanted maps of "
-                "the images' names, as many poses as images or none, and a camera without distortion"
+                "the images' names, and as many poses as images or none"
             )
         depth = [maps.get(image.stem) for image in images]
         poses = poses or [None] * len(images)
