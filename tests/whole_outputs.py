@@ -46,7 +46,7 @@ COMMANDS = {
     "evaluate": "evaluate --model model --datatype synthetic --test-scenes 1 --baseline-scenes 2 "
     "--json OUT/scores.json --report OUT/report.html",
 }
-GROWING = ("log.jsonl", "tensorboard")
+GROWING = ("log.jsonl", "tensorboard", ".lock", ".no_checkpoint_yet")
 """Written line by line, and read so."""
 
 

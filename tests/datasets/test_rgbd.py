@@ -2,6 +2,9 @@
 
 import io
 import json
+import multiprocessing
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +148,15 @@ def test_a_camera_that_distorts_is_refused_in_either_layout(street: Path, tmp_pa
         path.write_text(json.dumps(values))
         with pytest.raises(InputError, match="the camera distorts; undistort images and depth"):
             recordings(RgbdData((str(folder),)))
+
+
+def test_a_street_that_is_stopped_while_it_is_written_leaves_nothing(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:  # while the next ones are waited for
+        if done == 1:
+            threading.Timer(0.02, signal.raise_signal, (signal.SIGINT,)).start()
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
+    with pytest.raises(KeyboardInterrupt):
+        write_recordings(StreetTree(tmp_path / "tree", 8, 6, 64, 96, progress=stop, workers=1))
+    assert multiprocessing.active_children() == []
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 import numpy as np
@@ -85,12 +86,19 @@ class StreetTree:
             with explained(f"{self.root}: the street cannot be written", remedy):
                 shutil.rmtree(part, ignore_errors=True)
                 jobs = _Jobs(*begin(part))
-                loader = DataLoader(jobs, batch_size=None, num_workers=self.workers)
-                for done, error in enumerate(loader, 1):
-                    if error is not None:
-                        raise error
-                    if self.progress is not None:
-                        self.progress(done, len(jobs))
+                written = iter(DataLoader(jobs, batch_size=None, num_workers=self.workers))
+                try:
+                    for done, error in enumerate(written, 1):
+                        if error is not None:
+                            raise error
+                        if self.progress is not None:
+                            self.progress(done, len(jobs))
+                except (
+                    BaseException
+                ) as stop:  # end the loader's processes, which write into what is removed below
+                    del written
+                    clear_frames(stop.__traceback__)
+                    raise
                 text = json.dumps({**about, "version": version("mono2many")}, indent=2)
                 (part / MARKER).write_text(text + "\n")
                 if place.exists():
