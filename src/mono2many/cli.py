@@ -14,7 +14,7 @@ from typing import Any
 
 from mono2many import __version__
 from mono2many.commands import habits
-from mono2many.errors import InputError, InputWarning, nearest, one_line
+from mono2many.errors import InputError, InputWarning, Terminated, nearest, one_line
 from mono2many.files import FULL
 
 COMMANDS = (
@@ -53,10 +53,6 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help   lists the
   bench      how fast this machine trains and predicts
   street     the embedded street as a video with its camera file, to try things on
 """
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,6 +12,10 @@ class InputError(ValueError):
     The command line prints it alone and exits with status 2."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does."""
+
+
 class InputWarning(UserWarning):
     """What was read can be used, but the user should know of something. One line, as of an InputError; the
     command line prints it to stderr."""

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from mono2many import load
 from mono2many.datasets.street import StreetTraining
 from mono2many.datasets.video import VideoTraining
-from mono2many.errors import InputError
+from mono2many.errors import InputError, Terminated
 from mono2many.io.camera_file import read_camera
 from mono2many.io.videos import VideoWriter
 from mono2many.models.checkpoint import read_card
@@ -304,7 +304,7 @@ def test_a_signal_finishes_the_step_saves_and_the_resumed_run_ends_with_the_same
 
     monkeypatch.setattr(loop, "mono_step", killed)
     console = quiet()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Terminated, match=r"go on with: .* --resume"):
         train(config, console)
     assert isinstance(console.file, io.StringIO)
     assert "--resume" in console.file.getvalue()

@@ -66,7 +66,7 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
     """Train as configured and return the run's folder, which is also a model folder.
 
     Raises InputError for settings or data that cannot work.
-    Ctrl-C and SIGTERM: the step is finished and saved, then KeyboardInterrupt.
+    Ctrl-C and SIGTERM: the step is finished and saved, then KeyboardInterrupt (Terminated).
     """
     console = console or text_console(stderr=True)
     folder = Path(config.run.out) / config.run.name
@@ -113,10 +113,10 @@ def _train(config: TrainConfig, folder: Path, checkpoints: Sequence[Path], conso
         with stop_requested() as stop:
             loop = _Loop(config, state, log, order, train_state)
             finished = loop.run(dataset, val_dataset, stop)
-        if not finished:
-            again = command("train", "--out", Path(config.run.out), "--name", config.run.name, "--resume")
-            log.say(f"stopped and saved; go on with: {again}", "yellow")
-            raise KeyboardInterrupt(f"go on with: {again}")
+            if not finished:
+                again = command("train", "--out", Path(config.run.out), "--name", config.run.name, "--resume")
+                log.say(f"stopped and saved; go on with: {again}", "yellow")
+                raise KeyboardInterrupt(f"go on with: {again}")
         best = loop.train_state.best_step
         which = "" if best in (0, steps) else f" (of step {best}: {folder}/best; the last one: --last)"
         curves = shlex.join(["tensorboard", "--logdir", str(folder)])
