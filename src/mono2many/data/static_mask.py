@@ -1,0 +1,176 @@
+"""What is fixed to the camera: the ego vehicle along the bottom, burnt-in text and logos, black bars.
+
+While the camera moves, the world's edges move in the image; those of a bonnet, a clock or a bar stay at the
+same pixel. Low variation in time is not enough: sky and plain asphalt have it too. Scenery that happens to
+stay (the horizon of a straight motorway, a lorry ahead for a minute) lies in the middle of the image: text is
+looked for near the upper and the lower border only, and a band along the bottom has to span the width.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional as F
+
+FEWEST = 20
+"""Frames below which nothing is called fixed."""
+MOST = 96
+"""Frames that are enough."""
+SLOPE = 3 / 255
+"""Of an edge that counts, in grey values per pixel: the mean of all frames."""
+STRONG_SLOPE = 8 / 255
+"""Of text and of the ego vehicle's edge. Windscreen reflections on the highway: 3 to 5."""
+ALWAYS, OFTEN = 0.9, 0.6
+"""Share of the frames in which a fixed edge, and a digit that changes, is seen as in the mean. Highway: bonnet
+0.95 and more, lane markings 0.6, horizon 0.9."""
+LOWER = 2 / 3
+"""Share of the height above which no ego vehicle is looked for."""
+MARGIN = 0.2
+"""Share of the height, from above and from below, in which text is looked for."""
+SPANNED = 0.6
+"""Share of the width along which the ego vehicle's edge is seen."""
+NEAR = 4
+"""Pixels between parts of one text."""
+SMALLEST = 1.5e-3
+"""Share of the image below which a text is a speck: a stain on the windscreen."""
+BLACK, CHANGE = 32 / 255, 12 / 255
+"""Brightest value of a black bar, and from what range of values on a pixel changes."""
+GROWN = 2
+"""Pixels by which the mask is larger than what was found."""
+
+
+@torch.no_grad()
+def static_mask(frames: Float[Tensor, "N H W"]) -> Bool[Tensor, "H W"]:
+    """Pixels that show the world: False on what is fixed to the camera.
+
+    frames: grey, 0 to 1, about 320 wide, spread over the moving parts of a video (40 to 100). Of fewer than
+    FEWEST all pixels are True."""
+    _, height, width = frames.shape
+    usable = torch.ones(height, width, dtype=torch.bool)
+    if len(frames) < FEWEST:
+        return usable
+    top, bottom, left, right = black_bars(frames)
+    inside = slice(top, height - bottom), slice(left, width - right)
+    usable[:] = False
+    usable[inside] = True
+    view = frames[:, *inside]
+    if min(view.shape[1:]) >= 4 * NEAR:
+        slope, share = persistence(view)
+        band = ego_vehicle(slope, share)
+        usable[inside] = ~(band | overlays(slope, share))
+    return ~_grown(~usable, GROWN)
+
+
+def black_bars(frames: Float[Tensor, "N H W"]) -> list[int]:
+    """Rows at the top and at the bottom, columns at the left and at the right, that are black in all frames,
+    and end at a straight line beyond which most pixels change. A night sky does not."""
+    low, high = frames.amin(0), frames.amax(0)
+    changes = (high - low) > CHANGE
+    black = ~changes & (high < BLACK)
+    found = []
+    for dim, backwards in ((1, False), (1, True), (0, False), (0, True)):
+        share = black.float().mean(dim)
+        moving = changes.float().mean(dim)
+        if backwards:
+            share, moving = share.flip(0), moving.flip(0)
+        count = int((share > 0.995).long().cumprod(0).sum())
+        beyond = moving[count : count + 3]
+        found.append(count if 0 < count < 0.4 * len(share) and float(beyond.max()) > 0.5 else 0)
+    return found
+
+
+def persistence(
+    frames: Float[Tensor, "N H W"],
+) -> tuple[Float[Tensor, "H W"], Float[Tensor, "H W"]]:
+    """Length of the mean gradient, in grey values per pixel, and the share of frames whose gradient has its
+    direction within 45 degrees and at least 0.4 of its length."""
+    padded = F.pad(frames[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    across = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
+    down = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
+    x, y = across.mean(0), down.mean(0)
+    slope = torch.hypot(x, y)
+    along = (across * x + down * y) / (slope + 1e-6)
+    aside = (across * y - down * x).abs() / (slope + 1e-6)
+    seen = (along > aside) & (along > 0.4 * slope) & (along > 0.6 * SLOPE)
+    return slope, seen.float().mean(0)
+
+
+def ego_vehicle(slope: Float[Tensor, "H W"], share: Float[Tensor, "H W"]) -> Bool[Tensor, "H W"]:
+    """All below the fixed edge that runs from the left to the right border in the lower third: where it
+    mirrors the sky the inside may change. The strongest path, by dynamic programming; it may run along the
+    lower border where the vehicle is out of view."""
+    height, width = slope.shape
+    first = int(LOWER * height)
+    fixed = (share > ALWAYS) & (slope > SLOPE)
+    gain = torch.where(fixed, slope.clamp(max=STRONG_SLOPE), 0)[first:]
+    gain = F.pad(gain, (0, 0, 0, 1))  # a row below the image
+    best, steps = gain[:, 0], []
+    for column in gain[:, 1:].unbind(1):
+        best, step = F.max_pool1d(best[None, None], 3, 1, 1, return_indices=True)
+        steps.append(step[0, 0])
+        best = best[0, 0] + column
+    row = int(best.argmax())
+    path = [row]
+    for step in reversed(steps):
+        row = int(step[row])
+        path.append(row)
+    rows = torch.tensor(path[::-1])
+    near = F.max_pool2d(F.pad(gain, (0, 0, 1, 1))[None], (3, 1), 1)[0]
+    seen = near[rows, torch.arange(width)] > 0.6 * STRONG_SLOPE
+    below = torch.arange(height)[:, None] >= first + rows
+    return below if float(seen.float().mean()) > SPANNED else torch.zeros_like(below)
+
+
+def overlays(slope: Float[Tensor, "H W"], share: Float[Tensor, "H W"]) -> Bool[Tensor, "H W"]:
+    """Text and logos: dense fixed edges close to each other, near the upper or the lower border."""
+    height, width = slope.shape
+    margin = int(MARGIN * height)
+    edges = (share > OFTEN) & (slope > SLOPE)
+    parts = _labels(_grown(edges, NEAR // 2))
+    fixed = (share > ALWAYS) & (slope > STRONG_SLOPE)
+    found = torch.zeros_like(edges)
+    for label in parts[fixed].unique().tolist():
+        part = edges & (parts == label)
+        rows = part.any(1).nonzero()
+        inside = int(rows[-1]) < margin or int(rows[0]) >= height - margin
+        dense = float((fixed & part).sum()) > 0.3 * float(part.sum())
+        hull = _between(part)
+        if inside and dense and float(hull.sum()) > SMALLEST * height * width:
+            found |= hull
+    return found
+
+
+def _between(part: Bool[Tensor, "H W"]) -> Bool[Tensor, "H W"]:
+    """Filled from each row's first pixel to its last, and each column's."""
+    filled = part
+    for dim in (0, 1):
+        before = filled.long().cumsum(dim) > 0
+        after = filled.flip(dim).long().cumsum(dim).flip(dim) > 0
+        filled = filled | (before & after)
+    return filled
+
+
+def _labels(region: Bool[Tensor, "H W"]) -> Float[Tensor, "H W"]:
+    """A number for each connected part, 0 outside: the largest spreads until nothing changes."""
+    labels = torch.arange(1.0, region.numel() + 1).view_as(region) * region
+    while True:
+        spread = F.max_pool2d(labels[None], 3, 1, 1)[0] * region
+        if torch.equal(spread, labels):
+            return labels
+        labels = spread
+
+
+def _grown(region: Bool[Tensor, "H W"], pixels: int) -> Bool[Tensor, "H W"]:
+    return F.max_pool2d(region[None].float(), 2 * pixels + 1, 1, pixels)[0] > 0
+
+
+def hidden_in_words(usable: Bool[Tensor, "H W"]) -> str:
+    """Such as '5.1 % of the picture, at the bottom'."""
+    hidden = ~usable
+    height, width = hidden.shape
+    rows, columns = hidden.nonzero().T
+    # the border that is nearest, a pixel counting by the image's sides
+    away = torch.stack([rows / height, (height - 1 - rows) / height, columns / width, (width - 1 - columns) / width])
+    names = ("top", "bottom", "left", "right")
+    most = away.argmin(0).bincount(minlength=4) / max(1, len(rows))
+    where = " and ".join(f"the {name}" for name, part in zip(names, most.tolist(), strict=True) if part > 0.2)
+    return f"{hidden.float().mean():.1%} of the picture, at {where}"
