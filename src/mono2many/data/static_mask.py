@@ -33,7 +33,7 @@ NEAR = 4
 SMALLEST = 1.5e-3
 """Share of the image below which a text is a speck: a stain on the windscreen."""
 BLACK, CHANGE = 32 / 255, 12 / 255
-"""Brightest value of a black bar, and from what range of values on a pixel changes."""
+"""Brightest value of a black bar, and by how much it varies at most."""
 GROWN = 2
 """Pixels by which the mask is larger than what was found."""
 
@@ -61,20 +61,16 @@ def static_mask(frames: Float[Tensor, "N H W"]) -> Bool[Tensor, "H W"]:
 
 
 def black_bars(frames: Float[Tensor, "N H W"]) -> list[int]:
-    """Rows at the top and at the bottom, columns at the left and at the right, that are black in all frames,
-    and end at a straight line beyond which most pixels change. A night sky does not."""
+    """Rows at the top and at the bottom, columns at the left and at the right, that are black in all frames
+    and end at a straight line. The sky of a night does not."""
     low, high = frames.amin(0), frames.amax(0)
-    changes = (high - low) > CHANGE
-    black = ~changes & (high < BLACK)
+    black = (high < BLACK) & (high - low < CHANGE)
     found = []
-    for dim, backwards in ((1, False), (1, True), (0, False), (0, True)):
-        share = black.float().mean(dim)
-        moving = changes.float().mean(dim)
-        if backwards:
-            share, moving = share.flip(0), moving.flip(0)
+    for lines in (black, black.flip(0), black.T, black.T.flip(0)):
+        share = lines.float().mean(1)
         count = int((share > 0.995).long().cumprod(0).sum())
-        beyond = moving[count : count + 3]
-        found.append(count if 0 < count < 0.4 * len(share) and float(beyond.max()) > 0.5 else 0)
+        straight = float(share[count : count + 3].min()) < 0.3 if 0 < count < 0.4 * len(share) else False
+        found.append(count if straight else 0)
     return found
 
 
@@ -132,8 +128,9 @@ def overlays(slope: Float[Tensor, "H W"], share: Float[Tensor, "H W"]) -> Bool[T
         part = edges & (parts == label)
         rows = part.any(1).nonzero()
         inside = int(rows[-1]) < margin or int(rows[0]) >= height - margin
-        dense = float((fixed & part).sum()) > 0.3 * float(part.sum())
-        hull = _between(part)
+        own = fixed & part
+        dense = float(own.sum()) > 0.3 * float(part.sum())
+        hull = _between(part & _grown(own, 2 * NEAR))
         if inside and dense and float(hull.sum()) > SMALLEST * height * width:
             found |= hull
     return found
@@ -164,13 +161,16 @@ def _grown(region: Bool[Tensor, "H W"], pixels: int) -> Bool[Tensor, "H W"]:
 
 
 def hidden_in_words(usable: Bool[Tensor, "H W"]) -> str:
-    """Such as '5.1 % of the picture, at the bottom'."""
-    hidden = ~usable
-    height, width = hidden.shape
-    rows, columns = hidden.nonzero().T
-    # the border that is nearest, a pixel counting by the image's sides
-    away = torch.stack([rows / height, (height - 1 - rows) / height, columns / width, (width - 1 - columns) / width])
-    names = ("top", "bottom", "left", "right")
-    most = away.argmin(0).bincount(minlength=4) / max(1, len(rows))
-    where = " and ".join(f"the {name}" for name, part in zip(names, most.tolist(), strict=True) if part > 0.2)
-    return f"{hidden.float().mean():.1%} of the picture, at {where}"
+    """Such as '5.1% of the picture, at the bottom'."""
+    hidden = (~usable).float()
+    (height, width), columns = hidden.shape, hidden.amin(0)
+    rest = hidden * (1 - columns)
+    shares = {
+        "the top": rest[: height // 3].sum() / hidden.numel(),
+        "the bottom": rest[2 * height // 3 :].sum() / hidden.numel(),
+        "the left": columns[: width // 2].sum() / width,
+        "the right": columns[width // 2 :].sum() / width,
+        "the middle": rest[height // 3 : 2 * height // 3].sum() / hidden.numel(),
+    }
+    places = " and ".join(place for place, share in shares.items() if share > 1e-3)
+    return f"{hidden.mean():.1%} of the picture, at {places}"
