@@ -13,21 +13,21 @@ from torch.nn import functional as F
 
 FEWEST = 20
 """Frames below which nothing is called fixed."""
-MOST = 96
+MOST = 80
 """Frames that are enough."""
 SLOPE = 3 / 255
 """Of an edge that counts, in grey values per pixel: the mean of all frames."""
 STRONG_SLOPE = 8 / 255
 """Of text and of the ego vehicle's edge. Windscreen reflections on the highway: 3 to 5."""
 ALWAYS, OFTEN = 0.9, 0.6
-"""Share of the frames in which a fixed edge, and a digit that changes, is seen as in the mean. Highway: bonnet
-0.95 and more, lane markings 0.6, horizon 0.9."""
+"""Share of the frames in which a fixed edge, and a digit that changes, is seen as in the mean. Highway:
+bonnet 0.95 and more, lane markings 0.6, horizon 0.9."""
 LOWER = 2 / 3
 """Share of the height above which no ego vehicle is looked for."""
 MARGIN = 0.2
 """Share of the height, from above and from below, in which text is looked for."""
 SPANNED = 0.6
-"""Share of the width along which the ego vehicle's edge is seen."""
+"""Share of the width along which the ego vehicle's edge is in view."""
 NEAR = 4
 """Pixels between parts of one text."""
 SMALLEST = 1.5e-3
@@ -36,6 +36,20 @@ BLACK, CHANGE = 32 / 255, 12 / 255
 """Brightest value of a black bar, and by how much it varies at most."""
 GROWN = 2
 """Pixels by which the mask is larger than what was found."""
+
+
+class Spread:
+    """Of frames that are added one after the other some that are spread evenly, MOST or fewer."""
+
+    def __init__(self) -> None:
+        self.frames, self.count, self.stride = list[Tensor](), 0, 1
+
+    def add(self, frame: Tensor) -> None:
+        if self.count % self.stride == 0:
+            self.frames.append(frame)
+        self.count += 1
+        if len(self.frames) == MOST:
+            self.frames, self.stride = self.frames[::2], 2 * self.stride
 
 
 @torch.no_grad()
@@ -96,24 +110,25 @@ def ego_vehicle(slope: Float[Tensor, "H W"], share: Float[Tensor, "H W"]) -> Boo
     lower border where the vehicle is out of view."""
     height, width = slope.shape
     first = int(LOWER * height)
-    fixed = (share > ALWAYS) & (slope > SLOPE)
-    gain = torch.where(fixed, slope.clamp(max=STRONG_SLOPE), 0)[first:]
+    gain = torch.where((share > 0.5) & (slope > SLOPE), slope.clamp(max=STRONG_SLOPE) * share, 0)[first:]
     gain = F.pad(gain, (0, 0, 0, 1))  # a row below the image
     best, steps = gain[:, 0], []
     for column in gain[:, 1:].unbind(1):
         best, step = F.max_pool1d(best[None, None], 3, 1, 1, return_indices=True)
         steps.append(step[0, 0])
         best = best[0, 0] + column
-    row = int(best.argmax())
-    path = [row]
+    path = [int(best.argmax())]
     for step in reversed(steps):
-        row = int(step[row])
-        path.append(row)
+        path.append(int(step[path[-1]]))
     rows = torch.tensor(path[::-1])
-    near = F.max_pool2d(F.pad(gain, (0, 0, 1, 1))[None], (3, 1), 1)[0]
-    seen = near[rows, torch.arange(width)] > 0.6 * STRONG_SLOPE
-    below = torch.arange(height)[:, None] >= first + rows
-    return below if float(seen.float().mean()) > SPANNED else torch.zeros_like(below)
+    seen = torch.where(slope > STRONG_SLOPE / 2, share, 0)[first:]
+    seen = F.max_pool2d(F.pad(seen, (0, 0, 1, 2))[None], (3, 1), 1)[0][rows, torch.arange(width)]
+    in_view = rows < height - first
+    seen, low = seen[in_view], float(rows.float().mean()) > (1 - MARGIN) * height - first
+    # near the lower border there is no scenery that stays, as a horizon does
+    good = len(seen) > SPANNED * width and float((seen > 0.5).float().mean()) > 0.8
+    good = good and float(seen.mean()) > (OFTEN if low else 0.8)
+    return (torch.arange(height)[:, None] >= first + rows) & good
 
 
 def overlays(slope: Float[Tensor, "H W"], share: Float[Tensor, "H W"]) -> Bool[Tensor, "H W"]:

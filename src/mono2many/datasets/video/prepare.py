@@ -8,9 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+from jaxtyping import Bool
 from rich.console import Console
 from rich.text import Text
 from torch import Tensor
+from torch.nn import functional as F
 
 from mono2many.data.measure import (
     SHARPNESS_WIDTH,
@@ -22,11 +25,19 @@ from mono2many.data.measure import (
     measure_pairs,
     size_at_width,
 )
+from mono2many.data.static_mask import Spread, hidden_in_words, static_mask
 from mono2many.datasets.video.clips import FORMAT, LIST, VERSION, checked_size
 from mono2many.errors import one_line
 from mono2many.files import read_json, telling_progress, write_text
 from mono2many.geometry.camera import Size
-from mono2many.io.images import image_folder, image_size, read_image, resize_image, warn_of_few_levels
+from mono2many.io.images import (
+    image_folder,
+    image_size,
+    read_image,
+    resize_image,
+    warn_of_few_levels,
+    write_image,
+)
 from mono2many.io.inputs import expand
 from mono2many.io.videos import probe_video, timed_frames
 from mono2many.models.checkpoint import input_size, read_card
@@ -67,6 +78,8 @@ class Scan(NamedTuple):
     step: float | None
     """Seconds from one wanted frame to the next; None where they are not known."""
     frames: list[FrameRecord]
+    mask: Bool[Tensor, "h w"]
+    """False on what is fixed to the camera, of a small frame."""
     gaps: Sequence[int] = ()
     """Frames that do not follow the one before: an image of another kind lies between them."""
 
@@ -83,6 +96,10 @@ def prepare_video(
     paths = [Path(path) for path in expand(inputs)]
     names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
     targets = [Path(out) / f"{name}{LIST}" for name in names]
+    masks = [Path(out) / f"{name}.mask.png" for name in names]
+    for mask, target in zip(masks, targets, strict=True):
+        if mask.exists() and not target.exists():
+            raise InputError(f"{mask}: exists, without its list; move it away, or give another --out")
     for target, count in Counter(targets).items():
         if count > 1:
             raise InputError(f"{target.name}: two inputs have this name; give them another --out each")
@@ -90,11 +107,18 @@ def prepare_video(
             raise InputError(f"{target}: exists and is no list of clips; move it away, or give another --out")
     written = list[Path]()
     with telling_progress(lambda: f"{len(written)} of {len(targets)} lists are written"):
-        for path, target in zip(paths, targets, strict=True):
-            clips = clip_list(path, scan(path, console), target.parent, shortest)
+        for path, target, mask in zip(paths, targets, masks, strict=True):
+            seen = scan(path, console)
+            clips = clip_list(path, seen, target.parent, shortest)
+            clips["mask"] = None if seen.mask.all() else mask.name
             write_text(target, json.dumps(clips) + "\n")
+            if clips["mask"]:
+                write_mask(mask, seen)
             written.append(target)
             print_summary(console, path, clips)
+            if clips["mask"]:
+                say(console, f"  mask      {hidden_in_words(seen.mask)} ({one_line(mask.name)})")
+                say(console, "            is fixed to the camera; leave it in: --mask none")
     height, width = input_size(read_card(STARTER), (clips["height"], clips["width"]))
     words: list[str | Path] = [
         "train",
@@ -114,6 +138,12 @@ def prepare_video(
         f"weights are downloaded):\n  {command(*words, '--name', names[0])}",
     )
     return targets
+
+
+def write_mask(path: Path, seen: Scan) -> None:
+    """As large as the video: white where it is used."""
+    mask = F.interpolate(seen.mask[None, None].float(), seen.size, mode="nearest-exact")[0]
+    write_image(path, (255 * mask.expand(3, -1, -1)).to(torch.uint8))
 
 
 def is_list(path: Path) -> bool:
@@ -141,6 +171,7 @@ def scan(path: Path, console: Console) -> Scan:
     records: list[FrameRecord] = []
     before: Tensor | None = None
     kept: Tensor | None = None
+    spread = Spread()
     for time, image in track(frames, path.name, total, console=console):
         grey, sharp = grey_and_sharpness(image)
         pair = None if before is None else measure_pairs(before, grey)
@@ -151,8 +182,11 @@ def scan(path: Path, console: Console) -> Scan:
         difference = 0.0 if pair is None else pair.difference.item()
         agreement = 1.0 if pair is None else pair.agreement.item()
         records.append(FrameRecord(time, difference, agreement, sharp, fate))
-        before, kept = grey, grey if fate == "kept" else kept
-    return Scan(size, step, records, gaps)
+        before = grey
+        if fate == "kept":
+            kept = grey
+            spread.add(grey)
+    return Scan(size, step, records, static_mask(torch.cat(spread.frames)), gaps)
 
 
 def shrunk_images(paths: Sequence[Path], size: Size) -> Iterator[tuple[float | None, Tensor]]:
