@@ -45,7 +45,7 @@ def clock(frames, seconds=7, x=10, y=6):
 
 
 def bars(frames, rows=20):
-    bar = ((ROWS < rows) | (ROWS >= HEIGHT - rows)).expand(HEIGHT, WIDTH)
+    bar = ((rows > ROWS) | (HEIGHT - rows - 1 < ROWS)).expand(HEIGHT, WIDTH)
     return frames.masked_fill(bar, 0.02), bar
 
 
