@@ -129,9 +129,9 @@ def ego_vehicle(slope: Float[Tensor, "H W"], share: Float[Tensor, "H W"]) -> Boo
     good = len(seen) > SPANNED * width and float((seen > 0.5).float().mean()) > 0.8
     good = good and float(seen.mean()) > (OFTEN if low else 0.8)
     # of several fixed edges close to each other the highest is the vehicle's outline
-    edges = F.pad(gain[None], (0, 0, NEAR, 0))[0]
+    edges = F.pad(((share > OFTEN) & (slope > SLOPE))[first:], (0, 0, NEAR, 1))
     steps_up = torch.arange(NEAR + 1)[:, None]
-    above = edges[rows + NEAR - steps_up, torch.arange(width)] > 0
+    above = edges[rows + NEAR - steps_up, torch.arange(width)]
     rows = rows - (above * steps_up).amax(0)
     return (torch.arange(height)[:, None] >= first + rows) & good
 

@@ -69,9 +69,10 @@ class VideoReader:
             for c in self.cameras
         ]
         self._decoded: dict[int, UInt8[Tensor, "N 3 H W"]] = {}
-        whole = torch.ones(self.size, dtype=torch.bool)  # where one has a mask all get one: as batches need
-        masked = any(mask is not None for mask in masks.values())
-        self.masks = {k: whole if mask is None else mask for k, mask in masks.items()} if masked else {}
+        self.masks = dict[int, Bool[Tensor, "H W"]]()
+        if any(mask is not None for mask in masks.values()):  # then all get one: as batches need
+            whole = torch.ones(self.size, dtype=torch.bool)
+            self.masks = {number: whole if mask is None else mask for number, mask in masks.items()}
         """Pixels that losses and scores use, by the path's number; empty: all."""
 
     def fingerprint(self) -> str:
