@@ -103,7 +103,7 @@ def predict_batches(
         if isinstance(architecture, ManyArchitecture) and architecture.refines_motion:
             there = len(batch.for_networks()[2])  # the other eye, which comes last, is known
             cameras = (batch.intrinsics, batch.source_intrinsics[:, :there])
-            seen = (batch.target, batch.sources[:, :there], 1 / depth, *cameras)
+            seen = (batch.target, batch.sources[:, :there], 1 / depth, *cameras, batch.valid_mask)
             moved = torch.cat([refine_motions(moved[:, :there], *seen), moved[:, there:]], 1)
         yield Prediction(batch, depth, moved)
 

@@ -193,7 +193,14 @@ def look(
         b, depth = p.batch, p.depth.float()
         cameras = (b.intrinsics, b.source_intrinsics[:, 1])
         moved = refine_motion(
-            p.source_from_target[:, 1], b.target, b.sources[:, 1], depth, *cameras, FINE, SURE_SIGMA
+            p.source_from_target[:, 1],
+            b.target,
+            b.sources[:, 1],
+            depth,
+            *cameras,
+            FINE,
+            SURE_SIGMA,
+            b.valid_mask,
         )
         forward = invert(moved)[:, :3, 3].cpu()
         ground = lower_middle(depth, b.intrinsics).cpu()
