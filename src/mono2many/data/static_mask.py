@@ -132,7 +132,10 @@ def ego_vehicle(slope: Float[Tensor, "H W"], share: Float[Tensor, "H W"]) -> Boo
     edges = F.pad(((share > OFTEN) & (slope > SLOPE))[first:], (0, 0, NEAR, 1))
     steps_up = torch.arange(NEAR + 1)[:, None]
     above = edges[rows + NEAR - steps_up, torch.arange(width)]
-    rows = rows - (above * steps_up).amax(0)
+    rows = (rows - (above * steps_up).amax(0)).float()
+    side = 4 * NEAR  # narrower notches are filled
+    for sign in (-1, 1):
+        rows = sign * F.max_pool1d(sign * rows[None], 2 * side + 1, 1, side)[0]
     return (torch.arange(height)[:, None] >= first + rows) & good
 
 

@@ -117,8 +117,8 @@ def prepare_video(
             written.append(target)
             print_summary(console, path, clips)
             if clips["mask"]:
-                say(console, f"  mask      {hidden_in_words(seen.mask)} ({one_line(mask.name)})")
-                say(console, "            is fixed to the camera; leave it in: --mask none")
+                where = f"{hidden_in_words(seen.mask)} ({one_line(mask.name)})"
+                say(console, f"  fixed to the camera: {where}; leave it in: --mask none")
     height, width = input_size(read_card(STARTER), (clips["height"], clips["width"]))
     words: list[str | Path] = [
         "train",
