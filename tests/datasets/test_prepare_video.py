@@ -227,9 +227,9 @@ def with_vehicle(frames):
 
 def test_the_ego_vehicle_is_written_as_a_mask_that_the_reader_takes(tmp_path):
     clips, text = prepare(film(tmp_path / "a.mp4", with_vehicle(pan(0, 30))), tmp_path / "lists")
-    assert clips["mask"] == "a.mask.png"
-    assert "of the picture, at the bottom (a.mask.png); leave it in: --mask none" in " ".join(text.split())
-    mask = read_image(tmp_path / "lists" / "a.mask.png")[0]
+    assert clips["mask"] == "masks/a.png"
+    assert "of the picture, at the bottom (masks/a.png); leave it in: --mask none" in " ".join(text.split())
+    mask = read_image(tmp_path / "lists" / "masks" / "a.png")[0]
     assert mask.shape == (HEIGHT, WIDTH)
     assert not mask[HEIGHT * 5 // 6 :].any()
     assert (mask[: HEIGHT * 5 // 6 - 4] == 255).all()
@@ -237,5 +237,12 @@ def test_the_ego_vehicle_is_written_as_a_mask_that_the_reader_takes(tmp_path):
     found = VideoReader(settings, ReadOptions(48, 80), "train").frame(0, 0).valid_mask
     assert torch.equal(found, F.max_pool2d(255.0 - mask[None], 2)[0] == 0)
     (tmp_path / "lists" / "a.clips.json").unlink()
-    with pytest.raises(InputError, match=r"a\.mask\.png: exists, without its list"):
+    with pytest.raises(InputError, match=r"a\.png: exists, without its list"):
         prepare(tmp_path / "a.mp4", tmp_path / "lists")
+
+
+def test_a_mask_is_no_frame_of_the_folder_into_which_the_list_is_written(tmp_path):
+    for i, frame in enumerate(with_vehicle(pan(0, 24))):
+        write_image(tmp_path / "walk" / f"{i}.png", frame)
+    assert prepare(tmp_path / "walk", tmp_path / "walk")[0]["mask"] == "masks/walk.png"
+    assert prepare(tmp_path / "walk", tmp_path / "walk")[0]["frames"] == 24

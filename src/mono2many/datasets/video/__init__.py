@@ -35,9 +35,9 @@ class VideoData(DatasetSettings):
     hold_out_frames: int | None = None
     """The same as a number of frames; wins over --hold-out."""
     mask: tuple[str, ...] = ()
-    """PNG: black (0) on what is fixed to the camera, as the ego vehicle and burnt-in text, and is left out of
-    losses and scores; white, or any other value, elsewhere. As large as the video, or of its shape; one for
-    all --data, or one each. `none`: use all pixels. Default: the mask that `prepare video` found."""
+    """PNG in which black (0) marks what is fixed to the camera, as ego vehicle and burnt-in text: it is left
+    out of losses and scores; any other value is used. As large as the video, or of its shape; one for all
+    --data, or one each. `none`: use all pixels. Default: the mask that `prepare video` found."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", expand(self.data))

@@ -96,7 +96,8 @@ def prepare_video(
     paths = [Path(path) for path in expand(inputs)]
     names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
     targets = [Path(out) / f"{name}{LIST}" for name in names]
-    masks = [Path(out) / f"{name}.mask.png" for name in names]
+    # in a folder of their own: beside videos or images they would be read as frames
+    masks = [Path(out) / "masks" / f"{name}.png" for name in names]
     for mask, target in zip(masks, targets, strict=True):
         if mask.exists() and not target.exists():
             raise InputError(f"{mask}: exists, without its list; move it away, or give another --out")
@@ -110,14 +111,14 @@ def prepare_video(
         for path, target, mask in zip(paths, targets, masks, strict=True):
             seen = scan(path, console)
             clips = clip_list(path, seen, target.parent, shortest)
-            clips["mask"] = None if seen.mask.all() else mask.name
+            clips["mask"] = None if seen.mask.all() else f"masks/{mask.name}"
             write_text(target, json.dumps(clips) + "\n")
             if clips["mask"]:
                 write_mask(mask, seen)
             written.append(target)
             print_summary(console, path, clips)
             if clips["mask"]:
-                where = f"{hidden_in_words(seen.mask)} ({one_line(mask.name)})"
+                where = f"{hidden_in_words(seen.mask)} (masks/{one_line(mask.name)})"
                 say(console, f"  fixed to the camera: {where}; leave it in: --mask none")
     height, width = input_size(read_card(STARTER), (clips["height"], clips["width"]))
     words: list[str | Path] = [
