@@ -479,9 +479,9 @@ def test_a_mask_bends_with_its_distorted_frames(tmp_path):
 @pytest.mark.parametrize(
     ("size", "rows", "name", "message"),
     [
-        ((64, 100), 8, "m.png", r"m\.png: the mask is 100x64, the video 128x64.*give --mask another"),
+        ((64, 100), 8, "m.png", r"m\.png: the mask is 100x64, the video 128x64.*give another PNG"),
         ((64, 128), 64, "m.png", r"m\.png: hides 100% of the image.*turn it round"),
-        ((64, 128), 8, "m.jpg", r"m\.jpg: is no PNG file of a mask"),
+        ((64, 128), 8, "m.jpg", r"m\.jpg: no such mask, or no PNG"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_refused_in_one_line(size, rows, name, message, tmp_path):

@@ -90,14 +90,14 @@ def mask_of(s: VideoData, number: int, clip: Footage) -> Bool[Tensor, "H W"] | N
         remedy = f"bring it back, {AGAIN}, or use all pixels: --mask none"
         return None if clip.mask is None else read_mask(clip.mask, clip.size, remedy)
     name = s.mask[number if len(s.mask) > 1 else 0]
-    return None if name == "none" else read_mask(Path(name), clip.size, "give --mask another")
+    return None if name == "none" else read_mask(Path(name), clip.size, "give another PNG with --mask")
 
 
 def read_mask(path: Path, size: Size, remedy: str) -> Bool[Tensor, "H W"]:
     """False where the PNG is black, at this height and width. InputError where it is no PNG, of another
     shape, or hides nearly all."""
     if path.suffix.lower() != ".png" or not path.is_file():
-        raise InputError(f"{path}: is no PNG file of a mask; {remedy}")
+        raise InputError(f"{path}: no such mask, or no PNG; {remedy}")
     mask = read_image(path).amax(0) > 0
     height, width = mask.shape
     if abs(height - size[0] * width / size[1]) > 1:
