@@ -59,6 +59,11 @@ class VideoReader:
         self._decoded: dict[int, UInt8[Tensor, "N 3 H W"]] = {}
         self._undistortion: dict[Camera, Float[Tensor, "h w 2"]] = {}
 
+    @property
+    def paths(self) -> list[Path]:
+        """The video or folder of each clip."""
+        return [clip.path for clip in self.footage]
+
     def fingerprint(self) -> str:
         files = dict.fromkeys(file for clip in self.footage for file in (clip.images or (clip.path,)))
         stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
