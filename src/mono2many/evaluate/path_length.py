@@ -18,7 +18,7 @@ from mono2many.types import FrameSequence, InputError
 
 def travelled(
     config: ScaleConfig, clips: Sequence[FrameSequence], videos: Sequence[Path], console: Console
-) -> list[Float[ndarray, "N"]]:
+) -> list[Float[ndarray, "_"]]:
     """Metres along the path at each frame of each clip, NaN where unknown. Says what they are from."""
     way, *names = config.scale_from
     films = len(config.dataset.sources)
@@ -35,7 +35,8 @@ def travelled(
     for file, video in zip(files, videos, strict=True):
         if file not in read:
             read[file], said = find_track(video) if way == "auto" else table_of_file(file, video)
-            say(console, f"{video}: {said}" if way == "auto" else f"{file}: {said}")
+            if way == "auto" or file.suffix.lower() != ".csv":
+                say(console, f"{file}: {said}")
     found = [metres_along(read[file], file, clip) for file, clip in zip(files, clips, strict=True)]
     if not any(np.isfinite(metres[1:] - metres[:-1]).any() for metres in found):
         table, column = read[files[0]], "frame" if clips[0].times is None else "time"

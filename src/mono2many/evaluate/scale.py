@@ -182,7 +182,7 @@ class Look:
 @torch.inference_mode()
 def look(
     config: ScaleConfig, predictor: Predictor, console: Console
-) -> tuple[list[Look], list[Float[ndarray, "N"]]]:
+) -> tuple[list[Look], list[Float[ndarray, "_"]]]:
     """Up to `config.frames` evenly spread frames that have both neighbours; of the ways speed and auto, how
     far the camera has gone at each frame of each clip."""
     drawn, by_path = not config.dataset.sources, config.scale_from[0] in ("speed", "auto")
@@ -291,7 +291,7 @@ def from_heights(metres: float, found: Sequence[float | None]) -> Estimate:
 
 
 def path_steps(
-    looks: Sequence[Look], along: Sequence[Float[ndarray, "N"]], step: int
+    looks: Sequence[Look], along: Sequence[Float[ndarray, "_"]], step: int
 ) -> tuple[Float[ndarray, "N"], Float[ndarray, "N"]]:
     """(predicted, true) lengths of the steps whose true length is known, in order."""
     true = np.array([along[x.clip][x.index + step] - along[x.clip][x.index] for x in looks])

@@ -78,8 +78,9 @@ def speeds_of(
     place = np.cumsum(np.pad([north, east, np.diff(height)], ((0, 0), (1, 0))), axis=1)
     found = np.full(len(time), np.nan)
     for i in range(len(time) if len(time) > 1 else 0):
-        first, last = np.searchsorted(time, (time[i] - WINDOW, time[i] + WINDOW), "right")
-        part = slice(min(first, max(i - 1, 0)), max(last, i + 2))
+        first = np.searchsorted(time, time[i] - WINDOW)
+        last = np.searchsorted(time, time[i] + WINDOW, "right")
+        part = slice(min(first, max(i - 1, 0)), max(last, i + 2))  # both neighbours at least
         t = time[part] - time[part].mean()
         found[i] = np.linalg.norm(place[:, part] @ t) / (t @ t)
     return found
