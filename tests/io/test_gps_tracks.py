@@ -56,11 +56,12 @@ def test_the_track_of_a_video_becomes_a_table_in_which_seconds_without_fix_are_u
     ],
 )
 def test_a_subtitle_track_gives_its_speed(tmp_path: Path, text: str) -> None:
-    cue = struct.pack(">H", len(text)) + text.encode()
-    table, said = find_track(write_video(tmp_path / "a.mp4", [cue] * 3, "mov_text"))
-    assert "subtitle track" in said
-    np.testing.assert_allclose(table["time"], [0, 1, 2])
-    np.testing.assert_allclose(table["speed"], 5)  # of 3 ahead and 4 down; 18 km/h
+    for kind, codec, head in (("mp4", "mov_text", struct.pack(">H", len(text))), ("mkv", "subrip", b"")):
+        video = write_video(tmp_path / f"a.{kind}", [head + text.encode()] * 3, codec)
+        table, said = find_track(video)
+        assert "subtitle track" in said
+        np.testing.assert_allclose(table["time"], [0, 1, 2])
+        np.testing.assert_allclose(table["speed"], 5)  # of 3 ahead and 4 down; 18 km/h
 
 
 def test_a_thousandth_of_a_degree_is_110_metres_north_and_111_east_at_the_equator() -> None:

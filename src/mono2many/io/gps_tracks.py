@@ -33,7 +33,8 @@ EQUATOR, ECCENTRICITY = 6378137.0, 6.69437999014e-3
 """Of WGS 84: its largest radius in metres, the square of its eccentricity."""
 SUFFIXES = (".csv", ".srt", ".nmea", ".txt", ".gpx")
 """Files beside a video, best first."""
-TEXTS = ("mov_text", "subrip", "text", "webvtt", "ass")
+TEXTS = ("mov_text", "subrip", "srt", "text", "webvtt", "ass", "ssa")
+"""FFmpeg's decoders of subtitles that are text."""
 REMEDY = "give another file: .csv with time and speed, .gpx, .nmea or .srt"
 Table = dict[str, Float[ndarray, "_"]]
 """`time` since the video's beginning (s) and `speed` (m/s), NaN where unknown; see io/speed_file.py."""
@@ -151,6 +152,11 @@ def _gpmf_rows(payloads: list[tuple[float, float, bytes]]) -> Rows:
     return np.concatenate([gpmf_points(data, at, duration) for at, duration, data in payloads])
 
 
+def _of_track(name: str, read: Callable[[], Rows]) -> tuple[Table, str]:
+    with explained(name, REMEDY, UNREADABLE):
+        return speed_table(read())
+
+
 def _unknown() -> Rows:
     raise ValueError("its kind is not read")
 
@@ -182,20 +188,17 @@ def _payloads(container: InputContainer) -> dict[av.stream.Stream, list[tuple[fl
 def find_track(video: Path) -> tuple[Table, str]:
     """The first table that is found for a video, in its own tracks or in a file beside it with its stem, and
     what it is. Raises InputError that names all it looked at."""
-    tried = []
-    beside = list(files_beside(video))
+    looked: list[tuple[str, Callable[[], tuple[Table, str]]]] = []
     if video.is_file():
-        for name, read in own_tracks(video).items():
-            try:
-                with explained(name, REMEDY, UNREADABLE):
-                    table, said = speed_table(read())
-                return table, f"its {name}: {said}"
-            except InputError as error:
-                tried.append(str(error).removesuffix(f"; {REMEDY}"))
-    for path in beside:
+        looked += [
+            (f"its {name}", partial(_of_track, name, read)) for name, read in own_tracks(video).items()
+        ]
+    looked += [(str(path), partial(table_of_file, path, video)) for path in files_beside(video)]
+    tried = []
+    for name, read in looked:
         try:
-            table, said = table_of_file(path, video)
-            return table, f"{path}: {said}"
+            table, said = read()
+            return table, f"{name}: {said}"
         except InputError as error:
             tried.append(str(error).removesuffix(f"; {REMEDY}"))
     kinds = ", ".join((f"{video.stem}_speed.csv", *(video.stem + s for s in SUFFIXES)))

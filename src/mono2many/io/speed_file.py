@@ -50,7 +50,7 @@ def metres_along(table: Mapping[str, ndarray], name: str | Path, clip: FrameSequ
         if "#" in clip.name:  # a clip of a list: images are left out
             raise InputError(f"{name}: {clip.name} is a part of a folder; give the folder itself as --data")
         if "frame" not in table:
-            raise InputError(f"{name}: when {clip.name} was taken is unknown; add a column frame")
+            raise InputError(f"{name}: when {clip.name} was taken is unknown; add a column frame (to a CSV)")
         key, at = "frame", tuple(range(clip.frames))
     speed = table["speed"]
     steps = (speed[1:] + speed[:-1]) / 2 * np.diff(table["time"])
