@@ -34,7 +34,7 @@ from mono2many.datasets.video.clips import listed_clips
 from mono2many.errors import InputError
 from mono2many.evaluate.frames import EvalSet
 from mono2many.evaluate.predictors import from_file
-from mono2many.io import camera_file, depth_files, images, speed_file, timed_files, trajectories
+from mono2many.io import camera_file, depth_files, gps_tracks, images, speed_file, timed_files, trajectories
 from mono2many.metrics.protocol import PROTOCOLS
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.checkpoint import (
@@ -48,6 +48,7 @@ from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.tensors import misfits, not_finite, read_tensors
 from mono2many.train.recipes import from_json, recipe
+from track_files import track_files
 
 EACH = 10
 """Damaged inputs of each reader in the suite."""
@@ -183,6 +184,8 @@ CASES = [
     Case("tum.txt", trajectories.read_tum_poses),
     Case("rgb.txt", timed_files.read_timed_files),
     Case("speed.csv", speed_file.read_speed),
+    *(Case(f"track.{kind}", gps_tracks.table_of_file) for kind in ("gpx", "nmea", "srt")),
+    Case("gpmd.mp4", gps_tracks.find_track),
     *(Case(f"image.{kind}", read_image) for kind in ("png", "jpg", "tif", "bmp", "webp")),
     Case("depth.png", lambda path: depth_files.read_depth(path, 256.0)),
     Case("depth.npy", lambda path: depth_files.read_depth(path, 256.0)),
@@ -245,6 +248,7 @@ def write_inputs(folder: Path) -> None:
         "tum.txt": b"# time\n0.1 0 0 0 0 0 0 1\n0.2 1 0 0 0 0 0 1\n",
         "rgb.txt": b"# time\n0.1 rgb/1.png\n0.2 rgb/2.png\n",
         "speed.csv": b"time,speed,frame\n0,1.5,0\n1,2.5,10\n",
+        **track_files(folder),
         "image.png": encoded(picture, "PNG"),
         "image.jpg": encoded(picture.resize((64, 48)), "JPEG"),
         "image.tif": encoded(picture, "TIFF"),

@@ -75,6 +75,11 @@ class VideoReader:
             self.masks = {number: whole if mask is None else mask for number, mask in masks.items()}
         """Pixels that losses and scores use, by the path's number; empty: all."""
 
+    @property
+    def paths(self) -> list[Path]:
+        """The video or folder of each clip."""
+        return [clip.path for clip in self.footage]
+
     def fingerprint(self) -> str:
         files = dict.fromkeys(file for clip in self.footage for file in (clip.images or (clip.path,)))
         stamps = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
