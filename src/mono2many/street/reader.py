@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mono2many.street.noise import Array
 from mono2many.street.render import Rendering, View, render
@@ -20,9 +21,13 @@ from mono2many.street.town import build_town
 from mono2many.street.wide import build_wide
 from mono2many.types import Frame, FrameSequence, InputError, Split
 
+CO_MOVING = 0.15
+"""A vehicle is co-moving at a frame where its velocity in the world differs from the camera's by less than
+this share of the camera's speed. Both are taken from the frame before to the frame after; while the camera
+stands nothing is co-moving."""
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Variety = Literal["town", "wide"]
-FRAMES = 1
+FRAMES = 2
 """Version of the frames: to be raised when the same files give other frames, so that caches are made anew."""
 
 
@@ -88,6 +93,7 @@ class SyntheticReader:
             depth=torch.from_numpy(drawn.depth),
             moving=torch.from_numpy(drawn.quad >= len(street.quads.kind)),
             world_from_camera=torch.from_numpy(view.world_from_camera).float(),
+            co_moving=torch.from_numpy(co_moving(street, settings, index)[drawn.quad]),
         )
 
 
@@ -126,10 +132,27 @@ def camera(street: Street, settings: StreetSettings, index: int) -> View:
     return View(settings.height, settings.width, street.focal * settings.width, world_from_camera)
 
 
+def co_moving(street: Street, settings: StreetSettings, index: int) -> NDArray[np.bool_]:
+    """Whether each quad that `draw` numbers belongs to a co-moving vehicle (CO_MOVING) at a frame; then one
+    False more, for the number -1 of no quad."""
+    around_it = index - 1, index + 1
+    before, after = (camera(street, settings, i).world_from_camera[[0, 2], 3] for i in around_it)
+    step, found = after - before, [np.zeros(len(street.quads.kind), bool)]
+    for car in street.traffic:
+        before, after = (place(street.road, car, i)[1][[0, 2]] for i in around_it)
+        keeps = np.linalg.norm(after - before - step) < CO_MOVING * np.linalg.norm(step)
+        found.append(np.full(len(car.quads.kind), keeps))
+    return np.concatenate([*found, [False]])
+
+
+def place(road: Road, car: Car, index: int) -> tuple[Array, Array]:
+    """world_from_own of a moving car at a frame: rotation, position."""
+    return road.frame(car.s + car.speed * index, car.u, np.pi if car.speed < 0 else 0)
+
+
 def drive(road: Road, car: Car, index: int) -> tuple[Quads, Array]:
     """A moving car's quads at a frame, and the dark beneath it."""
-    turn = np.pi if car.speed < 0 else 0
-    rotation, position = road.frame(car.s + car.speed * index, car.u, turn)
+    rotation, position = place(road, car, index)
     spot = footprint(around(0, car.width / 2 + 0.15, 0, car.length / 2 + 0.15)) @ rotation.T + position
     return car.quads.moved(rotation, position), spot
 
