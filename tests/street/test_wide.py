@@ -45,12 +45,14 @@ def digest(frame: Frame) -> str:
         (StreetSettings(8, 3, 96, 320, 5), "test", 5, 2, "7cda828e825eeaea"),
         (StreetSettings(4, 2, 64, 96), "train", 0, 0, "d2c4c14acc06973e"),
         (StreetSettings(4, 2, 64, 96), "val", 1, 1, "3e75b41ac2608daf"),
+        (StreetSettings(4, 3, 64, 96, variety="wide"), "train", 3, 1, "5f167cf60c5d502d"),
+        (StreetSettings(4, 3, 64, 96, variety="wide"), "test", 0, 2, "ce4bbd8a5ed40cca"),
     ],
 )
-def test_the_town_is_drawn_as_before_there_was_another(
+def test_steady_streets_are_drawn_as_before_there_were_others(
     settings: StreetSettings, split: Split, clip: int, index: int, known: str
 ) -> None:
-    """The sums are of the frames that the code drew before the wide variety came."""
+    """The sums are of the frames that the code drew before the wide variety, and before stop-and-go, came."""
     assert digest(SyntheticReader(settings, split).frame(clip, index)) == known
 
 

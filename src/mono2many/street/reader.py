@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mono2many.street.noise import Array
 from mono2many.street.render import Rendering, View, render
 from mono2many.street.roads import Road
-from mono2many.street.scene import CONTACT, SHADOW, Car, Street
+from mono2many.street.scene import CONTACT, SHADOW, Car, Street, travelled
 from mono2many.street.shapes import Decal, Quads, around, cast, footprint, join, own_axes
 from mono2many.street.town import build_town
 from mono2many.street.wide import build_wide
@@ -27,6 +27,7 @@ this share of the camera's speed. Both are taken from the frame before to the fr
 stands nothing is co-moving."""
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Variety = Literal["town", "wide"]
+Drive = Literal["steady", "stop-and-go"]
 FRAMES = 2
 """Version of the frames: to be raised when the same files give other frames, so that caches are made anew."""
 
@@ -47,6 +48,8 @@ class StreetSettings:
     """Other cars drive."""
     variety: Variety = "town"
     """town: town streets by day, f = 0.58 x width. wide: all kinds of road, traffic, light and camera."""
+    drive: Drive = "steady"
+    """steady: at one speed. stop-and-go: the camera halts and creeps in a queue; `step` is the fastest."""
 
     def __post_init__(self) -> None:
         for name, least in (("scenes", 1), ("frames", 1), ("height", 16), ("width", 16), ("seed", 0)):
@@ -112,7 +115,7 @@ def draw(street: Street, view: View, index: int) -> Rendering:
 
 def camera(street: Street, settings: StreetSettings, index: int) -> View:
     """Where the camera is at a frame: forward along its lane, swaying, with a little pitch and roll."""
-    s = street.speed * index
+    s = travelled(street, index)
     heading, pitch, roll = street.sway
     phase = 2 * np.pi * s / heading[1] + heading[2]
     # u' = tan(yaw) nearly: the camera looks where it goes
@@ -147,7 +150,7 @@ def co_moving(street: Street, settings: StreetSettings, index: int) -> NDArray[n
 
 def place(road: Road, car: Car, index: int) -> tuple[Array, Array]:
     """world_from_own of a moving car at a frame: rotation, position."""
-    return road.frame(car.s + car.speed * index, car.u, np.pi if car.speed < 0 else 0)
+    return road.frame(car.s + travelled(car, index), car.u, np.pi if car.speed < 0 else 0)
 
 
 def drive(road: Road, car: Car, index: int) -> tuple[Quads, Array]:
@@ -162,4 +165,4 @@ def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
     """Scene number `scene` of a split."""
     build = {"town": build_town, "wide": build_wide}[settings.variety]
     entropy = [settings.seed, SPLITS.index(split), scene]
-    return build(entropy, settings.frames, settings.step, settings.moving)
+    return build(entropy, settings.frames, settings.step, settings.moving, settings.drive == "stop-and-go")
