@@ -35,7 +35,7 @@ class StreetData(DatasetSettings):
     """town: town streets by day, one lens. wide: all kinds of road, traffic, light and camera."""
     drive: Literal["steady", "stop-and-go"] = "steady"
     """steady: each street at one speed. stop-and-go: the camera halts and creeps in a queue of cars and
-    lorries; --scene-step is the fastest."""
+    lorries; --scene-step sets how fast at most."""
 
     scenes: tyro.conf.Suppress[int] = 320
 

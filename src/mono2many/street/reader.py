@@ -49,7 +49,7 @@ class StreetSettings:
     variety: Variety = "town"
     """town: town streets by day, f = 0.58 x width. wide: all kinds of road, traffic, light and camera."""
     drive: Drive = "steady"
-    """steady: at one speed. stop-and-go: the camera halts and creeps in a queue; `step` is the fastest."""
+    """steady: at one speed. stop-and-go: the camera halts and creeps in a queue, `step` sets the top."""
 
     def __post_init__(self) -> None:
         for name, least in (("scenes", 1), ("frames", 1), ("height", 16), ("width", 16), ("seed", 0)):
