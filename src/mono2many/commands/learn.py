@@ -20,7 +20,7 @@ class LearnConfig:
     """Video files or folders of images; "trips/*.mp4" works too."""
     out: str | None = None
     """Folder for everything that is written; default: learnt/VIDEO."""
-    minutes: float = 30
+    minutes: float = 30.0
     """Time for all of it, about; decides the number of training steps."""
     camera: tuple[str, ...] = ()
     """Camera file, one for all videos or one each; default: the focal length is estimated in training."""

@@ -37,8 +37,8 @@ class ViewItem:
 
 
 def view_maps(predictions: Iterable[Prediction]) -> Iterator[dict[str, UInt8[Tensor, "3 _ _"]]]:
-    """Of each frame: itself, its disparity, its holes (if it has any), the view from each neighbour (black where
-    that sees nothing) and the error of the best view, MAX_WIDTH wide at most."""
+    """Of each frame: itself, its disparity, its holes (if any), the view from each neighbour (black where
+    it sees nothing) and the error of the best view, MAX_WIDTH wide at most."""
     for p in predictions:
         below, _ = holes(1 / p.depth.float(), p.batch.intrinsics, p.batch.valid_mask)
         (views, seen, error, known), _ = reconstruct(p)
