@@ -1,5 +1,6 @@
 """Videos and folders of images as clips: which of their frames belong to a split, and the camera."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -160,7 +161,7 @@ def listed_clips(path: Path) -> list[Footage]:
     with explained(f"{path}: is no list of clips as it should be", AGAIN, UNREADABLE):
         if (values["format"], values["version"]) != (FORMAT, VERSION):
             raise ValueError(f"format {brief(values['format'])}, version {brief(values['version'])}")
-        video = path.parent / entry(values, "film", str)
+        video = Path(os.path.normpath(path.parent.resolve() / entry(values, "film", str)))
         height, width = (entry(values, side, int, 1, LONGEST_SIDE) for side in ("height", "width"))
         clips = []
         for clip in entries(values, "clips", dict):

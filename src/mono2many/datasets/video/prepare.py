@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import torch
@@ -68,6 +69,8 @@ class FrameRecord(NamedTuple):
     sharpness: float
     fate: str
     """kept, duplicates, still or off_grid."""
+    motion: float = 0.0
+    """Displacement since the last frame that was kept: upper quartile, in shares of the width."""
 
 
 class Scan(NamedTuple):
@@ -89,9 +92,10 @@ def prepare_video(
     out: str,
     shortest: int = 12,
     console: Console | None = None,
+    advise: bool = True,
 ) -> list[Path]:
     """Write OUT/STEM.clips.json for each video or folder of images; returns these paths. InputError where a
-    video cannot be read to its end, or none of its frames is left."""
+    video cannot be read to its end, or none of its frames is left. advise: print the training command."""
     console = console or text_console()
     paths = [Path(path) for path in expand(inputs)]
     names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
@@ -120,7 +124,14 @@ def prepare_video(
             if clips["mask"]:
                 where = f"{hidden_in_words(seen.mask)} (masks/{one_line(mask.name)})"
                 say(console, f"  fixed to the camera: {where}; leave it in: --mask none")
-    height, width = input_size(read_card(STARTER), (clips["height"], clips["width"]))
+    if advise:
+        _advise(targets, (clips["height"], clips["width"]), names[0], console)
+    return targets
+
+
+def _advise(targets: Sequence[Path], size: Size, name: str, console: Console) -> None:
+    """Print the command that trains on these lists."""
+    height, width = input_size(read_card(STARTER), size)
     words: list[str | Path] = [
         "train",
         "--start-from",
@@ -136,9 +147,8 @@ def prepare_video(
     say(
         console,
         "Next, with the camera's file in place of `learn` where there is one (without --start-from ImageNet "
-        f"weights are downloaded):\n  {command(*words, '--name', names[0])}",
+        f"weights are downloaded):\n  {command(*words, '--name', name)}",
     )
-    return targets
 
 
 def write_mask(path: Path, seen: Scan) -> None:
@@ -176,13 +186,12 @@ def scan(path: Path, console: Console) -> Scan:
     for time, image in track(frames, path.name, total, console=console):
         grey, sharp = grey_and_sharpness(image)
         pair = None if before is None else measure_pairs(before, grey)
-        if time in off_grid:
-            fate = "off_grid"
-        else:
-            fate = fate_of(pair if kept is None or kept is before else measure_pairs(kept, grey))
+        since_kept = pair if kept is None or kept is before else measure_pairs(kept, grey)
+        fate = "off_grid" if time in off_grid else fate_of(since_kept)
+        motion = 0.0 if since_kept is None else since_kept.most.item()
         difference = 0.0 if pair is None else pair.difference.item()
         agreement = 1.0 if pair is None else pair.agreement.item()
-        records.append(FrameRecord(time, difference, agreement, sharp, fate))
+        records.append(FrameRecord(time, difference, agreement, sharp, fate, motion))
         before = grey
         if fate == "kept":
             kept = grey
@@ -237,6 +246,7 @@ def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, 
         "fps": None if seen.step is None else 1 / seen.step,
         "clips": clips,
         "frames": len(frames),
+        "motion": median(frames[i].motion for clip in long for i in clip[1:]),
         "left_out": left_out,
         "cuts": cuts,
         "blurred": [used[k] for k in find_blurred([frames[i].sharpness for i in used])],
