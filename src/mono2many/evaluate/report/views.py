@@ -41,7 +41,7 @@ def view_maps(predictions: Iterable[Prediction]) -> Iterator[dict[str, UInt8[Ten
             images = {"frame": as_bytes(target), "disparity": colour_disparity(1 / p.depth[i].float())}
             for s, offset in enumerate(p.batch.source_offsets):
                 if bool(p.batch.source_exists[i, s]):
-                    images[f"made from frame {offset:+d}"] = as_bytes(views[i, s] * seen[i, s])
+                    images[f"synthesised from frame {offset:+d}"] = as_bytes(views[i, s] * seen[i, s])
             masked = torch.where(known[i], error[i], torch.nan)
             images["photometric error"] = colour_disparity(masked, 0.0, ERROR_LIMIT)
             height, width = target.shape[1:]
