@@ -105,7 +105,7 @@ def named_in_card(text: str) -> Dataset | None:
     """The data set that a model's card says it was trained on; None where it names files, or nothing."""
     if text.startswith("imported from"):
         return find(IMPORTED)
-    if text.startswith("the embedded street"):  # the starter's
+    if text.startswith(("the procedural street", "the embedded street")):  # the starter's, of any version
         return DEFAULT
     name = text.split(",")[0]
     with suppress(InputError):  # it names files, or a data set that is not installed here

@@ -127,7 +127,7 @@ def predict_files(
     check_outputs(found, (pair for one in found for pair in outputs_of(one, out, save, metric)))
     if "kitti" in save and predictor.card.scale != "metres":
         raise InputError(
-            "--save kitti: KITTI's server wants metres, this model's depth is known up to scale; find out "
+            "--save kitti: KITTI's server takes metres, this model's depth is known up to scale; find out "
             "what its unit is with mono2many scale, or write npy"
         )
     if save and set(save) <= {"video"} and any(one.images == [one.path] for one in found):
@@ -189,9 +189,7 @@ def write_depth(
     if "kitti" in paths:
         height, width = disparity.shape
         if (height, width) != KITTI_SIZE:
-            raise InputError(
-                f"--save kitti: {stem.name} is {width}x{height}; KITTI's server wants its own, 1216x352"
-            )
+            raise InputError(f"--save kitti: {stem.name} is {width}x{height}; KITTI's server takes 1216x352")
         write_depth_png16(paths["kitti"], (1 / disparity).clamp(1e-3, 80.0))  # a value at every pixel
     return list(paths.values())
 

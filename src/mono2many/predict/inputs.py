@@ -80,7 +80,7 @@ def with_parents(inputs: Sequence[Input]) -> list[Input]:
     kinds = dict[tuple[str, bool, bool], list[Input]]()
     for one in inputs:
         kinds.setdefault((one.name, one.path.is_dir(), not one.images), []).append(one)
-    renamed = {}
+    renamed = dict[int, str]()
     for (name, *_), alike in kinds.items():
         parents = [one.path.resolve().parts[1:-1] for one in alike]
         for depth in range(1, max(map(len, parents)) + 1 if len(alike) > 1 else 0):

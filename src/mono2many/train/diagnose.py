@@ -182,6 +182,6 @@ def not_finite(step: int, in_a_row: int, skipped: int, rate: float, saved: Path 
     kept = f"the last good checkpoint is kept ({saved})" if saved else "no checkpoint was saved yet"
     return (
         f"loss or gradient is not finite at step {step}, {in_a_row} steps in a row ({skipped} in all), "
-        f"learning rate {rate:.1e}: go on with --resume --precision fp32, begin again with a lower "
+        f"learning rate {rate:.1e}: continue with --resume --precision fp32, start again with a lower "
         f"--learning-rate, or look for broken frames (mono2many check); {kept}"
     )

@@ -57,7 +57,7 @@ def _check_processes(config: TrainConfig, device: str, world: int, coarse: bool)
             f"torchrun started {launched} processes: --devices x --nodes must be that, is {world}"
         )
     if coarse and config.dataset.learns_camera and world > 1:
-        raise InputError("--camera learn in several processes wants --scales 1 or --multi-scale full")
+        raise InputError("--camera learn in several processes needs --scales 1 or --multi-scale full")
 
 
 class _Bf16(MixedPrecision):

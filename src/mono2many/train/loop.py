@@ -136,7 +136,7 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
         yield f"the model's unit is {card.factor:.4g} m ± {deviation:.1f} %: {card.factor_from}"
     if state.origin.fresh_pose:
         kind = card.architecture.pose_type
-        yield f"{config.run.start_from} has no pose network: one of type {kind} begins from nothing"
+        yield f"{config.run.start_from} has no pose network: one of type {kind} starts from random weights"
     if state.origin.was_metric:
         yield "its scale in metres is forgotten, since the weights change: mono2many scale again"
 
