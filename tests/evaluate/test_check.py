@@ -1,6 +1,7 @@
 import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -50,6 +51,7 @@ def test_a_camera_that_moves_steadily_is_fine(tmp_path):
     fine, text = run(config(pictures(tmp_path / "walk", range(0, 80, 4))))
     assert fine
     assert "2.5% of the width (4.0 px)" in text  # 4 of 160
+    assert re.match(r"measuring \d+ frames\n", text)  # no terminal: no bar
     assert "problem" not in text
 
 
@@ -58,11 +60,13 @@ def test_a_camera_that_stands_is_a_problem_and_the_figures_are_written(tmp_path)
     fine, text = run(config(data, json=str(tmp_path / "new" / "found.json")))
     assert not fine
     assert "100.0% of the pairs" in text
+    assert re.search(r"static +│ ", text)
     assert "mono2many prepare video" in text
     found = json.loads((tmp_path / "new" / "found.json").read_text())
     verdicts = {finding["name"]: finding["verdict"] for finding in found["findings"]}
     assert verdicts["repeated"] == verdicts["motion"] == "problem"
     assert verdicts["camera"] == "ok"
+    assert "standing" in verdicts  # in JSON, where the terminal says static
     assert found["quantiles"]["most"]["0.5"] == pytest.approx(0, abs=1e-6)
 
 
