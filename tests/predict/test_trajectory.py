@@ -212,6 +212,11 @@ def test_steps_that_are_refined_follow_the_pictures_where_the_network_saw_nothin
         seen = torch.linalg.inv(now) @ before @ wall
         assert 60 * float(seen[0] / seen[2]) == pytest.approx(-1.5, abs=0.1)
         assert 60 * float(seen[1] / seen[2]) == pytest.approx(0, abs=0.1)
+    learnt = says([0, 0, 0, 0, 0, 0], replace(LIGHT, cameras=1))
+    learnt.model.load_state_dict(predictor.model.state_dict(), strict=False)
+    assert learnt.model.cameras is not None
+    learnt.model.cameras.start_from(k[None], 64, 96)
+    torch.testing.assert_close(trajectory(learnt, film, refine=True), poses, atol=1e-4, rtol=0)
     with pytest.raises(InputError, match="--refine-motion needs the camera"):
         trajectory(predictor, film, refine=True)
 

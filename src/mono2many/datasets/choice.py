@@ -21,7 +21,7 @@ Use = Literal["settings", "training", "scoring"]
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which data, and which of its frames are neighbours."""
+    """Data set, and the distance of neighbours."""
 
     datatype: Datatype = DEFAULT.name
     frame_step: int = 1
@@ -58,7 +58,7 @@ def settings_of(dataset: Dataset, use: Use) -> type[DatasetSettings]:
 
 @dataclass(frozen=True)
 class TrainingData(DataConfig):
-    """What to learn from, and at what size."""
+    """Training data and image size."""
 
     height: int = 192
     """Training height in pixels, a multiple of 32, 64 or more."""

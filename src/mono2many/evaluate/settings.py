@@ -42,7 +42,7 @@ class ModelTestConfig:
     model: str | None = None
     """Model folder; by default the newest in --out."""
     out: str = "model_save"
-    """Where the folders of runs are."""
+    """Folder of the runs."""
     data: str = "dataset"
     """Folder of KITTI raw."""
     allow_missing: bool = False

@@ -147,7 +147,7 @@ class OptimConfig(RangeChecked):
     optimiser: Literal["adam", "adamw"] = "adam"
     """adam: the papers'. adamw: with weight decay."""
     learning_rate: Annotated[float, Range(0, above=True)] = 1e-4
-    """At the peak of the schedule."""
+    """Peak learning rate."""
     schedule: Literal["step", "cosine"] = "step"
     """step: x0.1 after 3/4 of the training (15 of 20 epochs). cosine: to zero, after a warm-up."""
     warm_up: Share = 0.0
@@ -171,7 +171,7 @@ class OptimConfig(RangeChecked):
 
 @dataclass(frozen=True)
 class RunConfig(RangeChecked):
-    """Where and how the run goes."""
+    """Output, device, precision and logging of the run."""
 
     recipe: Recipe = "default"
     """Defaults of the other settings. default: the papers' losses and schedule, with our masks. reference:
@@ -181,7 +181,7 @@ class RunConfig(RangeChecked):
     name: str = "mono"
     """The run's folder is OUT/NAME."""
     out: str = "model_save"
-    """Where the folders of runs are."""
+    """Folder of the runs."""
     resume: bool = False
     """Continue the run in OUT/NAME from its last checkpoint, with its own settings; start it where there is
     no checkpoint."""
