@@ -42,7 +42,7 @@ demo: setup
 	$(BIN)/mono2many evaluate --model $(DEMO)/adapted $(ITS_DEPTH) --json $(DEMO)/after.json --report $(DEMO)/after.html
 	@echo $(DEMO)/before.html $(DEMO)/after.html
 
-# Train on the embedded street from nothing, score on streets never seen, film one of them.
+# Train on the procedural street from nothing, score on streets never seen, render a video of one.
 demo-scratch: setup
 	rm -rf $(SCRATCH)
 	$(BIN)/mono2many train --recipe scratch --out $(SCRATCH) --name street

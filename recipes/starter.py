@@ -4,10 +4,10 @@
     python recipes/starter.py --out outputs/second --start-from outputs/first --steps 900 --new-pairs 0.75
     python recipes/starter.py --out outputs/starter --start-from outputs/second --steps 3400 --new-pairs 0.75
 
-A depth network with ImageNet weights learns from exact depth of the embedded street, drawn anew all the time
-by worker processes, and a pose network learns from its exact camera motion. Nothing else is seen. What the
-network predicts is depth as a camera of focal length 0.58 x width would have it: the images do not tell focal
-length from size, hence depth and translation are supervised times 0.58 x width / focal length.
+A depth network with ImageNet weights learns from exact depth of the procedural street, drawn anew all the
+time by worker processes, and a pose network learns from its exact camera motion. Nothing else is seen. What
+the network predicts is depth as a camera of focal length 0.58 x width would have it: the images do not tell
+focal length from size, hence depth and translation are supervised times 0.58 x width / focal length.
 """
 
 import json
@@ -198,7 +198,7 @@ def save(model: MonoDepth, s: Settings, steps: int) -> None:
         model.architecture,
         *SIZES[0],
         sizes=SIZES,
-        trained_on=f"{before}the embedded street's exact depth, {steps} steps, seed {s.seed}",
+        trained_on=f"{before}the procedural street's exact depth, {steps} steps, seed {s.seed}",
     )
     save_model(s.out, model, card, half=True)
 

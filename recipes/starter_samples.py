@@ -1,4 +1,4 @@
-"""What the starter model learns from: samples of the embedded street, cropped and photographed."""
+"""What the starter model learns from: samples of the procedural street, cropped and photographed."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

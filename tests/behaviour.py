@@ -4,7 +4,7 @@
     python tests/behaviour.py after.json --against before.json
 
 Short trainings (20 steps, one thread, fp32) of every kind, the figures of every evaluation on small trees of
-the embedded street in four layouts, and what predict writes. Both files must come from the same machine:
+the procedural street in four layouts, and what predict writes. Both files must come from the same machine:
 other processors round otherwise. With --against it names what differs and ends with status 1.
 """
 

@@ -48,6 +48,7 @@ def test_every_setting_has_a_flag_with_help_and_both_spellings_work() -> None:
         "--frame-step",
     ):
         assert flag in said
+    assert "train --datatype video --help lists those of your own videos" in said
     assert run("train", "--pose_type", "shared", "--help").returncode == 0
     assert run("--version").stdout == f"mono2many {__version__}\n"
 

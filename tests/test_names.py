@@ -41,7 +41,8 @@ def test_prepare_prints_names_whole_and_a_command_that_can_be_pasted(tmp_path: P
     (target,) = prepare_video([str(tmp_path / name)], str(tmp_path / "lists [red]"), 3, console)
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue().lstrip()
-    assert said.startswith(f"{one_line(name)}: 6 frames")
+    assert said.startswith(f"decoding 6 frames of {one_line(name)}\n")
+    assert f"\n{one_line(name)}: 6 frames" in said
     pasted = shlex.split(said[said.index("mono2many train") :])
     assert pasted[pasted.index("--data") + 1] == str(target)
     assert target.exists()

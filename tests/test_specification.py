@@ -1,4 +1,4 @@
-"""The specification's three commands, as written, on the embedded street in KITTI's layout."""
+"""The specification's three commands, as written, on the procedural street in KITTI's layout."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ def test_train_train_test(place: Path) -> None:
         run(place, train, "--pose_type", "separate", "--datatype", datatype, *SHORT)
         card = json.loads((place / "model_save" / datatype / "config.json").read_text())
         assert card["seen"] == [datatype]
-        assert card["trained_on"] == f"{datatype}, SYNTHETIC (the embedded street)"
+        assert card["trained_on"] == f"{datatype}, SYNTHETIC (the procedural street)"
     said = run(place, test, "--json", "all.json")
     assert any(line.split()[-7:] == HEADER for line in said.splitlines()), said
     assert "SYNTHETIC" in said

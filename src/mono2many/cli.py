@@ -41,19 +41,19 @@ HELP = """mono2many {version}: depth and camera motion from ordinary video
 usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help   lists the options
                                             mono2many COMMAND --debug  shows where an error comes from
 
-  learn      from a video of one's own to its depth: measure, train, score, predict
-  train      learn depth from videos, folders of images, or the embedded street
-  evaluate   score a model: depth metrics, or how well it explains unseen frames
+  learn      fit a model to your own videos with one command: measure, train, predict, score
+  train      train depth and pose networks on videos, folders of images, or the procedural street
+  evaluate   score a model: depth metrics, or photometric error of unseen frames
   predict    depth of images, folders and videos; the camera's trajectory through them
-  info       what a model is and was trained on; info starter: of the one that comes with mono2many
-  scale      find out how many metres a model's unit is, and store it with the model
-  prepare    video: cuts, standing and blurred frames of your own videos. kitti: fetch, unpack, check.
-             synthetic: the embedded street in the layouts of data sets
-  check      look at data before training on it
+  info       networks, size, scale and training data of a model; by default of the starter
+  scale      estimate the metric scale of a model and store it with the model
+  prepare    video: cuts, static and blurred frames of your own videos. kitti: download, unpack, check.
+             synthetic: the procedural street in the layouts of data sets
+  check      check data before training: camera, motion, overlap, brightness
   import-weights  published MonoDepth and ManyDepth weights as a model folder
   cache      list, check and prune the cache of decoded frames
   bench      how fast this machine trains and predicts
-  street     the embedded street as a video with its camera file, to try things on
+  street     a video of the procedural street with its camera file, to try the commands on
 """
 
 

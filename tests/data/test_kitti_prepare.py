@@ -341,5 +341,5 @@ def test_an_archive_that_the_server_lacks_is_named_and_a_street_is_not_mixed(
         prepare(tmp_path, bucket)
     assert list(tmp_path.glob(f"{DATE}/{FIRST}/image_02/data/*.jpg"))
     (tmp_path / MARKER).write_text("{}")
-    with pytest.raises(InputError, match="holds the embedded street"):
+    with pytest.raises(InputError, match="holds the procedural street"):
         prepare(tmp_path, bucket)

@@ -60,6 +60,7 @@ def numbers(clips):
 def test_a_moving_film_is_one_clip_and_nothing_is_left_out(tmp_path):
     path = film(tmp_path / "a.mp4", pan(0, 30))
     clips, text = prepare(path, tmp_path / "lists")
+    assert text.startswith("decoding 30 frames of a.mp4\n")  # no terminal: no bar
     assert clips == {
         "format": "mono2many-clips",
         "version": 1,

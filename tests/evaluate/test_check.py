@@ -1,6 +1,7 @@
 import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -50,6 +51,7 @@ def test_a_camera_that_moves_steadily_is_fine(tmp_path):
     fine, text = run(config(pictures(tmp_path / "walk", range(0, 80, 4))))
     assert fine
     assert "2.5% of the width (4.0 px)" in text  # 4 of 160
+    assert re.match(r"measuring \d+ frames\n", text)  # no terminal: no bar
     assert "problem" not in text
 
 
@@ -58,11 +60,13 @@ def test_a_camera_that_stands_is_a_problem_and_the_figures_are_written(tmp_path)
     fine, text = run(config(data, json=str(tmp_path / "new" / "found.json")))
     assert not fine
     assert "100.0% of the pairs" in text
+    assert re.search(r"static +│ ", text)
     assert "mono2many prepare video" in text
     found = json.loads((tmp_path / "new" / "found.json").read_text())
     verdicts = {finding["name"]: finding["verdict"] for finding in found["findings"]}
     assert verdicts["repeated"] == verdicts["motion"] == "problem"
     assert verdicts["camera"] == "ok"
+    assert "standing" in verdicts  # in JSON, where the terminal says static
     assert found["quantiles"]["most"]["0.5"] == pytest.approx(0, abs=1e-6)
 
 
@@ -112,7 +116,7 @@ def test_a_phone_held_upright_is_judged_by_its_longer_side():
     # 720x1280, 65 degrees down: 40 across, which would be unusual for a camera held level
     clip, focal = FrameSequence("upright", 100, size=(1280, 720)), 640 / math.tan(math.radians(32.5))
     finding = camera(intrinsics_matrix(focal, focal, 359.5, 639.5), clip, (1280, 720))
-    assert (finding.verdict, finding.figure[:20]) == ("ok", "sees 65 degrees down")
+    assert (finding.verdict, finding.figure[:33]) == ("ok", "vertical field of view 65 degrees")
 
 
 def test_the_optical_axis_is_not_moved_by_cutting_off_the_bottom():

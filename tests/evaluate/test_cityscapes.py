@@ -221,7 +221,7 @@ def test_what_does_not_fit_is_refused_in_a_line_with_its_remedy(copy: Path, tmp_
             opened(root, split, own=own).frame(0, 0)
         assert "\n" not in str(mistake.value)
 
-    refused(r"empty: no such folder; --data wants", root=tmp_path / "empty")
+    refused(r"empty: no such folder; --data needs", root=tmp_path / "empty")
     (tmp_path / "empty").mkdir()
     refused(r"no camera file of Cityscapes in camera/train; unpack .*--data", root=tmp_path / "empty")
     refused(r"own.txt: 1 of 2 frames .*aachen_000000_000019\).*--allow-missing", own=own)
@@ -245,9 +245,9 @@ def test_what_does_not_fit_is_refused_in_a_line_with_its_remedy(copy: Path, tmp_
 
 
 def test_flags_that_do_not_fit_cityscapes_are_refused() -> None:
-    with pytest.raises(InputError, match=r"wants two lists, TRAIN.txt VAL.txt"):
+    with pytest.raises(InputError, match=r"needs two lists, TRAIN.txt VAL.txt"):
         CityTraining(split_files=("a.txt",))
-    with pytest.raises(InputError, match="scoring wants one list"):
+    with pytest.raises(InputError, match="scoring needs one list"):
         CityScoring(split_files=("a.txt", "b.txt"))
     with pytest.raises(InputError, match="wanted one of cityscapes-80m"):
         score(Path("x"), predictions="p.npy", protocol="eigen-80m")

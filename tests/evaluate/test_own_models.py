@@ -73,7 +73,13 @@ def test_a_report_of_footage_shows_frame_disparity_views_and_error(run: Path, tm
     main(["evaluate", "--model", str(run / "best"), "--report", str(tmp_path / "r.html"), "--device", "cpu"])
     page = (tmp_path / "r.html").read_text()
     shown = re.findall(r"<figcaption>(.*?)</figcaption>", page)
-    whole = ["frame", "disparity", "made from frame -1", "made from frame +1", "photometric error"]
+    whole = [
+        "frame",
+        "disparity",
+        "synthesised from frame -1",
+        "synthesised from frame +1",
+        "photometric error",
+    ]
     assert all(name in shown for name in whole)
     assert page.count("data:image/jpeg;base64,") == len(shown) == 2 * len(whole) + 2 * (len(whole) - 1)
     assert "Worst 2" in page
@@ -106,11 +112,11 @@ def pair(depth: float) -> Prediction:
 def test_a_right_depth_makes_the_frame_from_its_neighbour_and_the_error_map_is_dark() -> None:
     right, wrong = (next(view_maps([pair(depth)])) for depth in (8.0, 2.0))
     inside = (slice(None), slice(2, -2), slice(8, -8))
-    frame, view = right["frame"][inside].int(), right["made from frame +1"][inside].int()
+    frame, view = right["frame"][inside].int(), right["synthesised from frame +1"][inside].int()
     assert (frame - view).abs().max() <= 2
     error, worse = (maps["photometric error"][inside].float().mean() for maps in (right, wrong))
     assert error < 0.2 * worse
-    assert not bool(right["made from frame +1"][:, :, :3].any())  # its neighbour does not see that
+    assert not bool(right["synthesised from frame +1"][:, :, :3].any())  # its neighbour does not see that
     made, _ = reconstruct(pair(8.0))
     assert not bool(made.seen[0, 0, :, :3].any())
 

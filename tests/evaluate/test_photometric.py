@@ -3,7 +3,11 @@ import torch
 
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
-from mono2many.evaluate.photometric import Prediction, evaluate_photometric
+from mono2many.datasets.choice import DataConfig
+from mono2many.datasets.video import VideoScoring
+from mono2many.evaluate.photometric import PhotometricScore, Prediction, evaluate_photometric
+from mono2many.evaluate.run import verdict
+from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.geometry.pose import invert
 from mono2many.street.reader import StreetSettings, SyntheticReader
 
@@ -36,6 +40,16 @@ def test_without_motion_every_depth_explains_as_much_as_standing_still(truth: Pr
     score = evaluate_photometric([Prediction(truth.batch, truth.depth, still)], [5.0])
     assert score.ratio == pytest.approx(1, abs=1e-3)
     assert score.constant == pytest.approx(score.still, abs=1e-4)
+
+
+def test_a_verdict_names_depth_and_motion_and_of_other_footage_the_pose_network() -> None:
+    lost, still = PhotometricScore(4, 1.5, 1.0), PhotometricScore(4, 1e-3, 1e-3)
+    own = EvaluateConfig("starter")  # the street
+    assert verdict(lost, own) == f"depth or motion is not confirmed: {lost.verdict}"
+    other = EvaluateConfig("starter", DataConfig("video"), VideoScoring(data=("trip.mp4",)))
+    assert verdict(lost, other).startswith(verdict(lost, own) + "; the model was not trained on this footage")
+    assert "pose network" in verdict(lost, other)
+    assert "pose network" not in verdict(still, other)  # nothing moves
 
 
 def test_a_prediction_that_moves_everything_out_of_view_gains_nothing(truth: Prediction) -> None:

@@ -230,7 +230,7 @@ def test_a_film_gives_its_speed_and_the_folder_becomes_metric(
     assert "depth is in metres from now on" in said
     with pytest.raises(SystemExit):
         main(speed)
-    assert "wants footage" in capsys.readouterr().err
+    assert "needs footage" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["gpx beside", "gpmf"])

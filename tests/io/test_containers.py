@@ -10,7 +10,7 @@ from av.stream import Disposition
 
 from mono2many.errors import InputWarning
 from mono2many.io.videos import probe_video, timed_frames, video_frames
-from mono2many.predict.files import list_inputs
+from mono2many.predict.inputs import list_inputs
 from mono2many.types import InputError
 
 FRAMES = 8

@@ -50,7 +50,7 @@ def test_one_command_makes_everything_and_goes_on_where_it_was_stopped(
     assert (out / "s_trajectory.png").exists()
 
     error = refusal([*words[:-1], "2"], capsys)
-    assert "was begun with another value of --frame-step" in error
+    assert "was started with another value of --frame-step" in error
 
 
 def test_a_static_camera_is_refused_with_what_was_seen(

@@ -14,7 +14,8 @@ from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.mono import MonoDepth
 from mono2many.predict import files as predict_module
-from mono2many.predict.files import list_inputs, predict_files
+from mono2many.predict.files import predict_files
+from mono2many.predict.inputs import list_inputs
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.trajectory import predict_trajectories
 
@@ -110,11 +111,50 @@ def test_what_is_no_picture_is_refused_by_name(predictor: Predictor, tmp_path: P
 def test_inputs_that_would_overwrite_each_other_are_refused(predictor: Predictor, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         write_image(tmp_path / folder / "1.png", picture())
-    both = [str(tmp_path / folder / "1.png") for folder in ("a", "b")]
+    write_image(tmp_path / "a" / "1.jpg", picture())
+    both = [str(tmp_path / "a" / name) for name in ("1.png", "1.jpg")]
     with pytest.raises(InputError, match="both be written as"):
         predict_files(predictor, both, tmp_path / "out")
-    with pytest.raises(InputError, match="--save video writes nothing for images"):
+    with pytest.raises(InputError, match="both be written as"):
+        predict_files(predictor, [str(tmp_path / "a"), f"{tmp_path}/b/../a"], tmp_path / "out")
+    with pytest.raises(InputError, match="--save video writes nothing for single images"):
         predict_files(predictor, both[:1], tmp_path / "out", ["video"])
+
+
+def test_inputs_of_one_name_are_told_apart_by_as_many_parents_as_they_need(tmp_path: Path) -> None:
+    for place in ("d1/image_02", "d1/image_03", "d2/image_02"):
+        write_image(tmp_path / place / "data" / "1.png", picture(8, 8))
+
+    def names(*inputs: str) -> list[str]:
+        return [one.name for one in list_inputs([str(tmp_path / name) for name in inputs])]
+
+    assert names("d1/image_02/data") == ["data"]
+    assert names("d1/image_02/data", "d1/image_03/data") == ["image_02_data", "image_03_data"]
+    assert names("d1/image_02/data", "d2/image_02/data") == ["d1_image_02_data", "d2_image_02_data"]
+    assert names("d1/image_02/data/1.png", "d1/image_02/data", "d2/image_02/data/1.png") == [
+        "d1_image_02_data_1",
+        "data",
+        "d2_image_02_data_1",
+    ]
+    for name in ("a", "b"):
+        with VideoWriter(tmp_path / name / "drive.mp4", 10.0) as film:
+            film.write(picture(48, 64))
+    assert names("a/drive.mp4", "b/drive.mp4") == ["a_drive", "b_drive"]
+
+
+def test_a_folder_of_images_becomes_a_video_where_they_have_one_size(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    for i in range(3):
+        write_image(tmp_path / "trip" / f"{i}.png", picture(48, 80))
+    made = predict_files(predictor, [str(tmp_path / "trip")], tmp_path / "out", ["video", "npy"])
+    assert [path.name for path in made] == ["trip_depth.mp4", *(f"{i}_depth.npy" for i in range(3))]
+    info = probe_video(made[0])
+    assert (info.width, info.height, info.frames, info.fps) == (160, 48, 3, 25.0)
+    write_image(tmp_path / "trip" / "3.png", picture(40, 80))
+    with pytest.raises(InputError, match=r"0\.png is 80x48, 3\.png 80x40; wanted one size"):
+        predict_files(predictor, [str(tmp_path / "trip")], tmp_path / "other", ["video"])
+    assert not (tmp_path / "other").exists()
 
 
 def photos(folder: Path) -> Path:

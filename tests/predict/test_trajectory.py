@@ -1,5 +1,7 @@
 """Pose networks that always say the same: the way they lead can be drawn by hand."""
 
+import contextlib
+import io
 import math
 from dataclasses import replace
 from itertools import pairwise
@@ -10,17 +12,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from mono2many.cli import main
 from mono2many.errors import InputError
 from mono2many.io.images import read_image, write_image
 from mono2many.io.trajectories import read_kitti_poses
 from mono2many.io.videos import VideoWriter
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture, PoseInput, PoseType
-from mono2many.models.checkpoint import ModelCard
+from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.pose import OUTPUT_SCALE, NoPose
+from mono2many.predict.files import IntrinsicsOf
 from mono2many.predict.predictor import Predictor
-from mono2many.predict.trajectory import predict_trajectories, trajectory
+from mono2many.predict.trajectory import knows_camera, predict_trajectories, trajectory
 
 LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")
 FRAMES = [torch.randint(0, 256, (3, 50, 70), dtype=torch.uint8) for _ in range(6)]
@@ -106,7 +110,7 @@ def test_a_film_and_a_folder_become_files_with_their_times_and_a_picture(tmp_pat
     assert [f.name for f in files] == [
         f"{name}{end}"
         for name in ("folder", "film")
-        for end in ("_poses_metres.txt", "_poses_metres.tum", "_trajectory.png")
+        for end in ("_poses.txt", "_poses.tum", "_trajectory.png")
     ]
     assert read_kitti_poses(files[0])[:, 2, 3].tolist() == pytest.approx([0, 2, 4, 6, 8, 10])
     for tum, step in ((files[1], 1.0), (files[4], 0.2)):
@@ -114,6 +118,69 @@ def test_a_film_and_a_folder_become_files_with_their_times_and_a_picture(tmp_pat
         assert rows[:, 0].tolist() == pytest.approx([step * i for i in range(6)])
         assert rows[-1, 3] == pytest.approx(10)
     assert read_image(files[2]).shape[0] == 3
+
+
+def test_only_a_refined_trajectory_is_called_metric(tmp_path: Path) -> None:
+    predictor = says([0, 0, 0, 0, 0, -1], scale="metres", factor=2.0)
+    for number, frame in enumerate(FRAMES[:2]):
+        write_image(tmp_path / "trip" / f"{number}.png", frame)
+
+    def camera(display: object) -> IntrinsicsOf:
+        return lambda height, width: torch.tensor([[60.0, 0, 34.5], [0, 60, 24.5], [0, 0, 1]])
+
+    for refine, name in ((False, "trip_poses.txt"), (True, "trip_poses_metres.txt")):
+        out = tmp_path / name
+        first, _ = predict_trajectories(
+            predictor, [str(tmp_path / "trip")], out, ["kitti"], 4, camera, refine
+        )
+        assert first.name == name
+
+
+def closing_line(folder: Path, *flags: str) -> str:
+    """Of `predict --poses kitti`, without what stands before its first semicolon."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        words = ["predict", str(folder / "trip"), "--model", str(folder / "model"), "--poses", "kitti"]
+        main([*words, "--out", str(folder / "out"), *flags])
+    return printed.getvalue().strip().partition("; ")[2]
+
+
+def test_the_command_refines_where_it_knows_the_camera_and_says_what_the_unit_is(tmp_path: Path) -> None:
+    for number, frame in enumerate(FRAMES[:2]):
+        write_image(tmp_path / "trip" / f"{number}.png", frame)
+    metric, plain = (says([0, 0, 0, 0, 0, -1], scale=scale) for scale in ("metres", "up to scale"))
+    save_model(tmp_path / "model", metric.model, metric.card)
+    unknown, remedy = "the trajectory is known up to scale", "it is in metres"
+    camera = "with --camera FILE.json or --fov DEGREES"
+    assert closing_line(tmp_path) == f"{unknown}; {camera} {remedy}"
+    assert closing_line(tmp_path, "--fov", "80") == "the trajectory is in metres"
+    assert closing_line(tmp_path, "--fov", "80", "--no-refine-motion") == (
+        f"{unknown}; without --no-refine-motion {remedy}"
+    )
+    assert closing_line(tmp_path, "--save", "npy") == f"depth is in metres; {unknown}; {camera} {remedy}"
+    with pytest.raises(SystemExit):
+        closing_line(tmp_path, "--refine-motion")
+    save_model(tmp_path / "model", plain.model, plain.card)
+    assert closing_line(tmp_path, "--fov", "80") == unknown
+
+
+def test_a_single_learnt_camera_is_known_and_several_are_not() -> None:
+    for count, known in ((1, True), (2, False)):
+        predictor = says([0, 0, 0, 0, 0, -1], replace(LIGHT, cameras=count))
+        assert knows_camera(predictor, None) == known
+    assert not knows_camera(says([0, 0, 0, 0, 0, -1]), None)
+
+
+def test_a_camera_that_nothing_reads_is_said_to_change_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predictor = says([0, 0, 0, 0, 0, -1])
+    save_model(tmp_path / "model", predictor.model, predictor.card)
+    write_image(tmp_path / "one.png", FRAMES[0])
+    words = ["predict", str(tmp_path / "one.png"), "--model", str(tmp_path / "model")]
+    for flags, said in ((["--fov", "65"], "--fov changes nothing: depth of single frames"), ([], "")):
+        main([*words, *flags, "--out", str(tmp_path / "out")])
+        assert capsys.readouterr().err.strip().startswith(said)
 
 
 def test_one_image_has_no_way_and_a_model_without_motion_says_so(tmp_path: Path) -> None:
@@ -145,6 +212,11 @@ def test_steps_that_are_refined_follow_the_pictures_where_the_network_saw_nothin
         seen = torch.linalg.inv(now) @ before @ wall
         assert 60 * float(seen[0] / seen[2]) == pytest.approx(-1.5, abs=0.1)
         assert 60 * float(seen[1] / seen[2]) == pytest.approx(0, abs=0.1)
+    learnt = says([0, 0, 0, 0, 0, 0], replace(LIGHT, cameras=1))
+    learnt.model.load_state_dict(predictor.model.state_dict(), strict=False)
+    assert learnt.model.cameras is not None
+    learnt.model.cameras.start_from(k[None], 64, 96)
+    torch.testing.assert_close(trajectory(learnt, film, refine=True), poses, atol=1e-4, rtol=0)
     with pytest.raises(InputError, match="--refine-motion needs the camera"):
         trajectory(predictor, film, refine=True)
 

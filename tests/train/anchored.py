@@ -60,7 +60,7 @@ def abs_rel(config: TrainConfig) -> float:
     """Of a whole training, at its end."""
     log = loop.train(config, Console(file=io.StringIO())) / "log.jsonl"
     events = [json.loads(line) for line in log.read_text().splitlines()]
-    return float(next(e["abs_rel"] for e in events if e["event"] == "val"))
+    return float(next(e["abs_rel"] for e in events if e["event"] == "val" and e["step"] > 0))
 
 
 def main(out: Path, seed: int) -> None:

@@ -145,10 +145,11 @@ def said(
     errors: tuple[float, ...] = (0.6,),
     progress: float = 0.9,
     suspect: str = "",
+    steps: int = 1000,
 ) -> list[str]:
     result = Validation(PhotometricScore(4, ratio, 1.0), None, shape)
     train_state = TrainState(9, min(errors), 3, errors)
-    return list(doubts(result, train_state, Path("run/best"), progress, suspect))
+    return list(doubts(result, train_state, Path("run/best"), round(progress * steps), steps, suspect))
 
 
 @pytest.mark.parametrize(
@@ -195,6 +196,12 @@ def test_a_validation_that_gets_worse_twice_names_the_best_step_and_a_fluctuatio
     (text,) = said(errors=(0.5, 0.52, 0.55))
     assert "worse twice in a row (0.500, 0.520, 0.550): the best model is of step 3 (run/best)" in text
     assert "unless --last" in text
+    assert text.endswith(
+        "more footage, a larger size (--height, --width), a lower --learning-rate or fewer --steps would help"
+    )
+    (short,) = said(errors=(0.5, 0.52, 0.55), steps=150)
+    assert "fewer --steps" not in short
+    assert "more --steps" in short
     assert said(errors=(0.5, 0.55, 0.52)) == said(errors=(0.5, 0.501, 0.502)) == said(errors=(0.5, 0.6)) == []
 
 
@@ -203,12 +210,14 @@ def test_a_ratio_above_1_is_said_with_its_number() -> None:
     assert "2.90 times that of the un-warped neighbour: lower --learning-rate" in text
     assert said(ratio=2.9, progress=0.2) == said(ratio=1.02) == []
     still = Validation(PhotometricScore(4, 0.09, 1e-6), None, STREET)
-    (text,) = doubts(still, TrainState(9, 0.5, 3, (0.5,)), Path("best"), 0.9)
+    (text,) = doubts(still, TrainState(9, 0.5, 3, (0.5,)), Path("best"), 900, 1000)
     assert text.startswith("the validation frames hardly move (un-warped error 0.0000)")
     assert "nothing moves" in still.photometric.verdict
     assert PhotometricScore(4, 2.9, 1.0).verdict == "its error is 2.90 times that of the un-warped neighbour"
     assert PhotometricScore(4, 1.0, 1.0).verdict == "the un-warped neighbour explains the images as well"
-    assert PhotometricScore(4, 0.9, 1.0).verdict == ""
+    assert PhotometricScore(4, 0.9, 1.0).verdict == PhotometricScore(4, 0.9, 1.0, 0.95, 8.0).verdict == ""
+    lost = PhotometricScore(4, 0.9, 1.0, 0.75, 8.0)
+    assert lost.verdict == "its error is 1.20 times that of the best constant depth"
 
 
 def test_a_learning_rate_far_above_the_recipes_is_the_first_suspect() -> None:

@@ -81,7 +81,7 @@ def test_a_model_without_checkpoints_is_not_overwritten(tmp_path: Path, place: s
             claim(config)
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / NO_CHECKPOINT).touch()  # a run that was killed at its first save
-    with pytest.raises(InputError, match="add --resume to begin its run again"):
+    with pytest.raises(InputError, match="add --resume to start its run again"):
         claim(tiny(tmp_path))
     assert claim(resumed(tiny(tmp_path))) == []
 

@@ -304,10 +304,10 @@ def test_a_signal_finishes_the_step_saves_and_the_resumed_run_ends_with_the_same
 
     monkeypatch.setattr(loop, "mono_step", killed)
     console = quiet()
-    with pytest.raises(Terminated, match=r"go on with: .* --resume"):
+    with pytest.raises(Terminated, match=r"saved at step 4; continue with: .* --resume"):
         train(config, console)
     assert isinstance(console.file, io.StringIO)
-    assert "--resume" in console.file.getvalue()
+    assert "--resume" not in console.file.getvalue()  # the command line prints it, once
     assert (tmp_path / "tiny" / "checkpoints" / "step-00000004.pt").exists()
     monkeypatch.setattr(loop, "mono_step", step)
     resumed = train(replace(config, run=replace(config.run, resume=True)), quiet())

@@ -14,9 +14,9 @@ from safetensors.torch import load_file
 from mono2many import load
 from mono2many.datasets.street import StreetTraining
 from mono2many.errors import InputError
-from mono2many.models.checkpoint import load_model, save_model
+from mono2many.models.checkpoint import load_model, load_training_state, save_model
 from mono2many.models.pose import NoPose
-from mono2many.train.loop import train
+from mono2many.train.loop import _Loop, train
 from mono2many.train.origin import open_start, typical_depth
 from mono2many.train.plan import anchor_at
 from mono2many.train.recipes import recipe
@@ -85,6 +85,30 @@ def test_a_resumed_run_holds_to_the_same_anchor_where_its_start_has_gone(model: 
     shutil.rmtree(folder / "start")  # a run of an earlier version kept none
     with pytest.raises(InputError, match=r"start.*add --anchor 0"):
         train(replace(config, run=replace(config.run, resume=True)), quiet())
+
+
+def test_the_start_is_validated_as_step_0_which_changes_nothing_and_is_never_the_best(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tuned(name: str) -> tuple[dict[str, torch.Tensor], list[dict[str, float]], list[str]]:
+        folder = train(tiny(tmp_path, name, model), console := quiet())
+        assert isinstance(console.file, io.StringIO)
+        lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        words = console.file.getvalue().splitlines()
+        return load_file(folder / "model.safetensors"), lines, words
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_Loop, "_validate_start", lambda *_: None)
+        plain, plain_lines, _ = tuned("plain")
+    weights, lines, words = tuned("validated")
+    assert all(torch.equal(v, weights[name]) for name, v in plain.items())
+    assert [x["loss"] for x in lines if "loss" in x] == [x["loss"] for x in plain_lines if "loss" in x]
+    assert [x["step"] for x in plain_lines if x["event"] == "val"] == [2, 4]
+    assert [x["step"] for x in lines if x["event"] == "val"] == [0, 2, 4]
+    assert any(word.startswith("step 0: Abs Rel") for word in words)
+    last = load_training_state(tmp_path / "validated" / "checkpoints" / "step-00000004.pt")
+    assert last["best_step"] in (2, 4)
+    assert len(last["errors"]) == 2
 
 
 def test_an_anchor_of_weight_0_is_none_at_all(model: Path, tmp_path: Path) -> None:

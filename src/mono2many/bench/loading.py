@@ -30,7 +30,7 @@ Load = Callable[[int], object]
 
 
 def ways_of_loading(folder: Path, size: tuple[int, int], batch_size: int) -> Mapping[str, Load]:
-    """SAMPLES samples, the plain way first. Draws the embedded street at KITTI's size into `folder`:
+    """SAMPLES samples, the plain way first. Draws the procedural street at KITTI's size into `folder`:
     images/*.jpg, and a cache."""
     street = SyntheticReader(StreetSettings(1, SAMPLES + 2, 375, 1242), "test")
     files = [folder / "images" / f"{i:03d}.jpg" for i in range(SAMPLES + 2)]

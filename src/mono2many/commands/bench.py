@@ -10,16 +10,16 @@ from mono2many.errors import InputError
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """How fast this machine trains and predicts, beside a fixed yardstick, all in one run."""
+    """Measure how fast this machine trains and predicts, beside a fixed reference computation."""
 
     height: int = 192
-    """Of the images, in pixels: a multiple of 32."""
+    """Image height in pixels, a multiple of 32."""
     width: int = 640
-    """Of the images, in pixels: a multiple of 32."""
+    """Image width in pixels, a multiple of 32."""
     batch_size: int = 4
     """Samples per step."""
     steps: int = 5
-    """Timed steps of each row; the median counts."""
+    """Timed steps of each row; their median is printed."""
     compile: bool = False
     """Also time the whole step with torch.compile."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

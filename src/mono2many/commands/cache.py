@@ -9,7 +9,7 @@ from mono2many.errors import InputError
 
 @dataclass(frozen=True)
 class CacheConfig:
-    """List the cache of decoded frames, check it, or remove what was not used for long."""
+    """List the cache of decoded frames, check it, or remove entries that are no longer used."""
 
     check: bool = False
     """Read every entry and compare its checksums."""

@@ -19,7 +19,7 @@ def run(arguments: list[str], notes: "Notes | None" = None) -> None:
     if (config.model is None) == (config.predictions is None):
         both = "" if config.model is None else ", not both"
         raise InputError(
-            f"evaluate wants a model folder (--model) or a file of disparities (--predictions){both}"
+            f"evaluate needs a model folder (--model) or a file of disparities (--predictions){both}"
         )
     if config.model is not None:
         model = str(best_of(config.model, config.last))

@@ -15,7 +15,7 @@ class ImportWeightsConfig:
     """Make a model folder of published MonoDepth or ManyDepth weights."""
 
     folder: tyro.conf.Positional[str]
-    """With encoder.pth, depth.pth and, where there are any, pose_encoder.pth and pose.pth."""
+    """Folder with encoder.pth, depth.pth and, where there are any, pose_encoder.pth and pose.pth."""
     out: str
     """Model folder to write."""
 

@@ -10,12 +10,12 @@ from mono2many.commands.inputs import model_must_exist
 
 @dataclass(frozen=True)
 class InfoConfig:
-    """What a model is: networks, size, unit of its depth, what it was trained on."""
+    """Describe a model: networks, size, unit of its depth, training data."""
 
     model: tyro.conf.Positional[str] = "starter"
     """Model folder; by default the model that comes with the package."""
     last: bool = False
-    """Of a run the last model instead of the best, that with the lowest validation error."""
+    """Use the last model of a run instead of the best (lowest validation error)."""
 
 
 def run(arguments: list[str]) -> None:

@@ -27,7 +27,7 @@ def model_must_exist(flag: str, name: str | None) -> None:
         return
     near = [folder.parent / "config.json", *sorted(folder.glob("*/config.json"))]  # a file of it, or runs
     hint = next((f"; did you mean {path.parent}?" for path in near if path.exists()), "")
-    wanted = f"{flag} wants" if flag else "wanted"
+    wanted = f"{flag} needs" if flag else "wanted"
     raise InputError(
         f"{card}: no such file; {wanted} a folder that `mono2many train` wrote, or starter{hint}"
     )

@@ -1,4 +1,4 @@
-"""From a video of one's own to its depth: `mono2many learn`."""
+"""Fit a model to your own videos with one command: `mono2many learn`."""
 
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -13,7 +13,7 @@ from mono2many.learn.decisions import Wishes
 
 @dataclass(frozen=True)
 class LearnConfig:
-    """Fit a model to videos of one's own: measure them, choose the settings, train, score on held-out frames,
+    """Fit a model to your own videos: measure them, choose the settings, train, score on held-out frames,
     write depth video, trajectory and report. The same command continues after an interruption."""
 
     inputs: tyro.conf.Positional[tuple[str, ...]]

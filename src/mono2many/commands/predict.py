@@ -31,20 +31,21 @@ class PredictConfig:
     model: str = "starter"
     """Model folder; by default the one that comes with the package."""
     last: bool = False
-    """Of a run the last model instead of the best, that with the lowest validation error."""
+    """Use the last model of a run instead of the best (lowest validation error)."""
     out: str = "outputs"
     """Folder to write to."""
     save: tuple[Literal["npy", "png16", "colour", "video", "kitti"], ...] = ()
     """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as an
-    image. video: input and disparity side by side. kitti: metres for KITTI's depth prediction server.
-    Default: the first three of images, video of videos."""
+    image. video: input and disparity side by side (of a folder of images: at 25 frames/s). kitti: metres for
+    KITTI's depth prediction server. Default: the first three for images, video for videos."""
     poses: tuple[Literal["kitti", "tum"], ...] = ()
-    """Write the camera's trajectory through each video and folder, with a plot. kitti: 12 numbers a line.
-    tum: timestamp, place, quaternion. Depth is then written only with --save."""
-    refine_motion: bool = False
-    """With --poses: align each step with the images by the predicted depth; wants --camera or --fov."""
+    """Write the camera trajectory of each video and folder, with a plot. kitti: 12 numbers a line. tum:
+    timestamp, position, quaternion. Depth is then written only with --save."""
+    refine_motion: bool = True
+    """With --poses: align each relative pose with the images by the predicted depth, where the camera is
+    known (--camera, --fov, or learnt in training). Without, the trajectory is known up to scale."""
     camera: str | None = None
-    """Camera file of videos and folders, for a ManyDepth and --refine-motion."""
+    """Camera file of videos and folders, for --poses and for a ManyDepth."""
     fov: float | None = None
     """The same as a horizontal field of view in degrees."""
     flip: bool = False
@@ -59,13 +60,14 @@ class PredictConfig:
             raise InputError("nothing to predict: name image files, folders or videos")
         if self.camera is not None and self.fov is not None:
             raise InputError("--camera and --fov are both given; keep --camera, which knows more")
-        if self.refine_motion and not self.poses:
-            raise InputError("--refine-motion is for trajectories: add --poses kitti")
         at_least("--batch-size", self.batch_size, 1)
 
 
 def run(arguments: list[str]) -> None:
     config = parse(PredictConfig, "mono2many predict", arguments)
+    asked = "--refine-motion" in (word.replace("_", "-") for word in arguments)
+    if asked and not config.poses:
+        raise InputError("--refine-motion is for trajectories: add --poses kitti")
     model_must_exist("--model", config.model)
     must_exist("", config.inputs)
     must_exist("--camera", [config.camera])
@@ -73,9 +75,10 @@ def run(arguments: list[str]) -> None:
 
     from mono2many.geometry.camera import Display
     from mono2many.io.camera_file import camera_for, read_camera
+    from mono2many.models.many import ManyDepth
     from mono2many.predict.files import IntrinsicsOf, predict_files
     from mono2many.predict.predictor import load
-    from mono2many.predict.trajectory import predict_trajectories
+    from mono2many.predict.trajectory import knows_camera, predict_trajectories
 
     predictor = load(config.model, config.device, config.last)
     if value_of(arguments, "--model") is None:
@@ -92,12 +95,26 @@ def run(arguments: list[str]) -> None:
         return intrinsics_of
 
     camera = camera_of if config.camera or config.fov else None
+    if camera is not None and not config.poses and not isinstance(predictor.model, ManyDepth):
+        flag = "--camera" if config.camera else "--fov"
+        print(f"{flag} changes nothing: depth of single frames needs no camera", file=sys.stderr)
+    refine = asked or (config.refine_motion and knows_camera(predictor, camera))
     what = predictor, config.inputs, config.out
     written = []
     if config.save or not config.poses:
         written += predict_files(*what, config.save, config.flip, config.batch_size, camera)
     if config.poses:
-        written += predict_trajectories(*what, config.poses, config.batch_size, camera, config.refine_motion)
-    unit = "in metres" if predictor.card.scale == "metres" else "known up to scale"
+        written += predict_trajectories(*what, config.poses, config.batch_size, camera, refine)
+    metric = predictor.card.scale == "metres"
+    units = [f"depth is {unit(metric)}"] if config.save or not config.poses else []
+    if config.poses:
+        units.append(f"the trajectory is {unit(metric and refine)}")
+    if config.poses and metric and not refine:
+        known = "without --no-refine-motion" if camera else "with --camera FILE.json or --fov DEGREES"
+        units.append(f"{known} it is in metres")
     files = "1 file" if len(written) == 1 else f"{len(written)} files"
-    print(f"{files} in {one_line(config.out)}; {'the trajectory' if config.poses else 'depth'} is {unit}")
+    print("; ".join([f"{files} in {one_line(config.out)}", *units]))
+
+
+def unit(metric: bool) -> str:
+    return "in metres" if metric else "known up to scale"

@@ -1,4 +1,4 @@
-"""The embedded street in the layout of a data set: `mono2many prepare synthetic`."""
+"""The procedural street in the layout of a data set: `mono2many prepare synthetic`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,22 +16,22 @@ LAYOUTS_HELP = " ".join(f"{name}: {d.layout_holds}." for name, d in LAYOUTS.item
 
 @dataclass(frozen=True)
 class PrepareSyntheticConfig:
-    """Write the embedded street as a data set in another's layout, to try its commands on."""
+    """Write the procedural street in the layout of another data set, to try its commands on."""
 
     layout: Annotated[str, tyro.conf.arg(metavar="NAME", help=LAYOUTS_HELP)] = next(iter(LAYOUTS))
     out: str = "dataset"
     """Folder to write, empty or new."""
     height: int = 192
-    """Of the pictures, in pixels."""
+    """Image height in pixels."""
     width: int = 640
-    """Of the pictures, in pixels."""
+    """Image width in pixels."""
     frames: int = 72
-    """Of each drive, 12 to 90 (dgp: 3 to 90); of each sequence 12 or more (odometry: 300 make some 200 m); of
-    each snippet 30 at most (cityscapes)."""
+    """Frames of each drive, 12 to 90 (dgp: 3 to 90); of each sequence 12 or more (odometry: 300 are some 200
+    m); of each snippet 30 at most (cityscapes)."""
     drives: int = 10
-    """How many, 2 to 10 (odometry: sequences; cityscapes: snippets, 3 or more)."""
+    """Number of drives, 2 to 10 (odometry: sequences; cityscapes: snippets, 3 or more)."""
     seed: int = 0
-    """Of the streets."""
+    """Seed of the streets."""
     workers: int = 2
     """Processes that draw."""
 
@@ -64,5 +64,5 @@ def run(arguments: list[str]) -> None:
         size = c.drives, c.frames, c.height, c.width, c.seed
         root = dataset.write_street(StreetTree(Path(c.out), *size, progress, c.workers))
     recipe = ("--recipe", "scratch", "--name", config.layout)
-    print(f"{one_line(str(root))}: the embedded street in the layout of {config.layout}")
+    print(f"{one_line(str(root))}: the procedural street in the layout of {config.layout}")
     print(f"Next:\n  {command('train', '--datatype', dataset.name, '--data', root, *recipe)}")

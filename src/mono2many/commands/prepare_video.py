@@ -12,7 +12,7 @@ from mono2many.errors import InputError
 
 @dataclass(frozen=True)
 class PrepareVideoConfig:
-    """Look through videos and list what can be learnt from: clips between cuts, without standing frames."""
+    """List the clips of videos that are fit for training: between cuts, without repeated or static frames."""
 
     inputs: tyro.conf.Positional[tuple[str, ...]]
     """Video files, folders of images or of videos; "trips/*.mp4" works too."""

@@ -1,4 +1,4 @@
-"""The embedded street as a video: `mono2many street`."""
+"""The procedural street as a video: `mono2many street`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,18 +12,18 @@ from mono2many.errors import one_line
 
 @dataclass(frozen=True)
 class StreetConfig:
-    """Write the embedded street as a film with its camera file: footage to try things on."""
+    """Render a video of the procedural street, with camera file and speed: footage to try the commands on."""
 
-    film: tyro.conf.Positional[str]
-    """The film to write (.mp4); the camera file goes beside it (.json)."""
+    video: tyro.conf.Positional[str]
+    """Video to write (.mp4); camera file (.json) and speed (_speed.csv) are written beside it."""
     frames: int = 60
-    """Length of the film."""
+    """Number of frames."""
     height: int = 192
-    """Of its pictures, in pixels."""
+    """Image height in pixels."""
     width: int = 640
-    """Of its pictures, in pixels."""
+    """Image width in pixels."""
     scene: int = 0
-    """Which street; neither training nor validation sees any of these."""
+    """Number of the street; none of these is used in training or validation."""
     variety: Literal["town", "wide"] = "town"
     """town: a town street by day. wide: any kind of road, traffic, light and camera."""
     drive: Literal["steady", "stop-and-go"] = "steady"
@@ -47,5 +47,5 @@ def run(arguments: list[str]) -> None:
         drive=config.drive,
     )
     print(f"drawing {config.frames} frames, {config.width}x{config.height}", flush=True)
-    film, camera = write_street_video(config.film, settings, scene=config.scene)
-    print(one_line(f"{film} and its camera {camera}"))
+    video, camera = write_street_video(config.video, settings, scene=config.scene)
+    print(one_line(f"{video} and its camera {camera}"))

@@ -152,7 +152,7 @@ def refuse_missing(
     """InputError where frames of a list are missing, unless that is allowed and some are there."""
     if not lost or (allow_missing and len(lost) < listed):
         return
-    others = ", or do with what is there: --allow-missing" if len(lost) < listed else ""
+    others = ", or use the frames that are there: --allow-missing" if len(lost) < listed else ""
     raise InputError(
         f"{list_name}: {len(lost)} of {listed} frames are missing or incomplete ({lost[0]}"
         f"{' ...' if len(lost) > 1 else ''}); {remedy}{others}"

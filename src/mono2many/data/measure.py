@@ -21,8 +21,8 @@ from mono2many.geometry.warp import sample
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Limits on the measures, with the values of a highway from a car at 25 frames/s, of the embedded street
-    and of KITTI.
+    """Limits on the measures, with the values of a highway from a car at 25 frames/s, of the procedural
+    street and of KITTI.
 
     Units: difference and brightness in grey values from 0 to 1; displacement (upper quartile) in shares of
     the frame's width; agreement is a correlation; sharpness a ratio to the median of other frames."""

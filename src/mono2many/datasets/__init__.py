@@ -21,7 +21,7 @@ DEFAULT = STREET
 IMPORTED = "kitti_eigen"
 """What scores published weights, which were trained on KITTI."""
 LAYOUTS = {dataset.layout: dataset for dataset in DATASETS.values() if dataset.layout}
-"""Those that the embedded street can be written as."""
+"""Those that the procedural street can be written as."""
 ENTRY_POINTS = "mono2many.datasets"
 """Group of entry points of installed packages: each has the name of a data set and leads to its Dataset."""
 
@@ -30,7 +30,7 @@ def register(dataset: Dataset) -> Dataset:
     """Makes a data set of one's own known by its name, in Python and to every command of this process.
     InputError for a name that another has."""
     if not isinstance(dataset, Dataset):
-        raise InputError(f"register wants a mono2many.datasets.base.Dataset, got a {type(dataset).__name__}")
+        raise InputError(f"register needs a mono2many.datasets.base.Dataset, got a {type(dataset).__name__}")
     if DATASETS.setdefault(dataset.name, dataset) is not dataset:
         raise InputError(f"a data set {dataset.name!r} exists already; give yours another name")
     return dataset

@@ -141,7 +141,7 @@ class TestListOptions(DepthOptions):
     protocol: str | None = None
     """How depth is compared, by name; by default as in the papers that use the list."""
     alignment: str | None = None
-    """How a prediction is aligned, instead of the protocol's way: median, none, stereo (the factor that the
+    """How predictions are aligned, instead of the protocol's way: median, none, stereo (the factor that the
     model's training on stereo pairs stored), least-squares (one factor of depth), affine (scale and shift of
     disparity), or a factor such as 5.4."""
     allow_contaminated: bool = False
@@ -161,11 +161,11 @@ class TrajectoryOptions(DatasetSettings):
     """Flags of a score that compares trajectories."""
 
     sequences: tuple[str, ...] = ()
-    """Which to score; by default the papers', or, where they are not there, those with poses."""
+    """Sequences to score; default: the papers', or, where they are missing, all with poses."""
     trajectory: str | None = None
     """Draw the trajectories from above into this file, a PNG."""
     refine_motion: bool = False
-    """Align each step with the images by the predicted depth; not in the papers."""
+    """Align each relative pose with the images by the predicted depth; not in the papers."""
     allow_contaminated: bool = False
     """Score frames that the model was trained on, and mark the figures."""
     batch_size: int = 8
@@ -242,11 +242,11 @@ class Dataset:
     preparation: str = ""
     """What that does, in a line."""
     layout: str = ""
-    """The name of its files' layout, in which the embedded street can be written."""
+    """The name of its files' layout, in which the procedural street can be written."""
     layout_holds: str = ""
     """What such a tree holds."""
     write_street: Callable[..., Path] | None = None
-    """Write the embedded street in this layout, given a street.tree.StreetTree."""
+    """Write the procedural street in this layout, given a street.tree.StreetTree."""
 
     @property
     def scorer(self) -> str:
@@ -260,10 +260,10 @@ class Dataset:
         """What a model's card says that it was trained on."""
         if not self.listed:
             return " ".join(path.name for path in settings.sources) or self.name
-        return self.name + (", SYNTHETIC (the embedded street)" if self.synthetic(settings) else "")
+        return self.name + (", SYNTHETIC (the procedural street)" if self.synthetic(settings) else "")
 
     def synthetic(self, settings: DatasetSettings) -> bool:
-        """Whether its folder shows the embedded street in the layout of this data set."""
+        """Whether its folder shows the procedural street in the layout of this data set."""
         from mono2many.data.marker import marked_synthetic
 
         return any(map(marked_synthetic, settings.sources))

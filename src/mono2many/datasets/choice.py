@@ -21,7 +21,7 @@ Use = Literal["settings", "training", "scoring"]
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which data, and which of its frames are neighbours."""
+    """Data set, and the distance of neighbours."""
 
     datatype: Datatype = DEFAULT.name
     frame_step: int = 1
@@ -58,7 +58,7 @@ def settings_of(dataset: Dataset, use: Use) -> type[DatasetSettings]:
 
 @dataclass(frozen=True)
 class TrainingData(DataConfig):
-    """What to learn from, and at what size."""
+    """Training data and image size."""
 
     height: int = 192
     """Training height in pixels, a multiple of 32, 64 or more."""
@@ -105,7 +105,7 @@ def named_in_card(text: str) -> Dataset | None:
     """The data set that a model's card says it was trained on; None where it names files, or nothing."""
     if text.startswith("imported from"):
         return find(IMPORTED)
-    if text.startswith("the embedded street"):  # the starter's
+    if text.startswith(("the procedural street", "the embedded street")):  # the starter's, of any version
         return DEFAULT
     name = text.split(",")[0]
     with suppress(InputError):  # it names files, or a data set that is not installed here

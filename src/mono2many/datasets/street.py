@@ -1,4 +1,4 @@
-"""The embedded street as a data set: drawn when it is read, with exact depth."""
+"""The procedural street as a data set: drawn when it is read, with exact depth."""
 
 import math
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class StreetData(DatasetSettings):
     scene_frames: int = 4
     """Frames of each street."""
     scene_step: float = 0.75
-    """How far the camera drives from frame to frame, metres; each street a quarter more or less."""
+    """Mean distance between frames in metres; it varies by a quarter from street to street."""
     variety: Literal["town", "wide"] = "town"
     """town: town streets by day, one lens. wide: all kinds of road, traffic, light and camera."""
     drive: Literal["steady", "stop-and-go"] = "steady"
@@ -60,7 +60,7 @@ class StreetTraining(StreetData):
     scenes: int = 320
     """Streets to train on."""
     val_scenes: int = 16
-    """Streets to validate on, other ones."""
+    """Streets to validate on, which are not trained on."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -131,7 +131,7 @@ def test_list(s: StreetScoring, protocol: Protocol, card: ModelCard | None) -> E
 
 STREET = Dataset(
     name="synthetic",
-    summary="the embedded street, with exact depth",
+    summary="the procedural street, with exact depth",
     settings=StreetData,
     training=StreetTraining,
     scoring=StreetScoring,
@@ -140,5 +140,5 @@ STREET = Dataset(
     protocols=("synthetic-80m",),
     test_list=test_list,
     prepare=imported_later("mono2many.commands.prepare_synthetic:run"),
-    preparation="the embedded street in the layout of another data set",
+    preparation="the procedural street in the layout of another data set",
 )

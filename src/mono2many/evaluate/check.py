@@ -38,6 +38,8 @@ SQUEEZED = 1.35
 FEW_LEVELS = 32
 """Of 256 grey levels, in all frames together."""
 COLOURS = {"ok": "green", "look": "yellow", "problem": "red"}
+SHOWN = {"look": "check", "standing": "static"}
+"""Words on the terminal of keys in the JSON."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Finding:
 
 
 def check(config: CheckConfig, console: Console | None = None) -> bool:
-    """Look at the training split and print what was found; False where a finding is a problem.
+    """Measure the training split and print what was found; False where a finding is a problem.
 
     InputError where the data cannot be read, or frames have no neighbours.
     """
@@ -65,6 +67,8 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     reader = config.data.dataset.open(settings, options, "train")
     dataset = ClipDataset(reader, offsets)
     pairs = pairs_to_see(dataset.clips, step, config.frames)
+    if not console.is_terminal:  # which shows a bar instead
+        say(console, f"measuring {len({place for pair in pairs for place in pair})} frames")
     measures, sharp, levels = _measured(reader, pairs, console)
     cameras, size = cameras_of(reader), (config.height, config.width)
     findings = [
@@ -131,21 +135,23 @@ def camera(
     (fx, _, cx), (_, fy, cy), _ = k.tolist()
     fx, cx = fx * width / size[1] * clip.pixel_aspect, (cx + 0.5) * width / size[1]
     fy, cy = fy * height / size[0], (cy + 0.5) * height / size[0]
-    across, degrees = "across", horizontal_fov(k, size[1])
+    axis, degrees = "horizontal", horizontal_fov(k, size[1])
     if width * clip.pixel_aspect < whole:  # held upright
-        across, degrees = "down", math.degrees(math.atan(cy / fy) + math.atan((whole - cy) / fy))
+        axis, degrees = "vertical", math.degrees(math.atan(cy / fy) + math.atan((whole - cy) / fy))
     if learnt:
-        return Finding("camera", f"learnt in training, from {degrees:.0f} degrees {across} on", "ok")
+        return Finding(
+            "camera", f"learnt in training, from a {axis} field of view of {degrees:.0f} degrees", "ok"
+        )
     aside = max(abs(cx / width - 0.5), abs(cy / whole - 0.5))
     units = "--camera: fx must be in pixels of the width and height in the file; or --camera learn"
     square = "--camera: fx and fy must be nearly equal (square pixels)"
     if clip.pixel_aspect != 1:
         square = f"--camera: fy must be {clip.pixel_aspect:.3g} times fx, as the video's pixels are wide"
     middle = "--camera: cx and cy should be near the image's middle: is the file for another image?"
-    unusual = "unusual: phones and cars' cameras see 50 to 90 degrees; is --camera for this image size?"
+    unusual = "unusual: phones' and cars' cameras have 50 to 90 degrees; is --camera for this image size?"
     return _judge(
         "camera",
-        f"sees {degrees:.0f} degrees {across}, fx/fy {fx / fy:.2f}, centre {aside:.0%} off",
+        f"{axis} field of view {degrees:.0f} degrees, fx/fy {fx / fy:.2f}, centre {aside:.0%} off",
         (not PLAUSIBLE_FOV[0] <= degrees <= PLAUSIBLE_FOV[1], "problem", units),
         (not 1 / 1.2 < fx / fy < 1.2, "problem", square),
         (aside > 0.15, "problem", middle),
@@ -255,7 +261,7 @@ def _measured(
     greys, sharp, found = dict[Place, Tensor](), list[float](), list[PairMeasures]()
     low, high = 255, 0
     frames = zip(places, in_order(reader, places), strict=True)
-    for place, frame in track(frames, "looking", len(places), console=console):
+    for place, frame in track(frames, "measuring", len(places), console=console):
         greys[place], sharpness = grey_and_sharpness(frame.image)
         sharp.append(sharpness)
         low, high = min(low, int(frame.image.min())), max(high, int(frame.image.max()))
@@ -279,10 +285,11 @@ def _quantiles(values: Float[Tensor, "N"]) -> dict[str, float]:
 def _show(console: Console, findings: Sequence[Finding], title: str) -> None:
     table = Table("", "found", "verdict", title=title, title_justify="left")
     for f in findings:
-        table.add_row(f.name, f.figure, Text(f.verdict, COLOURS[f.verdict]))
+        verdict = Text(SHOWN.get(f.verdict, f.verdict), COLOURS[f.verdict])
+        table.add_row(SHOWN.get(f.name, f.name), f.figure, verdict)
     console.print(table)
     for f in findings:
         if f.remedy:
-            say(console, Text.assemble((f.name, COLOURS[f.verdict]), f": {f.remedy}"))
+            say(console, Text.assemble((SHOWN.get(f.name, f.name), COLOURS[f.verdict]), f": {f.remedy}"))
     if all(f.verdict == "ok" for f in findings):
         console.print("Nothing here will spoil training.")

@@ -60,7 +60,7 @@ class EvalSet:
     """How many the list has, with those whose files are missing."""
     protocol: Protocol
     synthetic: bool = False
-    """The embedded street in a data set's layout."""
+    """The procedural street in a data set's layout."""
     note: str = ""
     """Printed before the scores, if anything."""
     complete: bool = False

@@ -26,8 +26,8 @@ def travelled(
         raise InputError("--scale-from auto: these data are no videos; give factor X or camera-height METRES")
     if way == "speed" and (len(names) not in (1, len(clips)) or len(names) == 1 < films):
         raise InputError(
-            f"--scale-from speed: {len(names)} files for {films} films with {len(clips)} clips; give one for "
-            "a single film, else one for each clip, in order"
+            f"--scale-from speed: {len(names)} files for {films} videos with {len(clips)} clips; give one "
+            "for a single video, else one for each clip, in order"
         )
     videos = videos or [Path(clip.name) for clip in clips]
     files = [Path(n) for n in names * (len(clips) if len(names) == 1 else 1)] or list(videos)

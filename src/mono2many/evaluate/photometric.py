@@ -1,7 +1,7 @@
 """Where no one measured depth: how well do depth and motion together explain the neighbours?
 
-Three errors on the same pixels: the views warped by the predicted depth, the un-warped neighbours (a model
-that does not beat these has learnt nothing), and the views warped by one constant depth with the same
+Three errors on the same pixels: the views warped by the predicted depth, the un-warped neighbours (where a
+model does not beat these, depth or motion is wrong), and the views warped by one constant depth with the same
 predicted motion (a model that does not beat this has learnt motion, not depth).
 """
 
@@ -56,14 +56,16 @@ class PhotometricScore:
 
     @property
     def ratio(self) -> float:
-        """predicted / still: below 1 the model has learnt something."""
+        """predicted / still: below 1 depth and motion explain something."""
         return self.predicted / self.still if self.still > 0 else 1.0
 
     @property
     def verdict(self) -> str:
-        """Empty where the model has learnt something."""
+        """Why the scores do not confirm depth and motion; empty where they do."""
         if self.ratio < 1:
-            return ""
+            if self.constant is None or self.predicted < self.constant:
+                return ""
+            return f"its error is {self.predicted / self.constant:.2f} times that of the best constant depth"
         if self.still < NO_MOTION:
             return f"the images hardly differ from their neighbours (error {self.still:.4f}): nothing moves"
         if self.ratio < AS_MUCH:

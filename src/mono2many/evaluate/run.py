@@ -19,6 +19,7 @@ from mono2many.datasets.choice import DataConfig, all_offsets, named_in_card, ti
 from mono2many.evaluate.odometry import evaluate_trajectories
 from mono2many.evaluate.photometric import (
     NAME,
+    NO_MOTION,
     PhotometricScore,
     Prediction,
     evaluate_photometric,
@@ -153,7 +154,7 @@ def _against_neighbours(config: EvaluateConfig, console: Console, notes: Notes =
     if card.scale == "metres" and score.constant_depth is not None:
         console.print(f"depths above are in the networks' unit, of {card.factor:.4g} metres", highlight=False)
     if score.verdict:
-        console.print(f"The model has learnt nothing: {score.verdict}.", style="yellow", highlight=False)
+        say(console, f"{verdict(score, config)}.", "yellow")
     if isinstance(config.dataset, ReportOption) and config.dataset.report is not None:
         chosen = ends(score.per_image) + most_holes(score.holes_per_image)
         order = [[i] for _, i in chosen]  # which `predicted` predicts again
@@ -166,6 +167,18 @@ def most_holes(shares: Sequence[float], count: int = 3) -> list[tuple[str, int]]
     """('Most holes 1', its index), ...: the images with the largest shares, of those that have any."""
     some = sorted((i for i, share in enumerate(shares) if share > 0), key=lambda i: -shares[i])
     return [(f"Most holes {rank}", i) for rank, i in enumerate(some[:count], 1)]
+
+
+def verdict(score: PhotometricScore, config: EvaluateConfig) -> str:
+    """What to say where the scores do not confirm depth and motion."""
+    text = f"depth or motion is not confirmed: {score.verdict}"
+    model = str(config.model)
+    if score.still < NO_MOTION or other_data(model, config.data, config.dataset) is None:
+        return text
+    return (
+        f"{text}; the model was not trained on this footage, whose motion its pose network may not know: "
+        f"fine-tune it (mono2many train --start-from {model}), depth may be right all the same"
+    )
 
 
 def _photometric_rows(

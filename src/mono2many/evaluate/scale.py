@@ -188,7 +188,7 @@ def look(
     drawn, by_path = not config.dataset.sources, config.scale_from[0] in ("speed", "auto")
     if drawn and by_path:
         raise InputError(
-            f"--scale-from {config.scale_from[0]} wants footage: --datatype video --data VIDEO --camera FILE"
+            f"--scale-from {config.scale_from[0]} needs footage: --datatype video --data VIDEO --camera FILE"
         )
     settings = config.dataset.at_most(config.frames)
     reader = open_as_trained(config.data, settings, predictor.card, "val" if drawn else "train")

@@ -13,7 +13,10 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Score a model: depth metrics where depth is known, else how well it explains neighbouring frames."""
+    """Score a model: depth metrics where there is ground truth, else the error of view synthesis.
+
+    Each --datatype has flags of its own: these are those of the model's data, else the procedural street's,
+    unless another is named; mono2many evaluate --datatype video --help lists those of your own videos."""
 
     model: str | None = None
     """Model folder, or `starter`, the model that comes with the package."""
@@ -24,7 +27,7 @@ class EvaluateConfig:
     device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
     last: bool = False
-    """Of a run the last model instead of the best, that with the lowest validation error."""
+    """Use the last model of a run instead of the best (lowest validation error)."""
 
     @property
     def predictions(self) -> str | None:
@@ -39,11 +42,11 @@ class ModelTestConfig:
     model: str | None = None
     """Model folder; by default the newest in --out."""
     out: str = "model_save"
-    """Where the folders of runs are."""
+    """Folder of the runs."""
     data: str = "dataset"
     """Folder of KITTI raw."""
     allow_missing: bool = False
-    """Do with what is there where drives are missing."""
+    """Score the frames that are there where drives are missing."""
     flip: bool = False
     """Also predict the mirrored image and blend."""
     batch_size: int = 8
@@ -60,25 +63,28 @@ class ModelTestConfig:
 
 @dataclass(frozen=True)
 class ScaleConfig:
-    """Find out how many metres a model's unit is, and store it with the model."""
+    """Estimate the metric scale of a model, in metres per unit, and store it with the model.
+
+    Each --datatype has flags of its own: these are the procedural street's unless another is named, and
+    mono2many scale --datatype video --help lists those of your own videos."""
 
     model: str
     """Model folder, or `starter` together with --out."""
     out: str | None = None
-    """Folder for a copy of the model that knows its metres; by default it is stored with the model itself."""
+    """Folder for a copy of the model with its scale; by default it is stored with the model itself."""
     scale_from: tuple[str, ...] = ()
-    """camera-height METRES: the ground plane below the camera; only on footage like that which the model was
-    trained on, with a road ahead: another height is not seen. speed FILE ...: the path's length, by a CSV
-    (time, speed), GPX, NMEA or SRT file. auto: the same from what each video knows: positions or speed in its
-    own tracks (GPMF, subtitles), or in such a file beside it. factor X: known already."""
+    """camera-height METRES: height of the camera above the road; only on footage like the training's, with a
+    road ahead: one image does not show the height. speed FILE ...: length of the path, by a CSV (time,
+    speed), GPX, NMEA or SRT file. auto: the same by positions or speed in each video's own tracks (GPMF,
+    subtitles), or in such a file beside it. factor X: a known factor."""
     data: DataConfig = field(default_factory=DataConfig)
     dataset: DatasetSettings = field(default_factory=DEFAULT.settings)
     frames: int = 200
-    """Images, or pairs of neighbours, looked at, evenly spread."""
+    """Images, or pairs of neighbours, that are measured, evenly spread."""
     device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
     last: bool = False
-    """Of a run the last model instead of the best, that with the lowest validation error."""
+    """Use the last model of a run instead of the best (lowest validation error)."""
 
     def __post_init__(self) -> None:
         at_least("--frames", self.frames, 1)
@@ -86,7 +92,10 @@ class ScaleConfig:
 
 @dataclass(frozen=True)
 class CheckConfig:
-    """Look at data before training on it: camera, motion, overlap of neighbours, duplicates, brightness."""
+    """Check data before training: camera, motion, overlap of neighbours, duplicates, brightness.
+
+    Each --datatype has flags of its own: these are the procedural street's unless another is named, and
+    mono2many check --datatype video --help lists those of your own videos."""
 
     data: DataConfig = field(default_factory=DataConfig)
     dataset: DatasetSettings = field(default_factory=default_training)
@@ -95,7 +104,7 @@ class CheckConfig:
     width: int = 640
     """Training width in pixels."""
     frames: int = 400
-    """Pairs of neighbours looked at, evenly spread."""
+    """Pairs of neighbours that are measured, evenly spread."""
     json: str | None = None
     """Write all figures to this file."""
 

@@ -102,7 +102,7 @@ def _stored(out: Path, inputs: Sequence[str], wishes: Wishes) -> Plan | None:
         raise InputError(f"{out}: was made of {' '.join(plan.inputs)}; {AGAIN} for other videos")
     if changed:
         flags = ", ".join("--" + name.replace("_", "-") for name in changed)
-        raise InputError(f"{out}: was begun with another value of {flags}; {AGAIN}, or give the same value")
+        raise InputError(f"{out}: was started with another value of {flags}; {AGAIN}, or give the same value")
     return plan
 
 

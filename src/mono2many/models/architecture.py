@@ -20,7 +20,7 @@ class NetworkSettings:
     decoder: DecoderType = "paper"
     """paper: ELU, widths 256 to 16. medium: BatchNorm and ReLU, widths 96 to 16. light: ReLU, 64 to 16."""
     padding: Padding = "reflect"
-    """What the decoder's convolutions see beyond the border."""
+    """Padding of the decoder's convolutions."""
     scales: int = 4
     """Disparity maps, at strides 1, 2, 4, 8."""
     pose_type: PoseType = "separate"

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Float, UInt8
@@ -14,14 +14,12 @@ from torch import Tensor
 from mono2many.files import telling_progress
 from mono2many.geometry.camera import Display
 from mono2many.io.colour import colour_disparity, robust_range
-from mono2many.io.containers import open_video
 from mono2many.io.depth_files import write_depth_npy, write_depth_png16
-from mono2many.io.images import image_display, image_folder, read_image, warn_of_few_levels, write_image
-from mono2many.io.inputs import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, expand
-from mono2many.io.videos import VideoWriter, probe_video, timed_frames, video_display
+from mono2many.io.images import write_image
+from mono2many.io.videos import VideoWriter
 from mono2many.models.mono import MonoDepth
+from mono2many.predict.inputs import Input, check_one_size, list_inputs
 from mono2many.predict.predictor import Predictor
-from mono2many.terminal import text_console, track
 from mono2many.types import InputError
 
 Item = TypeVar("Item")
@@ -35,81 +33,12 @@ FOR_IMAGES: tuple[Kind, ...] = ("npy", "png16", "colour")
 FOR_VIDEOS: tuple[Kind, ...] = ("video",)
 KITTI_SIZE = (352, 1216)
 """Of the maps that KITTI's server takes."""
+IMAGE_RATE = 25.0
+"""Frames per second of a video made of a folder's images."""
 EVERY = "*"
 """Of a video whose frames become files, which are not counted beforehand: see `check_outputs`."""
 MEMORY = 0.95
 """Of the running mean that is a video's colour range, so that colours do not flicker."""
-
-
-class Input(NamedTuple):
-    """An image, a folder of images, or a video."""
-
-    name: str
-    path: Path
-    images: list[Path]
-    """Of a folder, or the image itself; empty: it is a video."""
-    runs: Sequence[range] = (range(1),)
-    """Of the images, those that follow each other."""
-    places: Sequence[int] = (0,)
-    """Of each image, in the folder."""
-
-    def display(self) -> Display:
-        return image_display(self.images[0]) if self.images else video_display(self.path)
-
-    @property
-    def stems(self) -> list[Path]:
-        """What the outputs' names begin with: of each image, or of the video."""
-        if self.images in ([], [self.path]):
-            return [Path(self.name)]
-        return [Path(self.name) / image.stem for image in self.images]
-
-    def frames(self) -> tuple[Iterator[tuple[float, Tensor]], float]:
-        """The frames with their times in seconds (of images: their place in the folder), and how many there
-        are in a second. A terminal shows how many are done."""
-        if self.images:
-            count, fps = len(self.images), 1.0
-            frames = ((float(i), read_image(path)) for i, path in zip(self.places, self.images, strict=True))
-        else:
-            info = probe_video(self.path)
-            count, fps = info.frames, info.fps
-            timed = enumerate(timed_frames(self.path))
-            frames = ((i / fps if time is None else time, image) for i, (time, image) in timed)
-        console = text_console(stderr=True)
-        quiet = not console.is_terminal
-        return iter(track(frames, self.name, count, console=console, hidden=quiet)), fps
-
-
-def list_inputs(inputs: Sequence[str]) -> list[Input]:
-    """Images and folders first, then videos. InputError for what is missing, or neither."""
-    found = []
-    for name in expand(inputs):
-        path, suffix = Path(name), Path(name).suffix.lower()
-        if path.is_dir():
-            folder = image_folder(path)
-            found.append(Input(path.resolve().name, path, folder.images, folder.runs, folder.places))
-            warn_of_few_levels(path, folder.images)
-        elif not path.exists():
-            raise InputError(f"{path}: no such file or folder")
-        elif suffix in IMAGE_SUFFIXES:
-            found.append(Input(path.stem, path, [path]))
-            warn_of_few_levels(path, [path])
-        else:
-            check_video(path)
-            found.append(Input(path.stem, path, []))
-    return sorted(found, key=lambda one: not one.images)
-
-
-def check_video(path: Path) -> None:
-    """InputError where a file that is no image by its suffix is no video either."""
-    known = " ".join(sorted({*IMAGE_SUFFIXES, *VIDEO_SUFFIXES}))
-    if path.suffix.lower() in OTHER_IMAGES and path.suffix.lower() not in VIDEO_SUFFIXES:
-        raise InputError(f"{path}: images of this kind are not read; convert it to JPEG or PNG")
-    try:
-        open_video(path).close()
-    except InputError as error:
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            raise
-        raise InputError(f"{path}: neither an image nor a video; read are {known} and the like") from error
 
 
 def check_outputs(inputs: Sequence[Input], outputs: Iterable[tuple[Path, Path]]) -> None:
@@ -146,14 +75,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def outputs_of(one: Input, out: Path, save: Sequence[Kind], metric: bool) -> Iterator[tuple[Path, Path]]:
     """What `predict_files` writes of an input, each after the file that it comes from."""
+    if "video" in (save if one.images else save or FOR_VIDEOS) and one.images != [one.path]:
+        yield one.path, out / f"{one.name}_depth.mp4"
     if one.images:
         for image, stem in zip(one.images, one.stems, strict=True):
             for output in depth_files(out / stem, save or FOR_IMAGES, metric).values():
                 yield image, output
-        return
-    if "video" in (save or FOR_VIDEOS):
-        yield one.path, out / f"{one.name}_depth.mp4"
-    if {*save} - {"video"}:
+    elif {*save} - {"video"}:
         yield one.path, out / one.name / EVERY
 
 
@@ -192,18 +120,23 @@ def predict_files(
 
     By default npy, png16 and colour for images, a side-by-side video for videos. A ManyDepth takes a folder
     as a video, and matches each frame of a video with those before it. Raises InputError for an input that is
-    missing, of no known kind, or damaged, for kitti where the model is not in metres, and for a ManyDepth's
-    video without `camera_of`."""
+    missing, of no known kind, or damaged, for kitti where the model is not in metres, for a video of a folder
+    whose images differ in size, and for a ManyDepth's video without `camera_of`."""
     out, found = Path(out), list_inputs(inputs)
     metric, progress = predictor.card.scale == "metres", Progress(out)
     check_outputs(found, (pair for one in found for pair in outputs_of(one, out, save, metric)))
     if "kitti" in save and predictor.card.scale != "metres":
         raise InputError(
-            "--save kitti: KITTI's server wants metres, this model's depth is known up to scale; find out "
+            "--save kitti: KITTI's server takes metres, this model's depth is known up to scale; find out "
             "what its unit is with mono2many scale, or write npy"
         )
-    if save and not set(save) & {*FOR_IMAGES, "kitti"} and any(one.images for one in found):
-        raise InputError(f"--save {' '.join(save)} writes nothing for images; add npy, png16 or colour")
+    if save and set(save) <= {"video"} and any(one.images == [one.path] for one in found):
+        raise InputError(
+            "--save video writes nothing for single images; add npy, png16 or colour, or give their folder"
+        )
+    if "video" in save:
+        for one in found:
+            check_one_size(one)
     written = progress.written
     with telling_progress(progress.__str__):
         for one in found:
@@ -216,13 +149,15 @@ def predict_files(
                 predicted: Iterator[tuple[Tensor, Tensor]] = chain.from_iterable(
                     _disparities(predictor, part, flip, 1, intrinsics_of, as_video) for part in parts
                 )
-                predicted = progress.counting(one.path.name, predicted)
-                for stem, (_, disparity) in zip(one.stems, predicted, strict=True):
-                    written += write_depth(out / stem, disparity, predictor, save or FOR_IMAGES)
+                stems, fps = (stem for stem in one.stems), IMAGE_RATE
+                kinds = [kind for kind in save or FOR_IMAGES if kind != "video" or one.images != [one.path]]
             else:
                 predicted = _disparities(predictor, images, flip, batch_size, intrinsics_of)
-                predicted = progress.counting(one.path.name, predicted)
-                _write_video(predictor, predicted, out / one.name, fps, save or FOR_VIDEOS, written)
+                stems = (Path(one.name) / f"{number:06d}" for number in count())
+                kinds = list(save or FOR_VIDEOS)
+            video = VideoWriter(out / f"{one.name}_depth.mp4", fps) if "video" in kinds else None
+            predicted = progress.counting(one.path.name, predicted)
+            _write(predictor, zip(predicted, stems, strict=False), out, kinds, video, written)
     return written
 
 
@@ -254,9 +189,7 @@ def write_depth(
     if "kitti" in paths:
         height, width = disparity.shape
         if (height, width) != KITTI_SIZE:
-            raise InputError(
-                f"--save kitti: {stem.name} is {width}x{height}; KITTI's server wants its own, 1216x352"
-            )
+            raise InputError(f"--save kitti: {stem.name} is {width}x{height}; KITTI's server takes 1216x352")
         write_depth_png16(paths["kitti"], (1 / disparity).clamp(1e-3, 80.0))  # a value at every pixel
     return list(paths.values())
 
@@ -283,26 +216,25 @@ def _disparities(
         yield image, stream.disparity(image)
 
 
-def _write_video(
+def _write(
     predictor: Predictor,
-    frames: Iterable[tuple[Tensor, Tensor]],
-    stem: Path,
-    fps: float,
+    frames: Iterable[tuple[tuple[Tensor, Tensor], Path]],
+    out: Path,
     kinds: Sequence[Kind],
+    video: VideoWriter | None,
     written: list[Path],
 ) -> None:
-    """The files of a video's frames with their disparities; each is added to `written` when it is there."""
-    per_frame = [kind for kind in kinds if kind != "video"]
-    path = stem.with_name(f"{stem.name}_depth.mp4")
+    """The files of an input's frames, by their stems in `out`, and the video of frames and disparities; each
+    is added to `written` when it is there."""
     low = high = None
     before = len(written)
-    with VideoWriter(path, fps) if "video" in kinds else nullcontext() as writer:
-        for number, (image, disparity) in enumerate(frames):
-            if writer is not None:
+    with video or nullcontext():
+        for (image, disparity), stem in frames:
+            if video is not None:
                 first, last = robust_range(disparity)
                 low = first if low is None else MEMORY * low + (1 - MEMORY) * first
                 high = last if high is None else MEMORY * high + (1 - MEMORY) * last
-                writer.write(torch.cat([image, colour_disparity(disparity, low, high)], 2))
-            written += write_depth(stem / f"{number:06d}", disparity, predictor, per_frame)
-    if writer is not None:
-        written.insert(before, path)
+                video.write(torch.cat([image, colour_disparity(disparity, low, high)], 2))
+            written += write_depth(out / stem, disparity, predictor, kinds)
+    if video is not None:
+        written.insert(before, video.path)

@@ -89,10 +89,11 @@ class Predictor:
     def pose(
         self, first: Image, second: Image, intrinsics: ndarray | Tensor | None = None, refine: bool = False
     ) -> Float[Tensor, "4 4"]:
-        """first_from_second of two frames of one camera, float64; translation in the unit of depth.
+        """first_from_second of two frames of one camera, float64.
 
         intrinsics: K, 3x3, in pixels of the frames, for a model that learnt its cameras, and for `refine`,
-        which aligns the frames by the predicted depth. InputError for a model without a pose network."""
+        which aligns the frames by the predicted depth: then the translation has depth's unit, else only on
+        footage like the training's. InputError for a model without a pose network."""
         from mono2many.predict.trajectory import trajectory
 
         k = None if intrinsics is None else torch.as_tensor(intrinsics).float()

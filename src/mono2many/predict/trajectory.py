@@ -15,9 +15,16 @@ from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.checkpoint import input_size
 from mono2many.models.mono import MonoDepth, head_motion
 from mono2many.models.pose import RelativePose
-from mono2many.predict.files import CameraOf, Input, IntrinsicsOf, Progress, check_outputs, list_inputs
+from mono2many.predict.files import CameraOf, IntrinsicsOf, Progress, check_outputs
+from mono2many.predict.inputs import Input, list_inputs
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
+
+
+def knows_camera(predictor: Predictor, camera: CameraOf | IntrinsicsOf | None) -> bool:
+    """Whether relative poses can be refined: the camera is given, or the model learnt it, and no other."""
+    learnt = getattr(predictor.model, "cameras", None)
+    return camera is not None or (learnt is not None and len(learnt.raw) == 1)
 
 
 @torch.inference_mode()
@@ -28,11 +35,14 @@ def trajectory(
     batch_size: int = 4,
     refine: bool = False,
 ) -> Float[Tensor, "N 4 4"]:
-    """world_from_camera of each frame, in float64, in the unit that `card.scale` names; the world is the
-    first camera's. intrinsics_of: for a model that learnt its cameras (else the first of these is taken), and
-    to refine each relative pose on the images by the predicted depth. InputError for a model without a pose
-    network, for fewer than two frames, and to refine without a camera."""
-    if refine and intrinsics_of is None:
+    """world_from_camera of each frame, in float64; the world is the first camera's.
+
+    refine: align each relative pose with the images by the predicted depth: then translations have depth's
+    unit, which `card.scale` names; a pose network shares it on footage like its training's only.
+    intrinsics_of: needed to refine, and of a model that learnt its cameras (else the first of these is
+    taken). InputError for a model without a pose network, for fewer than two frames, and to refine without a
+    camera."""
+    if refine and not knows_camera(predictor, intrinsics_of):
         raise InputError("--refine-motion needs the camera: add --camera FILE.json or --fov 65")
     model = predictor.model if isinstance(predictor.model, MonoDepth) else predictor.model.as_mono()
     poses, held, k = [torch.eye(4, dtype=torch.float64)], list[Tensor](), torch.eye(3)[None]
@@ -61,7 +71,7 @@ def trajectory(
     if len(held) > 2:
         add_steps()
     if len(poses) < 2:
-        raise InputError("a trajectory wants two frames or more: name a video or a folder of images")
+        raise InputError("a trajectory needs two frames or more: name a video or a folder of images")
     return torch.stack(poses)
 
 
@@ -99,9 +109,11 @@ def predict_trajectories(
     refine: bool = False,
 ) -> list[Path]:
     """OUT/NAME_poses.txt (kitti) or .tum of every video and folder, `_metres` in the name where that is the
-    unit, and a plot OUT/NAME_trajectory.png; returns the files written. TUM's timestamp of a folder's image
-    is its place in the folder. Raises InputError, also where a folder's images do not follow each other."""
-    metric, progress, found = predictor.card.scale == "metres", Progress(Path(out)), list_inputs(inputs)
+    unit (of a refined trajectory only), and a plot OUT/NAME_trajectory.png; returns the files written. TUM's
+    timestamp of a folder's image is its place in the folder. Raises InputError, also where a folder's images
+    do not follow each other."""
+    metric = refine and predictor.card.scale == "metres"
+    progress, found = Progress(Path(out)), list_inputs(inputs)
     for one in found:
         if len(one.runs) > 1:
             raise InputError(

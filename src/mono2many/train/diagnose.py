@@ -31,6 +31,8 @@ whole image, where only a few objects are nearer. The streets' exact depth has 0
 FLAT_GROUND = 1.15
 """Disparity of the lowest rows over that below the middle, of a road without gradient. The streets'
 exact depth has 1.9 and 2.3."""
+SHORT = 200
+"""Steps below which a run is too short to have overfitted."""
 WORSE = 1.02
 """Times the best validation error that is no fluctuation."""
 AT_GUESS = 0.03
@@ -86,15 +88,18 @@ def collapse(
 
 
 def doubts(
-    result: Validation, train_state: TrainState, best: Path, progress: float, suspect: str = ""
+    result: Validation, train_state: TrainState, best: Path, done: int, steps: int, suspect: str = ""
 ) -> Iterator[str]:
-    """What a validation shows to be wrong, a line each, as in `collapse`. train_state: after it; best: the
-    folder of the best model."""
+    """What a validation after `done` of `steps` steps shows to be wrong, a line each, as in `collapse`.
+    train_state: after it; best: the folder of the best model."""
+    progress = done / steps
     errors, ratio, (far, below, ground, _) = train_state.errors, result.photometric.ratio, result.shape
     if progress < START_UP:
         return
     if len(errors) > 2 and errors[-3] < errors[-2] < errors[-1] and errors[-1] > WORSE * train_state.best:
-        cause = "more footage, fewer --steps or a lower --learning-rate would help"
+        length = "more" if steps < SHORT else "fewer"
+        cause = "more footage, a larger size (--height, --width), a lower --learning-rate or "
+        cause += f"{length} --steps would help"
         yield (
             f"validation got worse twice in a row ({', '.join(f'{e:.3f}' for e in errors)}): the best model "
             f"is of step {train_state.best_step} ({best}), which predict and evaluate take unless --last is "
@@ -177,6 +182,6 @@ def not_finite(step: int, in_a_row: int, skipped: int, rate: float, saved: Path 
     kept = f"the last good checkpoint is kept ({saved})" if saved else "no checkpoint was saved yet"
     return (
         f"loss or gradient is not finite at step {step}, {in_a_row} steps in a row ({skipped} in all), "
-        f"learning rate {rate:.1e}: go on with --resume --precision fp32, begin again with a lower "
+        f"learning rate {rate:.1e}: continue with --resume --precision fp32, start again with a lower "
         f"--learning-rate, or look for broken frames (mono2many check); {kept}"
     )

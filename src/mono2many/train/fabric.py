@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -56,7 +57,7 @@ def _check_processes(config: TrainConfig, device: str, world: int, coarse: bool)
             f"torchrun started {launched} processes: --devices x --nodes must be that, is {world}"
         )
     if coarse and config.dataset.learns_camera and world > 1:
-        raise InputError("--camera learn in several processes wants --scales 1 or --multi-scale full")
+        raise InputError("--camera learn in several processes needs --scales 1 or --multi-scale full")
 
 
 class _Bf16(MixedPrecision):
@@ -74,3 +75,14 @@ def cpu_has_bf16() -> bool:
     # not in every version of torch that we support
     found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
+
+
+def agreed(fabric: Fabric, stop: Callable[[], bool], done: int) -> bool:
+    """Whether to stop now: several processes ask each other every tenth step, so that all do or none."""
+    if fabric.world_size == 1:
+        return stop()
+    if done % 10:
+        return False
+    asked = fabric.all_reduce(torch.tensor(float(stop()), device=fabric.device), reduce_op="sum")
+    assert isinstance(asked, Tensor)
+    return bool(asked > 0)

@@ -80,7 +80,7 @@ def _claimed(folder: Path, config: TrainConfig) -> list[Path]:
     found, resume = checkpoints_of(folder), config.run.resume
     if found and not resume:
         raise InputError(
-            f"{folder} holds a run already: add --resume to go on with it, or choose another --name"
+            f"{folder} holds a run already: add --resume to continue it, or choose another --name"
         )
     if found:
         permitted_changes(folder, config)
@@ -88,7 +88,7 @@ def _claimed(folder: Path, config: TrainConfig) -> list[Path]:
     models = [place for place in (folder, folder / "best") if (place / "model.safetensors").exists()]
     if models and not found and not (resume and began):
         remedy = (
-            "add --resume to begin its run again" if began else f"--start-from {folder} trains it further"
+            "add --resume to start its run again" if began else f"--start-from {folder} trains it further"
         )
         raise InputError(
             f"{folder} holds a model without checkpoints, which would be overwritten: {remedy}, or choose "

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from lightning.fabric import Fabric
 from rich.console import Console
 from torch import Tensor
 
@@ -26,7 +25,7 @@ from mono2many.models.many import ManyDepth
 from mono2many.terminal import command, text_console
 from mono2many.train.cameras import focal_lengths, learnt_intrinsics, write_cameras
 from mono2many.train.diagnose import camera_at_guess, collapse, doubts, not_finite, static_camera, too_high
-from mono2many.train.fabric import make_fabric
+from mono2many.train.fabric import agreed, make_fabric
 from mono2many.train.folder import (
     TrainState,
     begin_folder,
@@ -53,7 +52,7 @@ from mono2many.train.setup import (
 )
 from mono2many.train.signals import stop_requested
 from mono2many.train.steps import Draw, StepResult, many_step, mono_step
-from mono2many.train.validate import validate
+from mono2many.train.validate import Validation, validate
 from mono2many.types import Batch, InputError, RawBatch, Reader, StepOutput
 
 VALIDATED = 64
@@ -66,7 +65,8 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
     """Train as configured and return the run's folder, which is also a model folder.
 
     Raises InputError for settings or data that cannot work.
-    Ctrl-C and SIGTERM: the step is finished and saved, then KeyboardInterrupt (Terminated).
+    Ctrl-C and SIGTERM: the step is finished and saved, then KeyboardInterrupt (Terminated), whose text is the
+    command that continues the run.
     """
     console = console or text_console(stderr=True)
     folder = Path(config.run.out) / config.run.name
@@ -115,8 +115,7 @@ def _train(config: TrainConfig, folder: Path, checkpoints: Sequence[Path], conso
             finished = loop.run(dataset, val_dataset, stop)
             if not finished:
                 again = command("train", "--out", Path(config.run.out), "--name", config.run.name, "--resume")
-                log.say(f"stopped and saved; go on with: {again}", "yellow")
-                raise KeyboardInterrupt(f"go on with: {again}")
+                raise KeyboardInterrupt(f"saved at step {loop.train_state.step}; continue with: {again}")
         best = loop.train_state.best_step
         which = "" if best in (0, steps) else f" (of step {best}: {folder}/best; the last one: --last)"
         curves = shlex.join(["tensorboard", "--logdir", str(folder)])
@@ -137,7 +136,7 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
         yield f"the model's unit is {card.factor:.4g} m ± {deviation:.1f} %: {card.factor_from}"
     if state.origin.fresh_pose:
         kind = card.architecture.pose_type
-        yield f"{config.run.start_from} has no pose network: one of type {kind} begins from nothing"
+        yield f"{config.run.start_from} has no pose network: one of type {kind} starts from random weights"
     if state.origin.was_metric:
         yield "its scale in metres is forgotten, since the weights change: mono2many scale again"
 
@@ -186,13 +185,15 @@ class _Loop:
         with progress_bar(self.log.console, self.log.enabled) as bar:
             task = bar.add_task("training", total=steps, completed=self.order.start)
             for step, raw in enumerate(loader, self.order.start):
+                if step == 0 and self.config.fine_tunes and not self.state.origin.fresh_pose:
+                    self._validate_start(self._batch(raw) for raw in val_loader)
                 done = step + 1
                 last, with_images = done == steps, done % run.picture_every == 0
                 logs = last or done % run.log_every == 0
                 validates = last or done % val_every == 0
                 saves = last or done % save_every == 0 or self.save_postponed
                 loss, output = self._take(step, raw, with_images)
-                stopping = _agreed(fabric, stop, done)
+                stopping = agreed(fabric, stop, done)
                 if logs or validates or saves or stopping or fabric.device.type == "cpu":
                     # nothing is saved over the last good state
                     bad = self._was_skipped(step)
@@ -308,34 +309,35 @@ class _Loop:
                 self.log.warn(done, warning)
         self.warned[source] = set(found)
 
+    def _validate_start(self, val_batches: Iterator[Batch]) -> None:
+        """Log the error of the model that fine-tuning begins from, as step 0; it cannot be the best one."""
+        if self.state.fabric.is_global_zero:
+            with self.clock.stopped():
+                self._scored(0, val_batches)
+        self.state.fabric.barrier()
+
+    def _scored(self, done: int, val_batches: Iterator[Batch]) -> Validation:
+        """The validation after `done` steps, which is logged."""
+        state = self.state
+        result = validate(state.network, state.card.architecture, val_batches, state.fabric.autocast)
+        self.log.event("val", done, result.to_json())
+        self.log.say(f"step {done}: {result.describe()}")
+        return result
+
     def _validate(self, done: int, val_batches: Iterator[Batch]) -> None:
         """Log the figures and what is wrong with them; the model is saved if its error is the smallest."""
         state, best = self.state, self.state.folder / "best"
         with self.clock.stopped():
-            result = validate(state.network, state.card.architecture, val_batches, state.fabric.autocast)
-            self.log.event("val", done, result.to_json())
-            self.log.say(f"step {done}: {result.describe()}")
+            result = self._scored(done, val_batches)
             errors = (*self.train_state.errors, result.error)[-3:]
             self.train_state = replace(self.train_state, errors=errors)
             if result.error < self.train_state.best:
                 save_model(best, state.network, state.card)
                 write_cameras(state, best)
                 self.train_state = replace(self.train_state, best=result.error, best_step=done)
-        found: list[str | None] = [
-            *doubts(result, self.train_state, best, done / self.order.stop, self.suspect)
-        ]
+        steps = self.order.stop
+        found: list[str | None] = [*doubts(result, self.train_state, best, done, steps, self.suspect)]
         cameras = learnt_intrinsics(state)
         if done == self.order.stop and cameras is not None and state.network.cameras is not None:
             found.append(camera_at_guess(cameras, state.network.cameras.start, state.card.width))
         self._warn(done, "validation", found)
-
-
-def _agreed(fabric: Fabric, stop: Callable[[], bool], done: int) -> bool:
-    """Whether to stop now: several processes ask each other every tenth step, so that all do or none."""
-    if fabric.world_size == 1:
-        return stop()
-    if done % 10:
-        return False
-    asked = fabric.all_reduce(torch.tensor(float(stop()), device=fabric.device), reduce_op="sum")
-    assert isinstance(asked, Tensor)
-    return bool(asked > 0)

@@ -110,7 +110,7 @@ class Origin:
         try:
             return open_start(self.folder / START_FOLDER)
         except InputError as error:
-            raise InputError(f"{error}; or go on without the anchor: add --anchor 0") from error
+            raise InputError(f"{error}; or continue without the anchor: add --anchor 0") from error
 
     def card(self, architecture: MonoArchitecture) -> ModelCard:
         data, settings = self.config.data, self.config.dataset

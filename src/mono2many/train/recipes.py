@@ -104,7 +104,7 @@ def _of_part(kind: type, flags: Mapping[str, Any]) -> dict[str, Any]:
 def from_json(path: str | Path, lenient: bool = False) -> TrainConfig:
     """The settings of a run, from its run.json. Raises InputError that names file and key. lenient: settings
     that are unknown today (of an older or newer version) are left out."""
-    raw = read_json(path, "--config wants the run.json of a run")
+    raw = read_json(path, "--config needs the run.json of a run")
     settings = raw.get("settings", raw)
     data = settings.get("data", {}) if isinstance(settings, dict) else None
     if not isinstance(data, dict):

@@ -55,7 +55,7 @@ def refuse_other_samples(before: Any, samples: int) -> None:
     """InputError where the data have changed under a run; `before`: their number when it began."""
     if before not in (None, samples):
         raise InputError(
-            f"--data: {samples} training samples, the run began with {before}: --resume wants the same data; "
+            f"--data: {samples} training samples, the run began with {before}: --resume needs the same data; "
             "restore them, or train under another --name (--start-from goes on from the weights)"
         )
 

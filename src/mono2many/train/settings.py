@@ -59,8 +59,8 @@ class ModelConfig(NetworkSettings):
     """imagenet (downloaded; of tf_efficientnet_lite0 from the extra `weights`), none, or a file with timm's
     key names (for ResNets also torchvision's: they agree)."""
     start_far: bool = True
-    """A new network begins with a depth of 30 stereo baselines (--stereo). Else it begins at sigmoid 0.5, two
-    baselines, from where networks without ImageNet weights do not come back."""
+    """Initialise a new network to a depth of 30 stereo baselines (--stereo). Else it starts at sigmoid 0.5,
+    two baselines, where networks without ImageNet weights collapse."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.scales <= 4:
@@ -85,12 +85,12 @@ class ManyConfig(RangeChecked):
     """What is compared. features: the student's, along the predicted pose (the paper). pixels: the images,
     along a pose refined on them (better, not in the paper; --teacher)."""
     teacher: str | None = None
-    """Folder of a MonoDepth model, or `starter`, with which teacher, pose network and student begin."""
+    """MonoDepth model folder, or `starter`, whose weights initialise teacher, pose network and student."""
     freeze_from: Share = 0.75
     """Share of the training after which teacher and pose network are frozen (15 of 20 epochs in the paper);
-    0: from the beginning (--teacher)."""
+    0: from the start (--teacher)."""
     fresh_optimiser: bool = False
-    """At the freeze begin with a new optimiser and the first learning rate, as the reference program does."""
+    """At the freeze start a new optimiser at the initial learning rate, as the reference program does."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,7 +119,7 @@ class LossConfig(RangeChecked):
     automask: bool = True
     """Leave out pixels that the un-warped neighbour explains better."""
     automask_from: Share = 0.0
-    """Share of the training after which the auto-mask sets in."""
+    """Share of the training after which the auto-mask is applied."""
     combine: Literal["minimum", "average"] = "minimum"
     """Best source per pixel, or the mean."""
     mask_unseen: bool = True
@@ -127,13 +127,13 @@ class LossConfig(RangeChecked):
     smoothness: Weight = 1e-3
     """Weight of the edge-aware smoothness."""
     disparity_floor: Annotated[float, Range(0, 0.5)] = 0.0
-    """Mean sigmoid below which it is pulled back, so that depth does not run away to infinity before motion
-    is found; 0: never, as in the papers."""
+    """Mean sigmoid below which a penalty raises it, so that depth does not diverge before motion has
+    converged; 0: never, as in the papers."""
     anchor: Weight | None = None
-    """Weight of the anchor: how much log depth may not drift from that of the model which the training begins
-    from (--start-from), after one factor per image. Default: 0.1 with --start-from, else 0; 0: off."""
+    """Weight of the anchor, a penalty on the deviation of log depth from the initial model's (--start-from)
+    up to one factor per image. Default: 0.1 with --start-from, else 0; 0: off."""
     anchor_until: Annotated[float, Range(0, 1, above=True)] = 1.0
-    """Share of the training at which the anchor has faded (linearly) to nothing; 1: it holds to the end."""
+    """Share of the training at which the anchor's weight has decayed linearly to 0; 1: it stays constant."""
     pyramid: Literal["mean", "lanczos"] = "mean"
     """How images are halved: mean of 2x2, or Lanczos as in the reference."""
     camera_scaling: Literal["half-pixel", "plain"] = "half-pixel"
@@ -147,7 +147,7 @@ class OptimConfig(RangeChecked):
     optimiser: Literal["adam", "adamw"] = "adam"
     """adam: the papers'. adamw: with weight decay."""
     learning_rate: Annotated[float, Range(0, above=True)] = 1e-4
-    """At the peak of the schedule."""
+    """Peak learning rate."""
     schedule: Literal["step", "cosine"] = "step"
     """step: x0.1 after 3/4 of the training (15 of 20 epochs). cosine: to zero, after a warm-up."""
     warm_up: Share = 0.0
@@ -157,10 +157,10 @@ class OptimConfig(RangeChecked):
     epochs: Count = 20
     """Length of the training in passes over all samples."""
     steps: Count | None = None
-    """Length of the training in steps; wins over --epochs."""
+    """Length of the training in steps; overrides --epochs."""
     camera_from: Share = 0.1
-    """Share of the training after which `--camera learn` moves the camera: before depth and motion are found,
-    their noise pulls it away."""
+    """Share of the training after which `--camera learn` optimises the camera: before depth and motion have
+    converged it would drift."""
     mirror: bool = True
     """Mirror half of the samples."""
     jitter: bool = True
@@ -171,32 +171,32 @@ class OptimConfig(RangeChecked):
 
 @dataclass(frozen=True)
 class RunConfig(RangeChecked):
-    """Where and how the run goes."""
+    """Output, device, precision and logging of the run."""
 
     recipe: Recipe = "default"
-    """What the other settings begin with. default: the papers' losses and schedule, with our masks.
-    reference: the papers' behaviour in every switch. scratch: from no weights at all, in minutes. video: from
-    the starter, on footage of one's own, in minutes."""
+    """Defaults of the other settings. default: the papers' losses and schedule, with our masks. reference:
+    the papers' behaviour in every switch. scratch: small networks from random weights, in minutes.
+    video: fine-tunes the starter on your own videos, in minutes."""
     config: str | None = None
-    """Begin with the settings of a run.json instead."""
+    """Take the defaults from a run.json instead."""
     name: str = "mono"
     """The run's folder is OUT/NAME."""
     out: str = "model_save"
-    """Where the folders of runs are."""
+    """Folder of the runs."""
     resume: bool = False
-    """Go on with the run in OUT/NAME from its last checkpoint, with its own settings; begin where there is
-    none."""
+    """Continue the run in OUT/NAME from its last checkpoint, with its own settings; start it where there is
+    no checkpoint."""
     start_from: str | None = None
-    """Model folder to start from (fine-tuning), or `starter`: its networks and weights. Its depth is held by
-    --anchor; where it has no pose network, that of the flags is made."""
+    """Model folder to fine-tune, or `starter`: its networks and weights. --anchor regularises its depth;
+    where it has no pose network, a new one is made as the flags say."""
     freeze_batchnorm: bool = True
-    """With --start-from: normalise depth's features by the statistics of the start, not of each batch."""
+    """With --start-from: keep the depth network's BatchNorm statistics, instead of each batch's."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto: a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """bf16: networks in mixed precision, losses in fp32. auto: bf16 where the machine computes in it."""
     seed: Annotated[int, Range(0, 2**32 - 1)] = 0
-    """Of everything random: first weights, order, augmentation."""
+    """Seed of all random numbers: initial weights, order, augmentation."""
     log_every: Count = 50
     """Steps between lines of the log."""
     picture_every: Count = 500
@@ -224,7 +224,10 @@ class RunConfig(RangeChecked):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Train a model: depth and camera motion from nothing but video."""
+    """Train a model: depth and camera motion from video alone.
+
+    Each --datatype has flags of its own: these are the procedural street's unless another is named, and
+    mono2many train --datatype video --help lists those of your own videos."""
 
     data: TrainingData = field(default_factory=TrainingData)
     dataset: DatasetSettings = field(default_factory=default_training)

@@ -45,8 +45,8 @@ class Validation:
 
     def describe(self) -> str:
         p = self.photometric
-        verdict = f"; has learnt nothing yet: {p.verdict}" if p.verdict else ""
-        holes = f"; below the road {self.shape.holes:.1%}" if math.isfinite(self.shape.holes) else ""
+        verdict = f"; depth or motion not found yet: {p.verdict}" if p.verdict else ""
+        holes = f"; holes {self.shape.holes:.1%}" if math.isfinite(self.shape.holes) else ""
         depth = "" if self.depth is None else f"Abs Rel {self.depth.abs_rel:.3f}, a1 {self.depth.a1:.3f}; "
         ratio = f"(ratio {p.ratio:.3f}{verdict}){holes}"
         return f"{depth}photometric {p.predicted:.4f}, un-warped {p.still:.4f} {ratio}"

@@ -15,7 +15,7 @@ class CityData(RootSettings):
     """How it is read."""
 
     allow_missing: bool = False
-    """Use what is there where frames of a split or list are missing."""
+    """Use the frames that are there where frames of a split or list are missing."""
 
     @property
     def crop_bottom(self) -> float:
@@ -27,12 +27,12 @@ class CityTraining(ResizeOption, CityData):
     """How it is trained on."""
 
     split_files: tuple[str, ...] = ()
-    """Two lists of frames instead of its own, training and validation, a line `aachen_000000_000019` for
-    each."""
+    """Two lists of frames instead of the official ones, training and validation, a line
+    `aachen_000000_000019` for each."""
 
     def __post_init__(self) -> None:
         if len(self.split_files) not in (0, 2):
-            raise InputError("--split-files: training wants two lists, TRAIN.txt VAL.txt")
+            raise InputError("--split-files: training needs two lists, TRAIN.txt VAL.txt")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class CityScoring(TestListOptions, CityData):
     def __post_init__(self) -> None:
         TestListOptions.__post_init__(self)
         if len(self.split_files) > 1:
-            raise InputError("--split-files: scoring wants one list")
+            raise InputError("--split-files: scoring needs one list")
 
 
 CITYSCAPES = Dataset(
@@ -60,7 +60,7 @@ CITYSCAPES = Dataset(
     protocols=("cityscapes-80m",),
     test_list=imported_later("mono2many.datasets.cityscapes.reader:cityscapes_eval_set"),
     listed=True,
-    absent="--data wants the folder where Cityscapes was unpacked",
+    absent="--data needs the folder where Cityscapes was unpacked",
     marks=imported_later("mono2many.datasets.cityscapes.reader:marks"),
     layout="cityscapes",
     layout_holds="snippets with cameras and disparities",

@@ -146,7 +146,7 @@ def read_snippets(root: Path, splits: Sequence[Split], allow_missing: bool = Fal
                 snippets.append(Snippet(root, split, found[1], found[2], number, files))
         alone += [path for files in every.values() for path in files.values()]
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder; --data wants the one where Cityscapes was unpacked")
+        raise InputError(f"{root}: no such folder; --data needs the one where Cityscapes was unpacked")
     if not snippets:
         raise InputError(
             f"{root}: no camera file of Cityscapes in camera/{' or '.join(splits)}; unpack "

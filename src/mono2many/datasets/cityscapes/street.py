@@ -1,4 +1,4 @@
-"""The embedded street in Cityscapes' layout: snippets, a camera of its own for each, disparities, a hood."""
+"""The procedural street in Cityscapes' layout: snippets, a camera for each, disparities, a hood."""
 
 import json
 from functools import partial
@@ -26,7 +26,7 @@ def write_city_street(tree: StreetTree) -> Path:
     drives, height = tree.drives, tree.height
     if drives < 3 or height % 4:
         raise InputError(
-            f"--drives {drives} --height {height}: Cityscapes' layout wants 3 snippets or more (to train on, "
+            f"--drives {drives} --height {height}: Cityscapes' layout needs 3 snippets or more (to train on, "
             "to validate on, to score) and a height that four divides"
         )
     frames = min(tree.frames, LENGTH)
@@ -42,7 +42,7 @@ def write_city_street(tree: StreetTree) -> Path:
         every = [(scene, number) for scene in range(drives) for number in range(first, first + frames)]
         return partial(write_frame, part, settings), every
 
-    what = "an embedded street of mono2many in the layout of Cityscapes; nothing in it is Cityscapes'"
+    what = "a procedural street of mono2many in the layout of Cityscapes; nothing in it is Cityscapes'"
     return tree.write(what, {"drives": [drives, frames]}, begin)
 
 

@@ -13,7 +13,7 @@ class DdadData(RootSettings):
     cameras: tuple[str, ...] = ("CAMERA_01",)
     """Cameras of the rig by name, CAMERA_01 looks ahead; `all`: every one."""
     max_gap: float = 0.15
-    """Seconds; frames further apart are no neighbours. DDAD has a frame every 0.1 s."""
+    """Seconds; frames further apart are not neighbours. DDAD has a frame every 0.1 s."""
     masks: str | None = None
     """Folder with a CAMERA.png for cameras that see the ego vehicle, black where they do: these pixels are
     left out of losses and scores."""
@@ -57,7 +57,7 @@ DDAD = Dataset(
     protocols=("ddad-200m",),
     test_list=imported_later("mono2many.datasets.ddad.reader:ddad_eval_set"),
     listed=True,
-    absent="--data wants the data set's folder or its JSON",
+    absent="--data needs the data set's folder or its JSON",
     marks=imported_later("mono2many.datasets.ddad.reader:marks"),
     layout="dgp",
     layout_holds="DDAD with three cameras, laser scans, calibration and poses",

@@ -71,7 +71,7 @@ def scene_files(path: Path, split: Split) -> tuple[Path, list[str]]:
     path: the data set's JSON, or the folder that it lies in. InputError where there is none, or no split.
     """
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder; --data wants the data set's folder or its JSON")
+        raise InputError(f"{path}: no such file or folder; --data needs the data set's folder or its JSON")
     here = sorted(path.glob("*.json")) if path.is_dir() else [path]
     with explained(f"{path}: cannot be read", AGAIN):
         found = [p for p in here if b'"scene_splits"' in p.read_bytes()]

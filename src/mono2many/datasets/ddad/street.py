@@ -1,4 +1,4 @@
-"""The embedded street in TRI's DGP layout: all that works on DDAD can be tried without DDAD.
+"""The procedural street in TRI's DGP layout: all that works on DDAD can be tried without DDAD.
 
 CAMERA_01 looks along the street, CAMERA_05 and CAMERA_06 to its left and right; a laser scanner on the roof
 sees what they see, half a frame later. All is drawn with the numbers that stand in the JSON.
@@ -64,7 +64,7 @@ def write_dgp_street(tree: StreetTree) -> Path:
         every = [(scene, number) for scene in scenes for number in range(tree.frames)]
         return partial(write_sample, part, settings), every
 
-    what = "an embedded street of mono2many in the DGP layout; nothing in it is DDAD's"
+    what = "a procedural street of mono2many in the DGP layout; nothing in it is DDAD's"
     return tree.write(what, {"drives": [tree.drives, tree.frames]}, begin)
 
 

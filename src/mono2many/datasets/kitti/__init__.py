@@ -1,4 +1,4 @@
-"""KITTI raw as data sets: the field's lists of its frames, and lists of one's own."""
+"""KITTI raw as data sets: the field's lists of its frames, and your own lists."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ class KittiData(RootSettings):
     intrinsics: Literal["calibrated", "reference"] = "calibrated"
     """calibrated: each drive's own camera. reference: one average for all, as in the papers."""
     allow_missing: bool = False
-    """Use what is there where drives or frames of a split are missing."""
+    """Use the frames that are there where drives or frames of a split are missing."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class KittiTraining(ResizeOption, KittiData):
 
 @dataclass(frozen=True)
 class OwnListsTraining(KittiTraining):
-    """Lists of one's own to train on."""
+    """Your own lists to train on."""
 
     split_files: tuple[str, ...] = ()
     """Two lists of frames, training and validation, with a line `DATE/DRIVE FRAME l|r` for each."""
@@ -49,7 +49,7 @@ class KittiScoring(TestListOptions, KittiData):
 
 @dataclass(frozen=True)
 class OwnListsScoring(KittiScoring):
-    """A list of one's own to score on."""
+    """Your own list to score on."""
 
     split_files: tuple[str, ...] = ()
     """A list of frames, with a line `DATE/DRIVE FRAME l|r` for each."""
@@ -92,7 +92,7 @@ KITTI = (
     _to_train_on("kitti_benchmark", "the training list of KITTI's depth benchmark"),
     _to_train_on(
         "kitti",
-        "lists of one's own of KITTI raw's frames",
+        "your own lists of KITTI raw frames",
         training=OwnListsTraining,
         scoring=OwnListsScoring,
         marks=own_marks,

@@ -18,26 +18,26 @@ SplitName = Literal[
 
 @dataclass(frozen=True)
 class PrepareKittiConfig:
-    """Fetch what splits of KITTI raw need, unpack it, make JPEGs of its PNGs; or check that all is there."""
+    """Download what splits of KITTI raw need, unpack it, convert PNG to JPEG; or check that all is there."""
 
     data: str = ROOT
     """Folder of KITTI raw."""
     splits: tuple[SplitName, ...] = ("kitti_eigen_zhou", "kitti_eigen", "kitti_eigen_benchmark")
-    """The lists whose frames are wanted."""
+    """The splits whose frames are downloaded."""
     split_files: tuple[str, ...] = ()
-    """Lists of your own instead, with their laser scans."""
+    """Your own lists instead, with their LiDAR scans."""
     list: bool = False
     """Print the archives' addresses and stop."""
     check: bool = False
-    """Look through what is there: missing, cut short, of another size. Fetches nothing."""
+    """Check the files that are there (missing, truncated, of another size) and download nothing."""
     png: bool = False
     """Keep the PNGs; else they become JPEGs (quality 92, 4:2:0), a quarter of the size, as in the papers."""
     convert_own: bool = False
-    """Make JPEGs also of PNGs that are there: you unpacked them yourself, or fetched them with --png."""
+    """Also convert PNGs that you unpacked yourself or downloaded with --png."""
     url: str = BUCKET
     """Where to fetch from: KITTI's public bucket, or a mirror with the same paths."""
     workers: int = 2
-    """Threads that make JPEGs or look through images."""
+    """Threads that convert or check images."""
 
     def __post_init__(self) -> None:
         at_least("--workers", self.workers, 1)

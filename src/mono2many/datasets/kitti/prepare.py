@@ -134,11 +134,11 @@ def prepare_kitti(needs: Needs, config: PrepareKittiConfig, console: Console) ->
 
 
 def refuse_street(root: Path) -> None:
-    """InputError where real data would mix with the embedded street."""
+    """InputError where real data would mix with the procedural street."""
     if marked_synthetic(root):
         raise InputError(
-            f"{root}: holds the embedded street in KITTI's layout, which real data must not mix with; delete "
-            "it, or name another folder with --data"
+            f"{root}: holds the procedural street in KITTI's layout, which real data must not mix with; "
+            "delete it, or name another folder with --data"
         )
 
 

@@ -58,7 +58,7 @@ def kitti_sequences(
     is two, one of each camera.
 
     InputError where targets, or in stereo their partners, are missing, unless that is allowed or the tree is
-    the embedded street's."""
+    the procedural street's."""
     root, stereo = s.root, 0 in offsets
     if not root.is_dir():
         raise InputError(

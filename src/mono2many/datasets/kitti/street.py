@@ -1,4 +1,4 @@
-"""The embedded street in KITTI raw's official layout: all that works on KITTI can be tried without KITTI.
+"""The procedural street in KITTI raw's official layout: all that works on KITTI can be tried without KITTI.
 
 Camera 2 drives along the street, camera 3 is 0.54 m to its right, a laser scanner and an inertial unit sit
 where KITTI's do, each a little turned. All is drawn with the numbers that stand in the calibration files.
@@ -87,7 +87,7 @@ def write_kitti_street(tree: StreetTree) -> Path:
         every = [KittiFrame(name, number) for name in names for number in range(tree.frames)]
         return partial(write_frame, part, settings, calibrations), every
 
-    what = "an embedded street of mono2many in the layout of KITTI raw; nothing in it is KITTI's"
+    what = "a procedural street of mono2many in the layout of KITTI raw; nothing in it is KITTI's"
     return tree.write(what, {"drives": {name: [0, tree.frames - 1] for name in names}}, begin)
 
 

@@ -37,11 +37,11 @@ PAPERS = {"kitti_eigen": "eigen-80m", "kitti_eigen_benchmark": "eigen-improved"}
 def kitti_eval_set(datatype: str, s: KittiScoring, protocol: Protocol, card: ModelCard | None) -> EvalSet:
     """The frames of a test split or of one's own list, checked against the files: without a card stored
     predictions are scored, which need no images. InputError where files are missing, unless that is allowed
-    or the tree is the embedded street's."""
+    or the tree is the procedural street's."""
     root, name, flag = s.root, datatype, "--splits"
     if isinstance(s, OwnListsScoring):
         if len(s.split_files) != 1:
-            raise InputError("--split-files: scoring wants one list, --split-files TEST.txt")
+            raise InputError("--split-files: scoring needs one list, --split-files TEST.txt")
         name, flag = s.split_files[0], "--split-files"
         listed = read_split_file(name)
     else:

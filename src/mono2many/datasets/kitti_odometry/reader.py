@@ -98,7 +98,7 @@ def open_odometry(s: OdometryData, options: ReadOptions, split: Split) -> ImageR
     """Each run of consecutive frames that are targets or their neighbours is a clip. Frames have their
     camera's pose where the poses of all sequences are there.
 
-    InputError where targets are missing, unless that is allowed or the tree is the embedded street's."""
+    InputError where targets are missing, unless that is allowed or the tree is the procedural street's."""
     frames = split_frames(ODOMETRY, split)
     wanted: dict[tuple[str, Eye], set[int]] = {}
     for frame in frames:

@@ -1,4 +1,4 @@
-"""The embedded street in KITTI odometry's layout: trajectories can be tried without KITTI.
+"""The procedural street in KITTI odometry's layout: trajectories can be tried without KITTI.
 
 Camera 2 (image_2) drives along the street; the poses are camera 0's, 6 cm beside it, as KITTI's are.
 """
@@ -54,7 +54,7 @@ def write_odometry_street(tree: StreetTree) -> Path:
         every = [(name, i) for name in names for i in range(tree.frames)]
         return partial(write_frame, part, settings), every
 
-    what = "an embedded street of mono2many in the layout of KITTI odometry; nothing in it is KITTI's"
+    what = "a procedural street of mono2many in the layout of KITTI odometry; nothing in it is KITTI's"
     return tree.write(what, {"sequences": {name: [0, tree.frames - 1] for name in names}}, begin)
 
 

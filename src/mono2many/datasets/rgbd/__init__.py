@@ -1,4 +1,4 @@
-"""A folder of one's own with measured depth, or a sequence of TUM RGB-D (Sturm et al. 2012) as unpacked.
+"""A folder of your own with measured depth, or a sequence of TUM RGB-D (Sturm et al. 2012) as unpacked.
 
 images/0001.jpg  depth/0001.png (16 bit; or .npy, metres)  camera.json  trajectory.txt (or none)
 rgb.txt  depth.txt  groundtruth.txt (or none)              TUM's: matched by time
@@ -34,7 +34,7 @@ class RgbdScoring(TestListOptions, RgbdData):
     """How they are scored."""
 
     whole: bool = False
-    """Score all frames, not the held-out ones only: of folders that no training has seen."""
+    """Score all frames, not only the held-out ones: for folders that were not trained on."""
 
     def __post_init__(self) -> None:
         RgbdData.__post_init__(self)

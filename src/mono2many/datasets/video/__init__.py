@@ -26,14 +26,14 @@ class VideoData(DatasetSettings):
     """Video files, folders of images or of videos, or lists of clips; "trips/*.mp4" works too."""
     camera: tuple[str, ...] = ()
     """Camera file (JSON: fx fy cx cy width height, optional distortion; or a calibration of ROS, OpenCV,
-    Kalibr, COLMAP, open3d): one for all --data, or one each. `learn`: estimate fx, fy, cx, cy of each video
-    in training, from --fov on (default: 65 degrees along the longer side)."""
+    Kalibr, COLMAP, open3d): one for all --data, or one each. `learn`: optimise fx, fy, cx, cy of each video
+    in training, initialised from --fov (default: 65 degrees along the longer side)."""
     fov: float | None = None
     """Horizontal field of view in degrees, where there is no camera file."""
     hold_out: float = 0.1
     """Share of the frames at the end of each clip kept for validation."""
     hold_out_frames: int | None = None
-    """The same as a number of frames; wins over --hold-out."""
+    """The same as a number of frames; overrides --hold-out."""
     mask: tuple[str, ...] = ()
     """PNG in which black (0) marks what is fixed to the camera, as ego vehicle and burnt-in text: it is left
     out of losses and scores; any other value is used. As large as the video, or of its shape; one for all
@@ -107,5 +107,5 @@ VIDEO = Dataset(
     open=open_video,
     prepare=imported_later("mono2many.commands.prepare_video:run"),
     cleaning="mono2many prepare video VIDEO",
-    preparation="list what can be learnt from in videos",
+    preparation="list the clips of your own videos that are fit for training",
 )

@@ -148,7 +148,7 @@ def whole(path: Path) -> list[Footage]:
             for name, run in zip(names, folder.runs, strict=True)
         ]
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise InputError(f"{path}: is one image; --data wants videos or folders of images: give its folder")
+        raise InputError(f"{path}: is one image; --data needs videos or folders of images: give its folder")
     info = probe_video(path)
     times = tuple(i / info.fps for i in range(info.frames)) if info.fps else None
     size = (info.height, info.width)

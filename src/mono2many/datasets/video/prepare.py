@@ -52,7 +52,7 @@ IMAGE_RATE = 25
 """Frames per second that images are taken to have."""
 WORDS = {
     "duplicates": "repeated",
-    "still": "standing",
+    "still": "static",
     "off_grid": "beyond the frame rate",
     "short_clips": "in short clips",
 }
@@ -183,6 +183,8 @@ def scan(path: Path, console: Console) -> Scan:
     before: Tensor | None = None
     kept: Tensor | None = None
     spread = Spread()
+    if not console.is_terminal:  # which shows a bar instead
+        say(console, f"decoding {total} frames of {one_line(path.name)}")
     for time, image in track(frames, path.name, total, console=console):
         grey, sharp = grey_and_sharpness(image)
         pair = None if before is None else measure_pairs(before, grey)

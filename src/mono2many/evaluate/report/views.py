@@ -48,7 +48,7 @@ def view_maps(predictions: Iterable[Prediction]) -> Iterator[dict[str, UInt8[Ten
                 images["holes"] = torch.where(below[i], HOLE_COLOUR[:, None, None], images["frame"])
             for s, offset in enumerate(p.batch.source_offsets):
                 if bool(p.batch.source_exists[i, s]):
-                    images[f"made from frame {offset:+d}"] = as_bytes(views[i, s] * seen[i, s])
+                    images[f"synthesised from frame {offset:+d}"] = as_bytes(views[i, s] * seen[i, s])
             masked = torch.where(known[i], error[i], torch.nan)
             images["photometric error"] = colour_disparity(masked, 0.0, ERROR_LIMIT)
             height, width = target.shape[1:]

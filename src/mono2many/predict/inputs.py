@@ -1,0 +1,115 @@
+"""What `predict` reads: images, folders of images, videos; and the names that their outputs begin with."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from mono2many.geometry.camera import Display
+from mono2many.io.containers import open_video
+from mono2many.io.images import image_display, image_folder, image_size, read_image, warn_of_few_levels
+from mono2many.io.inputs import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, expand
+from mono2many.io.videos import probe_video, timed_frames, video_display
+from mono2many.terminal import text_console, track
+from mono2many.types import InputError
+
+
+class Input(NamedTuple):
+    """An image, a folder of images, or a video."""
+
+    name: str
+    path: Path
+    images: list[Path]
+    """Of a folder, or the image itself; empty: it is a video."""
+    runs: Sequence[range] = (range(1),)
+    """Of the images, those that follow each other."""
+    places: Sequence[int] = (0,)
+    """Of each image, in the folder."""
+
+    def display(self) -> Display:
+        return image_display(self.images[0]) if self.images else video_display(self.path)
+
+    @property
+    def stems(self) -> list[Path]:
+        """What the outputs' names begin with: of each image, or of the video."""
+        if self.images in ([], [self.path]):
+            return [Path(self.name)]
+        return [Path(self.name) / image.stem for image in self.images]
+
+    def frames(self) -> tuple[Iterator[tuple[float, Tensor]], float]:
+        """The frames with their times in seconds (of images: their place in the folder), and how many there
+        are in a second. A terminal shows how many are done."""
+        if self.images:
+            count, fps = len(self.images), 1.0
+            frames = ((float(i), read_image(path)) for i, path in zip(self.places, self.images, strict=True))
+        else:
+            info = probe_video(self.path)
+            count, fps = info.frames, info.fps
+            timed = enumerate(timed_frames(self.path))
+            frames = ((i / fps if time is None else time, image) for i, (time, image) in timed)
+        console = text_console(stderr=True)
+        quiet = not console.is_terminal
+        return iter(track(frames, self.name, count, console=console, hidden=quiet)), fps
+
+
+def list_inputs(inputs: Sequence[str]) -> list[Input]:
+    """Images and folders first, then videos; the names of those of one kind differ (`with_parents`).
+    InputError for what is missing, or neither."""
+    found = []
+    for name in expand(inputs):
+        path, suffix = Path(name), Path(name).suffix.lower()
+        if path.is_dir():
+            folder = image_folder(path)
+            found.append(Input(path.resolve().name, path, folder.images, folder.runs, folder.places))
+            warn_of_few_levels(path, folder.images)
+        elif not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+        elif suffix in IMAGE_SUFFIXES:
+            found.append(Input(path.stem, path, [path]))
+            warn_of_few_levels(path, [path])
+        else:
+            check_video(path)
+            found.append(Input(path.stem, path, []))
+    return sorted(with_parents(found), key=lambda one: not one.images)
+
+
+def with_parents(inputs: Sequence[Input]) -> list[Input]:
+    """The same; where several of one kind (image, folder, video) have one name, it takes as many parent
+    folders as make them differ: data, data -> image_02_data, image_03_data."""
+    kinds = dict[tuple[str, bool, bool], list[Input]]()
+    for one in inputs:
+        kinds.setdefault((one.name, one.path.is_dir(), not one.images), []).append(one)
+    renamed = dict[int, str]()
+    for (name, *_), alike in kinds.items():
+        parents = [one.path.resolve().parts[1:-1] for one in alike]
+        for depth in range(1, max(map(len, parents)) + 1 if len(alike) > 1 else 0):
+            names = ["_".join([*parts[-depth:], name]) for parts in parents]
+            if len(set(names)) == len(names):
+                renamed |= {id(one): new for one, new in zip(alike, names, strict=True)}
+                break
+    return [one._replace(name=renamed.get(id(one), one.name)) for one in inputs]
+
+
+def check_video(path: Path) -> None:
+    """InputError where a file that is no image by its suffix is no video either."""
+    known = " ".join(sorted({*IMAGE_SUFFIXES, *VIDEO_SUFFIXES}))
+    if path.suffix.lower() in OTHER_IMAGES and path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise InputError(f"{path}: images of this kind are not read; convert it to JPEG or PNG")
+    try:
+        open_video(path).close()
+    except InputError as error:
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            raise
+        raise InputError(f"{path}: neither an image nor a video; read are {known} and the like") from error
+
+
+def check_one_size(one: Input) -> None:
+    """InputError where the images of a folder differ in size, so that they make no video."""
+    sizes = {image_size(image): image for image in reversed(one.images)}
+    if len(sizes) > 1:
+        *_, (second, b), (first, a) = sizes.items()
+        raise InputError(
+            f"--save video: {one.path} has images of different size: {a.name} is {first[1]}x{first[0]}, "
+            f"{b.name} {second[1]}x{second[0]}; wanted one size, or --save colour"
+        )
