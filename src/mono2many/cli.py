@@ -18,6 +18,7 @@ from mono2many.errors import InputError, InputWarning, Terminated, nearest, one_
 from mono2many.files import FULL
 
 COMMANDS = (
+    "learn",
     "train",
     "evaluate",
     "predict",
@@ -40,6 +41,7 @@ HELP = """mono2many {version}: depth and camera motion from ordinary video
 usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help   lists the options
                                             mono2many COMMAND --debug  shows where an error comes from
 
+  learn      from a video of one's own to its depth: measure, train, score, predict
   train      learn depth from videos, folders of images, or the embedded street
   evaluate   score a model: depth metrics, or how well it explains unseen frames
   predict    depth of images, folders and videos; the camera's trajectory through them

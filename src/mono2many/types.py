@@ -57,11 +57,13 @@ class Frame:
     depth: Float[Tensor, "H W"] | None = None
     """Metres along the optical axis; NaN where unmeasured (sky too)."""
     moving: Bool[Tensor, "H W"] | None = None
-    """Pixels of objects that move in the world; None: unknown."""
+    """Pixels of objects that move in the world, also while they halt; None: unknown."""
     world_from_camera: Float[Tensor, "4 4"] | None = None
     """Metres; None: unknown. For metrics only: training predicts it."""
     valid_mask: Bool[Tensor, "H W"] | None = None
     """Pixels that losses and scores use, without the ego vehicle; None: all."""
+    co_moving: Bool[Tensor, "H W"] | None = None
+    """Moving pixels whose velocity in the world is nearly the camera's; None: unknown."""
 
 
 @runtime_checkable

@@ -14,7 +14,7 @@ from mono2many.datasets.video import VideoData
 from mono2many.datasets.video.prepare import beyond_rate, prepare_video, usual_step
 from mono2many.datasets.video.reader import VideoReader
 from mono2many.errors import InputWarning
-from mono2many.io.images import resize_image, write_image
+from mono2many.io.images import read_image, resize_image, write_image
 from mono2many.io.videos import video_frames
 from mono2many.types import InputError
 
@@ -73,7 +73,9 @@ def test_a_moving_film_is_one_clip_and_nothing_is_left_out(tmp_path):
         "left_out": {"duplicates": 0, "still": 0, "off_grid": 0, "short_clips": 0},
         "cuts": [],
         "blurred": [],
+        "mask": None,
     }
+    assert "fixed" not in text
     assert "30 (100.0%) in 1 clip\n" in text
     assert f"--datatype video --data {tmp_path}/lists/a.clips.json --camera learn" in text.replace("\n", "")
 
@@ -214,3 +216,33 @@ def test_joined_recordings_become_clips_whose_times_go_on(tmp_path):
     times = [time for clip in clips["clips"] for time in clip["times"]]
     assert times == pytest.approx([i / 25 for i in range(40)], abs=1e-3)
     assert clips["fps"] == pytest.approx(25, abs=1e-3)
+
+
+def with_vehicle(frames):
+    """The lowest sixth is the ego vehicle."""
+    for frame in frames:
+        frame[:, HEIGHT * 5 // 6 :] = 20
+    return frames
+
+
+def test_the_ego_vehicle_is_written_as_a_mask_that_the_reader_takes(tmp_path):
+    clips, text = prepare(film(tmp_path / "a.mp4", with_vehicle(pan(0, 30))), tmp_path / "lists")
+    assert clips["mask"] == "masks/a.png"
+    assert "of the picture, at the bottom (masks/a.png); leave it in: --mask none" in " ".join(text.split())
+    mask = read_image(tmp_path / "lists" / "masks" / "a.png")[0]
+    assert mask.shape == (HEIGHT, WIDTH)
+    assert not mask[HEIGHT * 5 // 6 :].any()
+    assert (mask[: HEIGHT * 5 // 6 - 4] == 255).all()
+    settings = VideoData((str(tmp_path / "lists" / "a.clips.json"),), fov=60.0, hold_out=0.0)
+    found = VideoReader(settings, ReadOptions(48, 80), "train").frame(0, 0).valid_mask
+    assert torch.equal(found, F.max_pool2d(255.0 - mask[None], 2)[0] == 0)
+    (tmp_path / "lists" / "a.clips.json").unlink()
+    with pytest.raises(InputError, match=r"a\.png: exists, without its list"):
+        prepare(tmp_path / "a.mp4", tmp_path / "lists")
+
+
+def test_a_mask_is_no_frame_of_the_folder_into_which_the_list_is_written(tmp_path):
+    for i, frame in enumerate(with_vehicle(pan(0, 24))):
+        write_image(tmp_path / "walk" / f"{i}.png", frame)
+    assert prepare(tmp_path / "walk", tmp_path / "walk")[0]["mask"] == "masks/walk.png"
+    assert prepare(tmp_path / "walk", tmp_path / "walk")[0]["frames"] == 24

@@ -13,7 +13,7 @@ from mono2many.data.measure import PairMeasures
 from mono2many.datasets.choice import DataConfig
 from mono2many.datasets.video import VideoTraining
 from mono2many.errors import InputWarning
-from mono2many.evaluate.check import camera, check, motion, pairs_to_see, samples, shape, shares
+from mono2many.evaluate.check import camera, check, masked, motion, pairs_to_see, samples, shape, shares
 from mono2many.evaluate.settings import CheckConfig
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.io.images import write_image
@@ -180,3 +180,10 @@ def test_the_remedy_belongs_to_the_data_set():
     listed = [f.remedy for f in [*shares(bad, sharp, 1), samples(5)]]
     assert "train on a list without them" in listed
     assert not any("prepare video" in remedy or "footage" in remedy for remedy in listed)
+
+
+def test_a_mask_is_named_with_its_share():
+    mask = torch.ones(8, 8, dtype=torch.bool)
+    mask[6:] = False
+    found = masked(mask)
+    assert (found.figure, found.verdict) == ("25.0% of the image is left out", "ok")

@@ -107,6 +107,8 @@ def test_the_street_is_scored_in_four_rows_with_holes_where_cars_drive(folder: P
     scored = [image["index"] for image in figures["rows"][MODEL]["per_image"]]
     assert scored == [1, 3, 1, 3]  # of four frames a street, those with one before them
     assert "holes, moving pixels wrong by more than a factor 2: model " in said
+    assert "too far by more than a factor 2, model: static " in said
+    assert all(set(row["too_far"]) == set(row["regions"]) for row in figures["rows"].values())
 
 
 def test_a_street_too_short_for_what_a_model_matches_is_refused(tmp_path: Path) -> None:

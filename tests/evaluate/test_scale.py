@@ -1,6 +1,7 @@
 """Metric scale: planes and paths whose height and length are known, and the folder that remembers it."""
 
 import json
+import shutil
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -40,6 +41,7 @@ from mono2many.models.checkpoint import ModelCard, read_card, save_model
 from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.types import Frame, FrameSequence
+from track_files import add_gpmf, gps5, gpx
 
 LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")
 K = intrinsics_matrix(186.0, 186.0, 159.5, 47.5)
@@ -106,6 +108,13 @@ def test_the_spread_of_a_path_is_that_of_its_parts() -> None:
     assert from_path(np.ones(12), np.full(12, 3.0)).spread is None  # one estimate agrees with itself
     estimate = from_path(np.ones(20), np.repeat([3.0, 5.0], 10))
     assert (estimate.factor, estimate.spread) == (4, 0.25)
+
+
+def test_the_error_of_the_factor_is_the_sample_deviation_over_the_root_of_the_number() -> None:
+    assert from_path(np.ones(12), np.full(12, 3.0)).error is None
+    estimate = from_path(np.ones(40), np.repeat([2.0, 4.0, 4.0, 6.0], 10))
+    # s2 = (4 + 0 + 0 + 4) / 3; s / sqrt(4) / 4
+    assert estimate.error == pytest.approx(np.sqrt(8 / 3) / 2 / 4)
 
 
 def csv(folder: Path, text: str) -> Path:
@@ -185,6 +194,8 @@ def test_a_factor_of_four_makes_every_depth_four_times_as_far_once(folder: Path)
         (("camera-height", "1", "2"), "got 1 2"),
         (("speed",), "no file is named"),
         (("speed", "gone.csv"), "gone.csv: cannot be read"),
+        (("speed", "gone.gpx"), "gone.gpx: holds no track that can be read"),
+        (("auto", "drive.gpx"), "takes nothing after it, got drive.gpx"),
     ],
 )
 def test_a_wrong_way_is_one_line(
@@ -220,6 +231,39 @@ def test_a_film_gives_its_speed_and_the_folder_becomes_metric(
     with pytest.raises(SystemExit):
         main(speed)
     assert "wants footage" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["gpx beside", "gpmf"])
+def test_what_the_video_knows_gives_the_factor_of_its_true_speed(
+    folder: Path, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    table = read_speed(film.with_name("film_speed.csv"))
+    seconds = np.arange(10) / 10
+    video = tmp_path / "own.mp4"
+    if kind == "gpmf":
+        speeds = np.interp(seconds, table["time"], table["speed"])
+        add_gpmf(film, video, [gps5(speeds.tolist())])
+    else:
+        shutil.copy(film, video)
+        clip = FrameSequence("film", 10, tuple(seconds.tolist()))
+        along = metres_along(table, "", clip)
+        video.with_suffix(".gpx").write_text(gpx(list(zip(seconds.tolist(), along.tolist(), strict=True))))
+    footage = ["--datatype", "video", "--camera", str(film.with_suffix(".json")), "--hold-out-frames", "3"]
+    common = ["scale", "--model", str(folder), *footage, "--device", "cpu"]
+    main([*common, "--data", str(film), "--scale-from", "speed", str(film.with_name("film_speed.csv"))])
+    true = read_card(folder).factor
+    capsys.readouterr()
+    main([*common, "--data", str(video), "--scale-from", "auto"])
+    card = read_card(folder)
+    assert card.factor == pytest.approx(true, rel=0.03)
+    assert card.factor_from == "auto"
+    said = capsys.readouterr().out.replace("\n", "")
+    assert ("measured speed, 10 of 10 points" if kind == "gpmf" else "speed from positions, 10 of 10") in said
+    video.with_suffix(".gpx").unlink(missing_ok=True)
+    if kind != "gpmf":
+        with pytest.raises(SystemExit):
+            main([*common, "--data", str(video), "--scale-from", "auto"])
+        assert "found no speed or positions" in capsys.readouterr().err
 
 
 def test_the_film_tells_the_true_height_and_the_length_of_the_path(film: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_step_solves_for_motion_exposure_and_every_patchs_depth_at_once() -> N
     off = 0.1 * torch.randn(1, 16, 24).double()
     exposure = torch.tensor([[1.05, -0.01]]).double()
     change = _jacobian(target[:, 0], depth, k)
-    start, level = Estimate(at, exposure, off), Level(target, source, depth, k, k, change)
+    start, level = Estimate(at, exposure, off), Level(target, source, depth, k, k, change, depth > 0)
     found, exposed, moved = _gauss_newton_step(start, level, LOG_DEPTH_SIGMA)
 
     spread = off.repeat_interleave(4, 1).repeat_interleave(4, 2)
@@ -173,3 +173,20 @@ def test_pictures_that_tell_nothing_leave_the_motion_as_it_is() -> None:
     assert torch.equal(found[0], given[0])
     assert found[1].isfinite().all()
     assert torch.equal(found[2].isnan(), given[2].isnan())
+
+
+def test_an_ego_vehicle_that_fills_half_of_the_image_holds_no_pose_back() -> None:
+    """What is fixed to the camera says that nothing moved; the mask leaves it out."""
+    true = motion((0.0, -0.006, 0.0), (0.05, 0.0, 0.5))
+    source = waves()
+    target, _ = warp(source, hills(), true, CAMERA[None], CAMERA[None])
+    used = (torch.arange(64) < 32)[:, None].expand(64, 96)
+    vehicle = waves().flip(3)
+    seen = [torch.where(used, image, vehicle) for image in (target, source)]
+    given = motion((0.0, -0.003, 0.0), (0.03, 0.0, 0.3))
+    errors = [
+        apart(refine_motion(given, *seen, hills(), CAMERA[None], valid_mask=mask), true)
+        for mask in (None, used[None])
+    ]
+    assert errors[1][0] < 0.001 < errors[0][0]
+    assert errors[1][1] < errors[0][1] / 3

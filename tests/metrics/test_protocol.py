@@ -104,8 +104,22 @@ def test_what_moves_is_scored_with_the_ratio_of_the_whole_image() -> None:
     moving[0] = True
     result = score(1 / predicted, sparse_truth(truth, moving), SYNTHETIC)
     assert result is not None
-    assert result.moving is not None
-    assert (result.ratio, result.pixels, result.moving.abs_rel) == pytest.approx((1, 9, 1))
+    moved = result.regions["moving"].metrics
+    assert (result.ratio, result.pixels, moved.abs_rel) == pytest.approx((1, 9, 1))
+
+
+def test_a_hole_is_wrong_either_way_and_too_far_one_way_only() -> None:
+    truth = torch.full((4, 5), 10.0)
+    predicted, moving, pacing = truth.clone(), torch.zeros(4, 5).bool(), torch.zeros(4, 5).bool()
+    predicted[0] = torch.tensor([79.0, 21.0, 19.0, 6.0, 4.0])  # the median stays 10
+    moving[0], pacing[0, :3] = True, True
+    result = score(1 / predicted, sparse_truth(truth, moving, pacing), SYNTHETIC)
+    assert result is not None
+    assert list(result.regions) == ["static", "moving", "co-moving"]
+    assert result.holes == pytest.approx(3 / 5)
+    too_far = [region.too_far for region in result.regions.values()]
+    assert too_far == pytest.approx([0, 2 / 5, 2 / 3])
+    assert result.regions["co-moving"].metrics.abs_rel == pytest.approx((6.9 + 1.1 + 0.9) / 3)
 
 
 def test_the_median_of_an_even_number_is_halfway_between_the_middle_two() -> None:

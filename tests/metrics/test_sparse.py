@@ -87,8 +87,8 @@ def test_measured_pixels_score_as_in_the_whole_map(protocol: Protocol) -> None:
 
         assert (found.pixels, found.ratio) == (int(kept.sum()), pytest.approx(ratio, rel=1e-6))
         assert same(found.metrics, wanted(kept))
-        assert same(found.moving, wanted(kept & moving))
-        assert same(found.static, wanted(kept & ~moving))
+        assert same(found.regions["moving"].metrics, wanted(kept & moving))
+        assert same(found.regions["static"].metrics, wanted(kept & ~moving))
         for (low, high), (pixels, metrics) in zip(RANGES, found.ranges, strict=True):
             region = kept & (depth >= low) & (depth < high)
             assert pixels == int(region.sum())
@@ -120,10 +120,10 @@ def test_nothing_is_said_of_motion_where_it_is_not_known_or_nothing_moves() -> N
         score(disparity, sparse_truth(depth, m), PROTOCOLS["synthetic-80m"]) for m in (None, nothing)
     )
     assert unknown is not None
-    assert unknown.static is unknown.moving is unknown.holes is None
+    assert (unknown.regions, unknown.holes) == ({}, None)
     assert still is not None
-    assert still.static == still.metrics
-    assert still.moving is still.holes is None
+    assert (list(still.regions), still.holes) == (["static"], None)
+    assert still.regions["static"].metrics == still.metrics
 
 
 def test_a_map_is_its_measured_pixels_and_back() -> None:

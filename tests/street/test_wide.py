@@ -13,7 +13,7 @@ from mono2many.geometry.pose import invert, transform
 from mono2many.geometry.warp import backproject, project, sample, warp
 from mono2many.street.land import ramp
 from mono2many.street.places import PLACES
-from mono2many.street.reader import StreetSettings, SyntheticReader, build_street, camera, draw
+from mono2many.street.reader import StreetSettings, SyntheticReader, build_street, camera, co_moving, draw
 from mono2many.street.scene import Street
 from mono2many.street.shapes import join
 from mono2many.street.traffic import moving
@@ -45,12 +45,14 @@ def digest(frame: Frame) -> str:
         (StreetSettings(8, 3, 96, 320, 5), "test", 5, 2, "7cda828e825eeaea"),
         (StreetSettings(4, 2, 64, 96), "train", 0, 0, "d2c4c14acc06973e"),
         (StreetSettings(4, 2, 64, 96), "val", 1, 1, "3e75b41ac2608daf"),
+        (StreetSettings(4, 3, 64, 96, variety="wide"), "train", 3, 1, "5f167cf60c5d502d"),
+        (StreetSettings(4, 3, 64, 96, variety="wide"), "test", 0, 2, "ce4bbd8a5ed40cca"),
     ],
 )
-def test_the_town_is_drawn_as_before_there_was_another(
+def test_steady_streets_are_drawn_as_before_there_were_others(
     settings: StreetSettings, split: Split, clip: int, index: int, known: str
 ) -> None:
-    """The sums are of the frames that the code drew before the wide variety came."""
+    """The sums are of the frames that the code drew before the wide variety, and before stop-and-go, came."""
     assert digest(SyntheticReader(settings, split).frame(clip, index)) == known
 
 
@@ -133,6 +135,31 @@ def test_a_vehicle_that_keeps_pace_keeps_its_depth(make) -> None:
         assert len(on_it) > 40
         assert 20 - 0.05 < on_it.min() < 20.2
         assert np.median(on_it) < 21
+
+
+@pytest.mark.parametrize(
+    ("speed", "other", "keeps"),
+    [(1, 1.14, True), (1, 0.86, True), (1, 1.16, False), (1, -1, False), (0.1, 0.11, True), (0, 0, False)],
+)
+def test_a_vehicle_is_co_moving_within_a_share_of_the_cameras_speed(speed, other, keeps) -> None:
+    street = flat(1)
+    shape = car(np.random.default_rng(0))
+    beside = moving(shape, 12.0, street.lane, other, False, np.zeros(3))
+    street = replace(
+        street, road=replace(street.road, curvature=1e-9), speed=speed, traffic=[beside], focal=0.8
+    )
+    pacing = co_moving(street, WIDE, 3)
+    assert pacing.tolist() == [False] + [keeps] * len(beside.quads.kind) + [False]
+    # across the way: in a bend of 100 m radius a car 20 m ahead turns 0.2 radians away from the camera
+    bend = replace(street, road=replace(street.road, curvature=0.01))
+    assert co_moving(replace(bend, traffic=[replace(beside, s=20.0, speed=speed)]), WIDE, 3).sum() == 0
+
+
+def test_co_moving_pixels_are_moving_ones(reader: SyntheticReader) -> None:
+    frames = [reader.frame(scene, 1) for scene in range(8)]
+    assert not any((frame.co_moving & ~frame.moving).any() for frame in frames)
+    assert any(frame.co_moving.any() for frame in frames)
+    assert any((frame.moving & ~frame.co_moving).any() for frame in frames)
 
 
 def test_nothing_lies_below_the_ground_or_in_the_camera(reader: SyntheticReader) -> None:

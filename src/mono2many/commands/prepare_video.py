@@ -17,7 +17,8 @@ class PrepareVideoConfig:
     inputs: tyro.conf.Positional[tuple[str, ...]]
     """Video files, folders of images or of videos; "trips/*.mp4" works too."""
     out: str = "prepared"
-    """Folder for the lists: OUT/VIDEO.clips.json, which `train --data` reads."""
+    """Folder for the lists: OUT/VIDEO.clips.json, which `train --data` reads, with OUT/masks/VIDEO.png where
+    something is fixed to the camera."""
     shortest: int = 12
     """Clips with fewer frames are left out."""
 

@@ -26,6 +26,8 @@ class StreetConfig:
     """Which street; neither training nor validation sees any of these."""
     variety: Literal["town", "wide"] = "town"
     """town: a town street by day. wide: any kind of road, traffic, light and camera."""
+    drive: Literal["steady", "stop-and-go"] = "steady"
+    """steady: at one speed. stop-and-go: the camera halts and creeps in a queue of cars and lorries."""
 
     def __post_init__(self) -> None:
         at_least("--frames", self.frames, 3)
@@ -38,7 +40,11 @@ def run(arguments: list[str]) -> None:
     from mono2many.street.video import write_street_video
 
     settings = StreetSettings(
-        frames=config.frames, height=config.height, width=config.width, variety=config.variety
+        frames=config.frames,
+        height=config.height,
+        width=config.width,
+        variety=config.variety,
+        drive=config.drive,
     )
     print(f"drawing {config.frames} frames, {config.width}x{config.height}", flush=True)
     film, camera = write_street_video(config.film, settings, scene=config.scene)

@@ -33,7 +33,7 @@ SPARE = 2**24
 SAID = 2**27
 """Bytes of an entry whose size is said before it is built."""
 REMEDY = "give another folder with --cache-dir, or do without: --cache off"
-FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera", "valid_mask")
+FIELDS = ("image", "intrinsics", "depth", "moving", "world_from_camera", "valid_mask", "co_moving")
 """Of a Frame; each that the frames have is a file."""
 
 Place = tuple[int, int]

@@ -33,6 +33,9 @@ class StreetData(DatasetSettings):
     """How far the camera drives from frame to frame, metres; each street a quarter more or less."""
     variety: Literal["town", "wide"] = "town"
     """town: town streets by day, one lens. wide: all kinds of road, traffic, light and camera."""
+    drive: Literal["steady", "stop-and-go"] = "steady"
+    """steady: each street at one speed. stop-and-go: the camera halts and creeps in a queue of cars and
+    lorries; --scene-step sets how fast at most."""
 
     scenes: tyro.conf.Suppress[int] = 320
 
@@ -94,7 +97,8 @@ def open_street(s: StreetData, options: ReadOptions, split: Split) -> Reader:
     size = (options.height, options.width)
     scenes = s.count(split)
     return SyntheticReader(
-        StreetSettings(scenes, s.scene_frames, *size, step=s.scene_step, variety=s.variety), split
+        StreetSettings(scenes, s.scene_frames, *size, step=s.scene_step, variety=s.variety, drive=s.drive),
+        split,
     )
 
 

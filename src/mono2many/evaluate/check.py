@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -23,7 +23,7 @@ from mono2many.files import write_text
 from mono2many.geometry.camera import PLAUSIBLE_FOV, Size, horizontal_fov
 from mono2many.io.images import kept_rows
 from mono2many.terminal import say, text_console, track
-from mono2many.types import FrameSequence, Reader
+from mono2many.types import Frame, FrameSequence, Reader
 
 Verdict = Literal["ok", "look", "problem"]
 
@@ -69,7 +69,11 @@ def check(config: CheckConfig, console: Console | None = None) -> bool:
     cameras, size = cameras_of(reader), (config.height, config.width)
     findings = [
         *(shape(clip, config) for _, clip in cameras),
-        *(camera(k, clip, size, settings.crop_bottom, settings.learns_camera) for k, clip in cameras),
+        *(
+            camera(first.intrinsics, clip, size, settings.crop_bottom, settings.learns_camera)
+            for first, clip in cameras
+        ),
+        *(masked(first.valid_mask) for first, _ in cameras if first.valid_mask is not None),
         *([few_levels(levels)] if levels < FEW_LEVELS else moving(measures, sharp, config)),
         clip_ends(dataset, step),
     ]
@@ -95,12 +99,12 @@ def pairs_to_see(clips: Sequence[FrameSequence], step: int, most: int) -> list[t
     return [pairs[i] for start in starts for i in range(start, min(start + min(RUN, most), len(pairs)))]
 
 
-def cameras_of(reader: Reader) -> list[tuple[Float[Tensor, "3 3"], FrameSequence]]:
-    """K of every camera, in pixels of the frames, with the first clip that it took."""
+def cameras_of(reader: Reader) -> list[tuple[Frame, FrameSequence]]:
+    """The first frame of every camera, with the first clip that it took."""
     firsts: dict[int, tuple[int, FrameSequence]] = {}
     for number, clip in enumerate(reader.clips):
         firsts.setdefault(clip.camera, (number, clip))
-    return [(reader.frame(number, 0).intrinsics, clip) for number, clip in firsts.values()]
+    return [(reader.frame(number, 0), clip) for number, clip in firsts.values()]
 
 
 def shape(clip: FrameSequence, config: CheckConfig) -> Finding:
@@ -147,6 +151,11 @@ def camera(
         (aside > 0.15, "problem", middle),
         (not 40 <= degrees <= 110, "look", unusual),
     )
+
+
+def masked(mask: Bool[Tensor, "H W"]) -> Finding:
+    """How much of the image losses and scores leave out."""
+    return Finding("mask", f"{1 - mask.float().mean():.1%} of the image is left out", "ok")
 
 
 def few_levels(levels: int) -> Finding:

@@ -8,8 +8,9 @@ print_table(Console(), outcome.rows)
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +20,15 @@ from rich.progress import Progress
 from mono2many.evaluate.frames import EvalFrame, EvalSet
 from mono2many.evaluate.predictors import BASELINES, Disparities, Method
 from mono2many.metrics.depth import DepthMetrics, mean_metrics
-from mono2many.metrics.protocol import RANGES, ImageScore, Protocol, median, metric_protocol, score
+from mono2many.metrics.protocol import (
+    RANGES,
+    ImageScore,
+    Protocol,
+    RegionScore,
+    median,
+    metric_protocol,
+    score,
+)
 from mono2many.types import InputError
 
 CONTAMINATED = "CONTAMINATED"
@@ -91,13 +100,15 @@ class Evaluation:
     spread: float
     """Standard deviation of ratio / median ratio: 0 if the model's unit is the same in every image."""
     regions: dict[str, DepthMetrics]
-    """`static` and `moving`, each the mean over the images that have such pixels; empty where it is not known
-    what moves."""
+    """`static`, `moving` and `co-moving`, each the mean over the images that have such pixels; empty where
+    it is not known what moves."""
     per_image: tuple[ImageResult, ...]
     ranges: tuple[RangeScore, ...] = ()
     """By true depth, near to far."""
     holes: float | None = None
     """Share of the moving pixels, a mean over the images that have some; None: it is not known what moves."""
+    too_far: dict[str, float] = field(default_factory=dict)
+    """Of each region: RegionScore.too_far, a mean over the images that have such pixels."""
 
     @property
     def ratio_text(self) -> str:
@@ -223,9 +234,10 @@ def summarise(
     scores = [found for _, found in scored]
     ratios = torch.tensor([s.ratio for s in scores], dtype=torch.float64)
     middle = median(ratios)
-    parts = {"static": [s.static for s in scores], "moving": [s.moving for s in scores]}
-    known = {name: [part for part in of_name if part is not None] for name, of_name in parts.items()}
-    regions = {name: mean_metrics(metrics) for name, metrics in known.items() if metrics}
+    parts: dict[str, list[RegionScore]] = {}
+    for name, part in (item for s in scores for item in s.regions.items()):
+        parts.setdefault(name, []).append(part)
+    regions = {name: mean_metrics([part.metrics for part in of_name]) for name, of_name in parts.items()}
     holes = [s.holes for s in scores if s.holes is not None]
     ranges = [_range(scores, number) for number in range(len(RANGES))] if by_range and not regions else []
     return Evaluation(
@@ -238,6 +250,7 @@ def summarise(
         per_image=tuple(ImageResult(f.sequence, f.index, s.metrics, s.ratio) for f, s in scored),
         ranges=tuple(found for found in ranges if found is not None),
         holes=sum(holes) / len(holes) if holes else None,
+        too_far={name: fmean(part.too_far for part in of_name) for name, of_name in parts.items()},
     )
 
 

@@ -124,4 +124,4 @@ def reader_frames(reader: Reader, places: Sequence[tuple[int, int]] | None = Non
 def _depth(opened: OpenFrame) -> SparseTruth:
     frame = opened()
     depth = torch.full(frame.image.shape[-2:], torch.nan) if frame.depth is None else frame.depth
-    return sparse_truth(depth, frame.moving)
+    return sparse_truth(depth, frame.moving, frame.co_moving)

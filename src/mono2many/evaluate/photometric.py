@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.depth import depth_from_sigmoid
+from mono2many.geometry.ground import hole_score
 from mono2many.losses.objective import MonoTerms, PyramidLevel, pyramid_level, synthesise
 from mono2many.losses.photometric import patches, photometric_error
 from mono2many.losses.reprojection import minimum_over_sources
@@ -48,6 +49,10 @@ class PhotometricScore:
     """That depth, in the model's unit."""
     per_image: Sequence[float] = ()
     """predicted / still of each image, in order."""
+    holes: float | None = None
+    """Share of the pixels below the road's plane, a mean over the images that show one; None: none does."""
+    holes_per_image: Sequence[float] = ()
+    """The same of each image, in order; NaN where no road is found."""
 
     @property
     def ratio(self) -> float:
@@ -66,7 +71,7 @@ class PhotometricScore:
         return f"its error is {self.ratio:.2f} times that of the un-warped neighbour"
 
     def to_json(self) -> dict[str, object]:
-        means = {name: value for name, value in asdict(self).items() if name != "per_image"}
+        means = {name: value for name, value in asdict(self).items() if "per_image" not in name}
         return {"protocol": NAME, **means, "ratio": self.ratio}
 
 
@@ -103,7 +108,7 @@ def predict_batches(
         if isinstance(architecture, ManyArchitecture) and architecture.refines_motion:
             there = len(batch.for_networks()[2])  # the other eye, which comes last, is known
             cameras = (batch.intrinsics, batch.source_intrinsics[:, :there])
-            seen = (batch.target, batch.sources[:, :there], 1 / depth, *cameras)
+            seen = (batch.target, batch.sources[:, :there], 1 / depth, *cameras, batch.valid_mask)
             moved = torch.cat([refine_motions(moved[:, :there], *seen), moved[:, there:]], 1)
         yield Prediction(batch, depth, moved)
 
@@ -115,11 +120,14 @@ def evaluate_photometric(
     """Score depth and motion by the views they make. `constants`: depths to try for the constant guess."""
     rows = torch.cat([_errors(prediction, constants) for prediction in predictions]).cpu().double()
     means = rows.mean(0).tolist()
-    score = PhotometricScore(len(rows), means[0], means[1], per_image=(rows[:, 0] / rows[:, 1]).tolist())
+    ratios, below = (rows[:, 0] / rows[:, 1]).tolist(), rows[:, 2]
+    score = PhotometricScore(len(rows), means[0], means[1], per_image=ratios, holes_per_image=below.tolist())
+    if below.isfinite().any():
+        score = replace(score, holes=float(below.nanmean()))
     if not constants:
         return score
-    best = min(range(len(constants)), key=lambda i: means[2 + i])
-    return replace(score, constant=means[2 + best], constant_depth=constants[best])
+    best = min(range(len(constants)), key=lambda i: means[3 + i])
+    return replace(score, constant=means[3 + best], constant_depth=constants[best])
 
 
 class Reconstruction(NamedTuple):
@@ -155,14 +163,17 @@ def reconstruct(prediction: Prediction) -> tuple[Reconstruction, PyramidLevel]:
 
 
 def _errors(prediction: Prediction, constants: Sequence[float]) -> Float[Tensor, "B N"]:
-    """Per image: predicted, still, and one column per constant, on the pixels that the prediction sees."""
+    """Per image: predicted, still, share of holes, and one column per constant; errors on the pixels that the
+    prediction sees."""
     (_, _, predicted, known), level = reconstruct(prediction)
     target = patches(prediction.batch.target.unsqueeze(1))
 
     def mean(error: Tensor) -> Tensor:
         return error.masked_fill(~known, 0).sum((1, 2)) / known.sum((1, 2))
 
-    columns = [mean(predicted), mean(level.identity_error)]
+    batch = prediction.batch
+    below = hole_score(1 / prediction.depth.float(), batch.intrinsics, batch.valid_mask).to(predicted)
+    columns = [mean(predicted), mean(level.identity_error), below]
     for constant in constants:
         flat, _ = synthesise(
             torch.full_like(prediction.depth, constant), prediction.source_from_target, level

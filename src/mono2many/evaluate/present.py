@@ -33,11 +33,15 @@ def print_outcome(outcome: Outcome, s: Scoring, console: Console) -> None:
             text = f"SILog {server['silog']:.2f}, iRMSE {server['irmse']:.2f} 1/km of {row}"
             console.print(f"{text} (the formulas of KITTI's server)", highlight=False)
         return
+    own = {row: e for row, e in outcome.rows.items() if row.method not in BASELINES and not row.metric}
     if s.matching:
-        own = {row: e for row, e in outcome.rows.items() if row.method not in BASELINES and not row.metric}
         shares = [f"{row} {e.holes:.1%}" for row, e in own.items() if e.holes is not None]
         text = f"holes, moving pixels wrong by more than a factor {HOLE}: {', '.join(shares) or 'none known'}"
         say(console, text)
+    for name, found in own.items():
+        if found.too_far:
+            shares = [f"{region} {share:.1%}" for region, share in found.too_far.items()]
+            say(console, f"too far by more than a factor {HOLE}, {name}: {', '.join(shares)}")
     error, better = outcome.rows[outcome.main].metrics.abs_rel, f"better baseline ({against.baseline})"
     console.print(f"Abs Rel {error:.3f}: {against.ratio:.2f} of the {better}", highlight=False)
     if s.card is not None:

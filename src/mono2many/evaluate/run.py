@@ -1,13 +1,16 @@
 """The command `evaluate`: which frames, by which protocol, beside which baselines, where the figures go."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
+from torch import Tensor
 
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset, batches, spread_out
@@ -38,10 +41,23 @@ CONSTANTS = 24
 """Constant depths that the photometric baseline chooses from, each the same factor from the next."""
 
 
-def evaluate(config: EvaluateConfig, console: Console | None = None) -> dict[str, Any]:
+class Notes(NamedTuple):
+    """What else a report of footage shows."""
+
+    decisions: Sequence[tuple[str, str, str, str]] = ()
+    """Name, value, reason, and the flag that changes it."""
+    pictures: Mapping[str, UInt8[Tensor, "3 _ _"]] = {}
+
+
+NO_NOTES = Notes()
+
+
+def evaluate(
+    config: EvaluateConfig, console: Console | None = None, notes: Notes = NO_NOTES
+) -> dict[str, Any]:
     """Score a model folder and print, store and return the figures. Raises InputError."""
     dataset = config.data.dataset
-    score = _against_neighbours if dataset.test_list is None else _against_depth
+    score = partial(_against_neighbours, notes=notes) if dataset.test_list is None else _against_depth
     if dataset.trajectories is not None:
         score = evaluate_trajectories
     console = console or text_console()
@@ -115,7 +131,7 @@ def _against_depth(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     return figures(outcome, scoring)
 
 
-def _against_neighbours(config: EvaluateConfig, console: Console) -> dict[str, Any]:
+def _against_neighbours(config: EvaluateConfig, console: Console, notes: Notes = NO_NOTES) -> dict[str, Any]:
     assert config.model is not None, "only depth is scored without a model"
     predictor = load(config.model, config.device, config.last)
     model, card = predictor.model, predictor.card
@@ -132,15 +148,24 @@ def _against_neighbours(config: EvaluateConfig, console: Console) -> dict[str, A
     teacher = evaluate_photometric(predicted(model.as_mono())) if isinstance(model, ManyDepth) else None
     rows = _photometric_rows(score, teacher)
     console.print(_photometric_table(rows, score.images))
+    if score.holes is not None:
+        say(console, f"holes: {score.holes:.2%} of the pixels lie below the road's plane")
     if card.scale == "metres" and score.constant_depth is not None:
         console.print(f"depths above are in the networks' unit, of {card.factor:.4g} metres", highlight=False)
     if score.verdict:
         console.print(f"The model has learnt nothing: {score.verdict}.", style="yellow", highlight=False)
     if isinstance(config.dataset, ReportOption) and config.dataset.report is not None:
-        chosen = ends(score.per_image)
+        chosen = ends(score.per_image) + most_holes(score.holes_per_image)
         order = [[i] for _, i in chosen]  # which `predicted` predicts again
-        _report_views(config.dataset.report, config, rows, score, chosen, dataset, predicted(model), card)
+        shown = dataset, predicted(model), card
+        _report_views(config.dataset.report, config, rows, score, chosen, *shown, notes)
     return score.to_json() | ({} if teacher is None else {str(Method.TEACHER): teacher.to_json()})
+
+
+def most_holes(shares: Sequence[float], count: int = 3) -> list[tuple[str, int]]:
+    """('Most holes 1', its index), ...: the images with the largest shares, of those that have any."""
+    some = sorted((i for i, share in enumerate(shares) if share > 0), key=lambda i: -shares[i])
+    return [(f"Most holes {rank}", i) for rank, i in enumerate(some[:count], 1)]
 
 
 def _photometric_rows(
@@ -175,6 +200,7 @@ def _report_views(
     dataset: ClipDataset,
     predictions: Iterator[Prediction],
     card: ModelCard,
+    notes: Notes,
 ) -> None:
     """Write the HTML page. chosen: labels and sample numbers, as in `predictions`."""
     from mono2many.evaluate.report.views import ViewItem, view_maps, write_views  # matplotlib is slow
@@ -186,4 +212,7 @@ def _report_views(
         items.append(ViewItem(label, caption, score.per_image[i], images))
     data = config.data.dataset.in_card(config.dataset)
     facts = {"Data": f"{data}, {score.images} held-out frames", "Model": str(config.model)}
-    write_views(path, f"View synthesis on {data}", rows, items, facts | {"Trained on": card.trained_on})
+    if score.holes is not None:
+        facts["Holes"] = f"{score.holes:.2%} of the pixels, predicted below the road's plane"
+    facts |= {"Trained on": card.trained_on, "Scale": card.scale}
+    write_views(path, f"View synthesis on {data}", rows, items, facts, *notes)

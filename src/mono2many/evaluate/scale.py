@@ -1,7 +1,7 @@
 """The command `scale`: how many metres a model's unit is, found from what is known about the footage.
 
 camera-height   the road below the camera: its distance in the predicted depth, against the true height
-speed           the length of the path: the sum of the steps in the depth's unit, against the true one
+speed, auto     the length of the path: the sum of the steps in the depth's unit, against the true one
 
 One image does not show how high its camera stood: a network answers for the mean height of its training.
 So a height is that of the training footage, and another car's footage wants its speed.
@@ -22,22 +22,23 @@ from rich.console import Console
 from torch import Tensor
 
 from mono2many.data.dataset import spread_out
+from mono2many.evaluate.path_length import travelled
 from mono2many.evaluate.run import open_as_trained, open_samples, predict_samples
 from mono2many.evaluate.settings import ScaleConfig
 from mono2many.files import atomic_write, read_json, user_path, write_text
 from mono2many.geometry.align import FINE, SURE_SIGMA, refine_motion
 from mono2many.geometry.pose import invert
 from mono2many.geometry.warp import backproject
-from mono2many.io.speed_file import metres_along, read_speed
+from mono2many.io.gps_tracks import table_of_file
 from mono2many.metrics.protocol import median
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.pose import NO_POSE
 from mono2many.models.starter import STARTER, best_of
 from mono2many.predict.predictor import Predictor, load
 from mono2many.terminal import say, text_console
-from mono2many.types import FrameSequence, InputError
+from mono2many.types import InputError
 
-WAYS = "camera-height METRES, speed FILE.csv, or factor X"
+WAYS = "camera-height METRES, speed FILE (.csv, .gpx, .nmea, .srt), auto, or factor X"
 BATCH = 4
 TOP, SIDE = 0.62, 0.3
 """The road is looked for below this share of the height, and this far from either side."""
@@ -62,6 +63,9 @@ class Estimate:
     """Standard deviation of single estimates / factor; None where there is only one."""
     seen: str
     """What it was found on, in words."""
+    error: float | None = None
+    """Standard error of the factor / factor: s / sqrt(n) of n single estimates with sample standard deviation
+    s, which is spread / sqrt(n - 1); None where it is not known."""
 
 
 def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard:
@@ -80,12 +84,12 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
     else:
         if not predictor.card.has_pose:  # said before any frame is read
             raise InputError(f"{config.model}: {NO_POSE}; --scale-from factor X needs none")
-        looks, clips = look(config, predictor, console)
+        looks, along = look(config, predictor, console)
         if way == "camera-height":
             refuse_other_motion(looks)
             estimate = from_heights(number, heights(looks))
         else:
-            estimate = from_path(*path_steps(looks, config, clips))
+            estimate = from_path(*path_steps(looks, along, config.data.frame_step))
     out = own_copy(best_of(config.model, config.last), config.out)
     card = replace(
         predictor.card,
@@ -95,9 +99,10 @@ def find_scale(config: ScaleConfig, console: Console | None = None) -> ModelCard
         factor_from=" ".join(config.scale_from),
     )
     store(out, card)
-    spread = "" if estimate.spread is None else f" ± {100 * estimate.spread:.1f} % in single estimates"
+    spread = "" if estimate.spread is None else f", ± {100 * estimate.spread:.1f} % in single estimates"
+    error = "" if estimate.error is None else f" ± {100 * estimate.error:.1f} %"
     lines = [
-        f"{estimate.factor:.4g} metres per unit{spread}; {estimate.seen}",
+        f"{estimate.factor:.4g} metres per unit{error}{spread}; {estimate.seen}",
         f"{out}: depth is in metres from now on",
     ]
     if (out / "best" / "config.json").exists():
@@ -135,17 +140,21 @@ def store(folder: Path, card: ModelCard) -> None:
 
 def _number(words: Sequence[str]) -> float:
     """What stands after --scale-from's way, checked before anything is opened; of speed, whose files are
-    read once here, 0."""
+    read once here, and of auto 0."""
     if not words:
         raise InputError(f"--scale-from is needed: {WAYS}")
     way, values = words[0], words[1:]
-    if way not in ("camera-height", "speed", "factor"):
+    if way not in ("camera-height", "speed", "auto", "factor"):
         raise InputError(f"--scale-from {way}: not known; wanted {WAYS}")
     if way == "speed":
         if not values:
             raise InputError("--scale-from speed: no file is named; wanted speed FILE.csv")
         for name in values:
-            read_speed(name)
+            table_of_file(name)
+        return 0.0
+    if way == "auto":
+        if values:
+            raise InputError(f"--scale-from auto: takes nothing after it, got {' '.join(values)}")
         return 0.0
     try:
         (value,) = map(float, values)
@@ -173,14 +182,18 @@ class Look:
 @torch.inference_mode()
 def look(
     config: ScaleConfig, predictor: Predictor, console: Console
-) -> tuple[list[Look], Sequence[FrameSequence]]:
-    """Up to `config.frames` evenly spread frames that have both neighbours; all clips."""
-    drawn = not config.dataset.sources
-    if drawn and config.scale_from[0] == "speed":
-        raise InputError("--scale-from speed wants footage: --datatype video --data VIDEO --camera FILE")
+) -> tuple[list[Look], list[Float[ndarray, "_"]]]:
+    """Up to `config.frames` evenly spread frames that have both neighbours; of the ways speed and auto, how
+    far the camera has gone at each frame of each clip."""
+    drawn, by_path = not config.dataset.sources, config.scale_from[0] in ("speed", "auto")
+    if drawn and by_path:
+        raise InputError(
+            f"--scale-from {config.scale_from[0]} wants footage: --datatype video --data VIDEO --camera FILE"
+        )
     settings = config.dataset.at_most(config.frames)
     reader = open_as_trained(config.data, settings, predictor.card, "val" if drawn else "train")
     clips, step = reader.clips, config.data.frame_step
+    along = travelled(config, clips, getattr(reader, "paths", []), console) if by_path else []
     dataset = open_samples(reader, predictor.card, step, console)
     inner = [n for n, (c, i) in enumerate(dataset.samples) if step <= i < clips[c].frames - step]
     if not inner:
@@ -193,13 +206,20 @@ def look(
         b, depth = p.batch, p.depth.float()
         cameras = (b.intrinsics, b.source_intrinsics[:, 1])
         moved = refine_motion(
-            p.source_from_target[:, 1], b.target, b.sources[:, 1], depth, *cameras, FINE, SURE_SIGMA
+            p.source_from_target[:, 1],
+            b.target,
+            b.sources[:, 1],
+            depth,
+            *cameras,
+            FINE,
+            SURE_SIGMA,
+            b.valid_mask,
         )
         forward = invert(moved)[:, :3, 3].cpu()
         ground = lower_middle(depth, b.intrinsics).cpu()
         places = [dataset.samples[i] for i in b.index.tolist()]
         found += [Look(c, i, f, g) for (c, i), f, g in zip(places, forward, ground, strict=True)]
-    return found, clips
+    return found, along
 
 
 def lower_middle(depth: Float[Tensor, "B H W"], intrinsics: Float[Tensor, "B 3 3"]) -> Float[Tensor, "B 2 N"]:
@@ -278,28 +298,16 @@ def from_heights(metres: float, found: Sequence[float | None]) -> Estimate:
 
 
 def path_steps(
-    looks: Sequence[Look], config: ScaleConfig, clips: Sequence[FrameSequence]
+    looks: Sequence[Look], along: Sequence[Float[ndarray, "_"]], step: int
 ) -> tuple[Float[ndarray, "N"], Float[ndarray, "N"]]:
-    """(predicted, true) lengths of the steps that the files of speed cover, in order."""
-    names = config.scale_from[1:]
-    films, step = len(config.dataset.sources), config.data.frame_step
-    if len(names) not in (1, len(clips)) or len(names) == 1 < films:
-        raise InputError(
-            f"--scale-from speed: {len(names)} files for {films} films with {len(clips)} clips; give one for "
-            "a single film, else one for each clip, in order"
-        )
-    files = list(names) * (len(clips) if len(names) == 1 else 1)
-    along = [metres_along(read_speed(n), n, clip) for n, clip in zip(files, clips, strict=True)]
+    """(predicted, true) lengths of the steps whose true length is known, in order."""
     true = np.array([along[x.clip][x.index + step] - along[x.clip][x.index] for x in looks])
     predicted = np.array([float(x.forward.norm()) for x in looks])
     known = np.isfinite(true)
     if not known.any():
-        table, column = read_speed(names[0]), "frame" if clips[0].times is None else "time"
-        at = clips[0].times or range(clips[0].frames)
         raise InputError(
-            f"{names[0]}: covers no two neighbouring frames of {clips[0].name}: its {column} is "
-            f"{table[column][0]:g} to {table[column][-1]:g}, the frames' {at[0]:g} to {at[-1]:g}; "
-            "count both from the video's beginning"
+            f"--scale-from: the speed of none of {len(looks)} frames looked at is known; give more --frames, "
+            "or a file that covers more of the footage"
         )
     return predicted[known], true[known]
 
@@ -322,4 +330,7 @@ def from_path(predicted: Float[ndarray, "N"], true: Float[ndarray, "N"]) -> Esti
     parts = [slice(i, i + SEGMENT) for i in range(0, max(1, len(true) - SEGMENT + 1), SEGMENT)]
     single = np.array([true[part].sum() / predicted[part].sum() for part in parts])
     seen = f"path of {true.sum():.4g} metres in {len(true)} steps"
-    return Estimate(float(factor), float(single.std() / factor) if len(single) > 1 else None, seen)
+    if len(single) < 2:
+        return Estimate(float(factor), None, seen)
+    spread = float(single.std() / factor)
+    return Estimate(float(factor), spread, seen, spread / math.sqrt(len(single) - 1))

@@ -68,7 +68,9 @@ class ScaleConfig:
     """Folder for a copy of the model that knows its metres; by default it is stored with the model itself."""
     scale_from: tuple[str, ...] = ()
     """camera-height METRES: the ground plane below the camera; only on footage like that which the model was
-    trained on. speed FILE.csv: the path's length. factor X: known already."""
+    trained on, with a road ahead: another height is not seen. speed FILE ...: the path's length, by a CSV
+    (time, speed), GPX, NMEA or SRT file. auto: the same from what each video knows: positions or speed in its
+    own tracks (GPMF, subtitles), or in such a file beside it. factor X: known already."""
     data: DataConfig = field(default_factory=DataConfig)
     dataset: DatasetSettings = field(default_factory=DEFAULT.settings)
     frames: int = 200

@@ -11,7 +11,7 @@ pose from the given depth as it is would be as wrong as that depth (rotations on
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -42,13 +42,15 @@ def refine_motions(
     disparity: Float[Tensor, "B H W"],
     intrinsics: Float[Tensor, "B 3 3"],
     source_intrinsics: Float[Tensor, "B S 3 3"] | None = None,
+    valid_mask: Bool[Tensor, "B H W"] | None = None,
 ) -> Float[Tensor, "B S 4 4"]:
     """refine_motion of several sources of each target, whose 1 / depth is known."""
     count = sources.shape[1]
     targets, depth, k = (x.repeat_interleave(count, 0) for x in (target, 1 / disparity, intrinsics))
     theirs = None if source_intrinsics is None else source_intrinsics.flatten(0, 1)
     initial = source_from_target.flatten(0, 1)
-    refined = refine_motion(initial, targets, sources.flatten(0, 1), depth, k, theirs)
+    masks = None if valid_mask is None else valid_mask.repeat_interleave(count, 0)
+    refined = refine_motion(initial, targets, sources.flatten(0, 1), depth, k, theirs, valid_mask=masks)
     return refined.view_as(source_from_target)
 
 
@@ -62,19 +64,22 @@ def refine_motion(
     source_intrinsics: Float[Tensor, "B 3 3"] | None = None,
     strides: tuple[int, ...] = COARSE,
     log_depth_sigma: float = LOG_DEPTH_SIGMA,
+    valid_mask: Bool[Tensor, "B H W"] | None = None,
 ) -> Float[Tensor, "B 4 4"]:
     """The motion near `source_from_target` by which the target's depth, or one near it, shows the source's
     image best, in depth's unit; without gradient. Where no step helped it is the given one.
 
     source_intrinsics: None where one camera took both images. log_depth_sigma: of log
-    depth's errors, see LOG_DEPTH_SIGMA and SURE_SIGMA.
+    depth's errors, see LOG_DEPTH_SIGMA and SURE_SIGMA. valid_mask: pixels of the target that are compared;
+    the ego vehicle's would say that nothing moved.
     """
     with torch.autocast(target.device.type, enabled=False):
         initial = source_from_target.float()
         exposure = initial.new_tensor([1.0, 0.0]).repeat(len(initial), 1)
         found = Estimate(initial, exposure, initial.new_zeros(len(initial), 1, 1))
+        used = torch.ones_like(depth, dtype=torch.bool) if valid_mask is None else valid_mask
         for stride in strides:
-            level = _level(target, source, depth, (intrinsics, source_intrinsics), stride)
+            level = _level(target, source, depth, (intrinsics, source_intrinsics), stride, used)
             patches = [-(-size // PATCH) for size in level.depth.shape[-2:]]
             log_offset = F.interpolate(found.log_offset.unsqueeze(1), patches, mode="bilinear").squeeze(1)
             found = found._replace(log_offset=log_offset)
@@ -103,10 +108,17 @@ class Level(NamedTuple):
     intrinsics: Float[Tensor, "B 3 3"]
     source_intrinsics: Float[Tensor, "B 3 3"]
     jacobian: Float[Tensor, "B 6 N"]
+    used: Bool[Tensor, "B h w"]
+    """Where all pixels of the target are to be compared."""
 
 
 def _level(
-    target: Tensor, source: Tensor, depth: Tensor, cameras: tuple[Tensor, Tensor | None], stride: int
+    target: Tensor,
+    source: Tensor,
+    depth: Tensor,
+    cameras: tuple[Tensor, Tensor | None],
+    stride: int,
+    used: Bool[Tensor, "B H W"],
 ) -> Level:
     target, source = (F.avg_pool2d(x.float().mean(1, keepdim=True), stride) for x in (target, source))
     depth = 1 / F.avg_pool2d(1 / depth.float().unsqueeze(1), stride).squeeze(1)
@@ -114,7 +126,8 @@ def _level(
     # a rest that fills no cell is left out
     sizes = (height * stride, width * stride), (height, width)
     own, theirs = (resize_intrinsics((cameras[0] if k is None else k).float(), *sizes) for k in cameras)
-    return Level(target, source, depth, own, theirs, _jacobian(target.squeeze(1), depth, own))
+    used = F.max_pool2d((~used).float(), stride) == 0
+    return Level(target, source, depth, own, theirs, _jacobian(target.squeeze(1), depth, own), used)
 
 
 def _jacobian(
@@ -174,9 +187,10 @@ def _residuals(
     at: Estimate, level: Level
 ) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"], Float[Tensor, "B N"]]:
     """The source's view, its difference in grey values when exposed as the target, and the difference's
-    weight: 0 where the source does not see the pixel."""
+    weight: 0 where the source does not see the pixel, or it is not to be compared."""
     depth = level.depth * _per_pixel(at.log_offset, level).exp()
     view, in_view = warp(level.source, depth, at.motion, level.intrinsics, level.source_intrinsics)
+    in_view = in_view & level.used
     gain, offset = at.exposure.unsqueeze(2).unbind(1)
     residual = gain * view.flatten(1) + offset - level.target.flatten(1)
     return view.flatten(1), residual, in_view.flatten(1) / (1 + (residual / ROBUST) ** 2)

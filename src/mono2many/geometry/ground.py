@@ -93,6 +93,29 @@ def below_ground(disparity: Float[Tensor, "B H W"], plane: Float[Tensor, "B H W"
     return disparity < BELOW * plane
 
 
+def holes(
+    disparity: Float[Tensor, "B H W"], intrinsics: Float[Tensor, "B 3 3"], valid: Bool[Tensor, "B H W"] | None
+) -> tuple[Bool[Tensor, "B H W"], Bool[Tensor, " B"]]:
+    """Valid pixels below the ground (1/depth, K in pixels), and the images in which one is found; on the CPU,
+    whose float64 not every device has."""
+    disparity, intrinsics = disparity.cpu(), intrinsics.cpu()
+    valid = None if valid is None else valid.cpu()
+    ground = fit_ground(disparity, intrinsics, valid)
+    plane = ground_disparity(ground, intrinsics, (disparity.shape[1], disparity.shape[2]))
+    below = below_ground(disparity, plane)
+    return below if valid is None else below & valid, ground.found
+
+
+def hole_score(
+    disparity: Float[Tensor, "B H W"], intrinsics: Float[Tensor, "B 3 3"], valid: Bool[Tensor, "B H W"] | None
+) -> Float[Tensor, " B"]:
+    """Share of the valid pixels in `holes`; NaN where no ground is found. After the score of PackNet-SG
+    (Guizilini et al., ICLR 2020), with this plane."""
+    below, found = holes(disparity, intrinsics, valid)
+    pixels = below[0].numel() if valid is None else valid.cpu().flatten(1).sum(1)
+    return torch.where(found, below.flatten(1).sum(1) / pixels, torch.nan)
+
+
 def _disparity(
     plane: Float[Tensor, "*#B 3"], x: Float[Tensor, "*#B"], y: Float[Tensor, "*#B"]
 ) -> Float[Tensor, "..."]:

@@ -1,4 +1,4 @@
-"""How far a camera went, as the user gives it: a CSV file of speeds."""
+"""How far a camera went: a table of speeds, which the user gives as a CSV file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,14 +43,17 @@ def read_speed(path: str | Path) -> dict[str, Float[ndarray, "N"]]:
 
 def metres_along(table: Mapping[str, ndarray], name: str | Path, clip: FrameSequence) -> Float[ndarray, "N"]:
     """Metres travelled at each frame of a clip, from some beginning; NaN where the table ends or has not
-    begun. Between two lines speed changes evenly. Raises InputError where nothing says when."""
+    begun, and beside a line whose speed is NaN. Between two lines speed changes evenly. Raises InputError
+    where nothing says when."""
     key, at = "time", clip.times
     if at is None:
         if "#" in clip.name:  # a clip of a list: images are left out
             raise InputError(f"{name}: {clip.name} is a part of a folder; give the folder itself as --data")
         if "frame" not in table:
-            raise InputError(f"{name}: when {clip.name} was taken is unknown; add a column frame")
+            raise InputError(f"{name}: when {clip.name} was taken is unknown; add a column frame (to a CSV)")
         key, at = "frame", tuple(range(clip.frames))
     speed = table["speed"]
-    travelled = np.append(0, np.cumsum((speed[1:] + speed[:-1]) / 2 * np.diff(table["time"])))
-    return np.interp(at, table[key], travelled, left=np.nan, right=np.nan)
+    steps = (speed[1:] + speed[:-1]) / 2 * np.diff(table["time"])
+    travelled = np.append(0, np.cumsum(np.nan_to_num(steps)))
+    unknown = np.isnan(np.interp(at, table[key], speed))
+    return np.where(unknown, np.nan, np.interp(at, table[key], travelled, left=np.nan, right=np.nan))

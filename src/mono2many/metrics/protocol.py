@@ -19,7 +19,8 @@ from mono2many.types import InputError
 RANGES = ((0.0, 10.0), (10.0, 20.0), (20.0, 40.0), (40.0, 80.0), (80.0, 200.0))
 """Metres of true depth, [low, high), that are also scored apart."""
 HOLE = 2
-"""A moving pixel is in a hole where its aligned depth is wrong by more than this factor."""
+"""A moving pixel is in a hole where its aligned depth is wrong by more than this factor, either way; a
+pixel is too far where its aligned depth is more than this factor times the true one."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,15 @@ class Aligned:
 
 
 @dataclass(frozen=True)
+class RegionScore:
+    """A region of one image."""
+
+    metrics: DepthMetrics
+    too_far: float
+    """Share of its pixels that are too far: see HOLE."""
+
+
+@dataclass(frozen=True)
 class ImageScore:
     """One image; all of it with the ratio of the whole."""
 
@@ -164,9 +174,8 @@ class ImageScore:
     root of the mean (1/truth - 1/predicted)^2 in 1/km."""
     ranges: tuple[tuple[int, DepthMetrics | None], ...]
     """Of each of RANGES: pixels, and metrics."""
-    static: DepthMetrics | None
-    moving: DepthMetrics | None
-    """None without such pixels, or where it is not known what moves."""
+    regions: dict[str, RegionScore]
+    """Of SparseTruth.regions, those that have pixels."""
     holes: float | None
     """Share of the moving pixels in holes."""
 
@@ -250,18 +259,22 @@ def score(
     aligned = align(disparity, truth, protocol)
     if aligned is None:
         return None
-    kept, moving = aligned.kept, truth.moving
+    kept = aligned.kept
     depth, true = aligned.depth[kept].double(), truth.depth[kept].double()
     metrics = depth_metrics(true, depth)
     assert metrics is not None
     within = [(true >= low) & (true < high) for low, high in RANGES]
-    static = of_moving = holes = None
-    if moving is not None:
-        moving = moving[kept]
-        static, of_moving = (depth_metrics(true[region], depth[region]) for region in (~moving, moving))
-        if of_moving is not None:
-            wrong = torch.maximum(true / depth, depth / true)[moving] > HOLE
-            holes = float(wrong.double().mean())
+    masks = {name: mask[kept] for name, mask in truth.regions.items()}
+    too_far = depth > HOLE * true
+    regions = {
+        name: RegionScore(found, float(too_far[mask].double().mean()))
+        for name, mask in masks.items()
+        if (found := depth_metrics(true[mask], depth[mask])) is not None
+    }
+    holes = None
+    if "moving" in regions:
+        wrong = torch.maximum(true / depth, depth / true)[masks["moving"]] > HOLE
+        holes = float(wrong.double().mean())
     return ImageScore(
         metrics,
         aligned.ratio,
@@ -270,7 +283,6 @@ def score(
         silog=100 * float((true.log() - depth.log()).std(correction=0)),
         irmse=float((1000 / true - 1000 / depth).square().mean().sqrt()),
         ranges=tuple((int(part.sum()), depth_metrics(true[part], depth[part])) for part in within),
-        static=static,
-        moving=of_moving,
+        regions=regions,
         holes=holes,
     )

@@ -20,6 +20,16 @@ class SparseTruth:
     """Metres."""
     moving: Bool[Tensor, "N"] | None = None
     """Of objects that move in the world; None where it is not known."""
+    co_moving: Bool[Tensor, "N"] | None = None
+    """Those of them whose velocity in the world is nearly the camera's; None where it is not known."""
+
+    @property
+    def regions(self) -> dict[str, Bool[Tensor, "N"]]:
+        """What is scored apart, as far as it is known what moves. Moving includes co-moving."""
+        if self.moving is None:
+            return {}
+        known = {"static": ~self.moving, "moving": self.moving}
+        return known if self.co_moving is None else {**known, "co-moving": self.co_moving}
 
     def dense(self) -> Float[Tensor, "H W"]:
         """As a map, NaN where unmeasured."""
@@ -28,11 +38,16 @@ class SparseTruth:
         return depth.view(self.size)
 
 
-def sparse_truth(depth: Float[Tensor, "H W"], moving: Bool[Tensor, "H W"] | None = None) -> SparseTruth:
+def sparse_truth(
+    depth: Float[Tensor, "H W"],
+    moving: Bool[Tensor, "H W"] | None = None,
+    co_moving: Bool[Tensor, "H W"] | None = None,
+) -> SparseTruth:
     """The finite, positive pixels of a map in metres."""
     pixels = (depth.isfinite() & (depth > 0)).flatten().nonzero()[:, 0]
     size, measured = (depth.shape[0], depth.shape[1]), depth.flatten()[pixels].float()
-    return SparseTruth(size, pixels.int(), measured, None if moving is None else moving.flatten()[pixels])
+    masks = (None if mask is None else mask.flatten()[pixels] for mask in (moving, co_moving))
+    return SparseTruth(size, pixels.int(), measured, *masks)
 
 
 def every_pixel(depth: Float[Tensor, "H W"]) -> SparseTruth:

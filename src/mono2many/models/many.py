@@ -61,8 +61,10 @@ class ManyDepth(nn.Module):
         exists: Bool[Tensor, "B F"],
         intrinsics: Float[Tensor, "B 3 3"],
         sweep_images: Float[Tensor, "B F 3 H W"] | None = None,
+        valid_mask: Bool[Tensor, "B H W"] | None = None,
     ) -> ManyOutput:
-        """Student, pose network and teacher in one call; see `match` for the student's inputs."""
+        """Student, pose network and teacher in one call; see `match` for the student's inputs. valid_mask:
+        pixels of the target by which poses are refined."""
         wanted = self.architecture.matching
         pose = self.pose(target, sources, offsets)
         teacher = self.teacher.decoder(self.teacher.encoder(target))
@@ -78,6 +80,7 @@ class ManyDepth(nn.Module):
                 target,
                 disparity,
                 intrinsics,
+                valid_mask,
             )
         student = self.match(target, matching, exists, intrinsics, sweep_images, chained)
         return ManyOutput(student, pose, refined, teacher, (self.depth.nearest, self.depth.farthest))
@@ -89,7 +92,8 @@ class ManyDepth(nn.Module):
         pose = self.pose(target, sources, offsets)
         at = [batch.source_offsets.index(offset) for offset in self.architecture.matching]
         matching, exists = batch.sources_jittered[:, at], batch.source_exists[:, at]
-        motion = self.motion(target, matching, batch.intrinsics, by_offset(pose, offsets))
+        predicted = by_offset(pose, offsets)
+        motion = self.motion(target, matching, batch.intrinsics, predicted, batch.valid_mask)
         return self.match(target, matching, exists, batch.intrinsics, None, motion).sigmoids, pose
 
     def match(
@@ -117,12 +121,15 @@ class ManyDepth(nn.Module):
         matching: Float[Tensor, "B F 3 H W"],
         intrinsics: Float[Tensor, "B 3 3"],
         predicted: PredictedPoses | None = None,
+        valid_mask: Bool[Tensor, "B H W"] | None = None,
     ) -> Float[Tensor, "B F 4 4"]:
-        """matching_from_current, if so configured refined by the teacher's depth; see `chained_motion`."""
+        """matching_from_current, if so configured refined by the teacher's depth, where `valid_mask` is
+        True; see `chained_motion`."""
         offsets = self.architecture.matching
         motion = chained_motion(self.pose, image, matching, offsets, self.units(image), predicted)
         if self.architecture.refines_motion:
-            motion = refine_motions(motion, image, matching, self.teacher(image), intrinsics)
+            disparity = self.teacher(image)
+            motion = refine_motions(motion, image, matching, disparity, intrinsics, None, valid_mask)
         return motion
 
     def units(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"] | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -118,6 +118,7 @@ def refine_together(
     target: Float[Tensor, "B 3 H W"],
     disparity: Float[Tensor, "B H W"],
     intrinsics: Float[Tensor, "B 3 3"],
+    valid_mask: Bool[Tensor, "B H W"] | None = None,
 ) -> tuple[Float[Tensor, "B S 4 4"], Float[Tensor, "B F 4 4"]]:
     """refine_motions of the loss's sources and of the frames to match; a frame that is both is aligned once,
     from its pose as a source."""
@@ -125,5 +126,5 @@ def refine_together(
     offsets = [*sources.offsets, *(matching.offsets[i] for i in more)]
     poses = torch.cat([sources.from_target, matching.from_target[:, more]], 1)
     images = torch.cat([sources.images, matching.images[:, more]], 1)
-    refined = refine_motions(poses, target, images, disparity, intrinsics)
+    refined = refine_motions(poses, target, images, disparity, intrinsics, None, valid_mask)
     return refined[:, : len(sources.offsets)], refined[:, [offsets.index(o) for o in matching.offsets]]

@@ -10,19 +10,25 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mono2many.street.noise import Array
 from mono2many.street.render import Rendering, View, render
 from mono2many.street.roads import Road
-from mono2many.street.scene import CONTACT, SHADOW, Car, Street
+from mono2many.street.scene import CONTACT, SHADOW, Car, Street, travelled
 from mono2many.street.shapes import Decal, Quads, around, cast, footprint, join, own_axes
 from mono2many.street.town import build_town
 from mono2many.street.wide import build_wide
 from mono2many.types import Frame, FrameSequence, InputError, Split
 
+CO_MOVING = 0.15
+"""A vehicle is co-moving at a frame where its velocity in the world differs from the camera's by less than
+this share of the camera's speed. Both are taken from the frame before to the frame after; while the camera
+stands nothing is co-moving."""
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Variety = Literal["town", "wide"]
-FRAMES = 1
+Drive = Literal["steady", "stop-and-go"]
+FRAMES = 2
 """Version of the frames: to be raised when the same files give other frames, so that caches are made anew."""
 
 
@@ -42,6 +48,8 @@ class StreetSettings:
     """Other cars drive."""
     variety: Variety = "town"
     """town: town streets by day, f = 0.58 x width. wide: all kinds of road, traffic, light and camera."""
+    drive: Drive = "steady"
+    """steady: at one speed. stop-and-go: the camera halts and creeps in a queue, `step` sets the top."""
 
     def __post_init__(self) -> None:
         for name, least in (("scenes", 1), ("frames", 1), ("height", 16), ("width", 16), ("seed", 0)):
@@ -88,6 +96,7 @@ class SyntheticReader:
             depth=torch.from_numpy(drawn.depth),
             moving=torch.from_numpy(drawn.quad >= len(street.quads.kind)),
             world_from_camera=torch.from_numpy(view.world_from_camera).float(),
+            co_moving=torch.from_numpy(co_moving(street, settings, index)[drawn.quad]),
         )
 
 
@@ -106,7 +115,7 @@ def draw(street: Street, view: View, index: int) -> Rendering:
 
 def camera(street: Street, settings: StreetSettings, index: int) -> View:
     """Where the camera is at a frame: forward along its lane, swaying, with a little pitch and roll."""
-    s = street.speed * index
+    s = travelled(street, index)
     heading, pitch, roll = street.sway
     phase = 2 * np.pi * s / heading[1] + heading[2]
     # u' = tan(yaw) nearly: the camera looks where it goes
@@ -126,10 +135,27 @@ def camera(street: Street, settings: StreetSettings, index: int) -> View:
     return View(settings.height, settings.width, street.focal * settings.width, world_from_camera)
 
 
+def co_moving(street: Street, settings: StreetSettings, index: int) -> NDArray[np.bool_]:
+    """Whether each quad that `draw` numbers belongs to a co-moving vehicle (CO_MOVING) at a frame; then one
+    False more, for the number -1 of no quad."""
+    around_it = index - 1, index + 1
+    before, after = (camera(street, settings, i).world_from_camera[[0, 2], 3] for i in around_it)
+    step, found = after - before, [np.zeros(len(street.quads.kind), bool)]
+    for car in street.traffic:
+        before, after = (place(street.road, car, i)[1][[0, 2]] for i in around_it)
+        keeps = np.linalg.norm(after - before - step) < CO_MOVING * np.linalg.norm(step)
+        found.append(np.full(len(car.quads.kind), keeps))
+    return np.concatenate([*found, [False]])
+
+
+def place(road: Road, car: Car, index: int) -> tuple[Array, Array]:
+    """world_from_own of a moving car at a frame: rotation, position."""
+    return road.frame(car.s + travelled(car, index), car.u, np.pi if car.speed < 0 else 0)
+
+
 def drive(road: Road, car: Car, index: int) -> tuple[Quads, Array]:
     """A moving car's quads at a frame, and the dark beneath it."""
-    turn = np.pi if car.speed < 0 else 0
-    rotation, position = road.frame(car.s + car.speed * index, car.u, turn)
+    rotation, position = place(road, car, index)
     spot = footprint(around(0, car.width / 2 + 0.15, 0, car.length / 2 + 0.15)) @ rotation.T + position
     return car.quads.moved(rotation, position), spot
 
@@ -139,4 +165,4 @@ def build_street(settings: StreetSettings, split: Split, scene: int) -> Street:
     """Scene number `scene` of a split."""
     build = {"town": build_town, "wide": build_wide}[settings.variety]
     entropy = [settings.seed, SPLITS.index(split), scene]
-    return build(entropy, settings.frames, settings.step, settings.moving)
+    return build(entropy, settings.frames, settings.step, settings.moving, settings.drive == "stop-and-go")

@@ -36,6 +36,8 @@ class Car:
     """Along the street's arc, metres per frame; negative: towards the camera."""
     reach: Array | None = None
     """How far its roof's shadow falls along the ground, metres; none: no shadow but the dark beneath."""
+    travelled: Array | None = None
+    """Metres beyond `s` at the frames -1, 0, 1 ..; none: `speed` metres more in each."""
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Street:
     decals: list[Decal]
     traffic: list[Car]
     speed: float
-    """Of the camera, metres per frame."""
+    """Of the camera, metres per frame; in stop-and-go its greatest."""
     lane: float
     """The camera's u, about which it sways."""
     height: float
@@ -60,6 +62,13 @@ class Street:
     """Focal length, in widths of the image."""
     place: str = "town"
     """What kind of road it is."""
+    travelled: Array | None = None
+    """Of the camera: as Car.travelled."""
+
+
+def travelled(of: Car | Street, index: int) -> float:
+    """How far a vehicle, or a street's camera, has come at a frame: metres along the street's arc."""
+    return of.speed * index if of.travelled is None else float(of.travelled[index + 1])
 
 
 @dataclass

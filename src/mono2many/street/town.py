@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
+from mono2many.street.jam import queues, stop_and_go
 from mono2many.street.meshes import Palette, pick
 from mono2many.street.objects import house, pole, tree
 from mono2many.street.roads import TownRoad
@@ -20,8 +21,9 @@ CARS: Palette = (
 GREENS = ((0.33, 0.42, 0.17), (0.38, 0.41, 0.2), (0.28, 0.38, 0.16))
 
 
-def build_town(entropy: list[int], frames: int, step: Real, moving: bool) -> Street:
-    """The scene that follows from `entropy`: clips of `frames`, driven at about `step` metres per frame."""
+def build_town(entropy: list[int], frames: int, step: Real, moving: bool, jammed: bool) -> Street:
+    """The scene that follows from `entropy`: clips of `frames`, driven at about `step` metres per frame, or
+    jammed: at most so fast, stop-and-go."""
     seeds = np.random.SeedSequence(entropy)
     # a generator for every kind of thing: a longer clip gets more street, not another street
     rng, traffic_rng, wear_rng, *side_rngs = (np.random.default_rng(s) for s in seeds.spawn(11))
@@ -65,8 +67,16 @@ def build_town(entropy: list[int], frames: int, step: Real, moving: bool) -> Str
         _line_street(b, road, side, end, bool(parked[side > 0]), side_rngs[:4] if side < 0 else side_rngs[4:])
 
     traffic = _traffic(traffic_rng, frames, step, speed, lane) if moving else []
+    come = None
+    if jammed:
+        pace, cars = (np.random.default_rng(s) for s in seeds.spawn(2))
+        course = stop_and_go(pace, frames, speed)
+        come = course.travelled()
+        width = lanes if two_way else 2 * lanes
+        queue = queues(cars, road, [(lane, width)], 0, course, speed, False, sun_shift) if moving else []
+        traffic = queue + [car for car in traffic if car.speed < 0]
     parts = join(b.parts), b.gathered_balls(), b.decals
-    return Street(road, light, *parts, traffic, speed, lane, height, sway)
+    return Street(road, light, *parts, traffic, speed, lane, height, sway, travelled=come)
 
 
 def _line_street(

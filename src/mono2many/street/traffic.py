@@ -43,7 +43,7 @@ def moving(shape: Shape, s: Real, u: Real, speed: Real, lit: bool, sun_shift: Ar
 
 
 def traffic(b: Builder, place: str, frames: int, speed: Real, step: Real, lane: int, lit: bool) -> list[Car]:
-    """Vehicles of all lanes at frame 0. Within a lane all drive at one speed, so none meets another."""
+    """Vehicles of the camera's direction at frame 0. In a lane all drive at one speed: none meets another."""
     rng, road = b.rng, b.wide_road
     large = place in ("motorway", "avenue")
     low, high = _density(rng, (0.2, 0.36, 0.3, 0.14) if large else (0.12, 0.3, 0.38, 0.2))
@@ -69,13 +69,20 @@ def traffic(b: Builder, place: str, frames: int, speed: Real, step: Real, lane: 
             u = road.middle_of(i) + float(np.clip(rng.normal(0, 0.15), -room, room))
             cars.append(moving(shape, s + shape.length / 2, u, v, lit, b.sun_shift))
             s += shape.length + low + (high - low) * rng.random() ** 1.6
+    return cars
+
+
+def oncoming(b: Builder, place: str, step: Real, lit: bool, most: int) -> list[Car]:
+    """At most so many vehicles of the other direction, if the road has one, at frame 0."""
+    rng, road = b.rng, b.wide_road
+    cars: list[Car] = []
     if not road.two_way:
         return cars
     low, high = _density(rng, (0.08, 0.34, 0.38, 0.2))
     for i in range(road.count):
         v = step * rng.uniform(0.2, 1.8)
         s = rng.uniform(3, 40)
-        while s < 120 and len(cars) < MOST + 10:
+        while s < 120 and len(cars) < most:
             shape = vehicle(rng, place, i == road.count - 1)
             u = road.middle_of(i, own=False)
             cars.append(moving(shape, s + shape.length / 2, u, -v, lit, b.sun_shift))

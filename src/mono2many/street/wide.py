@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.random import Generator
 
+from mono2many.street.jam import queues, stop_and_go
 from mono2many.street.land import GRASS, far_land, ramp
 from mono2many.street.noise import Array
 from mono2many.street.places import PLACES, line_road, over_and_between
@@ -12,7 +13,7 @@ from mono2many.street.roads import WHITE, YELLOW, Colour, WideRoad
 from mono2many.street.scene import Builder, Street
 from mono2many.street.shapes import Real, join, square
 from mono2many.street.sky import draw_light
-from mono2many.street.traffic import crossing, parked, people, traffic
+from mono2many.street.traffic import MOST, crossing, oncoming, parked, people, traffic
 
 AHEAD = 150.0
 """Metres of road that are lined ahead of the last frame."""
@@ -26,17 +27,24 @@ CROPS = (
 )  # fmt: skip
 
 
-def build_wide(entropy: list[int], frames: int, step: Real, moving: bool) -> Street:
-    """The scene that follows from `entropy`: clips of `frames`, driven at about `step` metres per frame."""
+def build_wide(entropy: list[int], frames: int, step: Real, moving: bool, jammed: bool) -> Street:
+    """The scene that follows from `entropy`: clips of `frames`, driven at about `step` metres per frame, or
+    jammed: at most so fast, stop-and-go."""
     seeds = np.random.SeedSequence([*entropy, 0x51DE])
     # a generator for every kind of thing: a longer clip gets more road, not another road
-    base, plan, wear, cars, land, over, walk, *sides = (np.random.default_rng(s) for s in seeds.spawn(15))
+    base, plan, wear, cars, land, over, walk, *sides, pace = (
+        np.random.default_rng(s) for s in seeds.spawn(16)
+    )
     place = str(base.choice(list(PLACES), p=list(PLACES.values())))
     light, sun_shift = draw_light(base)
     sun_shift = sun_shift * min(1.0, 3.5 / float(np.linalg.norm(sun_shift)))
     road = _road(plan, place, light.wet, np.minimum(light.horizon * 1.0, 1))
     lane = int(base.integers(road.count))
     speed = step * PACE[place] * (base.uniform(0.5, 1.3) if base.random() < 0.85 else base.uniform(0.0, 0.15))
+    course = None
+    if jammed:
+        speed = max(speed, 0.4 * step * PACE[place])
+        course = stop_and_go(pace, frames, speed)
     end = step * 1.3 * PACE[place] * frames + AHEAD
     if base.random() < 0.35:
         (x, z), heading = road.place(speed * frames + base.uniform(20, 110), 0)
@@ -56,16 +64,24 @@ def build_wide(entropy: list[int], frames: int, step: Real, moving: bool) -> Str
     b.rng = land
     far_land(b, speed * frames / 2, place in ("town", "avenue", "suburb"))
     b.rng = walk
-    crossing(b, speed * frames + 7)
+    if course is None:  # a queue would stand among the people
+        crossing(b, speed * frames + 7)
     driving = []
     if moving:
         b.rng = cars
-        driving = traffic(b, place, frames, speed, step, lane, light.dusk or light.haze > 6e-3)
+        lit = light.dusk or light.haze > 6e-3
+        if course is None:
+            driving = traffic(b, place, frames, speed, step, lane, lit)
+        else:
+            lanes = [(road.middle_of(i), road.lane) for i in range(road.count)]
+            driving = queues(cars, road, lanes, lane, course, speed, lit, sun_shift)
+        driving += oncoming(b, place, step, lit, MOST + 10 - len(driving))
     # a ball out of sight, so that a scene without trees has an array of them
     b.balls.append((np.array([0.0, 50.0, -400.0]), 0.1, np.full(3, 0.1)))
     parts = join(b.parts), b.gathered_balls(), b.decals
     u, height, sway, focal = _camera(base, road, lane)
-    return Street(road, light, *parts, driving, speed, u, height, sway, focal, place)
+    come = None if course is None else course.travelled()
+    return Street(road, light, *parts, driving, speed, u, height, sway, focal, place, come)
 
 
 def _lanes(rng: Generator, place: str) -> tuple[int, bool, float, int, float, float]:

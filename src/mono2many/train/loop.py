@@ -145,8 +145,8 @@ def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iter
 def camera_remarks(config: TrainConfig, reader: Reader) -> Iterator[str]:
     """Of each camera that cannot be that of its footage: what `check` says of it."""
     settings, size = config.dataset, (config.data.height, config.data.width)
-    for k, clip in cameras_of(reader):
-        found = camera(k, clip, size, settings.crop_bottom, settings.learns_camera)
+    for first, clip in cameras_of(reader):
+        found = camera(first.intrinsics, clip, size, settings.crop_bottom, settings.learns_camera)
         if found.verdict == "problem":
             yield f"camera of {clip.name}: {found.figure}; {found.remedy}"
 

@@ -44,6 +44,12 @@ RECIPES: dict[Recipe, dict[str, dict[str, Any]]] = {
             "jitter": False,
         },
     },
+    "video": {
+        # of one's own, in minutes
+        "model": {"pose_type": "light"},
+        "optim": {"batch_size": 4, "schedule": "cosine", "warm_up": 0.06},
+        "run": {"start_from": "starter"},
+    },
 }
 """What differs from the settings' own defaults."""
 

@@ -12,7 +12,7 @@ from mono2many.models.architecture import MOST_HYPOTHESES, MatchBy, NetworkSetti
 ANCHOR = 0.1
 """Weight of the anchor where a training begins from a model."""
 
-Recipe = Literal["default", "reference", "scratch"]
+Recipe = Literal["default", "reference", "scratch", "video"]
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,8 @@ class RunConfig(RangeChecked):
 
     recipe: Recipe = "default"
     """What the other settings begin with. default: the papers' losses and schedule, with our masks.
-    reference: the papers' behaviour in every switch. scratch: from no weights at all, in minutes."""
+    reference: the papers' behaviour in every switch. scratch: from no weights at all, in minutes. video: from
+    the starter, on footage of one's own, in minutes."""
     config: str | None = None
     """Begin with the settings of a run.json instead."""
     name: str = "mono"

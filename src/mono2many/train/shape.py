@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.evaluate.photometric import Prediction
-from mono2many.geometry.ground import below_ground, fit_ground, ground_disparity
+from mono2many.geometry.ground import hole_score
 
 INVISIBLE = 0.1
 """Pixels; depth whose parallax is smaller cannot be told from infinity."""
@@ -51,19 +51,6 @@ def shape_figures(prediction: Prediction) -> Float[Tensor, "B 4"]:
     below = far[:, height // 2 :].flatten(1).nanmean(1)
     whole = far.flatten(1).nanmean(1)
     return torch.stack([whole, below, rows(0.9, 1.0) / rows(0.55, 0.65), hole_score(1 / depth, k, valid)], 1)
-
-
-def hole_score(
-    disparity: Float[Tensor, "B H W"], intrinsics: Float[Tensor, "B 3 3"], valid: Bool[Tensor, "B H W"]
-) -> Float[Tensor, " B"]:
-    """Share of the valid pixels below the ground (1/depth, K in pixels); NaN where none is found. After the
-    score of PackNet-SG (Guizilini et al., ICLR 2020), with the plane of geometry.ground."""
-    device = disparity.device
-    disparity, intrinsics, valid = disparity.cpu(), intrinsics.cpu(), valid.cpu()  # MPS has no float64
-    ground = fit_ground(disparity, intrinsics, valid)
-    plane = ground_disparity(ground, intrinsics, (disparity.shape[1], disparity.shape[2]))
-    below = (below_ground(disparity, plane) & valid).flatten(1).sum(1)
-    return torch.where(ground.found, below / valid.flatten(1).sum(1), torch.nan).to(device)
 
 
 def depth_shape(figures: list[Tensor]) -> DepthShape:

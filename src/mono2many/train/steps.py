@@ -150,7 +150,8 @@ def _matched(
     sweep_images = torch.where(static[:, None, None, None, None], batch.target[:, None], matching)
     exists = batch.source_exists[:, at] & ~empty[:, None]
     inputs = batch.first_sources(a.sources).for_networks()
-    return model(*inputs, matching, exists, batch.intrinsics, sweep_images), static | empty
+    given = matching, exists, batch.intrinsics, sweep_images, batch.valid_mask
+    return model(*inputs, *given), static | empty
 
 
 def _many_heads(

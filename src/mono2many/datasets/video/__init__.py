@@ -34,6 +34,10 @@ class VideoData(DatasetSettings):
     """Share of the frames at the end of each clip kept for validation."""
     hold_out_frames: int | None = None
     """The same as a number of frames; wins over --hold-out."""
+    mask: tuple[str, ...] = ()
+    """PNG in which black (0) marks what is fixed to the camera, as ego vehicle and burnt-in text: it is left
+    out of losses and scores; any other value is used. As large as the video, or of its shape; one for all
+    --data, or one each. `none`: use all pixels. Default: the mask that `prepare video` found."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", expand(self.data))

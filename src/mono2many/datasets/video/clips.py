@@ -1,25 +1,36 @@
 """Videos and folders of images as clips: which of their frames belong to a split, and the camera."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from torch import Tensor
+from torch.nn import functional as F
 
 from mono2many.data.lists import split_range
 from mono2many.datasets.video import VideoData
 from mono2many.files import UNREADABLE, brief, entries, entry, explained, read_json
 from mono2many.geometry.camera import AS_STORED, LONGEST_SIDE, Display, Size
 from mono2many.io.camera_file import Camera, camera_for
-from mono2many.io.images import image_display, image_folder, image_size, list_images, warn_of_few_levels
+from mono2many.io.images import (
+    image_display,
+    image_folder,
+    image_size,
+    list_images,
+    read_image,
+    warn_of_few_levels,
+)
 from mono2many.io.inputs import IMAGE_SUFFIXES
 from mono2many.io.videos import probe_video, video_display
 from mono2many.types import InputError, Split
 
 LIST, FORMAT, VERSION = ".clips.json", "mono2many-clips", 1
 """Of the lists of clips that `prepare video` writes: how their names end, and what stands in them."""
+MOST_HIDDEN = 0.9
+"""Share of an image beyond which a mask is probably the wrong way round."""
 AGAIN = "write the list again with `mono2many prepare video`"
 
 
@@ -38,6 +49,8 @@ class Footage:
     times: tuple[float, ...] | None
     """Of each, in seconds; None: unknown, as of images."""
     display: Display = AS_STORED
+    mask: Path | None = None
+    """Of what is fixed to the camera, as `read_mask` takes it."""
 
 
 def check_cameras(s: VideoData) -> None:
@@ -57,6 +70,11 @@ def check_cameras(s: VideoData) -> None:
             f"--camera: found {len(s.camera)} cameras for {len(s.data)} paths; give one for all, or one per "
             "path in the same order"
         )
+    if len(s.mask) not in (0, 1, len(s.data)):
+        raise InputError(
+            f"--mask: found {len(s.mask)} masks for {len(s.data)} paths; give one for all, or one per path "
+            "in the same order (`none`: use all pixels)"
+        )
 
 
 def camera_of(s: VideoData, number: int, clip: Footage) -> Camera:
@@ -65,6 +83,35 @@ def camera_of(s: VideoData, number: int, clip: Footage) -> Camera:
     if s.camera and not s.learns_camera:
         file = s.camera[number if len(s.camera) > 1 else 0]
     return camera_for(file, s.fov, clip.size, str(clip.path), clip.display)
+
+
+def mask_of(s: VideoData, number: int, clip: Footage) -> Bool[Tensor, "H W"] | None:
+    """Of the clips of path `number` of --data, at their size; None: all pixels are used."""
+    if not s.mask:
+        remedy = f"bring it back, {AGAIN}, or use all pixels: --mask none"
+        return None if clip.mask is None else read_mask(clip.mask, clip.size, remedy)
+    name = s.mask[number if len(s.mask) > 1 else 0]
+    return None if name == "none" else read_mask(Path(name), clip.size, "give another PNG with --mask")
+
+
+def read_mask(path: Path, size: Size, remedy: str) -> Bool[Tensor, "H W"]:
+    """False where the PNG is black, at this height and width. InputError where it is no PNG, of another
+    shape, or hides nearly all."""
+    if path.suffix.lower() != ".png" or not path.is_file():
+        raise InputError(f"{path}: no such mask, or no PNG; {remedy}")
+    mask = read_image(path).amax(0) > 0
+    height, width = mask.shape
+    if abs(height - size[0] * width / size[1]) > 1:
+        raise InputError(
+            f"{path}: the mask is {width}x{height}, the video {size[1]}x{size[0]}; wanted that size, or its "
+            f"shape: {remedy}"
+        )
+    if (hidden := 1 - float(mask.float().mean())) > MOST_HIDDEN:
+        raise InputError(
+            f"{path}: hides {hidden:.0%} of the image; wanted black on what is fixed to the camera and white "
+            "elsewhere: turn it round"
+        )
+    return F.interpolate(mask[None, None].float(), size, mode="nearest-exact")[0, 0] > 0
 
 
 def clips_of(s: VideoData, path: Path, split: Split) -> list[Footage]:
@@ -114,7 +161,7 @@ def listed_clips(path: Path) -> list[Footage]:
     with explained(f"{path}: is no list of clips as it should be", AGAIN, UNREADABLE):
         if (values["format"], values["version"]) != (FORMAT, VERSION):
             raise ValueError(f"format {brief(values['format'])}, version {brief(values['version'])}")
-        video = path.parent / entry(values, "film", str)
+        video = Path(os.path.normpath(path.parent.resolve() / entry(values, "film", str)))
         height, width = (entry(values, side, int, 1, LONGEST_SIDE) for side in ("height", "width"))
         clips = []
         for clip in entries(values, "clips", dict):
@@ -127,6 +174,7 @@ def listed_clips(path: Path) -> list[Footage]:
                 raise ValueError("times that are not in order, or not as many as frames")
             clips.append((frames, times))
         last = max(frames[-1] for frames, _ in clips)
+        mask = None if values.get("mask") is None else path.parent / entry(values, "mask", str)
         images = tuple(list_images(video)) if video.is_dir() else ()
     if images and last >= len(images):
         raise InputError(f"{path}: names image {last + 1} of {video}, which has {len(images)}; {AGAIN}")
@@ -147,6 +195,7 @@ def listed_clips(path: Path) -> list[Footage]:
             frames,
             None if times is None else tuple(times),
             display,
+            mask,
         )
         for i, (frames, times) in enumerate(clips)
     ]

@@ -6,11 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
+import torch
+from jaxtyping import Bool
 from rich.console import Console
 from rich.text import Text
 from torch import Tensor
+from torch.nn import functional as F
 
 from mono2many.data.measure import (
     SHARPNESS_WIDTH,
@@ -22,11 +26,19 @@ from mono2many.data.measure import (
     measure_pairs,
     size_at_width,
 )
+from mono2many.data.static_mask import Spread, hidden_in_words, static_mask
 from mono2many.datasets.video.clips import FORMAT, LIST, VERSION, checked_size
 from mono2many.errors import one_line
 from mono2many.files import read_json, telling_progress, write_text
 from mono2many.geometry.camera import Size
-from mono2many.io.images import image_folder, image_size, read_image, resize_image, warn_of_few_levels
+from mono2many.io.images import (
+    image_folder,
+    image_size,
+    read_image,
+    resize_image,
+    warn_of_few_levels,
+    write_image,
+)
 from mono2many.io.inputs import expand
 from mono2many.io.videos import probe_video, timed_frames
 from mono2many.models.checkpoint import input_size, read_card
@@ -57,6 +69,8 @@ class FrameRecord(NamedTuple):
     sharpness: float
     fate: str
     """kept, duplicates, still or off_grid."""
+    motion: float = 0.0
+    """Displacement since the last frame that was kept: upper quartile, in shares of the width."""
 
 
 class Scan(NamedTuple):
@@ -67,6 +81,8 @@ class Scan(NamedTuple):
     step: float | None
     """Seconds from one wanted frame to the next; None where they are not known."""
     frames: list[FrameRecord]
+    mask: Bool[Tensor, "h w"]
+    """False on what is fixed to the camera, of a small frame."""
     gaps: Sequence[int] = ()
     """Frames that do not follow the one before: an image of another kind lies between them."""
 
@@ -76,13 +92,19 @@ def prepare_video(
     out: str,
     shortest: int = 12,
     console: Console | None = None,
+    advise: bool = True,
 ) -> list[Path]:
     """Write OUT/STEM.clips.json for each video or folder of images; returns these paths. InputError where a
-    video cannot be read to its end, or none of its frames is left."""
+    video cannot be read to its end, or none of its frames is left. advise: print the training command."""
     console = console or text_console()
     paths = [Path(path) for path in expand(inputs)]
     names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
     targets = [Path(out) / f"{name}{LIST}" for name in names]
+    # in a folder of their own: beside videos or images they would be read as frames
+    masks = [Path(out) / "masks" / f"{name}.png" for name in names]
+    for mask, target in zip(masks, targets, strict=True):
+        if mask.exists() and not target.exists():
+            raise InputError(f"{mask}: exists, without its list; move it away, or give another --out")
     for target, count in Counter(targets).items():
         if count > 1:
             raise InputError(f"{target.name}: two inputs have this name; give them another --out each")
@@ -90,12 +112,26 @@ def prepare_video(
             raise InputError(f"{target}: exists and is no list of clips; move it away, or give another --out")
     written = list[Path]()
     with telling_progress(lambda: f"{len(written)} of {len(targets)} lists are written"):
-        for path, target in zip(paths, targets, strict=True):
-            clips = clip_list(path, scan(path, console), target.parent, shortest)
+        for path, target, mask in zip(paths, targets, masks, strict=True):
+            seen = scan(path, console)
+            clips = clip_list(path, seen, target.parent, shortest)
+            clips["mask"] = None if seen.mask.all() else f"masks/{mask.name}"
             write_text(target, json.dumps(clips) + "\n")
+            if clips["mask"]:
+                write_mask(mask, seen)
             written.append(target)
             print_summary(console, path, clips)
-    height, width = input_size(read_card(STARTER), (clips["height"], clips["width"]))
+            if clips["mask"]:
+                where = f"{hidden_in_words(seen.mask)} (masks/{one_line(mask.name)})"
+                say(console, f"  fixed to the camera: {where}; leave it in: --mask none")
+    if advise:
+        _advise(targets, (clips["height"], clips["width"]), names[0], console)
+    return targets
+
+
+def _advise(targets: Sequence[Path], size: Size, name: str, console: Console) -> None:
+    """Print the command that trains on these lists."""
+    height, width = input_size(read_card(STARTER), size)
     words: list[str | Path] = [
         "train",
         "--start-from",
@@ -111,9 +147,14 @@ def prepare_video(
     say(
         console,
         "Next, with the camera's file in place of `learn` where there is one (without --start-from ImageNet "
-        f"weights are downloaded):\n  {command(*words, '--name', names[0])}",
+        f"weights are downloaded):\n  {command(*words, '--name', name)}",
     )
-    return targets
+
+
+def write_mask(path: Path, seen: Scan) -> None:
+    """As large as the video: white where it is used."""
+    mask = F.interpolate(seen.mask[None, None].float(), seen.size, mode="nearest-exact")[0]
+    write_image(path, (255 * mask.expand(3, -1, -1)).to(torch.uint8))
 
 
 def is_list(path: Path) -> bool:
@@ -141,18 +182,21 @@ def scan(path: Path, console: Console) -> Scan:
     records: list[FrameRecord] = []
     before: Tensor | None = None
     kept: Tensor | None = None
+    spread = Spread()
     for time, image in track(frames, path.name, total, console=console):
         grey, sharp = grey_and_sharpness(image)
         pair = None if before is None else measure_pairs(before, grey)
-        if time in off_grid:
-            fate = "off_grid"
-        else:
-            fate = fate_of(pair if kept is None or kept is before else measure_pairs(kept, grey))
+        since_kept = pair if kept is None or kept is before else measure_pairs(kept, grey)
+        fate = "off_grid" if time in off_grid else fate_of(since_kept)
+        motion = 0.0 if since_kept is None else since_kept.most.item()
         difference = 0.0 if pair is None else pair.difference.item()
         agreement = 1.0 if pair is None else pair.agreement.item()
-        records.append(FrameRecord(time, difference, agreement, sharp, fate))
-        before, kept = grey, grey if fate == "kept" else kept
-    return Scan(size, step, records, gaps)
+        records.append(FrameRecord(time, difference, agreement, sharp, fate, motion))
+        before = grey
+        if fate == "kept":
+            kept = grey
+            spread.add(grey)
+    return Scan(size, step, records, static_mask(torch.cat(spread.frames)), gaps)
 
 
 def shrunk_images(paths: Sequence[Path], size: Size) -> Iterator[tuple[float | None, Tensor]]:
@@ -202,6 +246,7 @@ def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, 
         "fps": None if seen.step is None else 1 / seen.step,
         "clips": clips,
         "frames": len(frames),
+        "motion": median(frames[i].motion for clip in long for i in clip[1:]),
         "left_out": left_out,
         "cuts": cuts,
         "blurred": [used[k] for k in find_blurred([frames[i].sharpness for i in used])],

@@ -12,13 +12,21 @@ from itertools import groupby, islice, repeat
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from mono2many.datasets.base import ReadOptions
 from mono2many.datasets.video import VideoData
-from mono2many.datasets.video.clips import Footage, camera_of, check_cameras, checked_size, clips_of
+from mono2many.datasets.video.clips import (
+    Footage,
+    camera_of,
+    check_cameras,
+    checked_size,
+    clips_of,
+    mask_of,
+)
 from mono2many.geometry.camera import Size, resize_intrinsics, undistortion_pixels
+from mono2many.geometry.pyramid import shrink_mask
 from mono2many.geometry.warp import sample
 from mono2many.io.camera_file import Camera
 from mono2many.io.images import kept_rows, read_image, resize_image
@@ -44,10 +52,14 @@ class VideoReader:
         self.size: Size = (options.height, options.width)
         self.crop_bottom = options.crop_bottom
         self.footage, self.cameras, self.clips = list[Footage](), list[Camera](), list[FrameSequence]()
+        self._undistortion: dict[Camera, Float[Tensor, "h w 2"]] = {}
+        masks: dict[int, Bool[Tensor, "H W"] | None] = {}
         for number, path in enumerate(settings.data):
             for clip in clips_of(settings, Path(path), split):
                 self.footage.append(clip)
                 self.cameras.append(camera_of(settings, number, clip))
+                if number not in masks:
+                    masks[number] = self._mask(mask_of(settings, number, clip), self.cameras[-1])
                 about = clip.times, number, clip.size, clip.display.pixel_aspect
                 self.clips.append(FrameSequence(clip.name, len(clip.frames), *about))
         if not self.footage:
@@ -57,7 +69,16 @@ class VideoReader:
             for c in self.cameras
         ]
         self._decoded: dict[int, UInt8[Tensor, "N 3 H W"]] = {}
-        self._undistortion: dict[Camera, Float[Tensor, "h w 2"]] = {}
+        self.masks = dict[int, Bool[Tensor, "H W"]]()
+        if any(mask is not None for mask in masks.values()):  # then all get one: as batches need
+            whole = torch.ones(self.size, dtype=torch.bool)
+            self.masks = {number: whole if mask is None else mask for number, mask in masks.items()}
+        """Pixels that losses and scores use, by the path's number; empty: all."""
+
+    @property
+    def paths(self) -> list[Path]:
+        """The video or folder of each clip."""
+        return [clip.path for clip in self.footage]
 
     def fingerprint(self) -> str:
         files = dict.fromkeys(file for clip in self.footage for file in (clip.images or (clip.path,)))
@@ -65,6 +86,8 @@ class VideoReader:
         seen = zip(self.cameras, self.clips, self.footage, strict=True)
         clips = [(camera, clip.camera, list(footage.frames)) for camera, clip, footage in seen]
         text = f"{self.size} {self.crop_bottom} {clips} {stamps}"  # long where there are many images
+        for number, mask in self.masks.items():
+            text += f" {number} {hashlib.sha256(mask.numpy().tobytes()).hexdigest()}"
         return f"video {FRAMES} {hashlib.sha256(text.encode()).hexdigest()}"
 
     def frame(self, clip: int, index: int) -> Frame:
@@ -74,7 +97,7 @@ class VideoReader:
             return next(self.stream([(clip, index)]))
         if clip not in self._decoded:
             self.load()
-        return Frame(self._decoded[clip][index], self.intrinsics[clip])
+        return self._frame(clip, self._decoded[clip][index])
 
     def load(self, progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         """Decodes all videos into memory. progress(frames done, frames in all). InputError where memory is
@@ -101,17 +124,33 @@ class VideoReader:
             clip_of = iter(clips)
             while group := list(islice(checked, FRAMES_AT_ONCE)):
                 for image in self._prepare(camera, torch.stack(group)):
-                    yield Frame(image, self.intrinsics[next(clip_of)])
+                    yield self._frame(next(clip_of), image)
+
+    def _frame(self, clip: int, image: UInt8[Tensor, "3 H W"]) -> Frame:
+        return Frame(image, self.intrinsics[clip], valid_mask=self.masks.get(self.clips[clip].camera))
 
     def _prepare(self, camera: Camera, frames: UInt8[Tensor, "N 3 h w"]) -> UInt8[Tensor, "N 3 H W"]:
         """Undistorted at full size, cropped, then resized."""
         if camera.is_distorted:
-            if camera not in self._undistortion:
-                lens = camera.intrinsics, camera.distortion, camera.height, camera.width
-                self._undistortion[camera] = undistortion_pixels(*lens, camera.distortion_model)
-            view, _ = sample(frames.flatten(0, 1)[None].float(), self._undistortion[camera][None])
-            frames = view[0].round_().to(torch.uint8).unflatten(0, (-1, 3))
+            view = self._undistorted(camera, frames.flatten(0, 1).float())
+            frames = view.round_().to(torch.uint8).unflatten(0, (-1, 3))
         return resize_image(frames[..., : kept_rows(camera.height, self.crop_bottom), :], self.size)
+
+    def _mask(self, mask: Bool[Tensor, "h w"] | None, camera: Camera) -> Bool[Tensor, "H W"] | None:
+        """As a frame is prepared; True where all that a pixel shows is."""
+        if mask is not None and camera.is_distorted:
+            mask = self._undistorted(camera, mask[None].float())[0] > 0.999
+        return (
+            None
+            if mask is None
+            else shrink_mask(mask[: kept_rows(camera.height, self.crop_bottom)], self.size)
+        )
+
+    def _undistorted(self, camera: Camera, images: Float[Tensor, "C h w"]) -> Float[Tensor, "C h w"]:
+        if camera not in self._undistortion:
+            lens = camera.intrinsics, camera.distortion, camera.height, camera.width
+            self._undistortion[camera] = undistortion_pixels(*lens, camera.distortion_model)
+        return sample(images[None], self._undistortion[camera][None])[0][0]
 
     def _check_memory(self, frames: int) -> None:
         """Refuses, before anything is decoded, what would not fit into the machine's memory."""

@@ -29,6 +29,7 @@ from mono2many.evaluate.depth import Evaluation, Row, compare
 from mono2many.evaluate.report.gallery import ERROR_LIMIT, GalleryItem
 from mono2many.files import write_text
 from mono2many.metrics.depth import COLUMNS
+from mono2many.metrics.protocol import HOLE
 from mono2many.metrics.published import PublishedResult
 
 ORANGE, PURPLE, GREY = "#d9804f", "#8a6fd1", "#888888"
@@ -71,6 +72,7 @@ def write_report(
         ratio=comparison.ratio if comparison else None,
         facts=facts or {},
         columns=COLUMNS,
+        hole=HOLE,
         published=published,
         error_limit=ERROR_LIMIT,
         image_groups=[list(group) for _, group in groups],

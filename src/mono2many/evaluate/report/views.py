@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -12,9 +13,12 @@ from torch import Tensor
 from mono2many.evaluate.photometric import Prediction, reconstruct
 from mono2many.evaluate.report.gallery import MAX_WIDTH
 from mono2many.evaluate.report.page import render
+from mono2many.geometry.ground import holes
 from mono2many.io.colour import colour_disparity
 from mono2many.io.images import resize_image
 
+HOLE_COLOUR = torch.tensor([255, 0, 255], dtype=torch.uint8)
+"""Of pixels below the road's plane."""
 ERROR_LIMIT = 0.5
 """Photometric error at the bright end of the colour map."""
 
@@ -33,12 +37,15 @@ class ViewItem:
 
 
 def view_maps(predictions: Iterable[Prediction]) -> Iterator[dict[str, UInt8[Tensor, "3 _ _"]]]:
-    """Of each frame: itself, its disparity, the view from each neighbour (black where that sees nothing) and
-    the error of the best view, MAX_WIDTH wide at most."""
+    """Of each frame: itself, its disparity, its holes (if any), the view from each neighbour (black where
+    it sees nothing) and the error of the best view, MAX_WIDTH wide at most."""
     for p in predictions:
+        below, _ = holes(1 / p.depth.float(), p.batch.intrinsics, p.batch.valid_mask)
         (views, seen, error, known), _ = reconstruct(p)
         for i, target in enumerate(p.batch.target):
             images = {"frame": as_bytes(target), "disparity": colour_disparity(1 / p.depth[i].float())}
+            if below[i].any():
+                images["holes"] = torch.where(below[i], HOLE_COLOUR[:, None, None], images["frame"])
             for s, offset in enumerate(p.batch.source_offsets):
                 if bool(p.batch.source_exists[i, s]):
                     images[f"made from frame {offset:+d}"] = as_bytes(views[i, s] * seen[i, s])
@@ -61,10 +68,17 @@ def write_views(
     rows: Sequence[tuple[str, float, float]],
     items: Sequence[ViewItem],
     facts: Mapping[str, str],
+    decisions: Sequence[tuple[str, str, str, str]] = (),
+    pictures: Mapping[str, UInt8[Tensor, "3 _ _"]] | None = None,
 ) -> None:
     """Write the page. rows: name, photometric error, its ratio to the un-warped neighbours'; the first is the
-    model's. InputError where the file cannot be written."""
-    today, limit = date.today().isoformat(), ERROR_LIMIT
-    render(
-        path, "views.html.jinja", title=title, rows=rows, items=items, facts=facts, today=today, limit=limit
-    )
+    model's. decisions: name, value, reason, flag. InputError where the file cannot be written."""
+    values: dict[str, Any] = {
+        "title": title,
+        "rows": rows,
+        "items": items,
+        "facts": facts,
+        "decisions": decisions,
+    }
+    values |= {"pictures": pictures or {}, "today": date.today().isoformat(), "limit": ERROR_LIMIT}
+    render(path, "views.html.jinja", **values)
