@@ -27,8 +27,6 @@ class StepPlan:
     """(map of the decoder, pyramid level), the finest first."""
     pyramid: Literal["mean", "lanczos"] = "mean"
     camera_scaling: Literal["half-pixel", "plain"] = "half-pixel"
-    refine_pose: bool = False
-    """Poses are refined by direct alignment; the pose network learns from the refined ones."""
     anchor: float = 0.0
     """Weight of the drift from the depth that the training began with."""
     teacher_frozen: bool = False
@@ -59,8 +57,7 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
         max_depth=architecture.max_depth,
     )
     anchor = anchor_at(config, progress)
-    refine = loss.refine_pose and architecture.sources > 0
-    return StepPlan(architecture, terms, heads, loss.pyramid, loss.camera_scaling, refine, anchor)
+    return StepPlan(architecture, terms, heads, loss.pyramid, loss.camera_scaling, anchor)
 
 
 def anchor_at(config: TrainConfig, progress: float) -> float:

@@ -126,9 +126,6 @@ class LossConfig(RangeChecked):
     """Weight of the hinge that pulls what lies below the road's plane up to it."""
     contact: Annotated[float, Range(1)] = 1.0
     """Factor of the vertical smoothness of what lies below the road's plane, in the last quarter."""
-    refine_pose: bool = False
-    """Align each pair of frames by the predicted depth; depth learns with the refined poses, the pose
-    network from them."""
     combine: Literal["minimum", "average"] = "minimum"
     """Best source per pixel, or the mean."""
     mask_unseen: bool = True

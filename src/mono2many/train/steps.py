@@ -9,7 +9,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mono2many.data.rng import gaussian, uniform
-from mono2many.geometry.align import refine_motions
 from mono2many.geometry.depth import depth_from_sigmoid, disparity_from_sigmoid
 from mono2many.geometry.ground import fit_ground, ground_disparity
 from mono2many.geometry.pyramid import image_pyramid, level_intrinsics, shrink_mask
@@ -34,8 +33,6 @@ from mono2many.models.pose import RelativePose
 from mono2many.train.plan import StepPlan
 from mono2many.types import Batch, StepOutput
 
-POSE_WEIGHT = 0.1
-"""Of the pull of predicted poses towards refined ones."""
 TIE_NOISE = 1e-5
 VOLUME = 101
 """Added to the seed of the numbers that augment cost volumes: no other random number is theirs."""
@@ -79,13 +76,7 @@ def mono_step(
     if plan.terms.uses_ground:
         plane = _ground(disparity.detach().float(), batch)
         heads = [replace(head, ground=resize_map(plane, levels[head.level].size)) for head in heads]
-    pull = None
-    if plan.refine_pose:
-        heads, pull = _refined(heads, disparity.detach().float(), batch)
     loss, parts, made = mono_objective(heads, levels, plan.terms)
-    if pull is not None:
-        parts["pose"] = pull
-        loss = loss + POSE_WEIGHT * pull
     if start_disparity is not None:
         mask = batch.valid_mask
         drift = log_depth_drift(disparity, start_disparity, mask)
@@ -188,27 +179,6 @@ def _ground(disparity: Float[Tensor, "B H W"], batch: Batch) -> Float[Tensor, "B
     """1 / depth of the road at each pixel, in the predicted depth; 0 where there is none."""
     ground = fit_ground(disparity, batch.intrinsics, batch.valid_mask)
     return ground_disparity(ground, batch.intrinsics, _size(disparity))
-
-
-def _refined(
-    heads: list[Head], disparity: Float[Tensor, "B H W"], batch: Batch
-) -> tuple[list[Head], Float[Tensor, ""]]:
-    """Heads with poses refined by direct alignment, and how far the predicted ones are from them: the angle
-    between (radians) and the distance over the refined step's length."""
-    predicted = heads[0].source_from_target
-    count = len(batch.for_networks()[2])
-    cameras = batch.intrinsics, batch.source_intrinsics[:, :count]
-    refined = refine_motions(
-        predicted[:, :count].detach(), batch.target, batch.sources[:, :count], disparity, *cameras
-    )
-    exists = batch.source_exists[:, :count].float()
-    away = predicted[:, :count] - refined
-    turned = away[..., :3, :3].flatten(2).abs().mean(2)
-    length = (refined[..., :3, 3].norm(dim=-1) * exists).sum() / exists.sum().clamp(min=1)
-    shifted = away[..., :3, 3].abs().sum(2) / (length + 1e-6)
-    pull = ((10 * turned + shifted) * exists).sum() / exists.sum().clamp(min=1)
-    poses = torch.cat([refined, predicted[:, count:]], 1)
-    return [replace(head, source_from_target=poses) for head in heads], pull
 
 
 def _levels(batch: Batch, plan: StepPlan, draw: Draw) -> tuple[dict[int, PyramidLevel], Images]:
