@@ -17,7 +17,8 @@ REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
 SHORTER = {
     ("train",): ["--steps", "2", "--batch-size", "2", "--height", "64", "--width", "96", "--val-every", "2"],
-    ("street",): ["--frames", "20", "--height", "96", "--width", "320"],
+    ("street",): ["--frames", "44", "--height", "96", "--width", "320"],
+    ("learn",): ["--steps", "2", "--height", "64", "--width", "96"],
     ("prepare", "synthetic"): ["--height", "64", "--width", "160", "--drives", "2", "--frames", "12"],
 }
 """What makes a command small, by its first words."""
@@ -40,7 +41,7 @@ def test_the_commands_run_in_order_and_then_the_python(place: Path, monkeypatch:
         words = shlex.split(command)[1:]
         words += next((more for begin, more in SHORTER.items() if words[: len(begin)] == list(begin)), [])
         main(words)
-    assert (place / "outputs" / "street_depth.mp4").exists()
+    assert (place / "street" / "street_depth.mp4").exists()
     write_image(place / "photo.jpg", torch.randint(0, 256, (3, 48, 80), dtype=torch.uint8))
     for code in blocks("python"):
         done = subprocess.run(

@@ -43,7 +43,7 @@ def test_a_size_that_is_given_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("motion", "expected"), [(0.03, 1), (0.008, 1), (0.005, 2), (0.002, 4), (0.0005, 5), (0.0, 5)]
+    ("motion", "expected"), [(0.03, 1), (0.004, 1), (0.002, 2), (0.001, 4), (0.0005, 5), (0.0, 5)]
 )
 def test_neighbours_are_so_far_apart_that_the_image_moves_enough(motion: float, expected: int) -> None:
     step, decision = frame_step([replace(ROAD, motion=motion)], NONE)
@@ -53,8 +53,8 @@ def test_neighbours_are_so_far_apart_that_the_image_moves_enough(motion: float, 
 
 
 def test_the_motion_of_a_long_video_counts_more_than_that_of_a_short_one() -> None:
-    # (0.002 * 300 + 0.01 * 100) / 400 = 0.004: two steps
-    videos = [replace(ROAD, motion=0.002, frames=300), replace(ROAD, motion=0.01, frames=100)]
+    # (0.001 * 300 + 0.005 * 100) / 400 = 0.002: two steps
+    videos = [replace(ROAD, motion=0.001, frames=300), replace(ROAD, motion=0.005, frames=100)]
     assert frame_step(videos, NONE)[0] == 2
 
 

@@ -16,8 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.geometry.depth import depth_from_sigmoid
+from mono2many.geometry.ground import below_ground
 from mono2many.geometry.warp import warp
 from mono2many.losses.consistency import at_size, consistency, consistency_mask
+from mono2many.losses.ground import contact_weight, ground_hinge
 from mono2many.losses.photometric import Patches, patches, photometric_error
 from mono2many.losses.reprojection import auto_mask, average_over_sources, minimum_over_sources
 from mono2many.losses.smoothness import edge_aware_smoothness
@@ -42,8 +44,18 @@ class MonoTerms:
     smoothness: float = 1e-3
     disparity_floor: float = 0.0
     """Mean sigmoid of a batch below which it is pulled back; 0: never. Not in the papers."""
+    ground: float = 0.0
+    """Weight of the hinge on what lies below the road. Not in the papers, like the next two."""
+    automask_below: bool = False
+    """The auto-mask applies only to what lies below the road."""
+    contact: float = 1.0
+    """Vertical smoothness of what lies below the road, as a multiple."""
     min_depth: float = 0.1
     max_depth: float = 100.0
+
+    @property
+    def uses_ground(self) -> bool:
+        return self.ground > 0 or self.automask_below or self.contact != 1
 
 
 @dataclass(frozen=True)
@@ -100,6 +112,8 @@ class Head:
     explainability_mask: Float[Tensor, "B S h w"] | None = None
     """Zhou et al. 2017, sec. 3.3; None: none is predicted."""
     supervision: TeacherSupervision | None = None
+    ground: Float[Tensor, "B H W"] | None = None
+    """1 / depth of the road at the level's size, 0 where there is none; None: it is not looked for."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +238,9 @@ def _head_loss(head: Head, level: PyramidLevel, terms: MonoTerms) -> tuple[dict[
     source_valid = level.source_valid & in_view if terms.mask_unseen else level.source_valid
     best, any_valid = COMBINE[terms.combine](errors, source_valid)
     passed = auto_mask(best, any_valid, level.identity_error, level.identity_valid)
+    below = None if head.ground is None else below_ground(1 / depth.detach(), head.ground)
+    if terms.automask_below and below is not None:
+        passed = passed | (any_valid & ~below)
     loss_mask = passed if terms.automask else any_valid
     # outside the mask a constant, not 0: else a pose whose views leave the image would look perfect
     error = torch.where(loss_mask, best, level.identity_error)
@@ -235,7 +252,12 @@ def _head_loss(head: Head, level: PyramidLevel, terms: MonoTerms) -> tuple[dict[
         parts["consistency"] = consistency(depth, teacher_depth, consistent).mean()
     masked = terms.reduction == "masked"
     parts["photometric"] = mean_over_mask(error, loss_mask) if masked else error.mean()
+    if terms.ground > 0 and head.ground is not None:
+        hinge = ground_hinge(1 / depth, head.ground).masked_fill(~level.source_valid.any(1), 0)
+        parts["ground"] = terms.ground / 2**head.scale * hinge.mean()
     across, down = edge_aware_smoothness(head.sigmoid, head.image)
+    if terms.contact != 1 and below is not None:
+        down = down * contact_weight(below, terms.contact)
     parts["smoothness"] = (across.mean() + down.mean()) * (terms.smoothness / 2**head.scale)
     return parts, Synthesis(depth, views, error, any_valid, loss_mask)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mono2many.data.rng import gaussian, uniform
 from mono2many.geometry.depth import depth_from_sigmoid, disparity_from_sigmoid
+from mono2many.geometry.ground import fit_ground, ground_disparity
 from mono2many.geometry.pyramid import image_pyramid, level_intrinsics, shrink_mask
 from mono2many.losses.anchor import log_depth_drift
 from mono2many.losses.consistency import running_range, volume_augmentation
@@ -69,10 +70,15 @@ def mono_step(
     pose = scale_pose_by_focal(model, pose, batch.intrinsics, batch.target.shape[-1])
     levels, targets = _levels(batch, plan, draw)
     heads = _heads(sigmoids, pose, targets, batch, plan, masks)
+    disparity = disparity_from_sigmoid(
+        sigmoids[0].squeeze(1), plan.architecture.min_depth, plan.architecture.max_depth
+    )
+    if plan.terms.uses_ground:
+        plane = _ground(disparity.detach().float(), batch)
+        heads = [replace(head, ground=resize_map(plane, levels[head.level].size)) for head in heads]
     loss, parts, made = mono_objective(heads, levels, plan.terms)
     if start_disparity is not None:
-        a, mask = plan.architecture, batch.valid_mask
-        disparity = disparity_from_sigmoid(sigmoids[0].squeeze(1), a.min_depth, a.max_depth)
+        mask = batch.valid_mask
         drift = log_depth_drift(disparity, start_disparity, mask)
         parts["anchor"] = drift.mean() if mask is None else mean_over_mask(drift, mask)
         loss = loss + plan.anchor * parts["anchor"]
@@ -167,6 +173,12 @@ def _in_unit_of(
     refined = refined.clone()
     refined[..., :3, 3] *= longer.exp()
     return refined
+
+
+def _ground(disparity: Float[Tensor, "B H W"], batch: Batch) -> Float[Tensor, "B H W"]:
+    """1 / depth of the road at each pixel, in the predicted depth; 0 where there is none."""
+    ground = fit_ground(disparity, batch.intrinsics, batch.valid_mask)
+    return ground_disparity(ground, batch.intrinsics, _size(disparity))
 
 
 def _levels(batch: Batch, plan: StepPlan, draw: Draw) -> tuple[dict[int, PyramidLevel], Images]:
