@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,10 @@ from PIL import Image
 
 from mono2many.cli import main
 from mono2many.errors import InputError, InputWarning
+from mono2many.io.camera_file import Camera
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.io.images import read_image, write_image
+from mono2many.io.undistort import Undistortion
 from mono2many.io.videos import VideoWriter, probe_video
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard
@@ -42,6 +45,40 @@ def test_an_image_becomes_three_files_of_its_own_size_that_agree(
     assert depth.shape == (50, 70)
     np.testing.assert_allclose(read_depth_png16(files[1]).numpy(), depth, rtol=1e-2)
     assert read_image(files[2]).shape == (3, 50, 70)
+
+
+def test_a_lens_that_distorts_is_undone_before_depth_is_predicted(
+    predictor: Predictor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, camera = picture(64, 96), Camera(96, 64, 60.0, 60.0, 47.5, 31.5, (-0.3, 0.1, 0.0, 0.0))
+    write_image(tmp_path / "wide.png", image)
+    (file,) = predict_files(
+        predictor,
+        [str(tmp_path / "wide.png")],
+        tmp_path / "out",
+        ["npy"],
+        camera_of=lambda _: lambda h, w: camera,
+    )
+    straight = Undistortion(camera).frames(image[None])[0]
+    assert not torch.equal(straight, image)
+    np.testing.assert_allclose(np.load(file), predictor(straight).depth, rtol=1e-5)
+    assert not np.allclose(np.load(file), predictor(image).depth, rtol=1e-3)
+
+    values = {"width": 96, "height": 64, "fx": 60, "fy": 60, "cx": 47.5, "cy": 31.5}
+    (tmp_path / "lens.json").write_text(json.dumps({**values, "distortion": [-0.3, 0.1, 0, 0]}))
+    main(
+        [
+            "predict",
+            str(tmp_path / "wide.png"),
+            "--out",
+            str(tmp_path / "cli"),
+            "--camera",
+            str(tmp_path / "lens.json"),
+        ]
+    )
+    said = capsys.readouterr().err
+    assert "outputs belong to the undistorted frames" in said
+    assert "changes nothing" not in said
 
 
 def test_depth_in_metres_says_so_in_its_name_and_a_16_bit_step_is_4_mm(

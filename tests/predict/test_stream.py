@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from mono2many.errors import InputError
 from mono2many.geometry.align import refine_motion
 from mono2many.geometry.pose import invert
+from mono2many.io.camera_file import Camera, camera_from_intrinsics
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
@@ -173,9 +174,9 @@ def test_a_folder_and_a_film_are_streamed_and_single_images_are_not(
             video.write(image)
     asked: list[tuple[int, int]] = []
 
-    def camera(height: int, width: int) -> Tensor:
+    def camera(height: int, width: int) -> Camera:
         asked.append((height, width))
-        return K
+        return camera_from_intrinsics(K, (height, width))
 
     folder, mp4, single = (str(tmp_path / name) for name in ("trip", "film.mp4", "trip/1.png"))
     files = predict_files(predictor, [folder, single], tmp_path / "out", ["npy"], camera_of=lambda _: camera)
@@ -184,7 +185,7 @@ def test_a_folder_and_a_film_are_streamed_and_single_images_are_not(
         np.testing.assert_allclose(np.load(file), stream(image).depth, rtol=1e-5)
     np.testing.assert_allclose(np.load(files[-1]), predictor(film[1]).depth, rtol=1e-5)
     assert len(predict_files(predictor, [mp4], tmp_path / "out", ["npy"], camera_of=lambda _: camera)) == 5
-    assert asked == [(64, 96), (64, 96)]
+    assert set(asked) == {(64, 96)}
     assert predict_files(predictor, [single], tmp_path / "alone")
     with pytest.raises(InputError, match="--camera"):
         predict_files(predictor, [mp4], tmp_path / "without")

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from mono2many.cli import main
 from mono2many.errors import InputError
+from mono2many.io.camera_file import Camera
 from mono2many.io.images import read_image, write_image
 from mono2many.io.trajectories import read_kitti_poses
 from mono2many.io.videos import VideoWriter
@@ -22,7 +24,6 @@ from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.pose import OUTPUT_SCALE, NoPose
-from mono2many.predict.files import IntrinsicsOf
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.trajectory import knows_camera, predict_trajectories, trajectory
 
@@ -125,8 +126,8 @@ def test_only_a_refined_trajectory_is_called_metric(tmp_path: Path) -> None:
     for number, frame in enumerate(FRAMES[:2]):
         write_image(tmp_path / "trip" / f"{number}.png", frame)
 
-    def camera(display: object) -> IntrinsicsOf:
-        return lambda height, width: torch.tensor([[60.0, 0, 34.5], [0, 60, 24.5], [0, 0, 1]])
+    def camera(display: object) -> Callable[[int, int], Camera]:
+        return lambda height, width: Camera(width, height, 60.0, 60.0, 34.5, 24.5)
 
     for refine, name in ((False, "trip_poses.txt"), (True, "trip_poses_metres.txt")):
         out = tmp_path / name

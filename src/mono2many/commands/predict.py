@@ -1,6 +1,7 @@
 """Depth of images, folders of images and videos: `mono2many predict`."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,10 +17,7 @@ NO_MODEL = (
     "it: mono2many train --start-from starter --datatype video --data VIDEO --camera FILE.json"
 )
 
-DISTORTED = (
-    "the lens distorts, and predict takes frames as they are, unlike training: depth near the border is less "
-    "exact; for the best, undistort the frames first"
-)
+DISTORTED = "lens distortion is removed first, as in training: outputs belong to the undistorted frames"
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class PredictConfig:
     """With --poses: align each relative pose with the images by the predicted depth, where the camera is
     known (--camera, --fov, or learnt in training). Without, the trajectory is known up to scale."""
     camera: str | None = None
-    """Camera file of videos and folders, for --poses and for a ManyDepth."""
+    """Camera file of videos and folders, for --poses and for a ManyDepth; lens distortion is removed."""
     fov: float | None = None
     """The same as a horizontal field of view in degrees."""
     flip: bool = False
@@ -71,12 +69,10 @@ def run(arguments: list[str]) -> None:
     model_must_exist("--model", config.model)
     must_exist("", config.inputs)
     must_exist("--camera", [config.camera])
-    from torch import Tensor
-
     from mono2many.geometry.camera import Display
-    from mono2many.io.camera_file import camera_for, read_camera
+    from mono2many.io.camera_file import Camera, camera_for, read_camera
     from mono2many.models.many import ManyDepth
-    from mono2many.predict.files import IntrinsicsOf, predict_files
+    from mono2many.predict.files import predict_files
     from mono2many.predict.predictor import load
     from mono2many.predict.trajectory import knows_camera, predict_trajectories
 
@@ -84,18 +80,20 @@ def run(arguments: list[str]) -> None:
     if value_of(arguments, "--model") is None:
         print(NO_MODEL, file=sys.stderr)
 
-    if config.camera and read_camera(config.camera).is_distorted:
+    distorts = config.camera is not None and read_camera(config.camera).is_distorted
+    if distorts:
         print(f"{config.camera}: {DISTORTED}", file=sys.stderr)
 
-    def camera_of(display: Display) -> IntrinsicsOf:
-        def intrinsics_of(height: int, width: int) -> Tensor:
+    def camera_of(display: Display) -> Callable[[int, int], Camera]:
+        def camera(height: int, width: int) -> Camera:
             footage = f"{width}x{height} footage"
-            return camera_for(config.camera, config.fov, (height, width), footage, display).intrinsics
+            return camera_for(config.camera, config.fov, (height, width), footage, display)
 
-        return intrinsics_of
+        return camera
 
     camera = camera_of if config.camera or config.fov else None
-    if camera is not None and not config.poses and not isinstance(predictor.model, ManyDepth):
+    needless = camera is not None and not distorts
+    if needless and not config.poses and not isinstance(predictor.model, ManyDepth):
         flag = "--camera" if config.camera else "--fov"
         print(f"{flag} changes nothing: depth of single frames needs no camera", file=sys.stderr)
     refine = asked or (config.refine_motion and knows_camera(predictor, camera))

@@ -14,8 +14,8 @@ SIDES = 96, 768
 """Least and greatest side at training size, in multiples of STRIDE."""
 STRIDE = 32
 AIM = 0.004
-"""Displacement between neighbours to reach by the frame step, in shares of the width. The pose network of the
-starter knows steps of 0.75 to 1.5 m: on a highway (0.0048 a frame) a frame step of 2 learns much later than 1."""
+"""Displacement between neighbours to reach by the frame step, in shares of the width. The starter's pose
+network knows steps of 0.75 to 1.5 m: on a highway (0.0048 a frame) a frame step of 2 learns later than 1."""
 FARTHEST = 5
 """Greatest frame step."""
 BATCH = 4

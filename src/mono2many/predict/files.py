@@ -1,7 +1,7 @@
 """The command `predict`: images, folders and videos in; depth files, images and videos out."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain, count, islice
 from pathlib import Path
@@ -12,22 +12,24 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mono2many.files import telling_progress
-from mono2many.geometry.camera import Display
 from mono2many.io.colour import colour_disparity, robust_range
 from mono2many.io.depth_files import write_depth_npy, write_depth_png16
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
 from mono2many.models.mono import MonoDepth
-from mono2many.predict.inputs import Input, check_one_size, list_inputs
+from mono2many.predict.inputs import (
+    CameraOf,
+    Input,
+    IntrinsicsOf,
+    check_one_size,
+    list_inputs,
+    through_lens,
+)
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
 Item = TypeVar("Item")
 Kind = Literal["npy", "png16", "colour", "video", "kitti"]
-IntrinsicsOf = Callable[[int, int], Tensor]
-"""From height and width of a video's frames to K in their pixels."""
-CameraOf = Callable[[Display], IntrinsicsOf]
-"""The same for each input, by how its frames are shown."""
 FOR_IMAGES: tuple[Kind, ...] = ("npy", "png16", "colour")
 """By default."""
 FOR_VIDEOS: tuple[Kind, ...] = ("video",)
@@ -121,7 +123,8 @@ def predict_files(
     By default npy, png16 and colour for images, a side-by-side video for videos. A ManyDepth takes a folder
     as a video, and matches each frame of a video with those before it. Raises InputError for an input that is
     missing, of no known kind, or damaged, for kitti where the model is not in metres, for a video of a folder
-    whose images differ in size, and for a ManyDepth's video without `camera_of`."""
+    whose images differ in size, and for a ManyDepth's video without `camera_of`. A camera that distorts is
+    undone first: outputs belong to the undistorted frames."""
     out, found = Path(out), list_inputs(inputs)
     metric, progress = predictor.card.scale == "metres", Progress(out)
     check_outputs(found, (pair for one in found for pair in outputs_of(one, out, save, metric)))
@@ -141,8 +144,7 @@ def predict_files(
     with telling_progress(progress.__str__):
         for one in found:
             frames, fps = one.frames()
-            images = (image for _, image in frames)
-            intrinsics_of = None if camera_of is None else camera_of(one.display())
+            images, intrinsics_of = through_lens((image for _, image in frames), camera_of, one.display())
             if one.images:
                 as_video = len(one.images) > 1
                 parts = (islice(images, len(run)) for run in one.runs)  # a stream's memory ends with its run

@@ -1,18 +1,26 @@
 """What `predict` reads: images, folders of images, videos; and the names that their outputs begin with."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxtyping import UInt8
 from torch import Tensor
 
 from mono2many.geometry.camera import Display
+from mono2many.io.camera_file import Camera
 from mono2many.io.containers import open_video
 from mono2many.io.images import image_display, image_folder, image_size, read_image, warn_of_few_levels
 from mono2many.io.inputs import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, expand
+from mono2many.io.undistort import Undistortion
 from mono2many.io.videos import probe_video, timed_frames, video_display
 from mono2many.terminal import text_console, track
 from mono2many.types import InputError
+
+CameraOf = Callable[[Display], Callable[[int, int], Camera]]
+"""For each input, by how its frames are shown: from their height and width to their camera."""
+IntrinsicsOf = Callable[[int, int], Tensor]
+"""From height and width of a video's frames to K in their pixels."""
 
 
 class Input(NamedTuple):
@@ -51,6 +59,25 @@ class Input(NamedTuple):
         console = text_console(stderr=True)
         quiet = not console.is_terminal
         return iter(track(frames, self.name, count, console=console, hidden=quiet)), fps
+
+
+def through_lens(
+    images: Iterable[UInt8[Tensor, "3 _ _"]], camera_of: CameraOf | None, display: Display
+) -> tuple[Iterator[UInt8[Tensor, "3 _ _"]], IntrinsicsOf | None]:
+    """An input's images without lens distortion, as training sees them, and their K; as they are, and None,
+    where the camera is not known."""
+    if camera_of is None:
+        return iter(images), None
+    camera, lenses = camera_of(display), dict[tuple[int, int], Undistortion]()
+
+    def undistorted() -> Iterator[Tensor]:
+        for image in images:
+            size = image.shape[1], image.shape[2]
+            if size not in lenses:
+                lenses[size] = Undistortion(camera(*size))
+            yield lenses[size].frames(image[None])[0]
+
+    return undistorted(), lambda height, width: camera(height, width).intrinsics
 
 
 def list_inputs(inputs: Sequence[str]) -> list[Input]:

@@ -15,8 +15,8 @@ from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.checkpoint import input_size
 from mono2many.models.mono import MonoDepth, head_motion
 from mono2many.models.pose import RelativePose
-from mono2many.predict.files import CameraOf, IntrinsicsOf, Progress, check_outputs
-from mono2many.predict.inputs import Input, list_inputs
+from mono2many.predict.files import Progress, check_outputs
+from mono2many.predict.inputs import CameraOf, Input, IntrinsicsOf, list_inputs, through_lens
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
@@ -128,8 +128,8 @@ def predict_trajectories(
     with telling_progress(progress.__str__):
         for one, (plot, *paths) in zip(found, files, strict=True):
             times = list[float]()
-            images = _noting(times, progress.counting(one.path.name, one.frames()[0]))
-            intrinsics_of = None if camera_of is None else camera_of(one.display())
+            frames = _noting(times, progress.counting(one.path.name, one.frames()[0]))
+            images, intrinsics_of = through_lens(frames, camera_of, one.display())
             poses = trajectory(predictor, images, intrinsics_of, batch_size, refine)
             for kind, path in zip(kinds, paths, strict=True):
                 write_poses(path, poses, kind, times)

@@ -12,7 +12,7 @@ from itertools import groupby, islice, repeat
 from pathlib import Path
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from mono2many.datasets.base import ReadOptions
@@ -25,11 +25,11 @@ from mono2many.datasets.video.clips import (
     clips_of,
     mask_of,
 )
-from mono2many.geometry.camera import Size, resize_intrinsics, undistortion_pixels
+from mono2many.geometry.camera import Size, resize_intrinsics
 from mono2many.geometry.pyramid import shrink_mask
-from mono2many.geometry.warp import sample
 from mono2many.io.camera_file import Camera
 from mono2many.io.images import kept_rows, read_image, resize_image
+from mono2many.io.undistort import Undistortion
 from mono2many.io.videos import video_frames
 from mono2many.types import Frame, FrameSequence, InputError, Split
 
@@ -52,7 +52,7 @@ class VideoReader:
         self.size: Size = (options.height, options.width)
         self.crop_bottom = options.crop_bottom
         self.footage, self.cameras, self.clips = list[Footage](), list[Camera](), list[FrameSequence]()
-        self._undistortion: dict[Camera, Float[Tensor, "h w 2"]] = {}
+        self._undistortion: dict[Camera, Undistortion] = {}
         masks: dict[int, Bool[Tensor, "H W"] | None] = {}
         for number, path in enumerate(settings.data):
             for clip in clips_of(settings, Path(path), split):
@@ -131,26 +131,23 @@ class VideoReader:
 
     def _prepare(self, camera: Camera, frames: UInt8[Tensor, "N 3 h w"]) -> UInt8[Tensor, "N 3 H W"]:
         """Undistorted at full size, cropped, then resized."""
-        if camera.is_distorted:
-            view = self._undistorted(camera, frames.flatten(0, 1).float())
-            frames = view.round_().to(torch.uint8).unflatten(0, (-1, 3))
+        frames = self._lens(camera).frames(frames)
         return resize_image(frames[..., : kept_rows(camera.height, self.crop_bottom), :], self.size)
 
     def _mask(self, mask: Bool[Tensor, "h w"] | None, camera: Camera) -> Bool[Tensor, "H W"] | None:
         """As a frame is prepared; True where all that a pixel shows is."""
         if mask is not None and camera.is_distorted:
-            mask = self._undistorted(camera, mask[None].float())[0] > 0.999
+            mask = self._lens(camera)(mask[None].float())[0] > 0.999
         return (
             None
             if mask is None
             else shrink_mask(mask[: kept_rows(camera.height, self.crop_bottom)], self.size)
         )
 
-    def _undistorted(self, camera: Camera, images: Float[Tensor, "C h w"]) -> Float[Tensor, "C h w"]:
+    def _lens(self, camera: Camera) -> Undistortion:
         if camera not in self._undistortion:
-            lens = camera.intrinsics, camera.distortion, camera.height, camera.width
-            self._undistortion[camera] = undistortion_pixels(*lens, camera.distortion_model)
-        return sample(images[None], self._undistortion[camera][None])[0][0]
+            self._undistortion[camera] = Undistortion(camera)
+        return self._undistortion[camera]
 
     def _check_memory(self, frames: int) -> None:
         """Refuses, before anything is decoded, what would not fit into the machine's memory."""
