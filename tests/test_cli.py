@@ -230,7 +230,7 @@ def test_a_model_is_evaluated_on_what_its_own_run_held_out(
     config = replace(TrainConfig(), data=TrainingData("video", frame_step=2), dataset=dataset)
     (tmp_path / "run.json").write_text(json.dumps({"settings": asdict(config)}))
     seen: list[EvaluateConfig] = []
-    monkeypatch.setattr(run, "evaluate", seen.append)
+    monkeypatch.setattr(run, "evaluate", lambda config, notes: seen.append(config))
     main(["evaluate", "--model", str(tmp_path)])
     main(["evaluate", "--model", str(tmp_path), "--datatype", "synthetic"])
     assert seen[0].dataset == VideoScoring(data=("film.mp4",), fov=60.0, hold_out=0.25)

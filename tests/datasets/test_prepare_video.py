@@ -71,6 +71,7 @@ def test_a_moving_film_is_one_clip_and_nothing_is_left_out(tmp_path):
         "fps": pytest.approx(25),
         "clips": [{"frames": list(range(30)), "times": pytest.approx([i / 25 for i in range(30)])}],
         "frames": 30,
+        "motion": pytest.approx(2 / WIDTH, rel=0.02),
         "left_out": {"duplicates": 0, "still": 0, "off_grid": 0, "short_clips": 0},
         "cuts": [],
         "blurred": [],
