@@ -27,7 +27,7 @@ NONE = Wishes()
 
 @pytest.mark.parametrize(
     ("height", "width", "expected"),
-    [(720, 1280, (224, 384)), (375, 1242, (160, 512)), (1920, 1080, (384, 224)), (480, 640, (256, 320))],
+    [(720, 1280, (192, 320)), (375, 1242, (128, 448)), (1920, 1080, (320, 192)), (480, 640, (224, 288))],
 )
 def test_the_size_has_the_shape_of_the_video_in_multiples_of_32(
     height: int, width: int, expected: tuple[int, int]
