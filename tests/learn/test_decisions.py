@@ -20,7 +20,7 @@ from mono2many.learn.decisions import (
     training_size,
 )
 
-ROAD = Footage("road", 720, 1280, frames=1260, clips=1, left_out=0, motion=0.005)
+ROAD = Footage("road", 720, 1280, frames=1260, left_out=0, motion=0.005)
 PHONE = replace(ROAD, name="phone", height=1920, width=1080)
 NONE = Wishes()
 

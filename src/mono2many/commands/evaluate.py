@@ -28,6 +28,6 @@ def run(arguments: list[str], notes: "Notes | None" = None) -> None:
         must_exist("--predictions", [config.predictions])
     named_by = run_that_names_data(config.model, arguments)
     data_must_exist(config.data.dataset, config.dataset, named_by)
-    from mono2many.evaluate.run import NO_NOTES, evaluate
+    from mono2many.evaluate.run import evaluate
 
-    evaluate(config, notes=notes or NO_NOTES)
+    evaluate(config, notes=notes)

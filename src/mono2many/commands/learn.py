@@ -63,7 +63,7 @@ def run(arguments: list[str]) -> None:
     must_exist("--mask", [name for name in config.mask if name != "none"])
     if config.start_from != "none":
         model_must_exist("--start-from", config.start_from)
-    from mono2many.learn.run import Learn, learn
+    from mono2many.learn.run import learn
 
     wishes = Wishes(**{f.name: getattr(config, f.name) for f in fields(Wishes)})
-    learn(Learn(config.inputs, config.out, config.minutes, wishes, config.device))
+    learn(config.inputs, config.out, config.minutes, wishes, config.device)

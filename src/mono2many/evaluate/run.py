@@ -50,15 +50,13 @@ class Notes(NamedTuple):
     pictures: Mapping[str, UInt8[Tensor, "3 _ _"]] = {}
 
 
-NO_NOTES = Notes()
-
-
 def evaluate(
-    config: EvaluateConfig, console: Console | None = None, notes: Notes = NO_NOTES
+    config: EvaluateConfig, console: Console | None = None, notes: Notes | None = None
 ) -> dict[str, Any]:
     """Score a model folder and print, store and return the figures. Raises InputError."""
     dataset = config.data.dataset
-    score = partial(_against_neighbours, notes=notes) if dataset.test_list is None else _against_depth
+    against_neighbours = partial(_against_neighbours, notes=notes or Notes())
+    score = against_neighbours if dataset.test_list is None else _against_depth
     if dataset.trajectories is not None:
         score = evaluate_trajectories
     console = console or text_console()
@@ -132,7 +130,7 @@ def _against_depth(config: EvaluateConfig, console: Console) -> dict[str, Any]:
     return figures(outcome, scoring)
 
 
-def _against_neighbours(config: EvaluateConfig, console: Console, notes: Notes = NO_NOTES) -> dict[str, Any]:
+def _against_neighbours(config: EvaluateConfig, console: Console, notes: Notes) -> dict[str, Any]:
     assert config.model is not None, "only depth is scored without a model"
     predictor = load(config.model, config.device, config.last)
     model, card = predictor.model, predictor.card

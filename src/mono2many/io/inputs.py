@@ -47,6 +47,12 @@ def expand(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def name_of(path: str | Path) -> str:
+    """What the outputs of an input are called: a folder's name, a file's without its suffix."""
+    path = Path(path)
+    return path.resolve().name if path.is_dir() else path.stem
+
+
 def _videos(folder: str) -> list[str]:
     """Of a folder without images; none of anything else."""
     if not os.path.isdir(folder):

@@ -9,14 +9,13 @@ from mono2many.errors import InputError
 from mono2many.files import entries, entry
 
 PIXELS = 60_000
-"""About so many at training size. On the highway the photometric error over the un-warped neighbour's .54 at
-46,000 and 68,000 and .59 at 86,000 (single runs of several hundred steps), where a step takes longer, too."""
+"""About so many at training size: larger ones validated worse and take longer (docs/experiments/learn.md)."""
 SIDES = 96, 768
 """Least and greatest side at training size, in multiples of STRIDE."""
 STRIDE = 32
 AIM = 0.004
 """Displacement between neighbours to reach by the frame step, in shares of the width. The starter's pose
-network knows steps of 0.75 to 1.5 m: on a highway (0.0048 a frame) a frame step of 2 learns later than 1."""
+network knows steps of 0.75 to 1.5 m: on a highway (0.0048 a frame) 1 learns earlier than 2 (as above)."""
 FARTHEST = 5
 """Greatest frame step."""
 BATCH = 4
@@ -49,27 +48,22 @@ class Footage:
     width: int
     frames: int
     """That are usable, in all clips."""
-    clips: int
     left_out: int
     motion: float
     """Median displacement from frame to frame, in shares of the width."""
-    fps: float | None = None
     masked: bool = False
 
     @classmethod
     def of_list(cls, name: str, values: dict[str, Any]) -> "Footage":
-        """Of the contents of a list of clips. ValueError or KeyError where it is damaged."""
-        clips = [entries(clip, "frames", int, 0, 1e9) for clip in entries(values, "clips", dict)]
-        used = sum(map(len, clips))
+        """Of the contents of a list of clips. ValueError where it is damaged."""
+        used = sum(len(entries(clip, "frames", int)) for clip in entries(values, "clips", dict))
         return cls(
             name,
             entry(values, "height", int, 1, 1e5),
             entry(values, "width", int, 1, 1e5),
             used,
-            len(clips),
             entry(values, "frames", int, 1, 1e9) - used,
             entry(values, "motion", float, 0, 1),
-            values["fps"],
             values.get("mask") is not None,
         )
 
@@ -112,8 +106,8 @@ def training_size(videos: Sequence[Footage], wishes: Wishes) -> tuple[tuple[int,
         return abs(math.log(width / height / aspect)) + 0.5 * abs(math.log(height * width / PIXELS))
 
     height, width = min(((h, w) for h in heights for w in widths), key=misfit)
-    shape = f"the shape of {videos[0].width}x{videos[0].height}"
-    reason = f"{shape}, near the sizes of the starter" if wishes.height is None else "as given"
+    shape = f"the shape of {videos[0].width}x{videos[0].height}, about {PIXELS:,} pixels"
+    reason = shape if wishes.height is None else "as given"
     return (height, width), Decision("size", f"{width}x{height}", reason, "--height, --width")
 
 

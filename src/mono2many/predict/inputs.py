@@ -11,7 +11,7 @@ from mono2many.geometry.camera import Display
 from mono2many.io.camera_file import Camera
 from mono2many.io.containers import open_video
 from mono2many.io.images import image_display, image_folder, image_size, read_image, warn_of_few_levels
-from mono2many.io.inputs import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, expand
+from mono2many.io.inputs import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, expand, name_of
 from mono2many.io.undistort import Undistortion
 from mono2many.io.videos import probe_video, timed_frames, video_display
 from mono2many.terminal import text_console, track
@@ -88,16 +88,16 @@ def list_inputs(inputs: Sequence[str]) -> list[Input]:
         path, suffix = Path(name), Path(name).suffix.lower()
         if path.is_dir():
             folder = image_folder(path)
-            found.append(Input(path.resolve().name, path, folder.images, folder.runs, folder.places))
+            found.append(Input(name_of(path), path, folder.images, folder.runs, folder.places))
             warn_of_few_levels(path, folder.images)
         elif not path.exists():
             raise InputError(f"{path}: no such file or folder")
         elif suffix in IMAGE_SUFFIXES:
-            found.append(Input(path.stem, path, [path]))
+            found.append(Input(name_of(path), path, [path]))
             warn_of_few_levels(path, [path])
         else:
             check_video(path)
-            found.append(Input(path.stem, path, []))
+            found.append(Input(name_of(path), path, []))
     return sorted(with_parents(found), key=lambda one: not one.images)
 
 

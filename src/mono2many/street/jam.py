@@ -49,9 +49,8 @@ def stop_and_go(rng: Generator, frames: int, top: Real) -> Course:
     longer clip goes on as a shorter one began."""
     start = LANES_APART + 1 + rng.uniform(0, CYCLE)
     speeds: list[float] = []
-    while (
-        len(speeds) < start + frames + 2 * CYCLE
-    ):  # the first vehicles of a queue are some 50 frames earlier
+    enough = start + frames + 2 * CYCLE  # the first vehicles of a queue are some 50 frames earlier
+    while len(speeds) < enough:
         share = 0.1 + 0.9 * rng.random() ** 2
         away, brake = (int(8 + 24 * share * rng.uniform(0.7, 1.3)) for _ in range(2))
         up, down = (np.arange(1, n + 1) / (n + 1) for n in (away, brake))

@@ -93,10 +93,8 @@ class StreetTree:
                             raise error
                         if self.progress is not None:
                             self.progress(done, len(jobs))
-                except (
-                    BaseException
-                ) as stop:  # end the loader's processes, which write into what is removed below
-                    del written
+                except BaseException as stop:
+                    del written  # ends the loader's processes, which write into what is removed below
                     clear_frames(stop.__traceback__)
                     raise
                 text = json.dumps({**about, "version": version("mono2many")}, indent=2)

@@ -254,6 +254,8 @@ class TrainConfig:
             "--model many matches neighbours in time: --stereo also instead of only": (
                 many and self.dataset.stereo == "only"
             ),
+            "--ground, --automask-on and --contact are for --model mono": many
+            and (self.loss.ground > 0 or self.loss.automask_on != "all" or self.loss.contact != 1),
             f"--anchor {weight} holds depth to an initial model: add --start-from FOLDER": (
                 weight and self.run.start_from is None
             ),

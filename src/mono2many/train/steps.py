@@ -70,16 +70,13 @@ def mono_step(
     pose = scale_pose_by_focal(model, pose, batch.intrinsics, batch.target.shape[-1])
     levels, targets = _levels(batch, plan, draw)
     heads = _heads(sigmoids, pose, targets, batch, plan, masks)
-    disparity = disparity_from_sigmoid(
-        sigmoids[0].squeeze(1), plan.architecture.min_depth, plan.architecture.max_depth
-    )
     if plan.terms.uses_ground:
-        plane = _ground(disparity.detach().float(), batch)
+        plane = _ground(_disparity(sigmoids[0], plan.architecture).detach().float(), batch)
         heads = [replace(head, ground=resize_map(plane, levels[head.level].size)) for head in heads]
     loss, parts, made = mono_objective(heads, levels, plan.terms)
     if start_disparity is not None:
         mask = batch.valid_mask
-        drift = log_depth_drift(disparity, start_disparity, mask)
+        drift = log_depth_drift(_disparity(sigmoids[0], plan.architecture), start_disparity, mask)
         parts["anchor"] = drift.mean() if mask is None else mean_over_mask(drift, mask)
         loss = loss + plan.anchor * parts["anchor"]
     scalars = {**parts, **_diagnostics(sigmoids[0], heads[0], batch, plan.architecture)}
@@ -175,6 +172,11 @@ def _in_unit_of(
     return refined
 
 
+def _disparity(sigmoid: Float[Tensor, "B 1 H W"], a: MonoArchitecture) -> Float[Tensor, "B H W"]:
+    """1 / depth, in the network's unit."""
+    return disparity_from_sigmoid(sigmoid.squeeze(1), a.min_depth, a.max_depth)
+
+
 def _ground(disparity: Float[Tensor, "B H W"], batch: Batch) -> Float[Tensor, "B H W"]:
     """1 / depth of the road at each pixel, in the predicted depth; 0 where there is none."""
     ground = fit_ground(disparity, batch.intrinsics, batch.valid_mask)
@@ -233,7 +235,7 @@ def _diagnostics(
     length of the predicted translation (0: no motion was found)."""
     predicted = len(batch.for_networks()[2])
     with torch.no_grad():
-        disparity = disparity_from_sigmoid(sigmoid.squeeze(1), a.min_depth, a.max_depth).flatten(1)
+        disparity = _disparity(sigmoid, a).flatten(1)
         variation = (disparity.std(1) / disparity.mean(1)).mean()
         found = {"sigmoid": sigmoid.mean(), "disparity_variation": variation}
         if predicted:

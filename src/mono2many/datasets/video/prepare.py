@@ -39,7 +39,7 @@ from mono2many.io.images import (
     warn_of_few_levels,
     write_image,
 )
-from mono2many.io.inputs import expand
+from mono2many.io.inputs import expand, name_of
 from mono2many.io.videos import probe_video, timed_frames
 from mono2many.models.checkpoint import input_size, read_card
 from mono2many.models.starter import STARTER
@@ -98,7 +98,7 @@ def prepare_video(
     video cannot be read to its end, or none of its frames is left. advise: print the training command."""
     console = console or text_console()
     paths = [Path(path) for path in expand(inputs)]
-    names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
+    names = [name_of(path) for path in paths]
     targets = [Path(out) / f"{name}{LIST}" for name in names]
     # in a folder of their own: beside videos or images they would be read as frames
     masks = [Path(out) / "masks" / f"{name}.png" for name in names]
