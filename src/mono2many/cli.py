@@ -25,6 +25,7 @@ COMMANDS = (
     "info",
     "cache",
     "scale",
+    "export",
     "prepare",
     "check",
     "import-weights",
@@ -47,6 +48,7 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help   lists the
   predict    depth of images, folders and videos; the camera's trajectory through them
   info       networks, size, scale and training data of a model; by default of the starter
   scale      estimate the metric scale of a model and store it with the model
+  export     a model for ONNX Runtime, OpenVINO or torch.export, compared with the original
   prepare    video: cuts, static and blurred frames of your own videos. kitti: download, unpack, check.
              synthetic: the procedural street in the layouts of data sets
   check      check data before training: camera, motion, overlap, brightness

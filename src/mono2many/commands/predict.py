@@ -1,7 +1,6 @@
 """Depth of images, folders of images and videos: `mono2many predict`."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,10 +68,9 @@ def run(arguments: list[str]) -> None:
     model_must_exist("--model", config.model)
     must_exist("", config.inputs)
     must_exist("--camera", [config.camera])
-    from mono2many.geometry.camera import Display
-    from mono2many.io.camera_file import Camera, camera_for, read_camera
-    from mono2many.models.many import ManyDepth
+    from mono2many.io.camera_file import read_camera
     from mono2many.predict.files import predict_files
+    from mono2many.predict.inputs import camera_source
     from mono2many.predict.predictor import load
     from mono2many.predict.trajectory import knows_camera, predict_trajectories
 
@@ -84,16 +82,9 @@ def run(arguments: list[str]) -> None:
     if distorts:
         print(f"{config.camera}: {DISTORTED}", file=sys.stderr)
 
-    def camera_of(display: Display) -> Callable[[int, int], Camera]:
-        def camera(height: int, width: int) -> Camera:
-            footage = f"{width}x{height} footage"
-            return camera_for(config.camera, config.fov, (height, width), footage, display)
-
-        return camera
-
-    camera = camera_of if config.camera or config.fov else None
+    camera = camera_source(config.camera, config.fov)
     needless = camera is not None and not distorts
-    if needless and not config.poses and not isinstance(predictor.model, ManyDepth):
+    if needless and not config.poses and not predictor.matches:
         flag = "--camera" if config.camera else "--fov"
         print(f"{flag} changes nothing: depth of single frames needs no camera", file=sys.stderr)
     refine = asked or (config.refine_motion and knows_camera(predictor, camera))

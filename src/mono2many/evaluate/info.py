@@ -21,8 +21,7 @@ def info(name: str, console: Console | None = None, last: bool = False) -> None:
     folder = best_of(name, last)
     model, card = load_model(folder)
     sizes = {name: sum(p.numel() for p in net.parameters()) / 1e6 for name, net in model.named_children()}
-    readme = folder / "README.md"
-    front, text = _parts(readme.read_text() if readme.exists() else "")
+    front, text = readme(folder)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -65,8 +64,11 @@ def _depth(card: ModelCard) -> str:
     return f"in metres: {card.factor:.4g} of its unit{spread}, from {card.factor_from}"
 
 
-def _parts(text: str) -> tuple[dict[str, str], str]:
-    """A model card's front matter (`key: value` between two lines of ---), and what comes after it."""
+def readme(folder: Path) -> tuple[dict[str, str], str]:
+    """Of a model folder's README.md the front matter (`key: value` between two lines of ---), and what comes
+    after it; empty where there is none."""
+    path = folder / "README.md"
+    text = path.read_text() if path.exists() else ""
     found = re.match(r"---\n(.*?)\n---\n+", text, re.DOTALL)
     if found is None:
         return {}, text.strip()

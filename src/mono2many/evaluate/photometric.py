@@ -22,9 +22,9 @@ from mono2many.losses.photometric import patches, photometric_error
 from mono2many.losses.reprojection import minimum_over_sources
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.cameras import scale_pose_by_focal
-from mono2many.models.many import ManyDepth
-from mono2many.models.mono import MonoDepth, head_motion
+from mono2many.models.mono import head_motion
 from mono2many.models.pose import NO_POSE
+from mono2many.predict.predictor import Network
 from mono2many.types import Batch, InputError
 
 NAME = "photometric: 0.85 SSIM + 0.15 L1, best neighbour, pixels that a neighbour sees"
@@ -88,7 +88,7 @@ class Prediction:
 
 @torch.no_grad()
 def predict_batches(
-    model: MonoDepth | ManyDepth,
+    model: Network,
     architecture: MonoArchitecture,
     batches: Iterable[Batch],
     precision: Callable[[], AbstractContextManager[object]] = nullcontext,

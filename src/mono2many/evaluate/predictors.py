@@ -23,7 +23,8 @@ from mono2many.geometry.camera import Size, mirror_intrinsics, resize_intrinsics
 from mono2many.metrics.protocol import Protocol
 from mono2many.models.architecture import matching_of
 from mono2many.models.checkpoint import input_size
-from mono2many.models.many import ManyDepth
+from mono2many.models.mono import MonoDepth
+from mono2many.predict.exported import Exported
 from mono2many.predict.predictor import Predictor, blend_mirrored
 from mono2many.types import Frame, InputError
 
@@ -79,12 +80,15 @@ def network_disparities(
     MonoDepth, four of a ManyDepth. flip: as in Predictor.disparity."""
     many = predictor.model
     image = torch.cat([frame.images[:1] for frame in frames])
-    if not isinstance(many, ManyDepth):
+    if isinstance(many, MonoDepth) or not predictor.matches:
         return {Method.MODEL: predictor.from_inputs(image, flip)}
     matching = torch.stack([frame.images[1:] for frame in frames])
     exists, k = (torch.cat(parts) for parts in zip(*(frame[1:] for frame in frames), strict=True))
 
     def each(image: Tensor, matching: Tensor, k: Tensor) -> dict[Method, Tensor]:
+        if isinstance(many, Exported):
+            matched = many.disparity(image, matching, exists, k)
+            return {Method.MODEL: matched, Method.SINGLE_FRAME: many.single(image)}
         itself = image[:, None].expand_as(matching)
         motion = many.motion(image, matching, k)
         return {

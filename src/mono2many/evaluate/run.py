@@ -33,8 +33,7 @@ from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.models.architecture import matching_of
 from mono2many.models.checkpoint import ModelCard, input_size, read_card
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import MonoDepth
-from mono2many.predict.predictor import Predictor, load
+from mono2many.predict.predictor import Network, Predictor, load
 from mono2many.terminal import say, text_console, track
 from mono2many.types import Reader, Split
 
@@ -100,7 +99,7 @@ def open_samples(reader: Reader, card: ModelCard, frame_step: int, console: Cons
 
 
 def predict_samples(
-    network: MonoDepth | ManyDepth,
+    network: Network,
     predictor: Predictor,
     dataset: ClipDataset,
     order: list[list[int]],
@@ -140,7 +139,7 @@ def _against_neighbours(config: EvaluateConfig, console: Console, notes: Notes) 
     low, high = 1 / card.architecture.max_depth, 1 / card.architecture.min_depth
     spread = torch.logspace(torch.tensor(low).log10(), torch.tensor(high).log10(), CONSTANTS)
 
-    def predicted(network: MonoDepth | ManyDepth) -> Iterator[Prediction]:
+    def predicted(network: Network) -> Iterator[Prediction]:
         return predict_samples(network, predictor, dataset, order, "held-out frames", console)
 
     score = evaluate_photometric(predicted(model), (1 / spread).tolist())

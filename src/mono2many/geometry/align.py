@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from mono2many.geometry.camera import pixel_axes, resize_intrinsics
 from mono2many.geometry.pose import invert, transform_from_pose
+from mono2many.geometry.precision import full_precision
 from mono2many.geometry.warp import warp
 
 COARSE = (8, 4, 2)
@@ -73,7 +74,7 @@ def refine_motion(
     depth's errors, see LOG_DEPTH_SIGMA and SURE_SIGMA. valid_mask: pixels of the target that are compared;
     the ego vehicle's would say that nothing moved.
     """
-    with torch.autocast(target.device.type, enabled=False):
+    with full_precision(target):
         initial = source_from_target.float()
         exposure = initial.new_tensor([1.0, 0.0]).repeat(len(initial), 1)
         found = Estimate(initial, exposure, initial.new_zeros(len(initial), 1, 1))
@@ -171,11 +172,28 @@ def _gauss_newton_step(at: Estimate, level: Level, log_depth_sigma: float) -> Es
     right = weighted @ residual.unsqueeze(2) - share @ left.mT
     # what the images do not determine stays as it is
     damping = torch.diag_embed(1e-6 * normal.diagonal(dim1=1, dim2=2) + 1e-9)
-    found = torch.linalg.solve_ex(normal + damping, right).result.squeeze(2)
+    solve = _eliminate if torch.compiler.is_exporting() else _solve
+    found = solve(normal + damping, right).squeeze(2)
     update = (left - found.unsqueeze(1) @ mixed) / (own + prior)
     log_offset = (at.log_offset + update.view_as(at.log_offset)).clamp(-1, 1)
     motion = at.motion @ invert(transform_from_pose(found[:, 3:6], found[:, :3]))
     return Estimate(motion, at.exposure - found[:, 6:], log_offset)
+
+
+def _solve(a: Float[Tensor, "B N N"], b: Float[Tensor, "B N 1"]) -> Float[Tensor, "B N 1"]:
+    return torch.linalg.solve_ex(a, b).result
+
+
+def _eliminate(a: Float[Tensor, "B N N"], b: Float[Tensor, "B N 1"]) -> Float[Tensor, "B N 1"]:
+    """_solve of a positive definite matrix by Gauss-Jordan elimination, in operations that every runtime
+    has."""
+    rows = torch.cat([a, b], 2)
+    identity = torch.eye(a.shape[1], dtype=a.dtype, device=a.device)
+    for i in range(a.shape[1]):
+        pivot = rows[:, i : i + 1] / rows[:, i : i + 1, i : i + 1]
+        # from every other row its multiple of the pivot is taken away; the pivot's own becomes 1
+        rows = rows - (rows[:, :, i : i + 1] - identity[:, i : i + 1]) * pivot
+    return rows[:, :, -1:]
 
 
 def _per_pixel(log_offset: Float[Tensor, "B y x"], level: Level) -> Float[Tensor, "B h w"]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.geometry.camera import divide_by_intrinsics
+from mono2many.geometry.warp import sample
 
 Spacing = Literal["linear", "inverse"]
 """Hypotheses at equal steps of depth, or of inverse depth."""
@@ -150,6 +151,7 @@ class _Table:
     """The features of `current` and then of `matching`, a row of C for each pixel."""
 
     def __init__(self, current: Tensor, matching: Tensor, dtype: torch.dtype) -> None:
+        self.maps = current.to(dtype), matching.to(dtype)
         rows = [maps.movedim(-3, -1).reshape(-1, maps.shape[-3]) for maps in (current, matching)]
         self.rows, self.width = torch.cat(rows).to(dtype), matching.shape[-1]
         places = torch.arange(len(self.rows), device=current.device, dtype=torch.int32)
@@ -166,6 +168,8 @@ class _Table:
         The four neighbours and, with weight -1, the pixel itself are one weighted sum of rows, which a
         look-up table of embeddings computes 3 times as fast as grid_sample on a CPU.
         """
+        if torch.compiler.is_exporting():  # other runtimes have no such table
+            return _sampled_difference(*self.maps, x, y)
         left, top = x.floor(), y.floor()
         right, below = x - left, y - top
         corner = right * below
@@ -175,3 +179,16 @@ class _Table:
         bags, shares = (torch.stack(each, -1).view(-1, 5) for each in (rows, weights))
         sums = F.embedding_bag(bags, self.rows, mode="sum", per_sample_weights=shares)
         return sums.abs_().mean(1).view_as(x)
+
+
+def _sampled_difference(
+    current: Float[Tensor, "B C h w"],
+    matching: Float[Tensor, "B F C H W"],
+    x: Float[Tensor, "B F n y x"],
+    y: Float[Tensor, "B F n y x"],
+) -> Float[Tensor, "B F n y x"]:
+    """_Table.difference by grid_sample."""
+    pixels = torch.stack([x, y], -1).flatten(0, 1).flatten(1, 2)  # one below the other: B*F n*y x 2
+    view = sample(matching.flatten(0, 1), pixels)[0].unflatten(2, x.shape[2:4]).unflatten(0, x.shape[:2])
+    own = current[:, None, :, None, EDGE:-EDGE, EDGE:-EDGE]
+    return (view - own).abs().mean(2)

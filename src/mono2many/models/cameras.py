@@ -57,7 +57,7 @@ class LearntCameras(nn.Module):
 
 
 def scale_pose_by_focal(
-    model: nn.Module, motion: RelativePose, intrinsics: Float[Tensor, "B 3 3"], width: int
+    model: object, motion: RelativePose, intrinsics: Float[Tensor, "B 3 3"], width: int
 ) -> RelativePose:
     """The pose network's output for a camera of this K, of a model with learnt cameras: sideways rotation and
     translation are predicted for the focal length that training began with, and scaled, so that another focal

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mono2many.geometry.precision import full_precision
 from mono2many.models.pose import PoseNet, RelativePose, source_from_target
 
 PredictedPoses = Mapping[int, RelativePose]
@@ -54,7 +55,7 @@ def chain(
     links: RelativePose, offsets: Sequence[int], translation_scale: Float[Tensor, "B"] | None = None
 ) -> Float[Tensor, "B F 4 4"]:
     """matching_from_current from the pose of each frame and its next nearer one."""
-    with torch.autocast(links.axis_angle.device.type, enabled=False):
+    with full_precision(links.axis_angle):
         matrices = source_from_target(links, offsets, "pairs", translation_scale)
         found = [torch.eye(4, device=matrices.device).expand_as(matrices[:, 0])]
         for j, link in zip(nearer(offsets), matrices.unbind(1), strict=True):

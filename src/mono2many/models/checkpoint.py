@@ -40,6 +40,8 @@ FORMAT_VERSION = 1
 LARGEST_INPUT = 8192
 """Pixels of a side of the networks' input, at most."""
 AGAIN = "--model and --start-from want a folder that `mono2many train` wrote, whole, or starter"
+EXPORTED = "exported"
+"""Key of config.json in the folder of an export, which holds no weights."""
 ARCHITECTURES: dict[str, type[MonoArchitecture]] = {"mono": MonoArchitecture, "many": ManyArchitecture}
 
 
@@ -105,6 +107,7 @@ def load_model(folder: str | Path) -> tuple[MonoDepth | ManyDepth, ModelCard]:
     """
     folder = model_folder(folder)
     card = read_card(folder)
+    refuse_exported(folder)
     a = card.architecture
     problem = f"{folder / 'config.json'}: describes no networks that can be built"
     with explained(problem, remedy(folder, AGAIN), UNREADABLE):
@@ -113,6 +116,15 @@ def load_model(folder: str | Path) -> tuple[MonoDepth | ManyDepth, ModelCard]:
         model.pose = NoPose()
     load_weights(model, folder)
     return model.eval(), card
+
+
+def refuse_exported(folder: Path) -> None:
+    """InputError for the folder of an export."""
+    if EXPORTED in read_json(folder / "config.json", AGAIN):
+        raise InputError(
+            f"{folder}: is an export, which has no weights to train or change; give the model folder that it "
+            "was made of"
+        )
 
 
 def from_mono(many: ManyDepth, folder: str | Path) -> None:
@@ -130,6 +142,8 @@ def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str,
     which stay as they are."""
     folder = model_folder(folder)
     path = folder / "model.safetensors"
+    if not path.exists() and (folder / "config.json").exists():
+        refuse_exported(folder)
     holds = "a model folder holds model.safetensors and config.json"
     weights = read_tensors(path, remedy(folder, holds), remedy(folder, "copy it again or use a checkpoint"))
     wanted = model.state_dict()
@@ -165,7 +179,7 @@ def read_card(folder: str | Path) -> ModelCard:
     if kind is None:
         raise InputError(f"{path}: model {raw.get('model')!r} is not known; this version knows mono and many")
     with explained(f"{path}: a setting is missing, unknown or wrong", again, UNREADABLE):
-        stored = {k: v for k, v in raw.items() if k not in ("format", "format_version", "model")}
+        stored = {k: v for k, v in raw.items() if k not in ("format", "format_version", "model", EXPORTED)}
         architecture = kind(**_settings(kind, entry(stored, "architecture", dict)))
         card = ModelCard(architecture, **_settings(ModelCard, stored))
         _check_ranges(card)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mono2many.geometry.precision import full_precision
 from mono2many.models.architecture import DecoderType, Padding
 from mono2many.models.encoder import Features
 
@@ -63,7 +64,7 @@ class DepthDecoder(nn.Module):
     def maps(self, stages: Sequence[Float[Tensor, "B _ _ _"]]) -> list[Float[Tensor, "B N _ _"]]:
         """`forward`'s result. The last convolution is in float32: a logit rounded to bfloat16 would move the
         disparity by up to 1.6 %."""
-        with torch.autocast(stages[-1].device.type, enabled=False):
+        with full_precision(stages[-1]):
             return [head(stages[-1 - s].float()).sigmoid() for s, head in enumerate(self.heads)]
 
 
@@ -79,7 +80,7 @@ class Conv3x3(nn.Conv2d):
     def forward(self, x: Float[Tensor, "B C h w"]) -> Float[Tensor, "B N h w"]:
         if self.padding_mode == "zeros":
             return super().forward(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             padded = F.pad(x, (1, 1, 1, 1), mode=self.padding_mode)
         return F.conv2d(padded, self.weight, self.bias)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mono2many.geometry.align import refine_motions
+from mono2many.geometry.precision import full_precision
 from mono2many.geometry.sweep import Sweep, aggregate_cost, grey_patches, subpixel_argmin
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.decoder import WIDTHS
@@ -89,7 +90,7 @@ class Gate(nn.Module):
         """(how far it is open, 0 to 1; log depth of least cost - the student's, 0 beyond LIMIT).
         decoded: at stride 4; disparity: the student's, cells being every fourth pixel; best: depth of least
         cost."""
-        with torch.autocast(disparity.device.type, enabled=False):
+        with full_precision(disparity):
             residual = ((best * disparity[:, ::4, ::4]).log() * sweep.confidence).unsqueeze(1)
             small = residual.clamp(-1, 1)
             margin = 1 - sweep.volume.amin(1) / (sweep.volume.mean(1) + 1e-6)  # of the least below the mean

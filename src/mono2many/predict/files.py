@@ -16,7 +16,6 @@ from mono2many.io.colour import colour_disparity, robust_range
 from mono2many.io.depth_files import write_depth_npy, write_depth_png16
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
-from mono2many.models.mono import MonoDepth
 from mono2many.predict.inputs import (
     CameraOf,
     Input,
@@ -205,7 +204,7 @@ def _disparities(
     video: bool = True,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Each frame with its disparity."""
-    if isinstance(predictor.model, MonoDepth) or not video:
+    if not predictor.matches or not video:
         while batch := list(islice(frames, batch_size)):
             stack = torch.stack(batch)
             yield from zip(stack, predictor.disparity(stack, flip), strict=True)

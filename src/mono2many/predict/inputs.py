@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from mono2many.geometry.camera import Display
-from mono2many.io.camera_file import Camera
+from mono2many.io.camera_file import Camera, camera_for
 from mono2many.io.containers import open_video
 from mono2many.io.images import image_display, image_folder, image_size, read_image, warn_of_few_levels
 from mono2many.io.inputs import IMAGE_SUFFIXES, OTHER_IMAGES, VIDEO_SUFFIXES, expand, name_of
@@ -59,6 +59,20 @@ class Input(NamedTuple):
         console = text_console(stderr=True)
         quiet = not console.is_terminal
         return iter(track(frames, self.name, count, console=console, hidden=quiet)), fps
+
+
+def camera_source(file: str | None, fov: float | None) -> CameraOf | None:
+    """Of --camera or --fov; None: the camera is not known."""
+    if file is None and fov is None:
+        return None
+
+    def camera_of(display: Display) -> Callable[[int, int], Camera]:
+        def camera(height: int, width: int) -> Camera:
+            return camera_for(file, fov, (height, width), f"{width}x{height} footage", display)
+
+        return camera
+
+    return camera_of
 
 
 def through_lens(

@@ -18,30 +18,35 @@ from torch.nn import functional as F
 from mono2many.devices import pick_device
 from mono2many.geometry.camera import mirror_intrinsics, resize_intrinsics
 from mono2many.io.images import kept_rows, read_image, resize_image
-from mono2many.models.checkpoint import ModelCard, input_size, load_model
+from mono2many.models.architecture import ManyArchitecture
+from mono2many.models.checkpoint import ModelCard, input_size, load_model, read_card
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.starter import best_of
 from mono2many.predict.depth_map import DepthMap
+from mono2many.predict.exported import Exported, ExportedStream, read_notes
 from mono2many.predict.stream import StreamState
 from mono2many.types import InputError
 
 Image: TypeAlias = str | os.PathLike[str] | PIL.Image.Image | ndarray | Tensor
+Network: TypeAlias = MonoDepth | ManyDepth | Exported
 IMAGES = "a path, a PIL image, H W 3 uint8 (NumPy) or 3 H W uint8 (torch)"
 BATCH = 4
 """Images of a list that are predicted together."""
 
 
 class Predictor:
-    """A trained model, ready for images of any size. `.model` is the nn.Module, `.card` what its folder
-    stores."""
+    """A trained model, ready for images of any size. `.model` is the nn.Module (an Exported's networks are in
+    its files), `.card` what its folder stores."""
 
-    def __init__(
-        self, model: MonoDepth | ManyDepth, card: ModelCard, device: str | torch.device = "cpu"
-    ) -> None:
+    def __init__(self, model: Network, card: ModelCard, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
-        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.model = model.to(self.device)
+        if isinstance(self.model, torch.nn.Module):
+            self.model.eval().to(memory_format=torch.channels_last)
         self.card = card
+        self.matches = isinstance(card.architecture, ManyArchitecture)
+        """It is a ManyDepth, which matches the frames of a video."""
         self.unit = card.factor if card.scale == "metres" else 1.0
         """What the network's depth is multiplied by: here, and nowhere else."""
 
@@ -111,7 +116,7 @@ class Predictor:
 
         intrinsics: the 3x3 camera matrix in pixels of the frames, which a ManyDepth needs: else InputError.
         flip: as in `disparity`."""
-        if intrinsics is None and isinstance(self.model, ManyDepth):
+        if intrinsics is None and self.matches:
             raise InputError(
                 "this model matches the frames of a video, for which it needs the camera: give --camera "
                 "FILE.json or --fov DEGREES (in Python: stream(K), K 3x3 in pixels of the frames)"
@@ -150,7 +155,7 @@ class Predictor:
     def from_inputs(self, inputs: Float[Tensor, "B 3 h w"], flip: bool = False) -> Float[Tensor, "B h w"]:
         """Disparity of what `inputs` returned, at the model's size and on its device, in the unit that
         `card.scale` names."""
-        network = self.model.single if isinstance(self.model, ManyDepth) else self.model.depth
+        network = self.model.depth if isinstance(self.model, MonoDepth) else self.model.single
         result = network(inputs)
         if flip:
             result = blend_mirrored(result, network(inputs.flip(-1)).flip(-1))
@@ -186,7 +191,7 @@ class Stream:
     def __init__(self, predictor: Predictor, intrinsics: Float[Tensor, "3 3"], flip: bool = False) -> None:
         self.predictor, self.intrinsics, self.flip = predictor, intrinsics, flip
         self.size: tuple[int, int] | None = None
-        self.states: list[StreamState] = []
+        self.states: list[StreamState | ExportedStream] = []
 
     def __call__(self, image: Image) -> DepthMap:
         """Depth of the next frame: anything that `as_image` takes."""
@@ -195,24 +200,36 @@ class Stream:
 
     def disparity(self, image: UInt8[Tensor, "3 H W"]) -> Float[Tensor, "H W"]:
         """1 / depth of the next frame, on the CPU, at its own size, in the unit that `card.scale` names."""
+        found = self.at_model_size(image)
+        return self.predictor.at_size(found, (image.shape[1], image.shape[2]))[0].cpu()
+
+    def at_model_size(self, image: UInt8[Tensor, "3 H W"]) -> Float[Tensor, "1 h w"]:
+        """The same at the model's size and on its device."""
         predictor, size = self.predictor, (image.shape[1], image.shape[2])
         if self.size is not None and self.size != size:
             first = f"the video's first was {self.size[1]}x{self.size[0]}"
             raise InputError(f"a frame is {size[1]}x{size[0]}, {first}: predict these separately")
         inputs = predictor.inputs([image])
-        if isinstance(predictor.model, MonoDepth):
+        if not predictor.matches:
             found = predictor.from_inputs(inputs, self.flip)
         else:
             if self.size is None:
                 k = predictor.camera(self.intrinsics, size)
                 cameras = [k, mirror_intrinsics(k, inputs.shape[-1])][: 1 + self.flip]
-                self.states = [StreamState(predictor.model, camera) for camera in cameras]
+                self.states = [_stream_state(predictor, camera) for camera in cameras]
             found = self.states[0](inputs)
             if self.flip:
                 found = blend_mirrored(found, self.states[1](inputs.flip(-1)).flip(-1))
             found = found / predictor.unit
         self.size = size
-        return predictor.at_size(found, size)[0].cpu()
+        return found
+
+
+def _stream_state(predictor: Predictor, camera: Float[Tensor, "3 3"]) -> StreamState | ExportedStream:
+    if isinstance(predictor.model, Exported):
+        return predictor.model.stream(camera)
+    assert isinstance(predictor.model, ManyDepth)
+    return StreamState(predictor.model, camera)
 
 
 def as_image(image: Image) -> UInt8[Tensor, "3 H W"]:
@@ -253,8 +270,11 @@ def blend_mirrored(
 
 
 def load(folder: str | Path, device: str = "auto", last: bool = False) -> Predictor:
-    """A Predictor from a model folder, or of `starter`, which comes with the package. Of a run's folder it is
-    the best model, by validation error, or the `last`. Raises InputError for a folder that is absent, damaged
-    or too new."""
-    model, card = load_model(best_of(folder, last))
-    return Predictor(model, card, pick_device(device))
+    """A Predictor from a model folder, an export's, or of `starter`, which comes with the package. Of a run's
+    folder it is the best model, by validation error, or the `last`. Raises InputError for a folder that is
+    absent, damaged or too new."""
+    path = best_of(folder, last)
+    card, chosen = read_card(path), pick_device(device)
+    if (notes := read_notes(path)) is not None:
+        return Predictor(Exported(path, card, notes, torch.device(chosen)), card, chosen)
+    return Predictor(load_model(path)[0], card, chosen)

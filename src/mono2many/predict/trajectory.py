@@ -13,8 +13,10 @@ from mono2many.geometry.pose import invert
 from mono2many.io.trajectories import ENDINGS, PoseKind, draw_trajectories, write_poses
 from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.checkpoint import input_size
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth, head_motion
 from mono2many.models.pose import RelativePose
+from mono2many.predict.exported import Exported
 from mono2many.predict.files import Progress, check_outputs
 from mono2many.predict.inputs import CameraOf, Input, IntrinsicsOf, list_inputs, through_lens
 from mono2many.predict.predictor import Predictor
@@ -44,7 +46,7 @@ def trajectory(
     camera."""
     if refine and not knows_camera(predictor, intrinsics_of):
         raise InputError("--refine-motion needs the camera: add --camera FILE.json or --fov 65")
-    model = predictor.model if isinstance(predictor.model, MonoDepth) else predictor.model.as_mono()
+    model = predictor.model.as_mono() if isinstance(predictor.model, ManyDepth) else predictor.model
     poses, held, k = [torch.eye(4, dtype=torch.float64)], list[Tensor](), torch.eye(3)[None]
 
     def add_steps() -> None:
@@ -76,7 +78,7 @@ def trajectory(
 
 
 def _steps(
-    model: MonoDepth, images: Float[Tensor, "N 3 H W"], k: Float[Tensor, "1 3 3"], refine: bool
+    model: MonoDepth | Exported, images: Float[Tensor, "N 3 H W"], k: Float[Tensor, "1 3 3"], refine: bool
 ) -> Float[Tensor, "{images.shape[0]-2} 4 4"]:
     """earlier_from_later of each image but the first and the next."""
     a, target, sources, offsets = model.architecture, images[1:-1], images[2:, None], (1,)

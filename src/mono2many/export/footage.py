@@ -1,0 +1,64 @@
+"""The frames on which an export is compared with its model."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from mono2many.commands.export import ExportConfig
+from mono2many.predict.inputs import camera_source, list_inputs, through_lens
+from mono2many.street.reader import StreetSettings, SyntheticReader
+from mono2many.types import InputError
+
+STREET = 160, 512
+"""Height and width of the street's frames."""
+
+
+class Footage(NamedTuple):
+    """Frames of one size, of a stream one after the other."""
+
+    frames: Sequence[UInt8[Tensor, "3 H W"]]
+    intrinsics: Float[Tensor, "3 3"] | None
+    """In pixels of the frames."""
+
+
+def count_frames(footage: Sequence[Footage]) -> int:
+    return sum(len(one.frames) for one in footage)
+
+
+def read_footage(config: ExportConfig, matches: bool, count: int) -> list[Footage]:
+    """About `count` frames of --frames, spread over each video, or for a ManyDepth (`matches`) its first;
+    by default of the street."""
+    if not config.frames:
+        reader = SyntheticReader(StreetSettings(1, count, *STREET, variety="wide"), "test")
+        frames = [reader.frame(0, i) for i in range(count)]
+        return [Footage([frame.image for frame in frames], frames[0].intrinsics)]
+    camera_of = camera_source(config.camera, config.fov)
+    if matches and camera_of is None:
+        raise InputError("--frames of a ManyDepth need the camera: add --camera FILE.json or --fov DEGREES")
+    found, inputs = list[Footage](), list_inputs(config.frames)
+    each = -(-count // len(inputs))
+    for one in inputs:
+        images, intrinsics_of = through_lens(
+            (image for _, image in one.frames()[0]), camera_of, one.display()
+        )
+        kept = list(islice(images, each)) if matches else _spread(images, each)
+        if kept:
+            height, width = kept[0].shape[-2:]
+            found.append(Footage(kept, None if intrinsics_of is None else intrinsics_of(height, width)))
+    if count_frames(found) < 2:
+        raise InputError("--frames: fewer than 2 frames to compare on; name a video or more images")
+    return found
+
+
+def _spread(frames: Iterable[Tensor], count: int) -> list[Tensor]:
+    """At most `count` of them, evenly spread, without knowing how many there are."""
+    kept, every = list[Tensor](), 1
+    for number, frame in enumerate(frames):
+        if number % every == 0:
+            kept.append(frame)
+        if len(kept) == 2 * count:
+            kept, every = kept[::2], 2 * every
+    return kept[:: max(1, len(kept) // count)][:count]

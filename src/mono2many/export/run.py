@@ -1,0 +1,209 @@
+"""The command `export`: write the parts, compare them with the model, keep them where they agree."""
+
+import copy
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from mono2many import __version__
+from mono2many.commands.export import ExportConfig
+from mono2many.evaluate.info import readme
+from mono2many.export.footage import Footage, count_frames, read_footage
+from mono2many.export.graphs import Part, parts_of, with_fixed_padding
+from mono2many.export.parity import LIMITS, Limits, Parity, compare
+from mono2many.export.quantise import quantise
+from mono2many.export.write import dynamic_shapes, write_config, write_part
+from mono2many.files import user_path
+from mono2many.models.architecture import ManyArchitecture
+from mono2many.models.checkpoint import EXPORTED, ModelCard, input_size, load_model
+from mono2many.models.many import ManyDepth
+from mono2many.models.mono import MonoDepth
+from mono2many.models.starter import best_of
+from mono2many.predict.exported import Exported, ExportNotes
+from mono2many.predict.predictor import Predictor
+from mono2many.predict.sessions import ENDINGS, open_session, runtime
+from mono2many.terminal import say, text_console
+from mono2many.types import InputError
+
+NEEDED = {
+    "onnx": (("onnx", "onnx"), ("onnxscript", "onnx"), ("onnxruntime", "onnx")),
+    "openvino": (("onnx", "onnx"), ("onnxscript", "onnx"), ("openvino", "openvino")),
+    "pt2": (),
+}
+"""Libraries of each format, and the extras that have them."""
+OTHER_PARTS = 1e-3
+"""Greatest difference of the outputs of pose, match and depth, as a share of the largest value."""
+
+
+def export(config: ExportConfig, console: Console | None = None) -> Path:
+    """Returns the folder that was written. InputError for what cannot be exported, and where the file does
+    not compute what the model does: nothing is left then."""
+    console = console or text_console()
+    for library in NEEDED[config.format]:
+        runtime(*library)
+    source = best_of(config.model, config.last)
+    model, card = load_model(source)
+    _possible(config, model)
+    calibrating = config.precision == "int8"
+    footage = read_footage(config, isinstance(model, ManyDepth), config.count * (1 + calibrating))
+    card = _sized(config, card, footage)
+    out = user_path(config.out or f"exported/{_name(config)}")
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or _is_export(out))):
+        raise InputError(f"--out {out}: is there and no export; give another folder")
+    partial = out.with_name(f".partial-{out.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        parity = _written(config, model, card, footage, partial, source)
+        shutil.rmtree(out, ignore_errors=True)
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    files = [path for path in sorted(out.iterdir()) if path.name != "config.json"]
+    sizes = ", ".join(f"{path.name} {path.stat().st_size / 1e6:.1f} MB" for path in files)
+    say(console, f"{out}: {sizes}; depth against the model's on {count_frames(footage)} frames: {parity}")
+    say(console, f"use: mono2many predict VIDEO --model {out}; other programs: docs/deploy.md")
+    return out
+
+
+def _possible(config: ExportConfig, model: MonoDepth | ManyDepth) -> None:
+    """InputError for what this model cannot be exported as."""
+    if not isinstance(model, ManyDepth):
+        return
+    if config.precision == "int8" or (config.precision == "fp16" and config.format != "openvino"):
+        raise InputError(
+            f"--precision {config.precision}: a ManyDepth compares frames, which takes float32: export it as "
+            "fp32, or as fp16 with --format openvino, which stores float16 and computes what is needed"
+        )
+    if config.dynamic_size:
+        raise InputError("--dynamic-size: a ManyDepth's plane sweep is exported for one size: leave it out")
+
+
+def _sized(config: ExportConfig, card: ModelCard, footage: Sequence[Footage]) -> ModelCard:
+    """The card of the export."""
+    if config.height is not None and config.width is not None:
+        return replace(card, height=config.height, width=config.width, sizes=())
+    if config.dynamic_size:
+        return card
+    height, width = card.height, card.width
+    if config.frames:
+        height, width = input_size(card, footage[0].frames[0].shape[-2:])
+    return replace(card, height=height, width=width, sizes=())
+
+
+def _written(
+    config: ExportConfig,
+    model: MonoDepth | ManyDepth,
+    card: ModelCard,
+    footage: Sequence[Footage],
+    out: Path,
+    source: Path,
+) -> Parity:
+    """Files and config.json in `out`, compared with the model."""
+    kind, precision, size = config.format, config.precision, (card.height, card.width)
+    own = Predictor(model, card)
+    half = precision == "fp16" and kind != "openvino"
+    written = with_fixed_padding(model) if config.dynamic_size else model
+    parts = parts_of(written, card, size, config.parts, False)
+    features = parts[0].inputs.get("previous_features")
+    notes = ExportNotes(
+        kind, precision, tuple(part.name for part in parts), config.dynamic_batch, config.dynamic_size,
+        () if features is None else tuple(features.shape[2:]), version=__version__,
+    )  # fmt: skip
+    described = _described(card, notes, readme(source)[0].get("license", "not stated"))
+    if half:  # of the depth network only; a copy, since the comparison needs the model as it is
+        parts = parts_of(_halved(written), card, size, False, True) + parts[1:]
+    for part in parts:
+        shapes = dynamic_shapes(part, config.dynamic_batch, config.dynamic_size)
+        write_part(out, part, kind, precision == "fp16", shapes, described)
+    _write_config(out, card, notes)
+    compared = footage
+    if precision == "int8":
+        calibrating, compared = ([one._replace(frames=one.frames[i::2]) for one in footage] for i in (0, 1))
+        inputs = [own.inputs([frame]) for one in calibrating for frame in one.frames]
+        quantise(out / f"depth{ENDINGS[kind]}", kind, inputs)
+    exported = Predictor(Exported(out, card, notes, torch.device("cpu")), card)
+    parity = compare(own, exported, [one for one in compared if one.frames])
+    _check(config, parity)
+    for part in parts[1:]:
+        _check_part(out, part, notes)
+    notes = replace(notes, parity={k: float(f"{v:.3g}") for k, v in parity._asdict().items()})
+    _write_config(out, card, notes)
+    return parity
+
+
+def _halved(model: MonoDepth | ManyDepth) -> MonoDepth:
+    """A copy, its depth network but the last convolutions in float16."""
+    assert isinstance(model, MonoDepth)
+    halved = copy.deepcopy(model)
+    net = halved.depth.half()
+    net.decoder.heads.float()
+    net.min_depth, net.max_depth = net.min_depth.float(), net.max_depth.float()
+    return halved
+
+
+def _check(config: ExportConfig, parity: Parity) -> None:
+    """InputError where the difference is too large."""
+    limits = LIMITS.get(config.precision, Limits(1.0, 1e9, config.limit))
+    if not (
+        parity.median <= limits.median and parity.p999 <= limits.p999 and parity.abs_rel <= limits.abs_rel
+    ):
+        hint = (
+            f"; allowed is a mean of {limits.abs_rel:g} (--limit): calibrate on more frames (--count), or "
+            "keep fp32" if config.precision == "int8"
+            else f"; allowed are {limits.median:g} and {limits.p999:g}: this runtime cannot be used"
+        )  # fmt: skip
+        raise InputError(f"the export computes another depth than the model: {parity}{hint}")
+
+
+def _check_part(out: Path, part: Part, notes: ExportNotes) -> None:
+    """InputError where an output differs from the module's on the example inputs."""
+    session = open_session(
+        out / f"{part.name}{ENDINGS[notes.format]}", notes.format, "fp32", torch.device("cpu")
+    )
+    found = session.run(**part.inputs)
+    with torch.no_grad():
+        wanted = dict(zip(part.outputs, part.graph(**part.inputs), strict=True))
+    for name, value in wanted.items():
+        off = float((found[name] - value).abs().max() / value.abs().max().clamp(min=1e-9))
+        if not off <= OTHER_PARTS:
+            raise InputError(
+                f"part {part.name}: {name} differs from the model's by {off:.1e} of its largest value"
+            )
+
+
+def _described(card: ModelCard, notes: ExportNotes, licence: str) -> dict[str, Any]:
+    """What a file's own metadata say."""
+    metres = card.scale == "metres"
+    return {
+        "images": "RGB in [0, 1], float32, 1 x 3 x height x width; resized with anti-aliasing",
+        "depth": "metres" if metres else "up to scale",
+        "height": card.height, "width": card.width, "crop_bottom": card.crop_bottom,
+        "scale": card.scale, "factor": card.factor if metres else 1.0,
+        "precision": notes.precision, "trained_on": card.trained_on, "licence": licence,
+        "made_by": f"mono2many {__version__}",
+    }  # fmt: skip
+
+
+def _write_config(out: Path, card: ModelCard, notes: ExportNotes) -> None:
+    kind = "many" if isinstance(card.architecture, ManyArchitecture) else "mono"
+    stored = {name: value for name, value in asdict(card).items() if name != "sizes" or value}
+    head = {"format": "mono2many", "format_version": 1, "model": kind}
+    write_config(out, {**head, **stored, EXPORTED: asdict(notes)})
+
+
+def _is_export(folder: Path) -> bool:
+    try:
+        return EXPORTED in json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return False
+
+
+def _name(config: ExportConfig) -> str:
+    return f"{Path(config.model).name}-{config.format}-{config.precision}"

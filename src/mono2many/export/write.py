@@ -1,0 +1,121 @@
+"""Parts to files: ONNX, OpenVINO's intermediate representation, PyTorch's exported program."""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import Dim
+
+from mono2many.export.graphs import Part
+from mono2many.files import atomic_write, write_text
+from mono2many.predict.sessions import ENDINGS, NOTES, runtime
+
+OPSET = 20
+"""Of ONNX: since then grid_sample, resizing with anti-aliasing and GELU are as in PyTorch."""
+MOST_BATCH, MOST_BLOCKS = 256, 256
+"""Of a dynamic batch, and of a dynamic side in multiples of 32."""
+
+
+def write_part(
+    folder: Path, part: Part, kind: str, compress: bool, dynamic: Mapping[str, Any], notes: Mapping[str, Any]
+) -> Path:
+    """folder/PART.onnx, .xml with .bin, or .pt2; returns the first of them. compress: an OpenVINO file's
+    weights in float16. dynamic: of dynamic_shapes. notes: for the file's metadata."""
+    path = folder / f"{part.name}{ENDINGS[kind]}"
+    notes = {**notes, "part": part.name, "inputs": list(part.inputs), "outputs": list(part.outputs)}
+    text = json.dumps(notes)
+    program = _program(part, dynamic)
+    if kind == "pt2":
+        with atomic_write(path) as temporary, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of weights that two layers share
+            archive = temporary.with_suffix(".pt2")  # it insists on the ending
+            torch.export.save(program, archive, extra_files={f"{NOTES}.json": text})
+            archive.replace(temporary)
+        return path
+    onnx_program = _onnx_program(part, program)
+    for key, value in {NOTES: text, **{k: str(v) for k, v in notes.items()}}.items():
+        onnx_program.model.metadata_props[key] = value
+    if kind == "onnx":
+        with atomic_write(path) as temporary:
+            onnx_program.save(str(temporary))
+        return path
+    _write_openvino(path, onnx_program, compress, text)
+    return path
+
+
+def dynamic_shapes(part: Part, batch: bool, size: bool) -> dict[str, Any]:
+    """What may differ from call to call, for torch.export: of images, which all inputs of the parts depth and
+    pose are. Empty: nothing."""
+    if part.name not in ("depth", "pose") or not (batch or size):
+        return {}
+    shape: dict[int, Any] = {0: Dim("batch", min=1, max=MOST_BATCH)} if batch else {}
+    if size:
+        shape |= {2 + i: 32 * Dim(name, min=2, max=MOST_BLOCKS) for i, name in enumerate(("rows", "columns"))}
+    return dict.fromkeys(part.inputs, shape)
+
+
+def _program(part: Part, dynamic: Mapping[str, Any]) -> torch.export.ExportedProgram:
+    """A batch of one would be taken for a constant: of a dynamic one there are two."""
+    batched = any(0 in shape for shape in dynamic.values())
+    inputs = {name: torch.cat([x, x]) if batched else x for name, x in part.inputs.items()}
+    return torch.export.export(part.graph.eval(), (), inputs, dynamic_shapes=dynamic or None, strict=False)
+
+
+def _onnx_program(part: Part, program: torch.export.ExportedProgram) -> Any:
+    with _quiet():
+        found = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(part.inputs),
+            output_names=list(part.outputs),
+            verbose=False,
+        )
+    assert found is not None
+    return found
+
+
+def _write_openvino(path: Path, program: Any, compress: bool, notes: str) -> None:
+    ov = runtime("openvino", "openvino")
+    buffer = io.BytesIO()
+    import onnx
+
+    onnx.save(program.model_proto, buffer)
+    buffer.seek(0)
+    save_openvino(path, ov.Core().read_model(buffer.read(), b""), compress, notes)
+
+
+def save_openvino(path: Path, model: Any, compress: bool, notes: str) -> None:
+    """PATH.xml and PATH.bin, with notes in the model's rt_info."""
+    ov = runtime("openvino", "openvino")
+    model.set_rt_info(notes, [NOTES])
+    partial = path.with_name(f".partial-{path.stem}.xml")
+    ov.save_model(model, str(partial), compress_to_fp16=compress)
+    partial.with_suffix(".bin").replace(path.with_suffix(".bin"))
+    partial.replace(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's own log."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")

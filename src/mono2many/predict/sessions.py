@@ -1,0 +1,112 @@
+"""One part of an exported model, opened in the runtime that its file is for."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mono2many.files import brief, explained
+from mono2many.types import InputError
+
+ENDINGS = {"onnx": ".onnx", "openvino": ".xml", "pt2": ".pt2"}
+"""Of the files of each format."""
+NOTES = "mono2many"
+"""Under this key a file's own metadata hold what is known of it, as JSON."""
+DAMAGED = "copy it again, or export the model again"
+
+Outputs = dict[str, Tensor]
+
+
+class Session(NamedTuple):
+    """An opened file. `run(name=tensor, ...)` returns its outputs by name, on the CPU but for pt2."""
+
+    run: Callable[..., Outputs]
+    inputs: tuple[str, ...]
+
+
+def open_session(path: Path, kind: str, precision: str, device: torch.device) -> Session:
+    """path: the file of one part. InputError where the runtime is not installed, or the file is damaged."""
+    opened = {"onnx": _onnx, "openvino": _openvino, "pt2": _pt2}[kind]
+    if not path.exists():
+        raise InputError(f"{path}: no such file; {DAMAGED}")
+    with explained(f"{path}: cannot be opened", DAMAGED, (RuntimeError, ValueError, KeyError)):
+        return opened(path, precision, device)
+
+
+def runtime(name: str, extra: str) -> ModuleType:
+    """An optional library. InputError where it is not installed."""
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError:
+        raise InputError(
+            f"this needs {name}, which is not installed: pip install 'mono2many[{extra}]'"
+        ) from None
+
+
+def _onnx(path: Path, precision: str, device: torch.device) -> Session:
+    ort = runtime("onnxruntime", "onnx")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    wanted = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[device.type]
+    if wanted not in ort.get_available_providers():
+        raise InputError(
+            "--device cuda: this onnxruntime has no CUDA; install onnxruntime-gpu, or --device cpu"
+        )
+    try:
+        session = ort.InferenceSession(str(path), options, providers=[wanted])
+    except Exception as error:  # of several classes of its own, which have no common base
+        raise ValueError(brief(str(error))) from None
+    names = [output.name for output in session.get_outputs()]
+    kinds = {x.name: x.type for x in session.get_inputs()}
+
+    def run(**inputs: Tensor) -> Outputs:
+        fed = {name: value.cpu().contiguous().numpy() for name, value in inputs.items()}
+        return dict(zip(names, map(torch.from_numpy, session.run(None, fed)), strict=True))
+
+    return Session(run, tuple(kinds))
+
+
+def _openvino(path: Path, precision: str, device: torch.device) -> Session:
+    ov = runtime("openvino", "openvino")
+    if device.type != "cpu":
+        raise InputError("an OpenVINO export runs on the CPU: --device cpu")
+    # without the hint a CPU with bf16 computes in it, whatever the file holds
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+    }
+    if precision != "fp16":
+        settings["INFERENCE_PRECISION_HINT"] = "f32"
+    compiled = ov.Core().compile_model(str(path), "CPU", settings)
+    names = [output.get_any_name() for output in compiled.outputs]
+
+    def run(**inputs: Tensor) -> Outputs:
+        found = compiled({name: value.contiguous().numpy() for name, value in inputs.items()})
+        return {name: torch.from_numpy(found[i].copy()) for i, name in enumerate(names)}
+
+    return Session(run, tuple(x.get_any_name() for x in compiled.inputs))
+
+
+def _pt2(path: Path, precision: str, device: torch.device) -> Session:
+    extra = {f"{NOTES}.json": ""}
+    program = torch.export.load(str(path), extra_files=extra)
+    names: Mapping[str, Any] = json.loads(extra[f"{NOTES}.json"])
+    if device.type != "cpu":
+        from torch.export.passes import move_to_device_pass
+
+        program = move_to_device_pass(program, str(device))
+    module = program.module()
+
+    def run(**inputs: Tensor) -> Outputs:
+        with torch.no_grad():
+            found = module(**inputs)
+        return dict(zip(names["outputs"], found, strict=True))
+
+    return Session(run, tuple(names["inputs"]))
