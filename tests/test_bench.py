@@ -9,9 +9,9 @@ from rich.console import Console
 from mono2many.bench import bench
 from mono2many.bench.yardstick import YardstickDepth, YardstickPose
 from mono2many.commands.bench import BenchConfig
+from mono2many.devices import cpu_has_bf16
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.mono import MonoDepth
-from mono2many.train.fabric import cpu_has_bf16
 
 
 def count(*models: torch.nn.Module) -> int:

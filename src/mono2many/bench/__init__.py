@@ -25,13 +25,14 @@ from mono2many.commands.bench import BenchConfig
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
 from mono2many.datasets.choice import TrainingData
+from mono2many.devices import pick_bf16
 from mono2many.files import write_text
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.many import ManyDepth
 from mono2many.predict.stream import StreamState
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.terminal import text_console
-from mono2many.train.fabric import cpu_has_bf16, make_fabric
+from mono2many.train.fabric import make_fabric
 from mono2many.train.guard import FiniteGuard
 from mono2many.train.plan import plan_at
 from mono2many.train.settings import ModelConfig, RunConfig, TrainConfig
@@ -192,11 +193,7 @@ def _slower_than_first(rows: list[Row]) -> list[Row]:
 
 def _precisions(device: torch.device) -> list[str]:
     """bf16 only where the machine computes in it."""
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = device.type == "cpu" and cpu_has_bf16()
-    return ["fp32", "bf16"] if fast else ["fp32"]
+    return ["fp32", "bf16"] if pick_bf16("auto", device.type) else ["fp32"]
 
 
 def _facts(config: BenchConfig, device: torch.device) -> dict[str, str]:

@@ -68,7 +68,7 @@ class ExportConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(ExportConfig, "mono2many export", arguments)
-    model_must_exist("--model", config.model)
+    model_must_exist("--model", config.model, weights=True)
     must_exist("--frames", config.frames)
     must_exist("--camera", [config.camera])
     from mono2many.export.run import export

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mono2many.datasets.base import Dataset, DatasetSettings
 from mono2many.errors import InputError
-from mono2many.models.starter import STARTER, model_folder
+from mono2many.models.starter import STARTER, best_of, model_folder, refuse_exported
 
 
 def must_exist(flag: str, paths: Iterable[str | Path | None], remedy: str = "check the path") -> None:
@@ -17,13 +17,16 @@ def must_exist(flag: str, paths: Iterable[str | Path | None], remedy: str = "che
             raise InputError(f"{named}: no such file or folder; {remedy}")
 
 
-def model_must_exist(flag: str, name: str | None) -> None:
-    """InputError where a flag ("": no flag) names no model folder, nor `starter`."""
+def model_must_exist(flag: str, name: str | None, weights: bool = False) -> None:
+    """InputError where a flag ("": no flag) names no model folder, nor `starter`. weights: nor may it name
+    an export, which has none."""
     if name is None or name == STARTER:
         return
     folder = model_folder(name)
     card = folder / "config.json"
     if card.exists():
+        if weights:
+            refuse_exported(best_of(name))
         return
     near = [folder.parent / "config.json", *sorted(folder.glob("*/config.json"))]  # a file of it, or runs
     hint = next((f"; did you mean {path.parent}?" for path in near if path.exists()), "")

@@ -62,7 +62,7 @@ def run(arguments: list[str]) -> None:
     must_exist("--camera", config.camera)
     must_exist("--mask", [name for name in config.mask if name != "none"])
     if config.start_from != "none":
-        model_must_exist("--start-from", config.start_from)
+        model_must_exist("--start-from", config.start_from, weights=True)
     from mono2many.learn.run import learn
 
     wishes = Wishes(**{f.name: getattr(config, f.name) for f in fields(Wishes)})

@@ -49,6 +49,8 @@ class PredictConfig:
     """Also predict the mirrored image and blend: slower, slightly better."""
     batch_size: int = 4
     """Frames of a video that are predicted together."""
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    """Of the networks. bf16: depth changes by some tenths of a percent. auto: bf16 where the hardware has it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto: a GPU if there is one."""
 
@@ -74,7 +76,7 @@ def run(arguments: list[str]) -> None:
     from mono2many.predict.predictor import load
     from mono2many.predict.trajectory import knows_camera, predict_trajectories
 
-    predictor = load(config.model, config.device, config.last)
+    predictor = load(config.model, config.device, config.last, config.precision)
     if value_of(arguments, "--model") is None:
         print(NO_MODEL, file=sys.stderr)
 

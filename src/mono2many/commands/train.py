@@ -16,8 +16,8 @@ def run(arguments: list[str], program: str = "mono2many train") -> None:
     config = parse_with_data(TrainConfig, program, arguments, "training", _base(arguments))
     data_must_exist(config.data.dataset, config.dataset)
     if not config.run.resume:  # a run that goes on needs them no more
-        model_must_exist("--start-from", config.run.start_from)
-        model_must_exist("--teacher", config.many.teacher)
+        model_must_exist("--start-from", config.run.start_from, weights=True)
+        model_must_exist("--teacher", config.many.teacher, weights=True)
     from mono2many.train.loop import train
 
     train(config)

@@ -9,8 +9,9 @@ from rich.text import Text
 from safetensors import safe_open
 
 from mono2many.models.architecture import ManyArchitecture
-from mono2many.models.checkpoint import ModelCard, load_model
+from mono2many.models.checkpoint import ModelCard, load_model, read_card
 from mono2many.models.starter import best_of
+from mono2many.predict.exported import ExportNotes, read_notes
 from mono2many.terminal import say, text_console
 
 
@@ -19,8 +20,10 @@ def info(name: str, console: Console | None = None, last: bool = False) -> None:
     those that are damaged."""
     console = console or text_console()
     folder = best_of(name, last)
-    model, card = load_model(folder)
-    sizes = {name: sum(p.numel() for p in net.parameters()) / 1e6 for name, net in model.named_children()}
+    card, notes, sizes = read_card(folder), read_notes(folder), dict[str, float]()
+    if notes is None:
+        model, card = load_model(folder)
+        sizes = {n: sum(p.numel() for p in net.parameters()) / 1e6 for n, net in model.named_children()}
     front, text = readme(folder)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
@@ -29,12 +32,12 @@ def info(name: str, console: Console | None = None, last: bool = False) -> None:
         "folder": str(folder),
         "networks": _networks(card),
         "parameters": ", ".join(f"{name} {millions:.2f} M" for name, millions in sizes.items()),
-        "on disk": _on_disk(folder / "model.safetensors"),
+        "on disk": _on_disk(folder / "model.safetensors") if notes is None else _exported(folder, notes),
         "sizes": ", ".join(f"{w}x{h}" for h, w in card.sizes or ((card.height, card.width),)),
         "depth": _depth(card),
         "trained on": card.trained_on,
         "has seen": ", ".join(card.seen) if len(card.seen) < 9 else f"{len(card.seen)} lines of frames",
-        "licence": front.get("license", ""),
+        "licence": front.get("license", "" if notes is None else notes.licence),
     }.items():
         if row[1]:
             table.add_row(*map(Text, row))
@@ -54,6 +57,12 @@ def _on_disk(weights: Path) -> str:
     with safe_open(weights, "pt") as file:
         half = "F16" in {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
     return f"{weights.stat().st_size / 1e6:.1f} MB, {'float16' if half else 'float32'}"
+
+
+def _exported(folder: Path, notes: ExportNotes) -> str:
+    """Files of the parts; OpenVINO's weights lie beside them."""
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix != ".json")
+    return f"{notes.format}, {notes.precision}: {', '.join(notes.parts)}; {size / 1e6:.1f} MB"
 
 
 def _depth(card: ModelCard) -> str:

@@ -21,11 +21,11 @@ from mono2many.export.quantise import quantise
 from mono2many.export.write import dynamic_shapes, write_config, write_part
 from mono2many.files import user_path
 from mono2many.models.architecture import ManyArchitecture
-from mono2many.models.checkpoint import EXPORTED, ModelCard, input_size, load_model
+from mono2many.models.checkpoint import ModelCard, input_size, load_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
-from mono2many.models.starter import best_of
-from mono2many.predict.exported import Exported, ExportNotes
+from mono2many.models.starter import EXPORTED, best_of
+from mono2many.predict.exported import PARITY, Exported, ExportNotes
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.sessions import ENDINGS, open_session, runtime
 from mono2many.terminal import say, text_console
@@ -114,9 +114,10 @@ def _written(
     features = parts[0].inputs.get("previous_features")
     notes = ExportNotes(
         kind, precision, tuple(part.name for part in parts), config.dynamic_batch, config.dynamic_size,
-        () if features is None else tuple(features.shape[2:]), version=__version__,
+        () if features is None else tuple(features.shape[2:]), readme(source)[0].get("license", ""),
+        __version__,
     )  # fmt: skip
-    described = _described(card, notes, readme(source)[0].get("license", "not stated"))
+    described = _described(card, notes)
     if half:  # of the depth network only; a copy, since the comparison needs the model as it is
         parts = parts_of(_halved(written), card, size, False, True) + parts[1:]
     for part in parts:
@@ -133,8 +134,7 @@ def _written(
     _check(config, parity)
     for part in parts[1:]:
         _check_part(out, part, notes)
-    notes = replace(notes, parity={k: float(f"{v:.3g}") for k, v in parity._asdict().items()})
-    _write_config(out, card, notes)
+    _write_config(out, card, notes, {k: float(f"{v:.3g}") for k, v in parity._asdict().items()})
     return parity
 
 
@@ -178,7 +178,7 @@ def _check_part(out: Path, part: Part, notes: ExportNotes) -> None:
             )
 
 
-def _described(card: ModelCard, notes: ExportNotes, licence: str) -> dict[str, Any]:
+def _described(card: ModelCard, notes: ExportNotes) -> dict[str, Any]:
     """What a file's own metadata say."""
     metres = card.scale == "metres"
     return {
@@ -186,16 +186,18 @@ def _described(card: ModelCard, notes: ExportNotes, licence: str) -> dict[str, A
         "depth": "metres" if metres else "up to scale",
         "height": card.height, "width": card.width, "crop_bottom": card.crop_bottom,
         "scale": card.scale, "factor": card.factor if metres else 1.0,
-        "precision": notes.precision, "trained_on": card.trained_on, "licence": licence,
+        "precision": notes.precision, "trained_on": card.trained_on, "licence": notes.licence or "not stated",
         "made_by": f"mono2many {__version__}",
     }  # fmt: skip
 
 
-def _write_config(out: Path, card: ModelCard, notes: ExportNotes) -> None:
+def _write_config(
+    out: Path, card: ModelCard, notes: ExportNotes, parity: dict[str, float] | None = None
+) -> None:
     kind = "many" if isinstance(card.architecture, ManyArchitecture) else "mono"
     stored = {name: value for name, value in asdict(card).items() if name != "sizes" or value}
     head = {"format": "mono2many", "format_version": 1, "model": kind}
-    write_config(out, {**head, **stored, EXPORTED: asdict(notes)})
+    write_config(out, {**head, **stored, EXPORTED: {**asdict(notes), PARITY: parity}})
 
 
 def _is_export(folder: Path) -> bool:

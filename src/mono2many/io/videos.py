@@ -175,7 +175,7 @@ class VideoWriter:
 
     def _new_stream(self, height: int, width: int) -> VideoStream:
         x264 = "libx264" in av.codecs_available
-        options = {"crf": "18", "preset": "veryfast"} if x264 else {"qscale": "3"}
+        options = {"crf": "20", "preset": "superfast"} if x264 else {"qscale": "3"}
         stream = self.container.add_stream("libx264" if x264 else "mpeg4", rate=self.rate, options=options)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         context = stream.codec_context

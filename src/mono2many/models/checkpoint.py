@@ -31,7 +31,7 @@ from mono2many.models.architecture import MOST_HYPOTHESES, ManyArchitecture, Mon
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.pose import NO_POSE, NoPose
-from mono2many.models.starter import model_folder, remedy
+from mono2many.models.starter import EXPORTED, model_folder, refuse_exported, remedy
 from mono2many.models.tensors import misfits, not_finite, read_tensors
 from mono2many.types import InputError, Scale
 
@@ -40,8 +40,6 @@ FORMAT_VERSION = 1
 LARGEST_INPUT = 8192
 """Pixels of a side of the networks' input, at most."""
 AGAIN = "--model and --start-from want a folder that `mono2many train` wrote, whole, or starter"
-EXPORTED = "exported"
-"""Key of config.json in the folder of an export, which holds no weights."""
 ARCHITECTURES: dict[str, type[MonoArchitecture]] = {"mono": MonoArchitecture, "many": ManyArchitecture}
 
 
@@ -116,15 +114,6 @@ def load_model(folder: str | Path) -> tuple[MonoDepth | ManyDepth, ModelCard]:
         model.pose = NoPose()
     load_weights(model, folder)
     return model.eval(), card
-
-
-def refuse_exported(folder: Path) -> None:
-    """InputError for the folder of an export."""
-    if EXPORTED in read_json(folder / "config.json", AGAIN):
-        raise InputError(
-            f"{folder}: is an export, which has no weights to train or change; give the model folder that it "
-            "was made of"
-        )
 
 
 def from_mono(many: ManyDepth, folder: str | Path) -> None:

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
-from mono2many.files import user_path
+from mono2many.errors import InputError
+from mono2many.files import read_json, user_path
 
 STARTER = "starter"
+EXPORTED = "exported"
+"""Key of config.json in the folder of an export, which holds no weights."""
 FOLDER = Path(__file__).parents[1] / "weights" / STARTER
 
 
@@ -26,3 +29,12 @@ def remedy(folder: Path, otherwise: str) -> str:
     """What to do where a file of `folder` is missing or damaged."""
     damaged = "the installation is damaged: pip install --force-reinstall mono2many"
     return damaged if folder == FOLDER else otherwise
+
+
+def refuse_exported(folder: Path) -> None:
+    """InputError for the folder of an export."""
+    if EXPORTED in read_json(folder / "config.json", "copy it again"):
+        raise InputError(
+            f"{folder}: is an export, which has no weights to train or change; give the model folder that it "
+            "was made of"
+        )

@@ -15,12 +15,16 @@ from torch import Tensor
 
 from mono2many.files import UNREADABLE, as_annotated, explained, read_json
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture, matching_of
-from mono2many.models.checkpoint import EXPORTED, ModelCard
+from mono2many.models.checkpoint import ModelCard
 from mono2many.models.mono import MonoOutput
 from mono2many.models.pose import RelativePose
+from mono2many.models.starter import EXPORTED
 from mono2many.predict.sessions import DAMAGED, ENDINGS, Session, open_session
 from mono2many.predict.stream import FrameMemory
 from mono2many.types import Batch, InputError
+
+PARITY = "parity"
+"""Key, under EXPORTED, of what the comparison with the model found."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class ExportNotes:
     """Images may have any size in multiples of 32."""
     features: tuple[int, ...] = ()
     """Shape of what a ManyDepth keeps of an earlier frame, without batch."""
-    parity: dict[str, float] | None = None
-    """Relative difference of depth from the model's own, over all pixels of some frames."""
+    licence: str = ""
+    """Of the weights, as far as the model's README.md states it."""
     version: str = ""
     """Of mono2many."""
 
@@ -47,6 +51,7 @@ def read_notes(folder: Path) -> ExportNotes | None:
     raw = read_json(folder / "config.json", DAMAGED).get(EXPORTED)
     if raw is None:
         return None
+    raw = {key: value for key, value in raw.items() if key != PARITY}
     with explained(f"{folder / 'config.json'}: its notes on the export are damaged", DAMAGED, UNREADABLE):
         hints = ExportNotes.__annotations__
         notes = ExportNotes(**{key: as_annotated(hints[key], value, key) for key, value in raw.items()})

@@ -16,6 +16,7 @@ from mono2many.io.colour import colour_disparity, robust_range
 from mono2many.io.depth_files import write_depth_npy, write_depth_png16
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
+from mono2many.predict.ahead import ahead
 from mono2many.predict.inputs import (
     CameraOf,
     Input,
@@ -36,6 +37,8 @@ KITTI_SIZE = (352, 1216)
 """Of the maps that KITTI's server takes."""
 IMAGE_RATE = 25.0
 """Frames per second of a video made of a folder's images."""
+AHEAD = 8
+"""Frames that wait for the networks, and predictions that wait to be written."""
 EVERY = "*"
 """Of a video whose frames become files, which are not counted beforehand: see `check_outputs`."""
 MEMORY = 0.95
@@ -144,6 +147,7 @@ def predict_files(
         for one in found:
             frames, fps = one.frames()
             images, intrinsics_of = through_lens((image for _, image in frames), camera_of, one.display())
+            images = ahead(images, AHEAD)
             if one.images:
                 as_video = len(one.images) > 1
                 parts = (islice(images, len(run)) for run in one.runs)  # a stream's memory ends with its run
@@ -157,7 +161,7 @@ def predict_files(
                 stems = (Path(one.name) / f"{number:06d}" for number in count())
                 kinds = list(save or FOR_VIDEOS)
             video = VideoWriter(out / f"{one.name}_depth.mp4", fps) if "video" in kinds else None
-            predicted = progress.counting(one.path.name, predicted)
+            predicted = progress.counting(one.path.name, ahead(predicted, AHEAD))
             _write(predictor, zip(predicted, stems, strict=False), out, kinds, video, written)
     return written
 
@@ -235,7 +239,8 @@ def _write(
                 first, last = robust_range(disparity)
                 low = first if low is None else MEMORY * low + (1 - MEMORY) * first
                 high = last if high is None else MEMORY * high + (1 - MEMORY) * last
-                video.write(torch.cat([image, colour_disparity(disparity, low, high)], 2))
+                shown = image, colour_disparity(disparity, low, high)
+                video.write(torch.cat([one.movedim(0, 2) for one in shown], 1).movedim(2, 0))
             written += write_depth(out / stem, disparity, predictor, kinds)
     if video is not None:
         written.insert(before, video.path)

@@ -13,7 +13,7 @@ from lightning_utilities.core import rank_zero
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
-from mono2many.devices import pick_device
+from mono2many.devices import pick_bf16, pick_device
 from mono2many.train.settings import TrainConfig
 from mono2many.types import InputError
 
@@ -25,11 +25,7 @@ def make_fabric(config: TrainConfig) -> Fabric:
     world = run.devices * run.nodes
     coarse = config.loss.multi_scale == "coarse-to-fine" and config.model.scales > 1
     _check_processes(config, device, world, coarse)
-    if device == "cuda":
-        fast = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        fast = device == "cpu" and cpu_has_bf16()
-    bf16 = run.precision == "bf16" or (run.precision == "auto" and fast)
+    bf16 = pick_bf16(run.precision, device)
     unused = coarse or config.model.model == "many"
     fabric = Fabric(
         accelerator=device,
@@ -68,13 +64,6 @@ class _Bf16(MixedPrecision):
             return x if x.shape[-2:] == (3, 3) or not x.is_floating_point() else x.bfloat16()
 
         return apply_to_collection(data, Tensor, rounded)
-
-
-def cpu_has_bf16() -> bool:
-    """True where the processor multiplies bfloat16 itself (AVX512-BF16 or AMX); emulation is slower."""
-    # not in every version of torch that we support
-    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 def agreed(fabric: Fabric, stop: Callable[[], bool], done: int) -> bool:
