@@ -34,6 +34,8 @@ TERMS: dict[str, dict[str, Any]] = {
     "hinge 1": {"automask": False, "ground": 1.0},
     "auto-mask, hinge": {"ground": 0.1},
     "auto-mask below, hinge": {"automask_on": "below-ground", "ground": 0.1},
+    "auto-mask, hinge 1": {"ground": 1.0},
+    "auto-mask, hinge 10": {"ground": 10.0},
     "contact": {"automask": False, "contact": 100.0},
     "all": {"automask_on": "below-ground", "ground": 0.1, "contact": 100.0},
 }

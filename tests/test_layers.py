@@ -120,7 +120,15 @@ def test_geometry_imports_no_library_that_it_does_not_need() -> None:
     for path in (SOURCE / "geometry").glob("*.py"):
         tree = ast.walk(ast.parse(path.read_text()))
         names = {n.module.split(".")[0] for n in tree if isinstance(n, ast.ImportFrom) and n.module}
-        assert names <= {"collections", "typing", "dataclasses", "torch", "jaxtyping", "mono2many"}
+        assert names <= {
+            "collections",
+            "contextlib",
+            "typing",
+            "dataclasses",
+            "torch",
+            "jaxtyping",
+            "mono2many",
+        }
 
 
 def test_settings_need_no_torch() -> None:

@@ -94,7 +94,9 @@ def test_pictures_are_resized_in_the_way_that_the_card_names(predictor: Predicto
     plain = torch.nn.functional.interpolate(
         image[None] / 255, (64, 96), mode="bilinear", align_corners=False, antialias=True
     )
-    torch.testing.assert_close(bilinear, plain[0], rtol=0, atol=1e-6)
+    # whole grey levels, as the frames that training caches: see io.images.resize_image
+    torch.testing.assert_close(bilinear * 255, (bilinear * 255).round(), rtol=0, atol=1e-4)
+    assert ((bilinear - plain[0]).abs() * 255).max() < 1.5
 
 
 def test_what_is_no_rgb_picture_is_refused_with_the_remedy(predictor: Predictor) -> None:

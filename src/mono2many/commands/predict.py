@@ -50,7 +50,7 @@ class PredictConfig:
     batch_size: int = 4
     """Frames of a video that are predicted together."""
     precision: Literal["fp32", "bf16", "auto"] = "fp32"
-    """Of the networks. bf16: depth changes by some tenths of a percent. auto: bf16 where the hardware has it."""
+    """Of the networks. bf16: depth changes by some tenths of a percent. auto: where it is fast."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto: a GPU if there is one."""
 

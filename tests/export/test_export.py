@@ -1,0 +1,182 @@
+"""Files of every format, opened by their own runtimes."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mono2many import load
+from mono2many.commands.evaluate import run as evaluate
+from mono2many.commands.export import ExportConfig
+from mono2many.commands.predict import run as predict
+from mono2many.errors import InputError
+from mono2many.export import run as export_run
+from mono2many.export.parity import Limits
+from mono2many.export.quantise import described
+from mono2many.export.run import export
+from mono2many.io.images import write_image
+from mono2many.models.checkpoint import ModelCard, save_model
+from mono2many.models.many import ManyDepth
+from mono2many.models.mono import MonoDepth
+from small_models import FILM, LIGHT, MANY, K, lively
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models and some frames."""
+    made = tmp_path_factory.mktemp("export")
+    torch.manual_seed(0)
+    card = ModelCard(LIGHT, 64, 96, scale="metres", factor=5.0, factor_from="factor 5", trained_on="nothing")
+    save_model(made / "mono", lively(MonoDepth(LIGHT)), card)
+    save_model(made / "many", lively(ManyDepth(MANY)), replace(card, architecture=MANY))
+    for i, image in enumerate(FILM):
+        write_image(made / "frames" / f"{i}.png", image)
+    return made
+
+
+def exported(folder: Path, name: str, **settings: object) -> Path:
+    config = ExportConfig(model=str(folder / name), count=4, out=str(folder / "out" / name), **settings)  # type: ignore[arg-type]
+    return export(config)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino", "pt2"])
+def test_an_export_predicts_what_its_model_does(folder: Path, kind: str) -> None:
+    out = exported(folder, "mono", format=kind, parts=True)
+    own, other = load(folder / "mono", "cpu"), load(out, "cpu")
+    torch.testing.assert_close(other(FILM[0]).depth, own(FILM[0]).depth, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(other.pose(*FILM[:2]), own.pose(*FILM[:2]), rtol=1e-4, atol=1e-5)
+    assert other(FILM[0]).scale == "metres"
+    stored = json.loads((out / "config.json").read_text())["exported"]
+    assert stored["parity"]["median"] <= 1e-4
+    assert stored["parity"]["p999"] <= 1e-3
+    if kind != "pt2":
+        notes = described(next(out.glob("depth.[ox]*")))
+        assert notes["depth"] == "metres"
+        assert (notes["inputs"], notes["outputs"]) == (["image"], ["depth"])
+        assert (notes["factor"], notes["licence"]) == (5.0, "not stated")
+
+
+def test_a_manydepth_is_streamed_by_onnx_runtime(folder: Path) -> None:
+    out = exported(folder, "many")
+    streams = load(folder / "many", "cpu").stream(K), load(out, "cpu").stream(K)
+    for image in FILM:
+        wanted, found = (stream(image).depth for stream in streams)
+        assert ((found - wanted) / wanted).abs().median() < 1e-4
+    assert [path.name for path in out.iterdir() if path.suffix == ".onnx"] == ["stream.onnx"]
+
+
+def test_half_precision_is_half_as_large_and_near(folder: Path) -> None:
+    large = (exported(folder, "mono") / "depth.onnx").stat().st_size
+    out = exported(folder, "mono", precision="fp16")
+    assert (out / "depth.onnx").stat().st_size < 0.75 * large
+    off = load(out, "cpu")(FILM[0]).depth / load(folder / "mono", "cpu")(FILM[0]).depth - 1
+    assert 0 < off.abs().median() < 5e-3
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_int8_is_refused_beyond_its_limit_and_then_nothing_is_left(folder: Path, kind: str) -> None:
+    given = {"format": kind, "precision": "int8", "frames": (str(folder / "frames"),)}
+    config = ExportConfig(model=str(folder / "mono"), out=str(folder / "int8"), count=2, limit=1e-7, **given)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"computes another depth .*--limit"):
+        export(config)
+    assert not (folder / "int8").exists()
+    assert not (folder / ".partial-int8").exists()
+    out = export(replace(config, limit=0.5))
+    off = load(out, "cpu")(FILM[0]).depth / load(folder / "mono", "cpu")(FILM[0]).depth - 1
+    assert 1e-5 < off.abs().mean() < 0.5
+    assert described(next(out.glob("depth.[ox]*")))["precision"] == "int8"
+
+
+def test_a_file_that_computes_something_else_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = export_run.parts_of
+
+    def off_by_a_hundredth(model: MonoDepth, card: ModelCard, *rest: object) -> list[object]:
+        return own(model, replace(card, factor=card.factor * 1.01), *rest)  # type: ignore[arg-type, return-value]
+
+    monkeypatch.setattr(export_run, "parts_of", off_by_a_hundredth)
+    before = sorted(path.name for path in folder.glob("out/*"))
+    with pytest.raises(InputError, match=r"another depth than the model: median 1\.0e-02"):
+        export(ExportConfig(model=str(folder / "mono"), format="pt2", out=str(folder / "wrong"), count=2))
+    assert not (folder / "wrong").exists()
+    assert sorted(path.name for path in folder.glob("out/*")) == before
+    assert Limits(1e-4, 1e-3) == export_run.LIMITS["fp32"]
+
+
+def test_any_size_and_any_number_of_images(folder: Path) -> None:
+    """By the command, since the tests' checks of shapes would fix symbolic ones."""
+    out = folder / "dynamic"
+    flags = ["--dynamic-size", "--dynamic-batch", "--format", "openvino", "--count", "2", "--out", str(out)]
+    words = [sys.executable, "-m", "mono2many", "export", "--model", str(folder / "mono"), *flags]
+    subprocess.run(words, check=True, capture_output=True)
+    own, other = load(folder / "mono", "cpu"), load(out, "cpu")
+    images = torch.rand(3, 3, 96, 160)
+    torch.testing.assert_close(other.from_inputs(images), own.from_inputs(images), rtol=1e-4, atol=1e-5)
+
+
+def test_commands_take_an_export_where_they_take_a_model(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = exported(folder, "mono", parts=True)
+    predict([str(folder / "frames"), "--model", str(out), "--out", str(tmp_path), "--save", "npy"])
+    assert len(list(tmp_path.glob("frames/*_depth_metres.npy"))) == 5
+    predict([str(folder / "frames"), "--model", str(out), "--out", str(tmp_path), "--poses", "tum"])
+    assert len((tmp_path / "frames_poses.tum").read_text().splitlines()) == 5
+    evaluate(["--model", str(out), "--test-scenes", "1", "--baseline-scenes", "2"])
+    evaluate(["--model", str(out), "--datatype", "video", "--data", str(folder / "frames"), "--fov", "60"])
+    said = capsys.readouterr().out
+    assert "metres" in said
+    assert "un-warped" in said
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"model": "many", "precision": "int8", "frames": ("frames",)}, "compares frames"),
+        ({"model": "many", "precision": "fp16"}, "compares frames"),
+        ({"model": "many", "dynamic_size": True}, "for one size"),
+        ({"model": "many", "frames": ("frames",)}, "need the camera"),
+        ({"model": "mono", "out": "frames"}, "is there and no export"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(
+    folder: Path, settings: dict[str, object], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    with pytest.raises(InputError, match=said):
+        export(ExportConfig(**settings))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"height": 64}, "belong together"),
+        ({"height": 60, "width": 96}, "multiple of 32"),
+        ({"precision": "int8"}, "add --frames"),
+        ({"precision": "int8", "format": "pt2", "frames": ("x",)}, "onnx and openvino"),
+        ({"limit": 0.0}, "above 0"),
+        ({"count": 1}, "at least 2"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused(flags: dict[str, object], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        ExportConfig(**flags)  # type: ignore[arg-type]
+
+
+def test_a_damaged_export_is_refused_with_the_remedy(folder: Path) -> None:
+    out = exported(folder, "mono")
+    (out / "depth.onnx").write_bytes(b"no model")
+    with pytest.raises(InputError, match=r"cannot be opened.*export the model again"):
+        load(out, "cpu")(FILM[0])
+    (out / "depth.onnx").unlink()
+    with pytest.raises(InputError, match="no such file"):
+        load(out, "cpu")(FILM[0])
+    config = json.loads((out / "config.json").read_text())
+    (out / "config.json").write_text(json.dumps({**config, "exported": {"format": "tflite"}}))
+    with pytest.raises(InputError, match="notes on the export are damaged"):
+        load(out, "cpu")
