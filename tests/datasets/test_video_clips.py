@@ -1,8 +1,11 @@
 """Lists of clips as data."""
 
 import pytest
+import torch
 
 from footage import level, make_folder, make_list, make_video, mean, opened
+from mono2many.datasets.video.clips import whole
+from mono2many.io.videos import VideoWriter
 from mono2many.types import InputError
 
 
@@ -17,6 +20,14 @@ def test_listed_clips_have_their_frames_and_times_and_hold_out_their_ends(tmp_pa
     assert [mean(train, 0, i) for i in range(4)] == pytest.approx([level(i) for i in (0, 2, 3, 4)], abs=2)
     assert mean(train, 2, 2) == pytest.approx(level(18), abs=2)
     assert mean(val, 0, 0) == pytest.approx(level(6), abs=2)
+
+
+def test_a_video_without_a_list_has_its_own_times_since_its_first_frame(tmp_path):
+    with VideoWriter(tmp_path / "a.mp4", 25.0, [2.0, 2.04, 2.2, 2.24]) as video:
+        for i in range(4):
+            video.write(torch.full((3, 64, 128), level(i), dtype=torch.uint8))
+    (clip,) = whole(tmp_path / "a.mp4")
+    assert clip.times == pytest.approx([0.0, 0.04, 0.2, 0.24], abs=1e-4)
 
 
 def test_a_list_whose_clips_are_all_too_short_to_hold_out_is_refused(tmp_path):

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import av
 import pytest
 import torch
 
 from mono2many.io.images import resize_image
-from mono2many.io.videos import VideoWriter, probe_video, timed_frames, video_frames
+from mono2many.io.videos import VideoInfo, VideoWriter, probe_video, timed_frames, video_frames
 from mono2many.types import InputError
 
 FRAMES = 30
@@ -125,6 +127,25 @@ def test_a_written_video_comes_back_with_its_colours(tmp_path):
     assert len(frames) == 4
     assert (frames[2].int() - image.int()).abs().max() <= 4
     assert probe_video(tmp_path / "new" / "w.mp4").fps == pytest.approx(29.97, abs=0.01)
+
+
+def test_frames_are_written_at_their_times_where_no_rate_gives_them(tmp_path):
+    times = (0.0, 0.04, 0.08, 0.28, 0.36)
+    with VideoWriter(tmp_path / "w.mp4", 5 / 0.4, times) as video:
+        for i in range(len(times)):
+            video.write(grey(40 * i))
+    info = probe_video(tmp_path / "w.mp4")
+    assert info.times == pytest.approx(times, abs=1e-4)
+    assert info.uneven_times == info.times
+
+
+def test_times_are_uneven_where_a_frame_is_half_a_frame_off_its_rates():
+    even = VideoInfo(64, 48, 25.0, 4, (5.0, 5.041, 5.079, 5.12))  # as containers round them
+    assert even.uneven_times == ()
+    assert even.since_first == pytest.approx((0.0, 0.041, 0.079, 0.12))
+    late = replace(even, times=(5.0, 5.04, 5.11, 5.15))  # the third is 0.03 s late: 0.75 frames
+    assert late.uneven_times == pytest.approx((0.0, 0.04, 0.11, 0.15))
+    assert VideoInfo(64, 48, 25.0, 4, ()).uneven_times == ()
 
 
 def test_odd_sides_are_made_even(tmp_path):

@@ -38,6 +38,12 @@ def test_the_size_has_the_shape_of_the_video_in_multiples_of_32(
     assert f"{width}x{height}" in decision.reason
 
 
+def test_videos_of_several_shapes_share_a_size_between_them() -> None:
+    size, decision = training_size([ROAD, PHONE, ROAD], NONE)
+    assert size == (224, 256)  # (16 / 9 * 9 / 16 * 16 / 9) ** (1 / 3) = 1.21
+    assert "the mean shape of 1280x720, 1080x1920" in decision.reason
+
+
 def test_a_size_that_is_given_is_kept() -> None:
     assert training_size([ROAD], Wishes(height=96, width=320))[0] == (96, 320)
 

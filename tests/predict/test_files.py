@@ -137,6 +137,17 @@ def test_a_film_becomes_a_film_twice_as_wide_with_as_many_frames(
     assert len(files) == 7
 
 
+def test_a_video_of_uneven_times_becomes_one_whose_frames_are_shown_as_long(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    times = [0.0, 0.04, 0.2, 0.24, 0.4]
+    with VideoWriter(tmp_path / "drive.mp4", 25.0, times) as film:
+        for _ in times:
+            film.write(picture(48, 80))
+    (made,) = predict_files(predictor, [str(tmp_path / "drive.mp4")], tmp_path / "out")
+    assert probe_video(made).times == pytest.approx(times, abs=1e-4)
+
+
 def test_what_is_no_picture_is_refused_by_name(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(InputError, match=r"notes\.txt: neither an image nor a video"):

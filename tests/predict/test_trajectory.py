@@ -121,6 +121,16 @@ def test_a_film_and_a_folder_become_files_with_their_times_and_a_picture(tmp_pat
     assert read_image(files[2]).shape[0] == 3
 
 
+def test_a_trajectorys_time_begins_with_the_video_and_passes_as_in_it(tmp_path: Path) -> None:
+    times = [5.0, 5.04, 5.2, 5.24, 5.3, 5.4]  # of a recorder that runs on
+    with VideoWriter(tmp_path / "film.mp4", 25.0, times) as film:
+        for frame in FRAMES:
+            film.write(frame)
+    files = predict_trajectories(says([0, 0, 0, 0, 0, -1]), [str(tmp_path / "film.mp4")], tmp_path, ["tum"])
+    wanted = pytest.approx([0.0, 0.04, 0.2, 0.24, 0.3, 0.4], abs=1e-4)
+    assert np.loadtxt(files[0])[:, 0].tolist() == wanted
+
+
 def test_only_a_refined_trajectory_is_called_metric(tmp_path: Path) -> None:
     predictor = says([0, 0, 0, 0, 0, -1], scale="metres", factor=2.0)
     for number, frame in enumerate(FRAMES[:2]):
@@ -220,6 +230,35 @@ def test_steps_that_are_refined_follow_the_pictures_where_the_network_saw_nothin
     torch.testing.assert_close(trajectory(learnt, film, refine=True), poses, atol=1e-4, rtol=0)
     with pytest.raises(InputError, match="--refine-motion needs the camera"):
         trajectory(predictor, film, refine=True)
+
+
+def test_what_is_fixed_to_the_camera_does_not_hold_a_trajectory_back(tmp_path: Path) -> None:
+    """The wall above a bonnet that fills the lower half."""
+    x, y = torch.meshgrid(torch.arange(96.0), torch.arange(64.0), indexing="xy")
+    film = [torch.where(y < 32, waves(x + 1.5 * i, y), waves(x, y)) for i in range(4)]
+    predictor = says([0, 0, 0, 0, 0, 0])
+    for values in predictor.model.depth.decoder.heads[0].parameters():  # type: ignore[index, union-attr]
+        values.data.zero_()
+    depth = float(predictor(film[0]).depth.mean())
+    write_image(tmp_path / "mask.png", torch.where(y < 32, 255, 0).to(torch.uint8).expand(3, 64, 96))
+    for number, image in enumerate(film):
+        write_image(tmp_path / "film" / f"{number}.png", image)
+    wall, last = torch.tensor([0.0, 0.0, depth, 1.0]).double(), []
+    camera = Camera(96, 64, 60.0, 60.0, 47.5, 31.5)
+    for mask in (None, str(tmp_path / "mask.png")):
+        files = predict_trajectories(
+            predictor,
+            [str(tmp_path / "film")],
+            tmp_path,
+            ["kitti"],
+            camera_of=lambda display: lambda height, width: camera,
+            refine=True,
+            mask=mask,
+        )
+        seen = torch.linalg.inv(torch.as_tensor(read_kitti_poses(files[0])[-1]).double()) @ wall
+        last.append(60 * float(seen[0] / seen[2]))
+    assert last[0] > -4  # the bonnet says that nothing moved
+    assert last[1] == pytest.approx(-4.5, abs=0.3)
 
 
 def waves(x: Tensor, y: Tensor) -> Tensor:

@@ -45,8 +45,8 @@ class LearnConfig:
     def __post_init__(self) -> None:
         if not self.inputs:
             raise InputError("nothing to learn from: name video files or folders of images")
-        if not 0 < self.minutes < 100_000:
-            raise InputError(f"--minutes must be above 0, got {self.minutes:g}; try 30")
+        if not 0 < self.minutes < 100_000:  # also catches NaN
+            raise InputError(f"--minutes must be above 0 and below 100000, got {self.minutes:g}; try 30")
         if self.camera and self.fov is not None:
             raise InputError("--camera and --fov are both given; keep --camera, which is more exact")
         if (self.height is None) != (self.width is None):

@@ -45,6 +45,9 @@ class PredictConfig:
     """Camera file of videos and folders, for --poses and for a ManyDepth; lens distortion is removed."""
     fov: float | None = None
     """The same as a horizontal field of view in degrees."""
+    mask: str | None = None
+    """With --poses: PNG, black on what is fixed to the camera, as the ego vehicle, which is left out when
+    poses are refined."""
     flip: bool = False
     """Also predict the mirrored image and blend: slower, slightly better."""
     batch_size: int = 4
@@ -67,9 +70,12 @@ def run(arguments: list[str]) -> None:
     asked = "--refine-motion" in (word.replace("_", "-") for word in arguments)
     if asked and not config.poses:
         raise InputError("--refine-motion is for trajectories: add --poses kitti")
+    if config.mask is not None and not config.poses:
+        raise InputError("--mask is for trajectories: add --poses kitti")
     model_must_exist("--model", config.model)
     must_exist("", config.inputs)
     must_exist("--camera", [config.camera])
+    must_exist("--mask", [config.mask])
     from mono2many.io.camera_file import read_camera
     from mono2many.predict.files import predict_files
     from mono2many.predict.inputs import camera_source
@@ -95,7 +101,7 @@ def run(arguments: list[str]) -> None:
     if config.save or not config.poses:
         written += predict_files(*what, config.save, config.flip, config.batch_size, camera)
     if config.poses:
-        written += predict_trajectories(*what, config.poses, config.batch_size, camera, refine)
+        written += predict_trajectories(*what, config.poses, config.batch_size, camera, refine, config.mask)
     metric = predictor.card.scale == "metres"
     units = [f"depth is {unit(metric)}"] if config.save or not config.poses else []
     if config.poses:

@@ -1,7 +1,7 @@
 """Videos in and out, one frame after the other: decoded by PyAV (FFmpeg), written as H.264 in MP4."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -35,6 +35,8 @@ ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1")
 PLAUSIBLE_RATES = (0.01, 1000)
 USUAL_RATE = 25.0
 """Frames per second."""
+TICKS = 90_000
+"""Of a second, in which the times of frames are written that no rate gives."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,17 @@ class VideoInfo:
     times: tuple[float, ...]
     """When they are shown, in seconds; empty where the file does not say. Where recordings were joined, the
     later ones' go on from the earlier's."""
+
+    @property
+    def since_first(self) -> tuple[float, ...]:
+        """The times less the first one: players begin there."""
+        return tuple(time - self.times[0] for time in self.times)
+
+    @property
+    def uneven_times(self) -> tuple[float, ...]:
+        """The same; empty where each frame is less than half a frame from where `fps` puts it."""
+        off = (abs(time - i / self.fps) for i, time in enumerate(self.since_first))
+        return self.since_first if max(off, default=0.0) * self.fps > 0.5 else ()
 
 
 def video_frames(path: str | Path, start: int = 0) -> Iterator[UInt8[Tensor, "3 H W"]]:
@@ -129,11 +142,13 @@ class VideoWriter:
             video.write(image)
 
     All frames have the first one's size; an odd side is made even by repeating its last row or column.
+    times: of each frame, in seconds, where `fps` does not give them.
     The file is there when the block has ended without an error. InputError where it cannot be written.
     """
 
-    def __init__(self, path: str | Path, fps: float) -> None:
+    def __init__(self, path: str | Path, fps: float, times: Sequence[float] = ()) -> None:
         assert fps > 0, f"frames per second must be positive, got {fps}"
+        self.times, self.count = times, 0
         self.path = Path(path)
         self.rate = Fraction(fps).limit_denominator(1001)
         self.stream: VideoStream | None = None
@@ -154,7 +169,12 @@ class VideoWriter:
         pixels = image.detach().cpu().permute(1, 2, 0).numpy()
         even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
         rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        self._mux(self.stream, rgb.reformat(format="yuv420p", dst_colorspace="ITU709"))
+        frame = rgb.reformat(format="yuv420p", dst_colorspace="ITU709")
+        if self.times:
+            frame.pts = round(self.times[self.count] * TICKS)
+            frame.time_base = Fraction(1, TICKS)
+        self.count += 1
+        self._mux(self.stream, frame)
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -179,6 +199,8 @@ class VideoWriter:
         stream = self.container.add_stream("libx264" if x264 else "mpeg4", rate=self.rate, options=options)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         context = stream.codec_context
+        if self.times:
+            context.time_base = Fraction(1, TICKS)
         context.color_range = 1  # limited
         context.colorspace = context.color_primaries = context.color_trc = 1  # BT.709, as converted above
         return stream

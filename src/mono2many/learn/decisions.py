@@ -106,7 +106,8 @@ def training_size(videos: Sequence[Footage], wishes: Wishes) -> tuple[tuple[int,
         return abs(math.log(width / height / aspect)) + 0.5 * abs(math.log(height * width / PIXELS))
 
     height, width = min(((h, w) for h in heights for w in widths), key=misfit)
-    shape = f"the shape of {videos[0].width}x{videos[0].height}, about {PIXELS:,} pixels"
+    shapes = dict.fromkeys(f"{v.width}x{v.height}" for v in videos)
+    shape = f"the {'mean ' * (len(shapes) > 1)}shape of {', '.join(shapes)}, about {PIXELS:,} pixels"
     reason = shape if wishes.height is None else "as given"
     return (height, width), Decision("size", f"{width}x{height}", reason, "--height, --width")
 

@@ -145,7 +145,7 @@ def predict_files(
     written = progress.written
     with telling_progress(progress.__str__):
         for one in found:
-            frames, fps = one.frames()
+            frames, fps, times = one.frames()
             images, intrinsics_of = through_lens((image for _, image in frames), camera_of, one.display())
             images = ahead(images, AHEAD)
             if one.images:
@@ -160,7 +160,7 @@ def predict_files(
                 predicted = _disparities(predictor, images, flip, batch_size, intrinsics_of)
                 stems = (Path(one.name) / f"{number:06d}" for number in count())
                 kinds = list(save or FOR_VIDEOS)
-            video = VideoWriter(out / f"{one.name}_depth.mp4", fps) if "video" in kinds else None
+            video = VideoWriter(out / f"{one.name}_depth.mp4", fps, times) if "video" in kinds else None
             predicted = progress.counting(one.path.name, ahead(predicted, AHEAD))
             _write(predictor, zip(predicted, stems, strict=False), out, kinds, video, written)
     return written

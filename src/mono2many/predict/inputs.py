@@ -45,20 +45,23 @@ class Input(NamedTuple):
             return [Path(self.name)]
         return [Path(self.name) / image.stem for image in self.images]
 
-    def frames(self) -> tuple[Iterator[tuple[float, Tensor]], float]:
-        """The frames with their times in seconds (of images: their place in the folder), and how many there
-        are in a second. A terminal shows how many are done."""
+    def frames(self) -> tuple[Iterator[tuple[float, Tensor]], float, tuple[float, ...]]:
+        """The frames with their times in seconds since the first (of images: their place in the folder), how
+        many there are in a second, and all times where these are uneven. A terminal shows how many are
+        done."""
+        uneven: tuple[float, ...] = ()
         if self.images:
             count, fps = len(self.images), 1.0
             frames = ((float(i), read_image(path)) for i, path in zip(self.places, self.images, strict=True))
         else:
             info = probe_video(self.path)
-            count, fps = info.frames, info.fps
+            count, fps, uneven = info.frames, info.fps, info.uneven_times
+            begin = info.times[0] if info.times else 0.0
             timed = enumerate(timed_frames(self.path))
-            frames = ((i / fps if time is None else time, image) for i, (time, image) in timed)
+            frames = ((i / fps if time is None else time - begin, image) for i, (time, image) in timed)
         console = text_console(stderr=True)
         quiet = not console.is_terminal
-        return iter(track(frames, self.name, count, console=console, hidden=quiet)), fps
+        return iter(track(frames, self.name, count, console=console, hidden=quiet)), fps, uneven
 
 
 def camera_source(file: str | None, fov: float | None) -> CameraOf | None:

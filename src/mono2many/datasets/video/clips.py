@@ -8,7 +8,6 @@ from pathlib import Path
 
 from jaxtyping import Bool, UInt8
 from torch import Tensor
-from torch.nn import functional as F
 
 from mono2many.data.lists import split_range
 from mono2many.datasets.video import VideoData
@@ -20,17 +19,15 @@ from mono2many.io.images import (
     image_folder,
     image_size,
     list_images,
-    read_image,
     warn_of_few_levels,
 )
 from mono2many.io.inputs import IMAGE_SUFFIXES
+from mono2many.io.masks import read_mask
 from mono2many.io.videos import probe_video, video_display
 from mono2many.types import InputError, Split
 
 LIST, FORMAT, VERSION = ".clips.json", "mono2many-clips", 1
 """Of the lists of clips that `prepare video` writes: how their names end, and what stands in them."""
-MOST_HIDDEN = 0.9
-"""Share of an image beyond which a mask is probably the wrong way round."""
 AGAIN = "write the list again with `mono2many prepare video`"
 
 
@@ -94,26 +91,6 @@ def mask_of(s: VideoData, number: int, clip: Footage) -> Bool[Tensor, "H W"] | N
     return None if name == "none" else read_mask(Path(name), clip.size, "give another PNG with --mask")
 
 
-def read_mask(path: Path, size: Size, remedy: str) -> Bool[Tensor, "H W"]:
-    """False where the PNG is black, at this height and width. InputError where it is no PNG, of another
-    shape, or hides nearly all."""
-    if path.suffix.lower() != ".png" or not path.is_file():
-        raise InputError(f"{path}: no such mask, or no PNG; {remedy}")
-    mask = read_image(path).amax(0) > 0
-    height, width = mask.shape
-    if abs(height - size[0] * width / size[1]) > 1:
-        raise InputError(
-            f"{path}: the mask is {width}x{height}, the video {size[1]}x{size[0]}; wanted that size, or its "
-            f"shape: {remedy}"
-        )
-    if (hidden := 1 - float(mask.float().mean())) > MOST_HIDDEN:
-        raise InputError(
-            f"{path}: hides {hidden:.0%} of the image; wanted black on what is fixed to the camera and white "
-            "elsewhere: turn it round"
-        )
-    return F.interpolate(mask[None, None].float(), size, mode="nearest-exact")[0, 0] > 0
-
-
 def clips_of(s: VideoData, path: Path, split: Split) -> list[Footage]:
     """The clips of a path in this split; none where nothing is held out. Of several clips, those that are too
     short to be split are for training."""
@@ -150,7 +127,7 @@ def whole(path: Path) -> list[Footage]:
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise InputError(f"{path}: is one image; --data needs videos or folders of images: give its folder")
     info = probe_video(path)
-    times = tuple(i / info.fps for i in range(info.frames)) if info.fps else None
+    times = info.since_first or tuple(i / info.fps for i in range(info.frames))
     size = (info.height, info.width)
     return [Footage(str(path), path, (), size, range(info.frames), times, video_display(path))]
 

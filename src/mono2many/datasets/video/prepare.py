@@ -107,7 +107,9 @@ def prepare_video(
             raise InputError(f"{mask}: exists, without its list; move it away, or give another --out")
     for target, count in Counter(targets).items():
         if count > 1:
-            raise InputError(f"{target.name}: two inputs have this name; give them another --out each")
+            raise InputError(
+                f"{target.name}: two inputs have this name; rename one, or give each an --out of its own"
+            )
         if target.exists() and not is_list(target):
             raise InputError(f"{target}: exists and is no list of clips; move it away, or give another --out")
     written = list[Path]()
@@ -228,7 +230,10 @@ def clip_list(path: Path, seen: Scan, folder: Path, shortest: int) -> dict[str, 
     fates["short_clips"] = fates["kept"] - len(used)
     left_out = {name: fates[name] for name in WORDS}
     if not long:
-        remedy = f"record while the camera moves, or allow shorter clips than --shortest {shortest}"
+        remedy = (
+            f"record while the camera moves; clips of fewer than {shortest} frames are left out "
+            "(prepare video --shortest)"
+        )
         remedy = "convert the files of other kinds that lie between them" if seen.gaps else remedy
         raise InputError(
             f"{path}: nothing is left of {len(frames)} frames: {in_words(left_out, len(frames))}; {remedy}"

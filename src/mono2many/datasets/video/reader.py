@@ -29,6 +29,7 @@ from mono2many.geometry.camera import Size, resize_intrinsics
 from mono2many.geometry.pyramid import shrink_mask
 from mono2many.io.camera_file import Camera
 from mono2many.io.images import kept_rows, read_image, resize_image
+from mono2many.io.masks import undistort_mask
 from mono2many.io.undistort import Undistortion
 from mono2many.io.videos import video_frames
 from mono2many.types import Frame, FrameSequence, InputError, Split
@@ -136,13 +137,10 @@ class VideoReader:
 
     def _mask(self, mask: Bool[Tensor, "h w"] | None, camera: Camera) -> Bool[Tensor, "H W"] | None:
         """As a frame is prepared; True where all that a pixel shows is."""
-        if mask is not None and camera.is_distorted:
-            mask = self._lens(camera)(mask[None].float())[0] > 0.999
-        return (
-            None
-            if mask is None
-            else shrink_mask(mask[: kept_rows(camera.height, self.crop_bottom)], self.size)
-        )
+        if mask is None:
+            return None
+        used = undistort_mask(mask, camera)
+        return shrink_mask(used[: kept_rows(camera.height, self.crop_bottom)], self.size)
 
     def _lens(self, camera: Camera) -> Undistortion:
         if camera not in self._undistortion:
