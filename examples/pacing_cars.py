@@ -1,4 +1,4 @@
-"""Which terms keep cars that drive as fast as the camera from becoming holes? Trainings of equal length, scored.
+"""Which terms keep cars that drive as fast as the camera from becoming holes? Trainings of equal length.
 
     python examples/pacing_cars.py --out outputs/pacing_cars
     python examples/pacing_cars.py --out outputs/pacing_cars --on road.mp4 --camera road_camera.json
@@ -36,6 +36,7 @@ TERMS: dict[str, dict[str, Any]] = {
     "auto-mask below, hinge": {"automask_on": "below-ground", "ground": 0.1},
     "auto-mask, hinge 1": {"ground": 1.0},
     "auto-mask, hinge 10": {"ground": 10.0},
+    "auto-mask below, hinge 1": {"automask_on": "below-ground", "ground": 1.0},
     "contact": {"automask": False, "contact": 100.0},
     "all": {"automask_on": "below-ground", "ground": 0.1, "contact": 100.0},
 }
@@ -85,7 +86,9 @@ def settings_of(s: Settings, terms: str, seed: int, name: str) -> Any:
 def street_figures(s: Settings, folder: Path | str) -> dict[str, float]:
     """Abs Rel by region, and how much is too far."""
     street = StreetScoring(variety="wide", drive=s.on, scene_step=STREETS[s.on], test_scenes=s.test_scenes)
-    config = EvaluateConfig(str(folder), DataConfig("synthetic"), replace(street, baseline_scenes=4), last=True)
+    config = EvaluateConfig(
+        str(folder), DataConfig("synthetic"), replace(street, baseline_scenes=4), last=True
+    )
     row = evaluate(config, Console(file=io.StringIO()))["rows"]["model"]
     found = {"abs_rel": row["metrics"]["abs_rel"]}
     for region, metrics in row["regions"].items():

@@ -10,8 +10,8 @@ from mono2many.street.reader import StreetSettings, SyntheticReader
 
 LIGHT = MonoArchitecture("light", "light", scales=1, pose_type="light")
 MANY = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)
-STREET = SyntheticReader(StreetSettings(1, 5, 64, 96), "test")
-FILM = [STREET.frame(0, i).image for i in range(5)]
+STREET = SyntheticReader(StreetSettings(1, 6, 64, 96), "test")
+FILM = [STREET.frame(0, i).image for i in range(6)]
 K = STREET.frame(0, 0).intrinsics
 
 

@@ -30,7 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two models and some frames."""
     made = tmp_path_factory.mktemp("export")
     torch.manual_seed(0)
-    card = ModelCard(LIGHT, 64, 96, scale="metres", factor=5.0, factor_from="factor 5", trained_on="nothing")
+    card = ModelCard(
+        LIGHT, 64, 96, scale="metres", factor=5.0, factor_from="factor 5", trained_on="the procedural street"
+    )
     save_model(made / "mono", lively(MonoDepth(LIGHT)), card)
     save_model(made / "many", lively(ManyDepth(MANY)), replace(card, architecture=MANY))
     for i, image in enumerate(FILM):
@@ -80,11 +82,13 @@ def test_half_precision_is_half_as_large_and_near(folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["onnx", "openvino"])
 def test_int8_is_refused_beyond_its_limit_and_then_nothing_is_left(folder: Path, kind: str) -> None:
     given = {"format": kind, "precision": "int8", "frames": (str(folder / "frames"),)}
-    config = ExportConfig(model=str(folder / "mono"), out=str(folder / "int8"), count=2, limit=1e-7, **given)  # type: ignore[arg-type]
+    config = ExportConfig(
+        model=str(folder / "mono"), out=str(folder / f"int8-{kind}"), count=2, limit=1e-7, **given
+    )  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"computes another depth .*--limit"):
         export(config)
-    assert not (folder / "int8").exists()
-    assert not (folder / ".partial-int8").exists()
+    assert not (folder / f"int8-{kind}").exists()
+    assert not (folder / f".partial-int8-{kind}").exists()
     out = export(replace(config, limit=0.5))
     off = load(out, "cpu")(FILM[0]).depth / load(folder / "mono", "cpu")(FILM[0]).depth - 1
     assert 1e-5 < off.abs().mean() < 0.5
@@ -124,11 +128,12 @@ def test_commands_take_an_export_where_they_take_a_model(
 ) -> None:
     out = exported(folder, "mono", parts=True)
     predict([str(folder / "frames"), "--model", str(out), "--out", str(tmp_path), "--save", "npy"])
-    assert len(list(tmp_path.glob("frames/*_depth_metres.npy"))) == 5
+    assert len(list(tmp_path.glob("frames/*_depth_metres.npy"))) == 6
     predict([str(folder / "frames"), "--model", str(out), "--out", str(tmp_path), "--poses", "tum"])
-    assert len((tmp_path / "frames_poses.tum").read_text().splitlines()) == 5
+    assert len((tmp_path / "frames_poses.tum").read_text().splitlines()) == 6
     evaluate(["--model", str(out), "--test-scenes", "1", "--baseline-scenes", "2"])
-    evaluate(["--model", str(out), "--datatype", "video", "--data", str(folder / "frames"), "--fov", "60"])
+    video = ["--datatype", "video", "--data", str(folder / "frames"), "--fov", "60"]
+    evaluate(["--model", str(out), *video])
     said = capsys.readouterr().out
     assert "metres" in said
     assert "un-warped" in said

@@ -25,6 +25,8 @@ FEWEST_STEPS, MOST_EPOCHS = 100, 20
 """Below this number of steps nothing is gained; above this number of passes over the frames nothing more."""
 HOLD_OUT, FEWEST_HELD = 0.1, 8
 """Share of the frames that are held out, and the number below which their error says little."""
+DEEPEST = 0.3
+"""Of the height: an ego vehicle that fills more is masked, not cut off."""
 OVERHEAD = 1.15
 """Time of a training by that of its steps: validations, checkpoints."""
 
@@ -52,6 +54,8 @@ class Footage:
     motion: float
     """Median displacement from frame to frame, in shares of the width."""
     masked: bool = False
+    bottom: float = 0.0
+    """Share of the height, at the bottom, that is masked almost over the whole width."""
 
     @classmethod
     def of_list(cls, name: str, values: dict[str, Any]) -> "Footage":
@@ -94,9 +98,12 @@ def enough(videos: Sequence[Footage]) -> None:
         )
 
 
-def training_size(videos: Sequence[Footage], wishes: Wishes) -> tuple[tuple[int, int], Decision]:
-    """Height and width in multiples of 32: the shape of the videos, about PIXELS large."""
-    aspect = math.exp(sum(math.log(v.width / v.height) for v in videos) / len(videos))
+def training_size(
+    videos: Sequence[Footage], wishes: Wishes, crop: float = 0.0
+) -> tuple[tuple[int, int], Decision]:
+    """Height and width in multiples of 32: the shape of the videos, about PIXELS large. crop: share of the
+    height that is cut off at the bottom."""
+    aspect = math.exp(sum(math.log(v.width / v.height / (1 - crop)) for v in videos) / len(videos))
     sides = range(SIDES[0], SIDES[1] + 1, STRIDE)
     heights = sides if wishes.height is None else [wishes.height]
     widths = sides if wishes.width is None else [wishes.width]
@@ -149,12 +156,23 @@ def held_out(videos: Sequence[Footage]) -> tuple[float, Decision]:
 
 
 def mask(videos: Sequence[Footage], wishes: Wishes) -> tuple[dict[str, Any], Decision]:
-    """Flags of what is fixed to the camera."""
+    """Flags of what is fixed to the camera. What fills the bottom over the whole width is cut off: masked it
+    would still be seen by the pose network, which then learns worse (docs/experiments/learn.md)."""
     if wishes.mask:
         return {"mask": wishes.mask}, Decision("mask", " ".join(wishes.mask), "as given", "--mask")
-    found = [v.name for v in videos if v.masked]
-    reason = f"fixed to the camera, in {', '.join(found)}" if found else "nothing is fixed to the camera"
-    return {}, Decision("mask", "found" if found else "none", reason, "--mask FILE.png, --mask none")
+    found, other = [v.name for v in videos if v.masked], "--mask FILE.png, --mask none"
+    if not found:
+        return {}, Decision("mask", "none", "nothing is fixed to the camera", other)
+    crop = max(video.bottom for video in videos)
+    where = f"fixed to the camera, in {', '.join(found)}"
+    if len(found) == len(videos) and min(v.bottom for v in videos) > crop - 0.05 and 0 < crop <= DEEPEST:
+        return {"crop_bottom": crop}, Decision(
+            "mask",
+            f"the bottom {crop:.1%} cut off, the rest masked",
+            f"{where}; it fills the width there",
+            other,
+        )
+    return {}, Decision("mask", "found", where, other)
 
 
 class Times(NamedTuple):

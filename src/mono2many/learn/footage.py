@@ -26,6 +26,8 @@ from mono2many.train.recipes import recipe
 
 MASKED = torch.tensor([255.0, 0.0, 0.0])
 """Colour of what a mask leaves out."""
+FULL = 0.8
+"""Share of a row that an ego vehicle hides where the row is cut off."""
 
 
 def check_flags(inputs: Sequence[str], flags: Mapping[str, Any]) -> None:
@@ -62,6 +64,20 @@ def masks_drawn(
             image, used
         )
     return drawn
+
+
+def bottom_of(path: Path) -> float:
+    """Of the mask of a list of clips the share of the height, at the bottom, that `bottom_band` finds."""
+    clip = listed_clips(path)[0]
+    used = mask_of(VideoData((str(path),), ("learn",)), 0, clip)
+    return 0.0 if used is None else bottom_band(used)
+
+
+def bottom_band(used: Bool[Tensor, "H W"]) -> float:
+    """Share of the rows, from the lowest one up, of which each is masked over at least FULL of the width."""
+    hidden = (~used).float().mean(1).flip(0) >= FULL
+    rows = len(hidden) if bool(hidden.all()) else int(hidden.int().argmin())
+    return round(rows / len(hidden), 4)
 
 
 def mask_file(path: str, number: int, mask: Sequence[str]) -> Path | None:

@@ -4,7 +4,7 @@ is done already is not done again."""
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -20,7 +20,7 @@ from mono2many.io.images import read_image
 from mono2many.io.inputs import expand, name_of
 from mono2many.learn import decisions
 from mono2many.learn.decisions import Decision, Footage, Wishes
-from mono2many.learn.footage import check_flags, mask_file, masks_drawn
+from mono2many.learn.footage import bottom_of, check_flags, mask_file, masks_drawn
 from mono2many.learn.timing import seconds_per_step
 from mono2many.models.checkpoint import read_card
 from mono2many.models.starter import best_of
@@ -134,12 +134,13 @@ def _decided(
     lists, videos = prepare_video(inputs, str(out / LISTS), console=console, advise=False), []
     for path in lists:
         with explained(f"{path}: is no list of clips as it should be", AGAIN, UNREADABLE):
-            videos.append(Footage.of_list(path.name.removesuffix(LIST), read_json(path, AGAIN)))
+            found = Footage.of_list(path.name.removesuffix(LIST), read_json(path, AGAIN))
+            videos.append(replace(found, bottom=bottom_of(path)))
     decisions.enough(videos)
     looked = time.monotonic() - begun
-    (height, width), by_size = decisions.training_size(videos, wishes)
-    step, by_step = decisions.frame_step(videos, wishes)
     mask, by_mask = decisions.mask(videos, wishes)
+    (height, width), by_size = decisions.training_size(videos, wishes, mask.get("crop_bottom", 0.0))
+    step, by_step = decisions.frame_step(videos, wishes)
     share, by_share = decisions.held_out(videos)
     flags: dict[str, Any] = {
         "data": [str(path.resolve()) for path in lists],

@@ -47,6 +47,7 @@ RECIPES: dict[Recipe, dict[str, dict[str, Any]]] = {
     "video": {
         # of one's own, in minutes
         "model": {"pose_type": "light"},
+        "loss": {"automask_on": "below-ground", "ground": 1.0},
         "optim": {"batch_size": 4, "schedule": "cosine", "warm_up": 0.06},
         "run": {"start_from": "starter"},
     },
