@@ -11,7 +11,9 @@ from mono2many.bench.yardstick import YardstickDepth, YardstickPose
 from mono2many.commands.bench import BenchConfig
 from mono2many.devices import cpu_has_bf16
 from mono2many.models.architecture import MonoArchitecture
+from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.mono import MonoDepth
+from small_models import LIGHT, lively
 
 
 def count(*models: torch.nn.Module) -> int:
@@ -38,6 +40,23 @@ def test_every_row_has_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture
     assert all(name in said for name in by_name)
     assert cpu_has_bf16() or "no bf16 here" in said
     assert "peak memory" in said
+
+
+def test_every_runtime_is_timed_beside_eager(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    save_model(tmp_path / "model", lively(MonoDepth(LIGHT)), ModelCard(LIGHT, 64, 96))
+    config = BenchConfig(
+        64, 96, steps=1, json=str(tmp_path / "b.json"), export=True, model=str(tmp_path / "model")
+    )
+    bench(config, Console(width=120))
+    rows = {row["name"]: row for row in json.loads((tmp_path / "b.json").read_text())["rows"]}
+    exports = {"onnx fp32", "openvino fp32", "openvino fp16", "openvino int8"}
+    assert set(rows) - {"channels_last, bf16"} == {"eager", "channels_last"} | exports
+    assert rows["eager"]["ratio"] == 1
+    assert all(row["film_per_s"] > 0 and row["megabytes"] > 0 for row in rows.values())
+    assert rows["openvino fp32"]["difference"] < 1e-4 < rows["openvino int8"]["difference"] < 0.9
+    assert rows["openvino int8"]["megabytes"] < 0.6 * rows["openvino fp32"]["megabytes"]
+    assert "openvino int8" in capsys.readouterr().out
 
 
 def test_the_yardstick_is_two_resnet18_without_classifiers_and_the_papers_heads() -> None:

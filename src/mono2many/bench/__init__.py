@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from mono2many.bench.exported import ExportRow, bench_export
 from mono2many.bench.loading import SAMPLES, ways_of_loading
 from mono2many.bench.yardstick import yardstick_step
 from mono2many.commands.bench import BenchConfig
@@ -61,10 +62,16 @@ class Row:
     note: str = ""
 
 
-def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
+def bench(config: BenchConfig, console: Console | None = None) -> Sequence[Row | ExportRow]:
     """Time everything, print a table, and write it to `config.json` where that is given."""
     console = console or text_console()
     Path(config.json or ".").parent.mkdir(parents=True, exist_ok=True)  # before the long wait
+    if config.export:
+        facts = _facts(config, torch.device("cpu"))
+        console.print("\n".join(f"{fact}: {value}" for fact, value in facts.items()), highlight=False)
+        exported = bench_export(config, console)
+        _write(config, facts, exported)
+        return exported
     run = _training(config, "fp32")
     device = run[0].fabric.device
     facts = _facts(config, device)
@@ -85,10 +92,14 @@ def bench(config: BenchConfig, console: Console | None = None) -> list[Row]:
     console.print(table)
     console.print("ratio: time / the yardstick's, the depth network's; of loaders, speed / Pillow's")
     console.print(f"peak memory: {facts['peak memory']}", highlight=False)
+    _write(config, facts, rows)
+    return rows
+
+
+def _write(config: BenchConfig, facts: dict[str, str], rows: Sequence[Row | ExportRow]) -> None:
     if config.json is not None:
         figures = {"facts": facts, "rows": [asdict(row) for row in rows]}
         write_text(config.json, json.dumps(figures, indent=2) + "\n")
-    return rows
 
 
 def _street(config: BenchConfig) -> ClipDataset:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mono2many.commands.flags import parse
+from mono2many.commands.inputs import model_must_exist
 from mono2many.datasets.base import at_least
 from mono2many.errors import InputError
 
@@ -21,7 +22,11 @@ class BenchConfig:
     steps: int = 5
     """Timed steps of each row; their median is printed."""
     compile: bool = False
-    """Also time the whole step with torch.compile."""
+    """Also time the whole step (--export: the depth network) with torch.compile."""
+    export: bool = False
+    """Time prediction in every runtime instead: eager, bf16, ONNX Runtime, OpenVINO fp32, fp16, int8."""
+    model: str = "starter"
+    """With --export: model folder."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto: a GPU if there is one."""
     json: str | None = None
@@ -37,6 +42,7 @@ class BenchConfig:
 
 def run(arguments: list[str]) -> None:
     config = parse(BenchConfig, "mono2many bench", arguments)
+    model_must_exist("--model", config.model, weights=True)
     from mono2many.bench import bench
 
     bench(config)

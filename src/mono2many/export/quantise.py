@@ -1,6 +1,7 @@
 """int8 by post-training quantisation (NNCF), calibrated on frames."""
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ def quantise(path: Path, kind: str, inputs: Sequence[Float[Tensor, "1 3 H W"]]) 
     """Replace the part `depth` at `path` (fp32, ONNX or OpenVINO) by its int8 version. inputs: what it is
     calibrated with."""
     os.environ.setdefault("NNCF_CI", "1")  # else it reports its use to its makers without being asked to
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # that there is no CUDA
     nncf = runtime("nncf", "openvino")
     samples = nncf.Dataset(list(inputs), lambda image: {"image": image.numpy()})
     options = {"preset": nncf.QuantizationPreset.MIXED, "subset_size": len(inputs)}

@@ -44,6 +44,8 @@ def ahead(items: Iterable[Item], most: int = 2) -> Iterator[Item]:
     finally:
         left.set()
         thread.join()
+        if (close := getattr(items, "close", None)) is not None:
+            close()
 
 
 class _Failure:
