@@ -27,18 +27,12 @@ from mono2many.train.loop import train
 from mono2many.train.recipes import recipe
 
 TERMS: dict[str, dict[str, Any]] = {
-    "auto-mask": {},
-    "nothing": {"automask": False},
-    "auto-mask below": {"automask_on": "below-ground"},
-    "hinge": {"automask": False, "ground": 0.1},
-    "hinge 1": {"automask": False, "ground": 1.0},
-    "auto-mask, hinge": {"ground": 0.1},
-    "auto-mask below, hinge": {"automask_on": "below-ground", "ground": 0.1},
+    "auto-mask": {"ground": 0.0},
+    "nothing": {"ground": 0.0, "automask": False},
+    "hinge 0.1": {"ground": 0.1, "automask": False},
+    "hinge 1": {"ground": 1.0, "automask": False},
+    "auto-mask, hinge 0.1": {"ground": 0.1},
     "auto-mask, hinge 1": {"ground": 1.0},
-    "auto-mask, hinge 10": {"ground": 10.0},
-    "auto-mask below, hinge 1": {"automask_on": "below-ground", "ground": 1.0},
-    "contact": {"automask": False, "contact": 100.0},
-    "all": {"automask_on": "below-ground", "ground": 0.1, "contact": 100.0},
 }
 """What differs from the recipe."""
 STREETS = {"steady": 0.75, "stop-and-go": 0.75}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mono2many.geometry.ground import below_ground, fit_ground, ground_disparity
-from mono2many.losses.ground import contact_weight, ground_hinge
+from mono2many.losses.ground import ground_hinge
 
 K = torch.tensor([[[50.0, 0, 47.5], [0, 50.0, 23.5], [0, 0, 1]]])
 SIZE = (64, 96)
@@ -54,9 +54,3 @@ def test_without_ground_nothing_is_paid() -> None:
     plane = plane_of(d)
     assert plane.sum() == ground_hinge(d, plane).sum() == 0
     assert not below_ground(d, plane).any()
-
-
-def test_vertical_smoothness_weighs_more_where_either_row_is_of_an_object() -> None:
-    objects = torch.zeros(1, 4, 1, dtype=torch.bool)
-    objects[0, 2] = True
-    assert contact_weight(objects, 100.0).flatten().tolist() == [1, 100, 100]

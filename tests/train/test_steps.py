@@ -33,7 +33,7 @@ VARIANTS = {
     "coarse to fine": TrainConfig(loss=LossConfig(multi_scale="coarse-to-fine")),
     "average": TrainConfig(loss=LossConfig(combine="average")),
     "no auto-mask": TrainConfig(loss=LossConfig(automask=False)),
-    "ground": TrainConfig(loss=LossConfig(ground=0.1, automask_on="below-ground", contact=10.0)),
+    "ground": TrainConfig(loss=LossConfig(ground=0.1)),
     "two scales": TrainConfig(model=ModelConfig(scales=2)),
     "predictive mask": TrainConfig(model=ModelConfig(predictive_mask=True), loss=LossConfig(automask=False)),
     "posecnn, all frames": TrainConfig(model=ModelConfig(pose_type="posecnn", pose_input="all")),
@@ -89,11 +89,10 @@ def test_coarse_to_fine_begins_at_a_quarter_and_ends_at_full_size() -> None:
     assert levels == [[2], [2], [1, 2], [1, 2], [0, 1], [0, 1]]
 
 
-def test_the_grounds_terms_wait_and_grow() -> None:
-    config = TrainConfig(loss=LossConfig(ground=0.1, contact=10.0))
+def test_the_grounds_hinge_waits_and_grows() -> None:
+    config = TrainConfig(loss=LossConfig(ground=0.1))
     terms = [plan_at(config, LIGHT, p).terms for p in (0.0, 0.2, 0.3, 0.4, 0.74, 0.75)]
     assert [t.ground for t in terms] == pytest.approx([0, 0, 0.05, 0.1, 0.1, 0.1])
-    assert [t.contact for t in terms] == [1, 1, 1, 1, 1, 10]
 
 
 def test_the_late_auto_mask_sets_in_where_it_is_told_to() -> None:

@@ -1,11 +1,11 @@
-"""Nothing lies below the road: priors against objects that keep pace with the camera.
+"""Nothing lies below the road: a prior against holes in objects that keep pace with the camera.
 
 Depth = infinity explains such an object exactly, as its true depth with a motion of its own does. The planes
 are of geometry.ground.ground_disparity: 1 / depth of the road, 0 where there is none, without gradient.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.geometry.ground import TOLERANCE
@@ -18,9 +18,3 @@ def ground_hinge(disparity: Float[Tensor, "B H W"], plane: Float[Tensor, "B H W"
     After Dynamo-Depth (Sun and Hariharan, NeurIPS 2023), whose tolerance and distance have a unit."""
     below = torch.relu((1 - TOLERANCE) * plane - disparity)
     return below / disparity.detach().mean((1, 2), keepdim=True)
-
-
-def contact_weight(objects: Bool[Tensor, "B H W"], weight: float) -> Float[Tensor, "B H-1 W"]:
-    """Of the vertical smoothness between two rows: `weight` on objects, else 1, so that an object takes the
-    depth of the place where it touches the ground (Moon et al., CVPR 2024)."""
-    return 1 + (weight - 1) * (objects[:, 1:] | objects[:, :-1]).float()

@@ -16,10 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.geometry.depth import depth_from_sigmoid
-from mono2many.geometry.ground import below_ground
 from mono2many.geometry.warp import warp
 from mono2many.losses.consistency import at_size, consistency, consistency_mask
-from mono2many.losses.ground import contact_weight, ground_hinge
+from mono2many.losses.ground import ground_hinge
 from mono2many.losses.photometric import Patches, patches, photometric_error
 from mono2many.losses.reprojection import auto_mask, average_over_sources, minimum_over_sources
 from mono2many.losses.smoothness import edge_aware_smoothness
@@ -45,17 +44,13 @@ class MonoTerms:
     disparity_floor: float = 0.0
     """Mean sigmoid of a batch below which it is pulled back; 0: never. Not in the papers."""
     ground: float = 0.0
-    """Weight of the hinge on what lies below the road. Not in the papers, like the next two."""
-    automask_below: bool = False
-    """The auto-mask applies only to what lies below the road."""
-    contact: float = 1.0
-    """Vertical smoothness of what lies below the road, as a multiple."""
+    """Weight of the hinge on what lies below the road. Not in the papers."""
     min_depth: float = 0.1
     max_depth: float = 100.0
 
     @property
     def uses_ground(self) -> bool:
-        return self.ground > 0 or self.automask_below or self.contact != 1
+        return self.ground > 0
 
 
 @dataclass(frozen=True)
@@ -238,9 +233,6 @@ def _head_loss(head: Head, level: PyramidLevel, terms: MonoTerms) -> tuple[dict[
     source_valid = level.source_valid & in_view if terms.mask_unseen else level.source_valid
     best, any_valid = COMBINE[terms.combine](errors, source_valid)
     passed = auto_mask(best, any_valid, level.identity_error, level.identity_valid)
-    below = None if head.ground is None else below_ground(1 / depth.detach(), head.ground)
-    if terms.automask_below and below is not None:
-        passed = passed | (any_valid & ~below)
     loss_mask = passed if terms.automask else any_valid
     # outside the mask a constant, not 0: else a pose whose views leave the image would look perfect
     error = torch.where(loss_mask, best, level.identity_error)
@@ -256,8 +248,6 @@ def _head_loss(head: Head, level: PyramidLevel, terms: MonoTerms) -> tuple[dict[
         hinge = ground_hinge(1 / depth, head.ground).masked_fill(~level.source_valid.any(1), 0)
         parts["ground"] = terms.ground / 2**head.scale * hinge.mean()
     across, down = edge_aware_smoothness(head.sigmoid, head.image)
-    if terms.contact != 1 and below is not None:
-        down = down * contact_weight(below, terms.contact)
     parts["smoothness"] = (across.mean() + down.mean()) * (terms.smoothness / 2**head.scale)
     return parts, Synthesis(depth, views, error, any_valid, loss_mask)
 

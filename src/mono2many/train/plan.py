@@ -10,9 +10,7 @@ from mono2many.train.settings import ManyConfig, TrainConfig
 STAGES = ((0.2, ((0, 2),)), (0.6, ((0, 1), (0, 2))), (1.0, ((0, 0), (0, 1))))
 """Coarse to fine: until this share of the training, these (map, pyramid level) pairs."""
 GROUND_FROM, GROUND_RAMP = 0.2, 0.2
-"""Shares of the training: the ground's terms wait for the first and grow over the second."""
-CONTACT_FROM = 0.75
-"""Share of the training after which contact with the ground is asked for."""
+"""Shares of the training: the ground's hinge waits for the first and grows over the second."""
 RANGE_MOMENTUM = 0.99
 """Of the running average of the sweep's range (Watson et al. 2021)."""
 
@@ -52,8 +50,6 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
         disparity_floor=0.0 if architecture.stereo or config.anchor > 0 else loss.disparity_floor,
         min_depth=architecture.min_depth,
         ground=loss.ground * min(1.0, max(0.0, (progress - GROUND_FROM) / GROUND_RAMP)),
-        automask_below=loss.automask_on == "below-ground",
-        contact=loss.contact if progress >= CONTACT_FROM else 1.0,
         max_depth=architecture.max_depth,
     )
     anchor = anchor_at(config, progress)

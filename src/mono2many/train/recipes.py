@@ -47,7 +47,7 @@ RECIPES: dict[Recipe, dict[str, dict[str, Any]]] = {
     "video": {
         # of one's own, in minutes
         "model": {"pose_type": "light"},
-        "loss": {"automask_on": "below-ground", "ground": 1.0},
+        "loss": {"ground": 1.0},
         "optim": {"batch_size": 4, "schedule": "cosine", "warm_up": 0.06},
         "run": {"start_from": "starter"},
     },
@@ -56,7 +56,7 @@ RECIPES: dict[Recipe, dict[str, dict[str, Any]]] = {
 
 REMOVED: dict[str, Any] = {
     "control": "none",
-    "loss": {"ssim": True, "tie_noise": True},
+    "loss": {"ssim": True, "tie_noise": True, "automask_on": "all", "contact": 1.0},
     "many": {"freeze_epoch": None, "freeze_step": None},
     "run": {"not_finite_limit": 20},
 }

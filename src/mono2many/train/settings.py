@@ -120,12 +120,8 @@ class LossConfig(RangeChecked):
     """Leave out pixels that the un-warped neighbour explains better."""
     automask_from: Share = 0.0
     """Share of the training after which the auto-mask is applied."""
-    automask_on: Literal["all", "below-ground"] = "all"
-    """What the auto-mask may leave out: any pixel, or only what lies below the road's plane (holes)."""
     ground: Weight = 0.0
     """Weight of the hinge that pulls what lies below the road's plane up to it."""
-    contact: Annotated[float, Range(1)] = 1.0
-    """Factor of the vertical smoothness of what lies below the road's plane, in the last quarter."""
     combine: Literal["minimum", "average"] = "minimum"
     """Best source per pixel, or the mean."""
     mask_unseen: bool = True
@@ -254,8 +250,7 @@ class TrainConfig:
             "--model many matches neighbours in time: --stereo also instead of only": (
                 many and self.dataset.stereo == "only"
             ),
-            "--ground, --automask-on and --contact are for --model mono": many
-            and (self.loss.ground > 0 or self.loss.automask_on != "all" or self.loss.contact != 1),
+            "--ground is for --model mono": many and self.loss.ground > 0,
             f"--anchor {weight} holds depth to an initial model: add --start-from FOLDER": (
                 weight and self.run.start_from is None
             ),
