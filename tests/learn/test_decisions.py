@@ -78,6 +78,21 @@ def test_the_mask_that_was_found_is_named_with_its_video() -> None:
     assert mask([ROAD], Wishes(mask=("none",)))[0] == {"mask": ("none",)}
 
 
+def test_what_fills_the_bottom_of_every_video_is_cut_off() -> None:
+    bonnet = replace(ROAD, masked=True, bottom=0.08)
+    flags, decision = mask([bonnet, replace(bonnet, name="next", bottom=0.1)], NONE)
+    assert flags == {"crop_bottom": 0.1}
+    assert "bottom 10.0% cut off" in decision.value
+    for others in ([ROAD], [replace(bonnet, bottom=0.2)], [replace(bonnet, bottom=0.0)]):
+        assert mask([bonnet, *others], NONE)[0] == {}  # not in all, or not as much
+    assert mask([replace(bonnet, bottom=0.5)], NONE)[0] == {}
+    assert mask([bonnet], Wishes(mask=("m.png",)))[0] == {"mask": ("m.png",)}
+
+
+def test_what_is_cut_off_does_not_count_for_the_shape() -> None:
+    assert training_size([PHONE], NONE, 0.25)[0] == (288, 224)  # of 1080x1440
+
+
 @pytest.mark.parametrize(("frames", "share"), [(1260, 0.1), (60, 8 / 60), (40, 0.2), (20, 0.25)])
 def test_a_tenth_is_held_out_and_of_short_videos_eight_frames(frames: int, share: float) -> None:
     assert held_out([replace(ROAD, frames=frames)])[0] == pytest.approx(share)

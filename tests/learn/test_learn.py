@@ -10,7 +10,7 @@ import torch
 from mono2many.cli import main
 from mono2many.errors import InputError
 from mono2many.io.images import write_image
-from mono2many.learn.footage import mask_drawn
+from mono2many.learn.footage import bottom_band, mask_drawn
 from mono2many.learn.run import _cuts
 from mono2many.learn.timing import seconds_per_step
 from mono2many.street.reader import StreetSettings
@@ -143,6 +143,16 @@ def test_the_time_of_a_step_is_the_median_after_the_first(monkeypatch: pytest.Mo
     monkeypatch.setattr("mono2many.learn.timing.time", SimpleNamespace(monotonic=now))
     flags = {"height": 64, "width": 96, "batch_size": 2, "device": "cpu", "data": ["x.mp4"]}
     assert seconds_per_step({"recipe": "scratch", "camera": "learn"} | flags) == pytest.approx(1.5)
+
+
+def test_the_band_at_the_bottom_ends_where_a_row_is_not_nearly_full() -> None:
+    used = torch.ones(10, 20, dtype=torch.bool)
+    assert bottom_band(used) == 0
+    used[8:, 2:] = False  # 90 % of two rows
+    used[6:8, 5:] = False  # 75 % of two more
+    used[0] = False
+    assert bottom_band(used) == 0.2
+    assert bottom_band(torch.zeros(4, 4, dtype=torch.bool)) == 1
 
 
 def test_a_mask_is_drawn_in_red_over_what_it_leaves_out() -> None:
