@@ -95,7 +95,8 @@ def test_half_precision_is_half_as_large_and_near(folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["onnx", "openvino"])
 def test_int8_is_calibrated_on_the_frames_given(folder: Path, kind: str) -> None:
-    given = {"format": kind, "precision": "int8", "frames": (str(folder / "frames"),), "limit": 0.5}
+    frames = tuple(str(path) for path in sorted((folder / "frames").iterdir()))  # file by file
+    given = {"format": kind, "precision": "int8", "frames": frames, "limit": 0.5}
     config = ExportConfig(model=str(folder / "mono"), out=str(folder / f"int8-{kind}"), count=2, **given)  # type: ignore[arg-type]
     out = export(config)
     off = load(out, "cpu")(FILM[0]).depth / load(folder / "mono", "cpu")(FILM[0]).depth - 1

@@ -124,13 +124,14 @@ def _written(
         shapes = dynamic_shapes(part, config.dynamic_batch, config.dynamic_size)
         write_part(out, part, kind, precision == "fp16", shapes, described)
     _write_config(out, card, notes)
-    compared = footage
+    compared: Sequence[Footage] = footage
     if precision == "int8":
-        calibrating, compared = ([one._replace(frames=one.frames[i::2]) for one in footage] for i in (0, 1))
-        inputs = [own.inputs([frame]) for one in calibrating for frame in one.frames]
+        apart = [Footage([frame], one.intrinsics) for one in footage for frame in one.frames]
+        calibrating, compared = apart[::2], apart[1::2]
+        inputs = [own.inputs(one.frames) for one in calibrating]
         quantise(out / f"depth{ENDINGS[kind]}", kind, inputs)
     exported = Predictor(Exported(out, card, notes, torch.device("cpu")), card)
-    parity = compare(own, exported, [one for one in compared if one.frames])
+    parity = compare(own, exported, compared)
     _check(config, parity)
     for part in parts[1:]:
         _check_part(out, part, notes)
