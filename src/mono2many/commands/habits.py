@@ -105,7 +105,6 @@ COMMANDS = {
     "test": "evaluate",
     "infer": "predict",
     "detect": "predict",
-    "export": "predict --save npy",
     "video": "predict VIDEO",
     "image": "predict IMAGE",
     "images": "predict FOLDER",

@@ -32,8 +32,12 @@ def remedy(folder: Path, otherwise: str) -> str:
 
 
 def refuse_exported(folder: Path) -> None:
-    """InputError for the folder of an export."""
-    if EXPORTED in read_json(folder / "config.json", "copy it again"):
+    """InputError for the folder of an export. Whoever opens one that is damaged or not there says so."""
+    try:
+        exported = EXPORTED in read_json(folder / "config.json", "")
+    except InputError:
+        return
+    if exported:
         raise InputError(
             f"{folder}: is an export, which has no weights to train or change; give the model folder that it "
             "was made of"
