@@ -76,6 +76,19 @@ def test_an_export_predicts_what_its_model_does(folder: Path, kind: str) -> None
         assert (notes["factor"], notes["licence"]) == (5.0, "not stated")
 
 
+def test_signals_are_handled_where_they_were_before_openvino_compiled(folder: Path) -> None:
+    out = exported(folder, "mono", "openvino")
+    code = f"""
+import ctypes, signal, subprocess, sys
+from mono2many import load
+signal.signal(signal.SIGCHLD, lambda number, frame: print("handled"))
+load({str(out)!r}, "cpu").from_inputs(__import__("torch").rand(1, 3, 64, 96))
+subprocess.run([sys.executable, "-c", ""], check=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "handled" in done.stdout
+
+
 def test_a_manydepth_is_streamed_by_onnx_runtime(folder: Path) -> None:
     out = exported(folder, "many")
     streams = load(folder / "many", "cpu").stream(K), load(out, "cpu").stream(K)

@@ -1,28 +1,50 @@
-"""int8 by post-training quantisation (NNCF), calibrated on frames."""
+"""int8 by post-training quantisation (NNCF), calibrated on frames.
+
+In a process of its own: NNCF reports its use to its makers unless told otherwise before it is imported,
+prints, and brings a second OpenMP runtime.
+
+python -m mono2many.export.quantise depth.xml openvino images.npy
+"""
 
 import json
-import logging
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.export.write import save_openvino
-from mono2many.files import atomic_write
+from mono2many.files import atomic_write, brief
 from mono2many.predict.sessions import ENDINGS, NOTES, runtime
+from mono2many.types import InputError
 
 
 def quantise(path: Path, kind: str, inputs: Sequence[Float[Tensor, "1 3 H W"]]) -> None:
     """Replace the part `depth` at `path` (fp32, ONNX or OpenVINO) by its int8 version. inputs: what it is
-    calibrated with."""
-    os.environ.setdefault("NNCF_CI", "1")  # else it reports its use to its makers without being asked to
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # that there is no CUDA
+    calibrated with. InputError where that fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        images = Path(folder) / "images.npy"
+        np.save(images, torch.cat(list(inputs)).numpy())
+        words = [sys.executable, "-m", "mono2many.export.quantise", str(path), kind, str(images)]
+        found = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "NNCF_CI": "1"})
+    if found.returncode:
+        said = found.stderr.strip().splitlines() or [f"ended with {found.returncode}"]
+        raise InputError(f"quantisation by NNCF failed: {brief(said[-1])}")
+
+
+def _quantise(path: Path, kind: str, images: Path) -> None:
+    """What the process does."""
     nncf = runtime("nncf", "openvino")
-    samples = nncf.Dataset(list(inputs), lambda image: {"image": image.numpy()})
-    options = {"preset": nncf.QuantizationPreset.MIXED, "subset_size": len(inputs)}
+    every = np.load(images)
+    samples = nncf.Dataset([every[i : i + 1] for i in range(len(every))], lambda image: {"image": image})
+    options = {"preset": nncf.QuantizationPreset.MIXED, "subset_size": len(every)}
     if kind == "onnx":
         onnx = runtime("onnx", "onnx")
         model = onnx.load(str(path))
@@ -47,3 +69,7 @@ def described(path: Path) -> dict[str, Any]:
         return json.loads({entry.key: entry.value for entry in model.metadata_props}[NOTES])
     ov = runtime("openvino", "openvino")
     return json.loads(ov.Core().read_model(str(path)).get_rt_info([NOTES]).astype(str))
+
+
+if __name__ == "__main__":
+    _quantise(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

@@ -1,7 +1,10 @@
 """One part of an exported model, opened in the runtime that its file is for."""
 
+import ctypes
 import json
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -84,7 +87,8 @@ def _openvino(path: Path, precision: str, device: torch.device) -> Session:
     }
     if precision != "fp16":
         settings["INFERENCE_PRECISION_HINT"] = "f32"
-    compiled = ov.Core().compile_model(str(path), "CPU", settings)
+    with _same_signal_stack():
+        compiled = ov.Core().compile_model(str(path), "CPU", settings)
     names = [output.get_any_name() for output in compiled.outputs]
 
     def run(**inputs: Tensor) -> Outputs:
@@ -92,6 +96,28 @@ def _openvino(path: Path, precision: str, device: torch.device) -> Session:
         return {name: torch.from_numpy(found[i].copy()) for i, name in enumerate(names)}
 
     return Session(run, tuple(x.get_any_name() for x in compiled.inputs))
+
+
+class _SignalStack(ctypes.Structure):
+    """stack_t of Linux."""
+
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@contextmanager
+def _same_signal_stack() -> Iterator[None]:
+    """Where signals are handled stays as it was. OpenVINO 2026.4 gives the thread that compiles a stack of
+    its own for them, on which the handlers do not fit on a CPU with AVX512: the next child's end, which
+    PyTorch's loaders handle, would be a segmentation fault."""
+    if sys.platform != "linux":
+        yield
+        return
+    libc, before = ctypes.CDLL(None), _SignalStack()
+    libc.sigaltstack(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        libc.sigaltstack(ctypes.byref(before), None)
 
 
 def _pt2(path: Path, precision: str, device: torch.device) -> Session:
