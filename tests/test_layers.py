@@ -41,7 +41,7 @@ MAY_SEE = {
     "commands": ALL | {"learn", "export"},
     "learn": ALL | {"learn"},
     "export": ALL | {"export"},
-    "bench": ALL,
+    "bench": ALL | {"export"},
     "cli": {"commands", "errors", "files", "package"},
     "__init__": {"predict", "datasets.base", "errors", "train"},
     "__main__": {"cli"},
