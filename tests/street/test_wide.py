@@ -41,19 +41,24 @@ def digest(frame: Frame) -> str:
 @pytest.mark.parametrize(
     ("settings", "split", "clip", "index", "known"),
     [
-        (StreetSettings(8, 3, 96, 320, 5), "train", 2, 1, "d9c6040a83095a69"),
-        (StreetSettings(8, 3, 96, 320, 5), "test", 5, 2, "7cda828e825eeaea"),
-        (StreetSettings(4, 2, 64, 96), "train", 0, 0, "d2c4c14acc06973e"),
-        (StreetSettings(4, 2, 64, 96), "val", 1, 1, "3e75b41ac2608daf"),
-        (StreetSettings(4, 3, 64, 96, variety="wide"), "train", 3, 1, "5f167cf60c5d502d"),
-        (StreetSettings(4, 3, 64, 96, variety="wide"), "test", 0, 2, "ce4bbd8a5ed40cca"),
+        (StreetSettings(8, 3, 96, 320, 5), "train", 2, 1, (79.9286, 0.0, 2.8991)),
+        (StreetSettings(8, 3, 96, 320, 5), "test", 5, 2, (84.4144, 0.0, 3.2738)),
+        (StreetSettings(4, 2, 64, 96), "train", 0, 0, (102.9582, 0.00244, 3.9608)),
+        (StreetSettings(4, 2, 64, 96), "val", 1, 1, (79.0418, 0.00537, 4.4145)),
+        (StreetSettings(4, 3, 64, 96, variety="wide"), "train", 3, 1, (73.2582, 0.30827, 10.4337)),
+        (StreetSettings(4, 3, 64, 96, variety="wide"), "test", 0, 2, (80.954, 0.08496, 8.0091)),
     ],
 )
 def test_steady_streets_are_drawn_as_before_there_were_others(
-    settings: StreetSettings, split: Split, clip: int, index: int, known: str
+    settings: StreetSettings, split: Split, clip: int, index: int, known: tuple[float, float, float]
 ) -> None:
-    """The sums are of the frames that the code drew before the wide variety, and before stop-and-go, came."""
-    assert digest(SyntheticReader(settings, split).frame(clip, index)) == known
+    """Mean grey value, share of moving pixels and sum of the pose of frames that were, to the last bit, those
+    that the code drew before the wide variety, and before stop-and-go, came. Processors round differently."""
+    frame = SyntheticReader(settings, split).frame(clip, index)
+    assert frame.moving is not None
+    assert frame.world_from_camera is not None
+    parts = frame.image.double().mean(), frame.moving.double().mean(), frame.world_from_camera.double().sum()
+    assert [float(part) for part in parts] == pytest.approx(known, abs=2e-3)
 
 
 def test_a_frame_follows_from_the_seed_in_any_order(reader: SyntheticReader) -> None:
