@@ -6,12 +6,12 @@
 On streets of the wide variety, steady and stop-and-go, exact depth tells: Abs Rel of what stands and of what
 keeps pace, and the share of the latter that is too far by more than a factor 2. On a video: the photometric
 error of the held-out end, to un-warped neighbours, and the share of pixels below the road. Appends a line a
-training to figures.jsonl; what is there already is not trained again. Prints the table.
+training to figures.jsonl and prints it; what is there already is not trained again.
 """
 
 import io
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from mono2many.evaluate.run import evaluate
 from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.train.loop import train
 from mono2many.train.recipes import recipe
+from mono2many.train.settings import TrainConfig
 
 TERMS: dict[str, dict[str, Any]] = {
     "auto-mask": {"ground": 0.0},
@@ -35,8 +36,7 @@ TERMS: dict[str, dict[str, Any]] = {
     "auto-mask, hinge 1": {"ground": 1.0},
 }
 """What differs from the recipe."""
-STREETS = {"steady": 0.75, "stop-and-go": 0.75}
-"""Metres from frame to frame, the mean; in stop-and-go the most."""
+STREETS = "steady", "stop-and-go"
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Settings:
     seeds: tuple[int, ...] = (0,)
 
 
-def settings_of(s: Settings, terms: str, seed: int, name: str) -> Any:
+def settings_of(s: Settings, terms: str, seed: int, name: str) -> TrainConfig:
     """Of one training."""
     shared = {
         "height": s.height, "width": s.width, "steps": s.steps, "seed": seed, "val_every": s.steps,
@@ -73,16 +73,14 @@ def settings_of(s: Settings, terms: str, seed: int, name: str) -> Any:
     if s.on not in STREETS:
         camera = {"camera": (s.camera,)} if s.camera else {}
         return recipe(begin, "video", data=(s.on,), crop_bottom=s.crop_bottom, **camera, **shared)
-    street = {"variety": "wide", "drive": s.on, "scene_step": STREETS[s.on], "scenes": s.scenes}
+    street = {"variety": "wide", "drive": s.on, "scenes": s.scenes}
     return recipe(begin, "synthetic", **street, **shared)
 
 
 def street_figures(s: Settings, folder: Path | str) -> dict[str, float]:
     """Abs Rel by region, and how much is too far."""
-    street = StreetScoring(variety="wide", drive=s.on, scene_step=STREETS[s.on], test_scenes=s.test_scenes)
-    config = EvaluateConfig(
-        str(folder), DataConfig("synthetic"), replace(street, baseline_scenes=4), last=True
-    )
+    street = StreetScoring(variety="wide", drive=s.on, test_scenes=s.test_scenes, baseline_scenes=4)
+    config = EvaluateConfig(str(folder), DataConfig("synthetic"), street, last=True)
     row = evaluate(config, Console(file=io.StringIO()))["rows"]["model"]
     found = {"abs_rel": row["metrics"]["abs_rel"]}
     for region, metrics in row["regions"].items():

@@ -114,3 +114,14 @@ def test_the_schedules_of_the_anchor_are_compared_on_two_films(tmp_path: Path) -
         assert list(rows) == ["start", "none", "0.1"]
         assert all(0 < row["abs_rel"] < 2 for row in rows.values())
         assert rows["none"]["photometric_ratio"] > 0
+
+
+def test_terms_against_holes_are_compared_and_not_trained_twice(tmp_path: Path) -> None:
+    words = ["--steps", "2", "--height", "64", "--width", "96", "--scenes", "2", "--test-scenes", "2"]
+    words += ["--start", "nothing", "--out", str(tmp_path / "out"), "--terms", "nothing"]
+    example = REPOSITORY / "examples" / "pacing_cars.py"
+    first = run(example, *words, cwd=tmp_path)
+    assert first == (tmp_path / "out" / "figures.jsonl").read_text()
+    assert json.loads(first)["static"] > 0
+    more = run(example, *words, "auto-mask", cwd=tmp_path).splitlines()
+    assert [json.loads(line)["terms"] for line in more] == ["auto-mask"]

@@ -27,7 +27,7 @@ def session_of(part: Part) -> Session:
         with torch.no_grad():
             return dict(zip(part.outputs, part.graph(**inputs), strict=True))
 
-    return Session(run, tuple(part.inputs))
+    return run
 
 
 def both(architecture: MonoArchitecture, factor: float = 1.0) -> tuple[Predictor, Predictor]:

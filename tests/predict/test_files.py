@@ -230,7 +230,7 @@ def test_no_frame_is_matched_across_an_image_that_cannot_be_read(
     assert lengths == [3, 1]
     with pytest.warns(InputWarning):
         (found,) = list_inputs([str(folder)])
-    assert [time for time, _ in found.frames()[0]] == [0, 1, 2, 4]
+    assert [time for time, _ in found.frames().frames] == [0, 1, 2, 4]
     with pytest.warns(InputWarning), pytest.raises(InputError, match="no trajectory; convert"):
         predict_trajectories(predictor, [str(folder)], tmp_path / "out", ["kitti"])
 

@@ -6,12 +6,10 @@ What is compared is timed in turn, one of each and again, so that a busy neighbo
 import json
 import os
 import resource
-import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from rich.table import Table
 
 from mono2many.bench.exported import ExportRow, bench_export
 from mono2many.bench.loading import SAMPLES, ways_of_loading
+from mono2many.bench.timing import Row, Step, in_turn
 from mono2many.bench.yardstick import yardstick_step
 from mono2many.commands.bench import BenchConfig
 from mono2many.data.augment import to_batch
@@ -43,46 +42,28 @@ from mono2many.types import Batch
 
 OFFSETS = (-1, 1)
 
-Step = Callable[[int], object]
-"""One repetition; it is given its number."""
 Run = tuple[RunState, TrainConfig]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table."""
-
-    name: str
-    milliseconds: float
-    """Median of the repetitions."""
-    per_s: float
-    """Samples or images per second."""
-    ratio: float = 1.0
-    """Time / the yardstick's, the depth network's; of loaders, speed / the plain one's."""
-    note: str = ""
 
 
 def bench(config: BenchConfig, console: Console | None = None) -> Sequence[Row | ExportRow]:
     """Time everything, print a table, and write it to `config.json` where that is given."""
     console = console or text_console()
     Path(config.json or ".").parent.mkdir(parents=True, exist_ok=True)  # before the long wait
-    if config.export:
-        facts = _facts(config, torch.device("cpu"))
-        console.print("\n".join(f"{fact}: {value}" for fact, value in facts.items()), highlight=False)
+    run = None if config.export else _training(config, "fp32")
+    device = torch.device("cpu") if run is None else run[0].fabric.device
+    facts = _facts(config, device)
+    console.print("\n".join(f"{fact}: {value}" for fact, value in facts.items()), highlight=False)
+    if run is None:
         exported = bench_export(config, console)
         _write(config, facts, exported)
         return exported
-    run = _training(config, "fp32")
-    device = run[0].fabric.device
-    facts = _facts(config, device)
-    console.print("\n".join(f"{fact}: {value}" for fact, value in facts.items()), highlight=False)
-    rows = _slower_than_first(_in_turn(_steps(config, run), config.steps, config.batch_size))
+    rows = _slower_than_first(in_turn(_steps(config, run), config.steps, config.batch_size))
     by_name = {row.name: row.milliseconds for row in rows}
     for at, row in enumerate(rows):
         if row.name.startswith("many "):
             share = row.milliseconds / by_name[row.name.removeprefix("many ")]
             rows[at] = replace(row, note=f"{share:.2f} of MonoDepth's")
-    rows += _slower_than_first(_in_turn(_inference(config, device), config.steps, 1))
+    rows += _slower_than_first(in_turn(_inference(config, device), config.steps, 1))
     rows += _loaders(config)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     facts["peak memory"] = f"{peak // 2**20} MB resident, of the whole process"
@@ -173,29 +154,10 @@ def _loaders(config: BenchConfig) -> list[Row]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             ways = ways_of_loading(Path(folder), (config.height, config.width), config.batch_size)
-            rows = _in_turn(ways, config.steps, SAMPLES)
+            rows = in_turn(ways, config.steps, SAMPLES)
     finally:
         torch.set_num_threads(threads)
     return [replace(row, ratio=row.per_s / rows[0].per_s, note="one thread") for row in rows]
-
-
-def _in_turn(steps: Mapping[str, Step], repetitions: int, count: int) -> list[Row]:
-    """One warm-up of each, then one of each after the other, again and again. `count`: samples per step."""
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for repetition in range(repetitions + 1):
-        for name, step in steps.items():
-            _wait_for_gpu()
-            began = time.perf_counter()
-            step(repetition)
-            _wait_for_gpu()
-            times[name].append(time.perf_counter() - began)
-    medians = {name: statistics.median(times[name][1:]) for name in steps}
-    return [Row(name, 1e3 * seconds, count / seconds) for name, seconds in medians.items()]
-
-
-def _wait_for_gpu() -> None:
-    if torch.cuda.is_initialized():
-        torch.cuda.synchronize()
 
 
 def _slower_than_first(rows: list[Row]) -> list[Row]:

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from mono2many.bench.timing import in_turn
 from mono2many.commands.bench import BenchConfig
 from mono2many.commands.export import ExportConfig, Format, Precision
 from mono2many.devices import pick_bf16
@@ -74,7 +76,9 @@ def bench_export(config: BenchConfig, console: Console) -> list[ExportRow]:
                 write_image(folder / "frames" / f"{i:03d}.png", frame)
         ways = dict(_ways(config, folder))
         image = ways["eager"].predictor.inputs(frames[:1])
-        times, wanted = _times(ways, image, config.steps), 1 / ways["eager"].run(image)
+        steps = {way: partial(_once, one.run, image) for way, one in ways.items()}
+        times = {row.name: row.milliseconds for row in in_turn(steps, config.steps, 1)}
+        wanted = 1 / ways["eager"].run(image)
         rows = [
             ExportRow(
                 way, times[way], times["eager"] / times[way],
@@ -126,15 +130,8 @@ def _ways(config: BenchConfig, folder: Path) -> Iterator[tuple[str, Way]]:
         yield f"{kind} {precision}", Way(exported, exported.from_inputs, out)
 
 
-def _times(ways: dict[str, Way], image: Float[Tensor, "1 3 H W"], repetitions: int) -> dict[str, float]:
-    """Medians in milliseconds, in turn."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repetitions + 1):
-        for name, way in ways.items():
-            began = time.perf_counter()
-            way.run(image)
-            times[name].append(1e3 * (time.perf_counter() - began))
-    return {name: float(torch.tensor(found[1:]).median()) for name, found in times.items()}
+def _once(run: Callable[[Tensor], Tensor], image: Tensor, repetition: int) -> Tensor:
+    return run(image)
 
 
 def _film(predictor: Predictor, folder: Path) -> float:

@@ -5,8 +5,7 @@ from typing import Literal
 
 from mono2many.commands.flags import parse
 from mono2many.commands.inputs import model_must_exist
-from mono2many.datasets.base import at_least
-from mono2many.errors import InputError
+from mono2many.datasets.base import at_least, network_size
 
 
 @dataclass(frozen=True)
@@ -33,9 +32,7 @@ class BenchConfig:
     """Write all figures to this file."""
 
     def __post_init__(self) -> None:
-        for flag, value in (("--height", self.height), ("--width", self.width)):
-            if value < 64 or value % 32:
-                raise InputError(f"{flag} must be a multiple of 32, 64 or more, got {value}")
+        network_size(self.height, self.width)
         at_least("--batch-size", self.batch_size, 1)
         at_least("--steps", self.steps, 1)
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from mono2many.commands.flags import parse
 from mono2many.commands.inputs import model_must_exist, must_exist
-from mono2many.datasets.base import at_least
+from mono2many.datasets.base import at_least, network_size
 from mono2many.errors import InputError
 
 Format = Literal["onnx", "openvino", "pt2"]
@@ -51,9 +51,7 @@ class ExportConfig:
         at_least("--count", self.count, 2)
         if (self.height is None) != (self.width is None):
             raise InputError("--height and --width belong together: give both")
-        for flag, value in (("--height", self.height), ("--width", self.width)):
-            if value is not None and (value < 64 or value % 32):
-                raise InputError(f"{flag} must be a multiple of 32, 64 or more, got {value}")
+        network_size(self.height, self.width)
         if self.camera is not None and self.fov is not None:
             raise InputError("--camera and --fov are both given; keep --camera, which knows more")
         if not 0 < self.limit < 1:

@@ -41,6 +41,14 @@ def at_least(flag: str, value: int, least: int) -> None:
         raise InputError(f"{flag} must be at least {least}, got {value}")
 
 
+def network_size(height: int | None, width: int | None) -> None:
+    """InputError where --height or --width is given and no size that the networks take."""
+    for flag, value in (("--height", height), ("--width", width)):
+        if value is not None and (value < 64 or value % 32):
+            near = max(64, round(value / 32) * 32)
+            raise InputError(f"{flag} must be a multiple of 32, 64 or more, got {value}; try {near}")
+
+
 def share(flag: str, value: float) -> None:
     """InputError where a flag's number does not lie between 0 and 1."""
     if not 0 < value < 1:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 import tyro
 
 from mono2many.datasets import DATASETS, DEFAULT, IMPORTED, register_installed
-from mono2many.datasets.base import Dataset, DatasetSettings, at_least, common
+from mono2many.datasets.base import Dataset, DatasetSettings, at_least, common, network_size
 from mono2many.errors import InputError, nearest
 
 Datatype = Annotated[
@@ -74,10 +74,7 @@ class TrainingData(DataConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         settings_of(self.dataset, "training")
-        for flag, value in (("--height", self.height), ("--width", self.width)):
-            if value < 64 or value % 32:
-                near = max(64, round(value / 32) * 32)
-                raise InputError(f"{flag} must be a multiple of 32, 64 or more, got {value}; try {near}")
+        network_size(self.height, self.width)
         at_least("--workers", self.workers, 0)
 
 

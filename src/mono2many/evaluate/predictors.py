@@ -80,8 +80,9 @@ def network_disparities(
     MonoDepth, four of a ManyDepth. flip: as in Predictor.disparity."""
     many = predictor.model
     image = torch.cat([frame.images[:1] for frame in frames])
-    if isinstance(many, MonoDepth) or not predictor.matches:
+    if not predictor.matches:
         return {Method.MODEL: predictor.from_inputs(image, flip)}
+    assert not isinstance(many, MonoDepth)
     matching = torch.stack([frame.images[1:] for frame in frames])
     exists, k = (torch.cat(parts) for parts in zip(*(frame[1:] for frame in frames), strict=True))
 

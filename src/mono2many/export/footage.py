@@ -42,7 +42,7 @@ def read_footage(config: ExportConfig, matches: bool, count: int) -> list[Footag
     each = -(-count // len(inputs))
     for one in inputs:
         images, intrinsics_of = through_lens(
-            (image for _, image in one.frames()[0]), camera_of, one.display()
+            (image for _, image in one.frames().frames), camera_of, one.display()
         )
         kept = list(islice(images, each)) if matches else _spread(images, each)
         if kept:

@@ -34,11 +34,22 @@ class DepthGraph(nn.Module):
     def __init__(self, model: MonoDepth | ManyDepth, unit: float, half: bool = False) -> None:
         super().__init__()
         self.network = model.depth if isinstance(model, MonoDepth) else _Single(model)
+        if half:
+            self.network = halved(model)
         self.unit, self.half_precision = unit, half
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B H W"]]:
         disparity = self.network(image.half() if self.half_precision else image)
         return (self.unit / disparity.float(),)
+
+
+def halved(model: MonoDepth | ManyDepth) -> DepthNet:
+    """A copy of the depth network, all but its last convolutions in float16."""
+    assert isinstance(model, MonoDepth), "a ManyDepth is exported in float32"
+    net = copy.deepcopy(model.depth).half()
+    net.decoder.heads.float()
+    net.min_depth, net.max_depth = net.min_depth.float(), net.max_depth.float()
+    return net
 
 
 class _Single(nn.Module):

@@ -1,7 +1,5 @@
 """The command `export`: write the parts, compare them with the model, keep them where they agree."""
 
-import copy
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -18,13 +16,12 @@ from mono2many.export.footage import Footage, count_frames, read_footage
 from mono2many.export.graphs import Part, parts_of, with_fixed_padding
 from mono2many.export.parity import LIMITS, Limits, Parity, compare
 from mono2many.export.quantise import quantise
-from mono2many.export.write import dynamic_shapes, write_config, write_part
+from mono2many.export.write import dynamic_shapes, write_part
 from mono2many.files import user_path
-from mono2many.models.architecture import ManyArchitecture
-from mono2many.models.checkpoint import ModelCard, input_size, load_model
+from mono2many.models.checkpoint import ModelCard, input_size, load_model, write_card
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
-from mono2many.models.starter import EXPORTED, best_of
+from mono2many.models.starter import best_of, is_export
 from mono2many.predict.exported import PARITY, Exported, ExportNotes
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.sessions import ENDINGS, open_session, runtime
@@ -54,7 +51,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Path:
     footage = read_footage(config, isinstance(model, ManyDepth), config.count * (1 + calibrating))
     card = _sized(config, card, footage)
     out = user_path(config.out or f"exported/{_name(config)}")
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or _is_export(out))):
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or is_export(out))):
         raise InputError(f"--out {out}: is there and no export; give another folder")
     partial = out.with_name(f".partial-{out.name}")
     shutil.rmtree(partial, ignore_errors=True)
@@ -108,9 +105,9 @@ def _written(
     """Files and config.json in `out`, compared with the model."""
     kind, precision, size = config.format, config.precision, (card.height, card.width)
     own = Predictor(model, card)
-    half = precision == "fp16" and kind != "openvino"
+    half = precision == "fp16" and kind != "openvino"  # whose runtime chooses; its weights are stored so
     written = with_fixed_padding(model) if config.dynamic_size else model
-    parts = parts_of(written, card, size, config.parts, False)
+    parts = parts_of(written, card, size, config.parts, half)
     features = parts[0].inputs.get("previous_features")
     notes = ExportNotes(
         kind, precision, tuple(part.name for part in parts), config.dynamic_batch, config.dynamic_size,
@@ -118,12 +115,10 @@ def _written(
         __version__,
     )  # fmt: skip
     described = _described(card, notes)
-    if half:  # of the depth network only; a copy, since the comparison needs the model as it is
-        parts = parts_of(_halved(written), card, size, False, True) + parts[1:]
     for part in parts:
         shapes = dynamic_shapes(part, config.dynamic_batch, config.dynamic_size)
         write_part(out, part, kind, precision == "fp16", shapes, described)
-    _write_config(out, card, notes)
+    write_card(out, card, asdict(notes))
     compared: Sequence[Footage] = footage
     if precision == "int8":
         apart = [Footage([frame], one.intrinsics) for one in footage for frame in one.frames]
@@ -135,18 +130,9 @@ def _written(
     _check(config, parity)
     for part in parts[1:]:
         _check_part(out, part, notes)
-    _write_config(out, card, notes, {k: float(f"{v:.3g}") for k, v in parity._asdict().items()})
+    figures = {name: float(f"{value:.3g}") for name, value in parity._asdict().items()}
+    write_card(out, card, {**asdict(notes), PARITY: figures})
     return parity
-
-
-def _halved(model: MonoDepth | ManyDepth) -> MonoDepth:
-    """A copy, its depth network but the last convolutions in float16."""
-    assert isinstance(model, MonoDepth)
-    halved = copy.deepcopy(model)
-    net = halved.depth.half()
-    net.decoder.heads.float()
-    net.min_depth, net.max_depth = net.min_depth.float(), net.max_depth.float()
-    return halved
 
 
 def _check(config: ExportConfig, parity: Parity) -> None:
@@ -168,7 +154,7 @@ def _check_part(out: Path, part: Part, notes: ExportNotes) -> None:
     session = open_session(
         out / f"{part.name}{ENDINGS[notes.format]}", notes.format, "fp32", torch.device("cpu")
     )
-    found = session.run(**part.inputs)
+    found = session(**part.inputs)
     with torch.no_grad():
         wanted = dict(zip(part.outputs, part.graph(**part.inputs), strict=True))
     for name, value in wanted.items():
@@ -190,22 +176,6 @@ def _described(card: ModelCard, notes: ExportNotes) -> dict[str, Any]:
         "precision": notes.precision, "trained_on": card.trained_on, "licence": notes.licence or "not stated",
         "made_by": f"mono2many {__version__}",
     }  # fmt: skip
-
-
-def _write_config(
-    out: Path, card: ModelCard, notes: ExportNotes, parity: dict[str, float] | None = None
-) -> None:
-    kind = "many" if isinstance(card.architecture, ManyArchitecture) else "mono"
-    stored = {name: value for name, value in asdict(card).items() if name != "sizes" or value}
-    head = {"format": "mono2many", "format_version": 1, "model": kind}
-    write_config(out, {**head, **stored, EXPORTED: {**asdict(notes), PARITY: parity}})
-
-
-def _is_export(folder: Path) -> bool:
-    try:
-        return EXPORTED in json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):
-        return False
 
 
 def _name(config: ExportConfig) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch.export import Dim
 
 from mono2many.export.graphs import Part
-from mono2many.files import atomic_write, write_text
+from mono2many.files import atomic_write
 from mono2many.predict.sessions import ENDINGS, NOTES, runtime
 
 OPSET = 20
@@ -24,12 +24,13 @@ MOST_BATCH, MOST_BLOCKS = 256, 256
 
 def write_part(
     folder: Path, part: Part, kind: str, compress: bool, dynamic: Mapping[str, Any], notes: Mapping[str, Any]
-) -> Path:
-    """folder/PART.onnx, .xml with .bin, or .pt2; returns the first of them. compress: an OpenVINO file's
-    weights in float16. dynamic: of dynamic_shapes. notes: for the file's metadata."""
+) -> None:
+    """folder/PART.onnx, .xml with .bin, or .pt2. compress: an OpenVINO file's weights in float16. dynamic: of
+    dynamic_shapes. notes: for the file's metadata."""
     path = folder / f"{part.name}{ENDINGS[kind]}"
-    notes = {**notes, "part": part.name, "inputs": list(part.inputs), "outputs": list(part.outputs)}
-    text = json.dumps(notes)
+    text = json.dumps(
+        {**notes, "part": part.name, "inputs": list(part.inputs), "outputs": list(part.outputs)}
+    )
     program = _program(part, dynamic)
     if kind == "pt2":
         with atomic_write(path) as temporary, warnings.catch_warnings():
@@ -37,16 +38,16 @@ def write_part(
             archive = temporary.with_suffix(".pt2")  # it insists on the ending
             torch.export.save(program, archive, extra_files={f"{NOTES}.json": text})
             archive.replace(temporary)
-        return path
+        return
     onnx_program = _onnx_program(part, program)
-    for key, value in {NOTES: text, **{k: str(v) for k, v in notes.items()}}.items():
-        onnx_program.model.metadata_props[key] = value
-    if kind == "onnx":
-        with atomic_write(path) as temporary:
-            onnx_program.save(str(temporary))
-        return path
-    _write_openvino(path, onnx_program, compress, text)
-    return path
+    if kind == "openvino":
+        ov = runtime("openvino", "openvino")
+        model = ov.Core().read_model(onnx_program.model_proto.SerializeToString(), b"")
+        save_openvino(path, model, compress, text)
+        return
+    onnx_program.model.metadata_props[NOTES] = text
+    with atomic_write(path) as temporary:
+        onnx_program.save(str(temporary))
 
 
 def dynamic_shapes(part: Part, batch: bool, size: bool) -> dict[str, Any]:
@@ -81,16 +82,6 @@ def _onnx_program(part: Part, program: torch.export.ExportedProgram) -> Any:
     return found
 
 
-def _write_openvino(path: Path, program: Any, compress: bool, notes: str) -> None:
-    ov = runtime("openvino", "openvino")
-    buffer = io.BytesIO()
-    import onnx
-
-    onnx.save(program.model_proto, buffer)
-    buffer.seek(0)
-    save_openvino(path, ov.Core().read_model(buffer.read(), b""), compress, notes)
-
-
 def save_openvino(path: Path, model: Any, compress: bool, notes: str) -> None:
     """PATH.xml and PATH.bin, with notes in the model's rt_info."""
     ov = runtime("openvino", "openvino")
@@ -115,7 +106,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")

@@ -151,7 +151,7 @@ class _Table:
     """The features of `current` and then of `matching`, a row of C for each pixel."""
 
     def __init__(self, current: Tensor, matching: Tensor, dtype: torch.dtype) -> None:
-        self.maps = current.to(dtype), matching.to(dtype)
+        self.maps = current, matching
         rows = [maps.movedim(-3, -1).reshape(-1, maps.shape[-3]) for maps in (current, matching)]
         self.rows, self.width = torch.cat(rows).to(dtype), matching.shape[-1]
         places = torch.arange(len(self.rows), device=current.device, dtype=torch.int32)
@@ -169,7 +169,8 @@ class _Table:
         look-up table of embeddings computes 3 times as fast as grid_sample on a CPU.
         """
         if torch.compiler.is_exporting():  # other runtimes have no such table
-            return _sampled_difference(*self.maps, x, y)
+            current, matching = self.maps
+            return _sampled_difference(current.to(x.dtype), matching.to(x.dtype), x, y)
         left, top = x.floor(), y.floor()
         right, below = x - left, y - top
         corner = right * below

@@ -90,12 +90,18 @@ def save_model(folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     if half:
         weights = {name: value.half() if value.dim() > 1 else value for name, value in weights.items()}
-    kind = "many" if isinstance(card.architecture, ManyArchitecture) else "mono"
-    stored = {name: value for name, value in asdict(card).items() if name != "sizes" or value}
-    text = json.dumps({"format": FORMAT, "format_version": FORMAT_VERSION, "model": kind, **stored}, indent=2)
     with atomic_write(folder / "model.safetensors") as path:  # opened by us, for its usual permissions
         path.write_bytes(save(weights, {"format": "pt"}))
-    write_text(folder / "config.json", text + "\n")
+    write_card(folder, card)
+
+
+def write_card(folder: Path, card: ModelCard, exported: Mapping[str, Any] | None = None) -> None:
+    """config.json. exported: of an export, what is known of it."""
+    kind = "many" if isinstance(card.architecture, ManyArchitecture) else "mono"
+    stored = {name: value for name, value in asdict(card).items() if name != "sizes" or value}
+    more = {} if exported is None else {EXPORTED: dict(exported)}
+    text = {"format": FORMAT, "format_version": FORMAT_VERSION, "model": kind, **stored, **more}
+    write_text(folder / "config.json", json.dumps(text, indent=2) + "\n")
 
 
 def load_model(folder: str | Path) -> tuple[MonoDepth | ManyDepth, ModelCard]:
@@ -105,7 +111,6 @@ def load_model(folder: str | Path) -> tuple[MonoDepth | ManyDepth, ModelCard]:
     """
     folder = model_folder(folder)
     card = read_card(folder)
-    refuse_exported(folder)
     a = card.architecture
     problem = f"{folder / 'config.json'}: describes no networks that can be built"
     with explained(problem, remedy(folder, AGAIN), UNREADABLE):
@@ -131,7 +136,7 @@ def load_weights(model: nn.Module, folder: str | Path, without: str | tuple[str,
     which stay as they are."""
     folder = model_folder(folder)
     path = folder / "model.safetensors"
-    if not path.exists() and (folder / "config.json").exists():
+    if not path.exists():
         refuse_exported(folder)
     holds = "a model folder holds model.safetensors and config.json"
     weights = read_tensors(path, remedy(folder, holds), remedy(folder, "copy it again or use a checkpoint"))

@@ -31,13 +31,17 @@ def remedy(folder: Path, otherwise: str) -> str:
     return damaged if folder == FOLDER else otherwise
 
 
+def is_export(folder: Path) -> bool:
+    """Whether it is the folder of an export; False where it is damaged or not there."""
+    try:
+        return EXPORTED in read_json(folder / "config.json", "")
+    except InputError:
+        return False
+
+
 def refuse_exported(folder: Path) -> None:
     """InputError for the folder of an export. Whoever opens one that is damaged or not there says so."""
-    try:
-        exported = EXPORTED in read_json(folder / "config.json", "")
-    except InputError:
-        return
-    if exported:
+    if is_export(folder):
         raise InputError(
             f"{folder}: is an export, which has no weights to train or change; give the model folder that it "
             "was made of"

@@ -4,10 +4,10 @@ A folder that `mono2many export` wrote: config.json, as of a model folder and wi
 each part: depth (one image), stream (of a ManyDepth: the next frame of a video), pose, match.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -88,7 +88,9 @@ class Exported:
             )
         if part not in self.sessions:
             path = self.folder / f"{part}{ENDINGS[self.notes.format]}"
-            self.sessions[part] = open_session(path, self.notes.format, self.notes.precision, self.device)
+            # the others hold geometry, which is computed in float32 whatever their weights are stored in
+            precision = self.notes.precision if part == "depth" else "fp32"
+            self.sessions[part] = open_session(path, self.notes.format, precision, self.device)
         first = next(iter(inputs.values()))
         if self.size is not None and first.shape[-2:] != self.size:
             raise InputError(
@@ -99,7 +101,7 @@ class Exported:
         session = self.sessions[part]
         count = len(first)
         apart = 1 if self.notes.dynamic_batch and part != "stream" else count
-        pieces = [session.run(**dict(zip(inputs, piece, strict=True))) for piece in _pieces(inputs, apart)]
+        pieces = [session(**dict(zip(inputs, piece, strict=True))) for piece in _pieces(inputs, apart)]
         return {name: torch.cat([p[name] for p in pieces]).to(first.device) for name in pieces[0]}
 
     def single(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H W"]:
@@ -115,7 +117,7 @@ class Exported:
         return self.unit / depth.float()
 
     def pose(
-        self, target: Float[Tensor, "B 3 H W"], sources: Float[Tensor, "B S 3 H W"], offsets: Any
+        self, target: Float[Tensor, "B 3 H W"], sources: Float[Tensor, "B S 3 H W"], offsets: Sequence[int]
     ) -> RelativePose:
         """As PoseNet's; translations have depth's unit."""
         pairs = zip(sources.unbind(1), offsets, strict=True)
@@ -126,7 +128,7 @@ class Exported:
         )
         return RelativePose(rotation, translation / self.unit)
 
-    def __call__(self, target: Tensor, sources: Tensor, offsets: Any) -> MonoOutput:
+    def __call__(self, target: Tensor, sources: Tensor, offsets: Sequence[int]) -> MonoOutput:
         return MonoOutput([self._sigmoid(self.single(target))], self.pose(target, sources, offsets), None)
 
     def on_batch(self, batch: Batch) -> tuple[list[Float[Tensor, "B 1 _ _"]], RelativePose]:

@@ -23,6 +23,16 @@ IntrinsicsOf = Callable[[int, int], Tensor]
 """From height and width of a video's frames to K in their pixels."""
 
 
+class TimedFrames(NamedTuple):
+    """The frames of an input."""
+
+    frames: Iterator[tuple[float, Tensor]]
+    """Each with its time in seconds since the first (of images: their place in the folder)."""
+    fps: float
+    uneven_times: tuple[float, ...] = ()
+    """Of all frames, where `fps` does not give them."""
+
+
 class Input(NamedTuple):
     """An image, a folder of images, or a video."""
 
@@ -45,10 +55,8 @@ class Input(NamedTuple):
             return [Path(self.name)]
         return [Path(self.name) / image.stem for image in self.images]
 
-    def frames(self) -> tuple[Iterator[tuple[float, Tensor]], float, tuple[float, ...]]:
-        """The frames with their times in seconds since the first (of images: their place in the folder), how
-        many there are in a second, and all times where these are uneven. A terminal shows how many are
-        done."""
+    def frames(self) -> TimedFrames:
+        """A terminal shows how many are done."""
         uneven: tuple[float, ...] = ()
         if self.images:
             count, fps = len(self.images), 1.0
@@ -61,7 +69,8 @@ class Input(NamedTuple):
             frames = ((i / fps if time is None else time - begin, image) for i, (time, image) in timed)
         console = text_console(stderr=True)
         quiet = not console.is_terminal
-        return iter(track(frames, self.name, count, console=console, hidden=quiet)), fps, uneven
+        shown = track(frames, self.name, count, console=console, hidden=quiet)
+        return TimedFrames(iter(shown), fps, uneven)
 
 
 def camera_source(file: str | None, fov: float | None) -> CameraOf | None:

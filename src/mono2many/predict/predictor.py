@@ -53,9 +53,9 @@ class Predictor:
         self.card = card
         self.matches = isinstance(card.architecture, ManyArchitecture)
         """It is a ManyDepth, which matches the frames of a video."""
-        self.half = pick_bf16(precision, self.device.type)
+        self.bf16 = pick_bf16(precision, self.device.type)
         """The networks compute in bfloat16 where that is accurate enough; geometry and depth in float32."""
-        if self.half and isinstance(model, Exported):
+        if self.bf16 and isinstance(model, Exported):
             raise InputError(
                 "an export computes in the precision that it was exported with: --precision fp32"
             )
@@ -169,7 +169,7 @@ class Predictor:
 
     def autocast(self) -> torch.autocast:
         """Around the networks."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def camera(self, intrinsics: Float[Tensor, "*B 3 3"], size: Sequence[int]) -> Float[Tensor, "*B 3 3"]:
         """K of images of this size (height, width) in pixels of what `inputs` makes of them."""

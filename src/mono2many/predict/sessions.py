@@ -3,11 +3,11 @@
 import ctypes
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,14 +21,8 @@ NOTES = "mono2many"
 """Under this key a file's own metadata hold what is known of it, as JSON."""
 DAMAGED = "copy it again, or export the model again"
 
-Outputs = dict[str, Tensor]
-
-
-class Session(NamedTuple):
-    """An opened file. `run(name=tensor, ...)` returns its outputs by name, on the CPU but for pt2."""
-
-    run: Callable[..., Outputs]
-    inputs: tuple[str, ...]
+Session = Callable[..., dict[str, Tensor]]
+"""An opened file: session(name=tensor, ...) returns its outputs by name, on the CPU but for pt2."""
 
 
 def open_session(path: Path, kind: str, precision: str, device: torch.device) -> Session:
@@ -67,13 +61,12 @@ def _onnx(path: Path, precision: str, device: torch.device) -> Session:
     except Exception as error:  # of several classes of its own, which have no common base
         raise ValueError(brief(str(error))) from None
     names = [output.name for output in session.get_outputs()]
-    kinds = {x.name: x.type for x in session.get_inputs()}
 
-    def run(**inputs: Tensor) -> Outputs:
+    def run(**inputs: Tensor) -> dict[str, Tensor]:
         fed = {name: value.cpu().contiguous().numpy() for name, value in inputs.items()}
         return dict(zip(names, map(torch.from_numpy, session.run(None, fed)), strict=True))
 
-    return Session(run, tuple(kinds))
+    return run
 
 
 def _openvino(path: Path, precision: str, device: torch.device) -> Session:
@@ -91,11 +84,11 @@ def _openvino(path: Path, precision: str, device: torch.device) -> Session:
         compiled = ov.Core().compile_model(str(path), "CPU", settings)
     names = [output.get_any_name() for output in compiled.outputs]
 
-    def run(**inputs: Tensor) -> Outputs:
+    def run(**inputs: Tensor) -> dict[str, Tensor]:
         found = compiled({name: value.contiguous().numpy() for name, value in inputs.items()})
         return {name: torch.from_numpy(found[i].copy()) for i, name in enumerate(names)}
 
-    return Session(run, tuple(x.get_any_name() for x in compiled.inputs))
+    return run
 
 
 class _SignalStack(ctypes.Structure):
@@ -123,16 +116,16 @@ def _same_signal_stack() -> Iterator[None]:
 def _pt2(path: Path, precision: str, device: torch.device) -> Session:
     extra = {f"{NOTES}.json": ""}
     program = torch.export.load(str(path), extra_files=extra)
-    names: Mapping[str, Any] = json.loads(extra[f"{NOTES}.json"])
+    names = json.loads(extra[f"{NOTES}.json"])["outputs"]
     if device.type != "cpu":
         from torch.export.passes import move_to_device_pass
 
         program = move_to_device_pass(program, str(device))
     module = program.module()
 
-    def run(**inputs: Tensor) -> Outputs:
+    def run(**inputs: Tensor) -> dict[str, Tensor]:
         with torch.no_grad():
             found = module(**inputs)
-        return dict(zip(names["outputs"], found, strict=True))
+        return dict(zip(names, found, strict=True))
 
-    return Session(run, tuple(names["inputs"]))
+    return run

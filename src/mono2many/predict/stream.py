@@ -7,6 +7,7 @@ and pose networks rarely predict no motion) and a cut.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -35,6 +36,14 @@ class FrameState:
     """The motion that the pose network predicts from this frame to the one so many before."""
 
 
+class Link(NamedTuple):
+    """Two frames between which the camera has moved, `gap` frames apart."""
+
+    later: FrameState
+    earlier: FrameState
+    gap: int
+
+
 class FrameMemory:
     """The latest frames of a video, as far as `offsets` reach back, since the last cut."""
 
@@ -56,10 +65,10 @@ class FrameMemory:
         """Whether there is a frame at this offset from the latest."""
         return -len(self.frames) < offset < 0
 
-    def links(self) -> list[tuple[FrameState, FrameState, int] | None]:
-        """For each offset the next nearer frame, its own, and how far they are apart; None where there is no
-        frame, or the camera was static between the two."""
-        found: list[tuple[FrameState, FrameState, int] | None] = []
+    def links(self) -> list[Link | None]:
+        """For each offset its frame and the next nearer one; None where there is no frame, or the camera was
+        static between the two."""
+        found: list[Link | None] = []
         for offset, place in zip(self.offsets, nearer(self.offsets), strict=True):
             if not self.there(offset):
                 found.append(None)
@@ -69,7 +78,7 @@ class FrameMemory:
             if gap not in later.moved:
                 moved = quick_displacement(earlier.thumbnail, later.thumbnail)
                 later.moved[gap] = moved >= THRESHOLDS.static
-            found.append((later, earlier, gap) if later.moved[gap] else None)
+            found.append(Link(later, earlier, gap) if later.moved[gap] else None)
         return found
 
     def to_match(self, moved: Sequence[bool]) -> list[bool]:

@@ -151,7 +151,7 @@ def predict_trajectories(
     with telling_progress(progress.__str__):
         for one, (plot, *paths) in zip(found, files, strict=True):
             times = list[float]()
-            frames = _noting(times, progress.counting(one.path.name, one.frames()[0]))
+            frames = _noting(times, progress.counting(one.path.name, one.frames().frames))
             images, intrinsics_of = through_lens(frames, camera_of, one.display())
             mask_of = None if mask is None else partial(_mask, mask, camera_of and camera_of(one.display()))
             poses = trajectory(predictor, images, intrinsics_of, batch_size, refine, mask_of)
