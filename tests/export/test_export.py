@@ -214,3 +214,13 @@ def test_a_damaged_export_is_refused_with_the_remedy(folder: Path) -> None:
     (out / "config.json").write_text(json.dumps({**config, "exported": {"format": "tflite"}}))
     with pytest.raises(InputError, match="notes on the export are damaged"):
         load(out, "cpu")
+
+
+def test_all_that_is_missing_is_named_with_one_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export_run, "find_spec", lambda name: None)
+    with pytest.raises(
+        InputError, match=r"needs onnx, onnxscript, openvino: pip install 'mono2many\[openvino\]'"
+    ):
+        export(ExportConfig(format="openvino"))
+    with pytest.raises(InputError, match=r"onnxruntime, nncf: pip install 'mono2many\[onnx,openvino\]'"):
+        export(ExportConfig(precision="int8", frames=("x",)))

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,16 @@ from mono2many.models.mono import MonoDepth
 from mono2many.models.starter import best_of, is_export
 from mono2many.predict.exported import PARITY, Exported, ExportNotes
 from mono2many.predict.predictor import Predictor
-from mono2many.predict.sessions import ENDINGS, open_session, runtime
+from mono2many.predict.sessions import ENDINGS, open_session
 from mono2many.terminal import say, text_console
 from mono2many.types import InputError
 
 NEEDED = {
-    "onnx": (("onnx", "onnx"), ("onnxscript", "onnx"), ("onnxruntime", "onnx")),
-    "openvino": (("onnx", "onnx"), ("onnxscript", "onnx"), ("openvino", "openvino")),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("onnx", "onnxscript", "openvino"),
     "pt2": (),
 }
-"""Libraries of each format, and the extras that have them."""
+"""Libraries of each format."""
 OTHER_PARTS = 1e-3
 """Greatest difference of the outputs of pose, match and depth, as a share of the largest value."""
 
@@ -42,8 +43,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Path:
     """Returns the folder that was written. InputError for what cannot be exported, and where the file does
     not compute what the model does: nothing is left then."""
     console = console or text_console()
-    for library in NEEDED[config.format]:
-        runtime(*library)
+    _installed(config)
     source = best_of(config.model, config.last)
     model, card = load_model(source)
     _possible(config, model)
@@ -67,6 +67,19 @@ def export(config: ExportConfig, console: Console | None = None) -> Path:
     say(console, f"{out}: {sizes}; depth against the model's on {count_frames(footage)} frames: {parity}")
     say(console, f"use: mono2many predict VIDEO --model {out}; other programs: docs/deploy.md")
     return out
+
+
+def _installed(config: ExportConfig) -> None:
+    """InputError where a library is missing, with all extras that are needed; none is imported yet."""
+    int8 = config.precision == "int8"
+    needed = NEEDED[config.format] + ("nncf",) * int8
+    missing = [name for name in needed if find_spec(name) is None]
+    extras = config.format if config.format == "openvino" or not int8 else f"{config.format},openvino"
+    if missing:
+        raise InputError(
+            f"--format {config.format} --precision {config.precision} needs {', '.join(missing)}: "
+            f"pip install 'mono2many[{extras}]', or in a clone '.[{extras}]'"
+        )
 
 
 def _possible(config: ExportConfig, model: MonoDepth | ManyDepth) -> None:

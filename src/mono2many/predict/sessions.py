@@ -42,7 +42,8 @@ def runtime(name: str, extra: str) -> ModuleType:
         return import_module(name)
     except ImportError:
         raise InputError(
-            f"this needs {name}, which is not installed: pip install 'mono2many[{extra}]'"
+            f"this needs {name}, which is not installed: pip install 'mono2many[{extra}]', or in a clone "
+            f"'.[{extra}]'"
         ) from None
 
 
