@@ -22,6 +22,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "predict",
+    "reconstruct",
     "info",
     "cache",
     "scale",
@@ -46,6 +47,7 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help   lists the
   train      train depth and pose networks on videos, folders of images, or the procedural street
   evaluate   score a model: depth metrics, or photometric error of unseen frames
   predict    depth of images, folders and videos; the camera's trajectory through them
+  reconstruct  points, mesh and trajectory of a whole video; a page that shows them
   info       networks, size, scale and training data of a model; by default of the starter
   scale      estimate the metric scale of a model and store it with the model
   export     a model for ONNX Runtime, OpenVINO or torch.export, compared with the original

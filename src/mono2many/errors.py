@@ -4,6 +4,8 @@ no torch."""
 import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib import import_module
+from types import ModuleType
 from unicodedata import category
 
 
@@ -40,3 +42,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown word: the known one that was probably meant."""
     near = get_close_matches(word, list(known), 1, cutoff=0.5)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def library(name: str, extra: str) -> ModuleType:
+    """An optional library. InputError where it is not installed, or lacks a library of the system."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        why = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be loaded ({error})"
+        raise InputError(
+            f"this needs {name}, which {why}: pip install 'mono2many[{extra}]', or in a clone '.[{extra}]'"
+        ) from None

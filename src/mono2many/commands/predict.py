@@ -31,10 +31,12 @@ class PredictConfig:
     """Use the last model of a run instead of the best (lowest validation error)."""
     out: str = "outputs"
     """Folder to write to."""
-    save: tuple[Literal["npy", "png16", "colour", "video", "kitti"], ...] = ()
+    save: tuple[Literal["npy", "png16", "colour", "video", "kitti", "ply", "glb"], ...] = ()
     """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as an
     image. video: input and disparity side by side (of a folder of images: at 25 frames/s). kitti: metres for
-    KITTI's depth prediction server. Default: the first three for images, video for videos."""
+    KITTI's depth prediction server. ply: coloured points of an image; glb: a mesh
+    (`pip install 'mono2many[three]'`; of a whole video: mono2many reconstruct). Default: the first three for
+    images, video for videos."""
     poses: tuple[Literal["kitti", "tum"], ...] = ()
     """Write the camera trajectory of each video and folder, with a plot. kitti: 12 numbers a line. tum:
     timestamp, position, quaternion. Depth is then written only with --save."""
@@ -42,7 +44,7 @@ class PredictConfig:
     """With --poses: align each relative pose with the images by the predicted depth, where the camera is
     known (--camera, --fov, or learnt in training). Without, the trajectory is known up to scale."""
     camera: str | None = None
-    """Camera file of videos and folders, for --poses and for a ManyDepth; lens distortion is removed."""
+    """Camera file, for --poses, ply, glb and a ManyDepth; lens distortion is removed."""
     fov: float | None = None
     """The same as a horizontal field of view in degrees."""
     mask: str | None = None
@@ -91,7 +93,7 @@ def run(arguments: list[str]) -> None:
         print(f"{config.camera}: {DISTORTED}", file=sys.stderr)
 
     camera = camera_source(config.camera, config.fov)
-    needless = camera is not None and not distorts
+    needless = camera is not None and not distorts and not {"ply", "glb"} & {*config.save}
     if needless and not config.poses and not predictor.matches:
         flag = "--camera" if config.camera else "--fov"
         print(f"{flag} changes nothing: depth of single frames needs no camera", file=sys.stderr)

@@ -142,12 +142,15 @@ class VideoWriter:
             video.write(image)
 
     All frames have the first one's size; an odd side is made even by repeating its last row or column.
-    times: of each frame, in seconds, where `fps` does not give them.
+    times: of each frame, in seconds, where `fps` does not give them. most_bits: a second, at most.
     The file is there when the block has ended without an error. InputError where it cannot be written.
     """
 
-    def __init__(self, path: str | Path, fps: float, times: Sequence[float] = ()) -> None:
+    def __init__(
+        self, path: str | Path, fps: float, times: Sequence[float] = (), most_bits: int | None = None
+    ) -> None:
         assert fps > 0, f"frames per second must be positive, got {fps}"
+        self.limits = {} if most_bits is None else {"maxrate": str(most_bits), "bufsize": str(2 * most_bits)}
         self.times, self.count = times, 0
         self.path = Path(path)
         self.rate = Fraction(fps).limit_denominator(1001)
@@ -196,6 +199,7 @@ class VideoWriter:
     def _new_stream(self, height: int, width: int) -> VideoStream:
         x264 = "libx264" in av.codecs_available
         options = {"crf": "20", "preset": "superfast"} if x264 else {"qscale": "3"}
+        options |= self.limits
         stream = self.container.add_stream("libx264" if x264 else "mpeg4", rate=self.rate, options=options)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         context = stream.codec_context

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import torch
 from jaxtyping import Float, UInt8
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from mono2many.files import telling_progress
 from mono2many.io.colour import colour_disparity, robust_range
-from mono2many.io.depth_files import write_depth_npy, write_depth_png16
-from mono2many.io.images import write_image
+from mono2many.io.depth_files import write_depth_png16
 from mono2many.io.videos import VideoWriter
 from mono2many.predict.ahead import ahead
+from mono2many.predict.depth_map import DepthMap
+from mono2many.predict.depth_map import Kind as FileKind
 from mono2many.predict.inputs import (
     CameraOf,
     Input,
@@ -26,13 +27,16 @@ from mono2many.predict.inputs import (
     through_lens,
 )
 from mono2many.predict.predictor import Predictor
+from mono2many.terminal import command
 from mono2many.types import InputError
 
 Item = TypeVar("Item")
-Kind = Literal["npy", "png16", "colour", "video", "kitti"]
+Kind = Literal["npy", "png16", "colour", "video", "kitti", "ply", "glb"]
 FOR_IMAGES: tuple[Kind, ...] = ("npy", "png16", "colour")
 """By default."""
 FOR_VIDEOS: tuple[Kind, ...] = ("video",)
+IN_SPACE = {"ply", "glb"}
+"""Of images; they need the camera."""
 KITTI_SIZE = (352, 1216)
 """Of the maps that KITTI's server takes."""
 IMAGE_RATE = 25.0
@@ -135,6 +139,10 @@ def predict_files(
             "--save kitti: KITTI's server takes metres, this model's depth is known up to scale; find out "
             "what its unit is with mono2many scale, or write npy"
         )
+    if IN_SPACE & {*save} and (films := [one.path for one in found if not one.images]):
+        raise InputError(
+            f"--save ply and glb are of images; of {films[0]} as a whole: {command('reconstruct', films[0])}"
+        )
     if save and set(save) <= {"video"} and any(one.images == [one.path] for one in found):
         raise InputError(
             "--save video writes nothing for single images; add npy, png16 or colour, or give their folder"
@@ -151,79 +159,96 @@ def predict_files(
             if one.images:
                 as_video = len(one.images) > 1
                 parts = (islice(images, len(run)) for run in one.runs)  # a stream's memory ends with its run
-                predicted: Iterator[tuple[Tensor, Tensor]] = chain.from_iterable(
-                    _disparities(predictor, part, flip, 1, intrinsics_of, as_video) for part in parts
+                predicted: Iterator[DepthMap] = chain.from_iterable(
+                    _depth_maps(predictor, part, flip, 1, intrinsics_of, as_video) for part in parts
                 )
                 stems, fps = (stem for stem in one.stems), IMAGE_RATE
                 kinds = [kind for kind in save or FOR_IMAGES if kind != "video" or one.images != [one.path]]
             else:
-                predicted = _disparities(predictor, images, flip, batch_size, intrinsics_of)
+                predicted = _depth_maps(predictor, images, flip, batch_size, intrinsics_of)
                 stems = (Path(one.name) / f"{number:06d}" for number in count())
                 kinds = list(save or FOR_VIDEOS)
             video = VideoWriter(out / f"{one.name}_depth.mp4", fps, times) if "video" in kinds else None
             predicted = progress.counting(one.path.name, ahead(predicted, AHEAD))
-            _write(predictor, zip(predicted, stems, strict=False), out, kinds, video, written)
+            _write(zip(predicted, stems, strict=False), out, kinds, video, written)
     return written
 
 
 def depth_files(stem: Path, kinds: Sequence[Kind], metric: bool) -> dict[Kind, Path]:
-    """STEM_depth.npy, STEM_depth.png (16 bit) and STEM_disparity.png of one image; the first two are called
-    STEM_depth_metres where that is the unit. kitti/STEM.png, of the input's name, is for KITTI's server."""
-    depth = f"{stem.name}_depth{'_metres' if metric else ''}"
+    """STEM_depth.npy, STEM_depth.png (16 bit), STEM_points.ply, STEM_mesh.glb and STEM_disparity.png of one
+    image; all but the last are called STEM_depth_metres and so on where that is the unit. kitti/STEM.png, of
+    the input's name, is for KITTI's server."""
+    unit = "_metres" if metric else ""
     every: dict[Kind, Path] = {
-        "npy": stem.with_name(f"{depth}.npy"),
-        "png16": stem.with_name(f"{depth}.png"),
+        "npy": stem.with_name(f"{stem.name}_depth{unit}.npy"),
+        "png16": stem.with_name(f"{stem.name}_depth{unit}.png"),
+        "ply": stem.with_name(f"{stem.name}_points{unit}.ply"),
+        "glb": stem.with_name(f"{stem.name}_mesh{unit}.glb"),
         "colour": stem.with_name(f"{stem.name}_disparity.png"),
         "kitti": stem.parent / "kitti" / f"{stem.name}.png",
     }
     return {kind: path for kind, path in every.items() if kind in kinds}
 
 
-def write_depth(
-    stem: Path, disparity: Float[Tensor, "H W"], predictor: Predictor, kinds: Sequence[Kind]
-) -> list[Path]:
+def write_depth(stem: Path, found: DepthMap, kinds: Sequence[Kind]) -> list[Path]:
     """The `depth_files` of one image; returns them."""
-    metric = predictor.card.scale == "metres"
-    paths = depth_files(stem, kinds, metric)
-    if "npy" in paths:
-        write_depth_npy(paths["npy"], 1 / disparity)
-    if "png16" in paths:
-        write_depth_png16(paths["png16"], 1 / disparity, 256.0 if metric else None, predictor.card.scale)
-    if "colour" in paths:
-        write_image(paths["colour"], colour_disparity(disparity))
-    if "kitti" in paths:
-        height, width = disparity.shape
-        if (height, width) != KITTI_SIZE:
-            raise InputError(f"--save kitti: {stem.name} is {width}x{height}; KITTI's server takes 1216x352")
-        write_depth_png16(paths["kitti"], (1 / disparity).clamp(1e-3, 80.0))  # a value at every pixel
+    paths = depth_files(stem, kinds, found.scale == "metres")
+    for kind, path in paths.items():
+        if kind == "kitti":
+            height, width = found.depth.shape
+            if (height, width) != KITTI_SIZE:
+                raise InputError(
+                    f"--save kitti: {stem.name} is {width}x{height}; KITTI's server takes 1216x352"
+                )
+            write_depth_png16(path, found.depth.clamp(1e-3, 80.0))  # a value at every pixel
+        else:
+            found.save(path, cast(FileKind, kind))
     return list(paths.values())
 
 
-def _disparities(
+class SteadyColours:
+    """Disparities of a video's frames, one after the other, in colours that do not flicker."""
+
+    def __init__(self) -> None:
+        self.range: tuple[float, float] | None = None
+
+    def __call__(self, disparity: Float[Tensor, "H W"]) -> UInt8[Tensor, "3 H W"]:
+        low, high = robust_range(disparity)
+        if self.range is not None:
+            low = MEMORY * self.range[0] + (1 - MEMORY) * low
+            high = MEMORY * self.range[1] + (1 - MEMORY) * high
+        self.range = low, high
+        return colour_disparity(disparity, low, high)
+
+
+def _depth_maps(
     predictor: Predictor,
     frames: Iterator[UInt8[Tensor, "3 _ _"]],
     flip: bool,
     batch_size: int,
     intrinsics_of: IntrinsicsOf | None,
     video: bool = True,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each frame with its disparity."""
+) -> Iterator[DepthMap]:
+    """Of each frame."""
+
+    def camera(image: Tensor) -> Tensor | None:
+        return None if intrinsics_of is None else intrinsics_of(*image.shape[1:])
+
     if not predictor.matches or not video:
         while batch := list(islice(frames, batch_size)):
             stack = torch.stack(batch)
-            yield from zip(stack, predictor.disparity(stack, flip), strict=True)
+            for image, disparity in zip(stack, predictor.disparity(stack, flip), strict=True):
+                yield predictor.depth_map(disparity, image, camera(image))
         return
     stream = None
     for image in frames:
         if stream is None:
-            size = (image.shape[1], image.shape[2])
-            stream = predictor.stream(None if intrinsics_of is None else intrinsics_of(*size), flip)
-        yield image, stream.disparity(image)
+            stream = predictor.stream(camera(image), flip)
+        yield stream(image)
 
 
 def _write(
-    predictor: Predictor,
-    frames: Iterable[tuple[tuple[Tensor, Tensor], Path]],
+    frames: Iterable[tuple[DepthMap, Path]],
     out: Path,
     kinds: Sequence[Kind],
     video: VideoWriter | None,
@@ -231,16 +256,13 @@ def _write(
 ) -> None:
     """The files of an input's frames, by their stems in `out`, and the video of frames and disparities; each
     is added to `written` when it is there."""
-    low = high = None
-    before = len(written)
+    before, colours = len(written), SteadyColours()
     with video or nullcontext():
-        for (image, disparity), stem in frames:
+        for found, stem in frames:
             if video is not None:
-                first, last = robust_range(disparity)
-                low = first if low is None else MEMORY * low + (1 - MEMORY) * first
-                high = last if high is None else MEMORY * high + (1 - MEMORY) * last
-                shown = image, colour_disparity(disparity, low, high)
+                assert found.image is not None
+                shown = found.image, colours(found.disparity)
                 video.write(torch.cat([one.movedim(0, 2) for one in shown], 1).movedim(2, 0))
-            written += write_depth(out / stem, disparity, predictor, kinds)
+            written += write_depth(out / stem, found, kinds)
     if video is not None:
         written.insert(before, video.path)

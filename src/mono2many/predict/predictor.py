@@ -23,7 +23,7 @@ from mono2many.models.checkpoint import ModelCard, input_size, load_model, read_
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.starter import best_of
-from mono2many.predict.depth_map import DepthMap
+from mono2many.predict.depth_map import DepthMap, assumed_intrinsics
 from mono2many.predict.exported import Exported, ExportedStream, read_notes
 from mono2many.predict.stream import StreamState
 from mono2many.types import InputError
@@ -94,7 +94,33 @@ class Predictor:
             self.at_size(one[None], image.shape[-2:])[0].cpu()
             for one, image in zip(predicted, images, strict=True)
         ]
-        return [DepthMap(1 / disparity, disparity, self.card.scale) for disparity in maps]
+        return [self.depth_map(one, image) for one, image in zip(maps, images, strict=True)]
+
+    def depth_map(
+        self,
+        disparity: Float[Tensor, "H W"],
+        image: UInt8[Tensor, "3 H W"],
+        intrinsics: Float[Tensor, "3 3"] | None = None,
+    ) -> DepthMap:
+        """What this model predicted of an image; intrinsics: K in its pixels, where it is known."""
+        if intrinsics is None:
+            intrinsics = self.learnt_intrinsics((image.shape[1], image.shape[2]))
+        return DepthMap(1 / disparity, disparity, self.card.scale, image, intrinsics)
+
+    def usual_intrinsics(self, height: int, width: int) -> Float[Tensor, "3 3"]:
+        """K of images of this size, where nobody gives one: the learnt camera's, or a phone's, with a
+        warning."""
+        learnt = self.learnt_intrinsics((height, width))
+        return assumed_intrinsics(height, width) if learnt is None else learnt
+
+    def learnt_intrinsics(self, size: Sequence[int]) -> Float[Tensor, "3 3"] | None:
+        """K of images of this size (height, width) in their pixels, of a model that learnt one camera."""
+        cameras = self.model.cameras
+        if cameras is None or len(cameras.raw) != 1:
+            return None
+        rows = kept_rows(size[0], self.card.crop_bottom)
+        first = torch.zeros(1, dtype=torch.int64, device=cameras.raw.device)
+        return cameras(first, rows, size[1])[0].detach().cpu()
 
     def to(self, device: str | torch.device) -> "Predictor":
         """Moves the model to a device, as nn.Module.to does, and returns itself. "auto": a GPU if there is
@@ -133,8 +159,8 @@ class Predictor:
                 "this model matches the frames of a video, for which it needs the camera: give --camera "
                 "FILE.json or --fov DEGREES (in Python: stream(K), K 3x3 in pixels of the frames)"
             )
-        k = torch.eye(3) if intrinsics is None else torch.as_tensor(intrinsics).float()
-        if k.shape != (3, 3):
+        k = None if intrinsics is None else torch.as_tensor(intrinsics).float()
+        if k is not None and k.shape != (3, 3):
             raise InputError(f"the camera matrix has the shape {tuple(k.shape)}, wanted 3x3, in pixels")
         return Stream(self, k, flip)
 
@@ -198,15 +224,17 @@ class Stream:
     """`stream(frame)` is the depth of a video's next frame; frames are as a Predictor's images, all of one
     size: else InputError. A cut is noticed; for another video make another stream."""
 
-    def __init__(self, predictor: Predictor, intrinsics: Float[Tensor, "3 3"], flip: bool = False) -> None:
+    def __init__(
+        self, predictor: Predictor, intrinsics: Float[Tensor, "3 3"] | None, flip: bool = False
+    ) -> None:
         self.predictor, self.intrinsics, self.flip = predictor, intrinsics, flip
         self.size: tuple[int, int] | None = None
         self.states: list[StreamState | ExportedStream] = []
 
     def __call__(self, image: Image) -> DepthMap:
         """Depth of the next frame: anything that `as_image` takes."""
-        disparity = self.disparity(as_image(image))
-        return DepthMap(1 / disparity, disparity, self.predictor.card.scale)
+        image = as_image(image)
+        return self.predictor.depth_map(self.disparity(image), image, self.intrinsics)
 
     def disparity(self, image: UInt8[Tensor, "3 H W"]) -> Float[Tensor, "H W"]:
         """1 / depth of the next frame, on the CPU, at its own size, in the unit that `card.scale` names."""
@@ -224,6 +252,7 @@ class Stream:
             found = predictor.from_inputs(inputs, self.flip)
         else:
             if self.size is None:
+                assert self.intrinsics is not None
                 k = predictor.camera(self.intrinsics, size)
                 cameras = [k, mirror_intrinsics(k, inputs.shape[-1])][: 1 + self.flip]
                 self.states = [_stream_state(predictor, camera) for camera in cameras]

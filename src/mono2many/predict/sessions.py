@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from mono2many.errors import library as runtime
 from mono2many.files import brief, explained
 from mono2many.types import InputError
 
@@ -32,19 +32,6 @@ def open_session(path: Path, kind: str, precision: str, device: torch.device) ->
         raise InputError(f"{path}: no such file; {DAMAGED}")
     with explained(f"{path}: cannot be opened", DAMAGED, (RuntimeError, ValueError, KeyError)):
         return opened(path, precision, device)
-
-
-def runtime(name: str, extra: str) -> ModuleType:
-    """An optional library. InputError where it is not installed."""
-    from importlib import import_module
-
-    try:
-        return import_module(name)
-    except ImportError:
-        raise InputError(
-            f"this needs {name}, which is not installed: pip install 'mono2many[{extra}]', or in a clone "
-            f"'.[{extra}]'"
-        ) from None
 
 
 def _onnx(path: Path, precision: str, device: torch.device) -> Session:

@@ -151,9 +151,11 @@ def predict_trajectories(
     with telling_progress(progress.__str__):
         for one, (plot, *paths) in zip(found, files, strict=True):
             times = list[float]()
-            frames = _noting(times, progress.counting(one.path.name, one.frames().frames))
+            frames = noting_times(times, progress.counting(one.path.name, one.frames().frames))
             images, intrinsics_of = through_lens(frames, camera_of, one.display())
-            mask_of = None if mask is None else partial(_mask, mask, camera_of and camera_of(one.display()))
+            mask_of = (
+                None if mask is None else partial(video_mask, mask, camera_of and camera_of(one.display()))
+            )
             poses = trajectory(predictor, images, intrinsics_of, batch_size, refine, mask_of)
             for kind, path in zip(kinds, paths, strict=True):
                 write_poses(path, poses, kind, times)
@@ -169,7 +171,7 @@ def pose_files(one: Input, out: Path, kinds: Sequence[PoseKind], metric: bool) -
     return [out / f"{one.name}_trajectory.png", *(out / f"{poses}{ENDINGS[kind]}" for kind in kinds)]
 
 
-def _mask(
+def video_mask(
     path: str, camera: Callable[[int, int], Camera] | None, height: int, width: int
 ) -> Bool[Tensor, "{height} {width}"]:
     """Of frames of this size, as their lens distortion is removed."""
@@ -177,7 +179,7 @@ def _mask(
     return mask if camera is None else undistort_mask(mask, camera(height, width))
 
 
-def _noting(times: list[float], frames: Iterable[tuple[float, Tensor]]) -> Iterator[Tensor]:
+def noting_times(times: list[float], frames: Iterable[tuple[float, Tensor]]) -> Iterator[Tensor]:
     """The images; each one's time goes into `times`."""
     for time, image in frames:
         times.append(time)

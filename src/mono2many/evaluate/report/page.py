@@ -19,7 +19,7 @@ from typing import Any
 
 import matplotlib
 from jaxtyping import UInt8
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -32,6 +32,7 @@ from mono2many.metrics.depth import COLUMNS
 from mono2many.metrics.protocol import HOLE
 from mono2many.metrics.published import PublishedResult
 
+REPORT = "mono2many.evaluate.report"
 ORANGE, PURPLE, GREY = "#d9804f", "#8a6fd1", "#888888"
 
 
@@ -80,10 +81,10 @@ def write_report(
     )
 
 
-def render(path: str | Path, template: str, **values: Any) -> None:
-    """Write the page of a template. InputError where that fails."""
+def render(path: str | Path, template: str, package: str = REPORT, **values: Any) -> None:
+    """Write the page of a package's template. InputError where that fails."""
     environment = Environment(
-        loader=PackageLoader("mono2many.evaluate.report", "."),
+        loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader(REPORT, ".")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
