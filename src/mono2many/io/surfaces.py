@@ -59,7 +59,7 @@ def write_glb(path: str | Path, surface: Surface, camera_path: Float[Tensor, "N 
     if camera_path is not None and len(camera_path) > 1:
         places = y_up(camera_path).cpu().numpy()
         line = trimesh.path.entities.Line(range(len(places)), color=PATH_COLOUR)
-        scene.add_geometry(trimesh.path.Path3D([line], places, process=False), "camera path")
+        scene.add_geometry(trimesh.path.Path3D([line], places, process=False), geom_name="camera path")
     write_bytes(path, scene.export(file_type="glb"))
 
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -20,8 +20,9 @@ AGREEING = 2
 """Of these, so many must agree."""
 TOLERANCE = 0.06
 """Share by which depths that agree may differ."""
-TRUNCATION = 4.0
-"""Distance from the surface, in cells, up to which a signed distance is kept."""
+TRUNCATION = 8.0
+"""Distance from the surface, in cells, up to which a signed distance is kept: with less, roads, seen at small
+angles, have holes."""
 VIEWS = 2.0
 """So many views must show a place of a mesh."""
 BLOCK, BLOCKS = 16, 1024
@@ -58,20 +59,14 @@ def _agreeing(number: int, window: Iterable[tuple[int, PosedView]], far: float) 
     view = around.pop(number)
     others = [around[number + offset] for offset in OFFSETS if number + offset in around]
     others = others or list(around.values())
+    if not others:
+        return view._replace(used=view.used & (view.depth < far))
     world_from_other = torch.stack([other.world_from_camera for other in others])
     other_from_view = (invert(world_from_other) @ view.world_from_camera).float()
     depths = torch.stack([other.depth for other in others])
     depth, count = agreeing_depth(view.depth, depths, other_from_view, view.intrinsics, TOLERANCE)
     used = view.used & (count >= min(AGREEING, len(others))) & (depth < far)
     return view._replace(depth=depth, used=used)
-
-
-class Fusion(Protocol):
-    """Where views are put together."""
-
-    def add(self, view: PosedView) -> None: ...
-
-    def surface(self) -> Surface: ...
 
 
 class VoxelAverage:
@@ -112,6 +107,7 @@ class SignedDistance:
         self.o3d = library("open3d", "fusion")
         number = self.o3d.core.float32
         attributes = {"tsdf": 1, "weight": 1, "color": 3}
+        self.empty = True
         self.grid = self.o3d.t.geometry.VoxelBlockGrid(
             tuple(attributes), (number,) * 3, tuple(attributes.values()), side, BLOCK, BLOCKS
         )
@@ -125,10 +121,13 @@ class SignedDistance:
         limits = 1.0, float(view.depth.max()) + 1, TRUNCATION  # depth's unit, the largest, in cells
         if not bool(view.used.any()):
             return
+        self.empty = False
         blocks = self.grid.compute_unique_block_coordinates(depth, k, camera_from_world, *limits)
         self.grid.integrate(blocks, depth, colours, k, k, camera_from_world, *limits)
 
     def surface(self) -> Surface:
+        if self.empty:  # which it cannot say
+            return Surface(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.uint8))
         mesh = self.grid.extract_triangle_mesh(weight_threshold=VIEWS)
         points, colours, triangles = (
             torch.from_numpy(one.numpy().copy())

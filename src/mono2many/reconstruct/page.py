@@ -4,25 +4,44 @@ The page is page.html.jinja with report.css and viewer.js, which draws with WebG
 """
 
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.evaluate.report.page import render
 from mono2many.io.surfaces import Surface
-
-if TYPE_CHECKING:
-    from mono2many.reconstruct.run import Reconstruction
 
 MOST_POINTS = 200_000
 LEVELS = 65535
 """Of a coordinate, over the points' extent."""
 
 
-def write_page(path: str | Path, found: "Reconstruction", film: bytes) -> None:
+class Reconstruction(NamedTuple):
+    """What was found in a video."""
+
+    name: str
+    surface: Surface
+    cell: float
+    """Side of the cells in which points are averaged."""
+    world_from_camera: Float[Tensor, "N 4 4"]
+    """Of each frame; the world is the first camera's."""
+    times: Sequence[float]
+    """Seconds since the first."""
+    half_view: tuple[float, float]
+    """Tangents of half the field of view, across and down."""
+    metric: bool
+
+    @property
+    def unit(self) -> str:
+        return "m" if self.metric else "units, up to scale"
+
+
+def write_page(path: str | Path, found: Reconstruction, film: bytes) -> None:
     """film: MP4. InputError where the file cannot be written."""
     poses = found.world_from_camera
     length = float(poses[:, :3, 3].diff(dim=0).norm(dim=1).sum())

@@ -1,18 +1,17 @@
 """Other viewers: a recording for Rerun, and viser's page."""
 
+from math import atan
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 import torch
 
 from mono2many.errors import library
 from mono2many.files import writing
+from mono2many.geometry.pose import quaternion_from_rotation
 from mono2many.io.surfaces import PATH_COLOUR, Surface, y_up
 from mono2many.reconstruct.fuse import PosedView
-
-if TYPE_CHECKING:
-    from mono2many.reconstruct.run import Reconstruction
+from mono2many.reconstruct.page import Reconstruction
 
 LOOPBACK, PORT = "127.0.0.1", 8080
 CAMERAS = 60
@@ -61,7 +60,7 @@ class Recording:
                 temporary.write_bytes(self.stream.memory_recording().drain_as_bytes())
 
 
-def serve(found: "Reconstruction", port: int = PORT) -> object:
+def serve(found: Reconstruction, port: int = PORT) -> object:
     """Viser's page of a reconstruction, on this machine only, until the server that is returned stops."""
     viser = library("viser", "three")
     server = viser.ViserServer(host=LOOPBACK, port=port, verbose=False)
@@ -69,12 +68,13 @@ def serve(found: "Reconstruction", port: int = PORT) -> object:
     points, colours = y_up(found.surface.points).numpy(), found.surface.colours.numpy()
     server.scene.add_point_cloud("/surface", points, colours, point_size=found.cell)
     poses = found.world_from_camera[:: -(-len(found.world_from_camera) // CAMERAS)]
-    flip = torch.diag(torch.tensor([1.0, -1, -1, 1], dtype=torch.float64))
-    quaternions = viser.transforms.SE3.from_matrix((flip @ poses).numpy()).wxyz_xyz
-    for number, (*wxyz, x, y, z) in enumerate(quaternions.tolist()):
+    turns = quaternion_from_rotation(torch.diag(y_up(poses.new_ones(1, 3))[0]) @ poses[:, :3, :3])
+    height, aspect = 2 * atan(found.half_view[1]), found.half_view[0] / found.half_view[1]
+    for number, ((x, y, z, w), place) in enumerate(
+        zip(turns.tolist(), y_up(poses[:, :3, 3]).tolist(), strict=True)
+    ):
         server.scene.add_camera_frustum(
-            f"/camera/{number}", 2 * torch.tensor(found.half_view[1]).atan().item(),
-            found.half_view[0] / found.half_view[1], scale=2 * found.cell, color=PATH_COLOUR,
-            wxyz=wxyz, position=(x, y, z),
+            f"/camera/{number}", height, aspect, scale=2 * found.cell, color=PATH_COLOUR,
+            wxyz=(w, x, y, z), position=tuple(place),
         )  # fmt: skip
     return server

@@ -18,7 +18,7 @@ from mono2many.files import telling_progress
 from mono2many.geometry.pose import invert, rotation_angle
 from mono2many.geometry.pyramid import shrink_mask
 from mono2many.io.images import kept_rows, resize_image
-from mono2many.io.surfaces import Surface, write_glb, write_ply
+from mono2many.io.surfaces import write_glb, write_ply
 from mono2many.io.trajectories import ENDINGS, write_poses
 from mono2many.io.videos import VideoWriter
 from mono2many.models.checkpoint import input_size
@@ -26,8 +26,8 @@ from mono2many.predict.files import IMAGE_RATE, Progress, SteadyColours, check_o
 from mono2many.predict.inputs import CameraOf, Input, IntrinsicsOf, list_inputs, through_lens
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.trajectory import noting_times, trajectory, video_mask
-from mono2many.reconstruct.fuse import Fusion, PosedView, SignedDistance, VoxelAverage, agreeing
-from mono2many.reconstruct.page import write_page
+from mono2many.reconstruct.fuse import PosedView, SignedDistance, VoxelAverage, agreeing
+from mono2many.reconstruct.page import Reconstruction, write_page
 from mono2many.reconstruct.recording import Recording
 from mono2many.terminal import command
 
@@ -43,28 +43,10 @@ LONG = 32
 """Path, in such distances, from which on cells grow, so that about as many fit into memory."""
 STEP, TURN = 0.05, 0.035
 """From one fused frame to the next: share of the scene's depth, or radians."""
+FEW = 0.15
+"""Share of the near pixels that agree, below which something is wrong."""
 FILM_WIDTH, FILM_BITS = 480, 1_000_000
 """Pixels of the page's film, and bits a second."""
-
-
-class Reconstruction(NamedTuple):
-    """What was found in a video."""
-
-    name: str
-    surface: Surface
-    cell: float
-    """Side of the cells in which points are averaged."""
-    world_from_camera: Float[Tensor, "N 4 4"]
-    """Of each frame; the world is the first camera's."""
-    times: Sequence[float]
-    """Seconds since the first."""
-    half_view: tuple[float, float]
-    """Tangents of half the field of view, across and down."""
-    metric: bool
-
-    @property
-    def unit(self) -> str:
-        return "m" if self.metric else "units, up to scale"
 
 
 class Walk(NamedTuple):
@@ -214,8 +196,10 @@ def _fuse(
     cell = far / FINEST * max(1.0, (path / far / LONG) ** 0.5)
     fusion = _fusion(cell)
     views = _views(footage, walk, chain([first], images), k, STEP * depth, film)
+    near = kept = 0
     for view in agreeing(views, far):
         fusion.add(view)
+        near, kept = near + int((view.depth < far).sum()), kept + int(view.used.sum())
         if recording is not None:
             recording.add(view)
     surface = fusion.surface()
@@ -224,12 +208,17 @@ def _fuse(
             f"{footage.video.path}: no depth agrees between views: the camera is wrong, or the model "
             f"does not fit this footage: {command('learn', footage.video.path)}"
         )
+    if kept < FEW * near:
+        warn(
+            f"{footage.video.path}: only {kept / near:.0%} of what is near agrees between views; hide the "
+            "ego vehicle with --mask, give the right --camera, or fit a model: mono2many learn"
+        )
     half = size[1] / 2 / float(k[0, 0]), size[0] / 2 / float(k[1, 1])
     metric = footage.predictor.card.scale == "metres"
     return Reconstruction(footage.video.name, surface, cell, walk.world_from_camera, walk.times, half, metric)
 
 
-def _fusion(cell: float) -> Fusion:
+def _fusion(cell: float) -> SignedDistance | VoxelAverage:
     """Open3D's where it is installed and works."""
     try:
         return SignedDistance(cell)

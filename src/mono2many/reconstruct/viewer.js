@@ -41,9 +41,10 @@ film.addEventListener("seeked", follow);
 const canvas = document.getElementById("cloud");
 const gl = canvas.getContext("webgl", { antialias: true, preserveDrawingBuffer: true });
 const extent = Math.max(travelled, 120 * scene.cell);
+const centre = [0, 1, 2].map((i) => points.reduce((sum, x, at) => at % 3 === i ? sum + x : sum, 0) / scene.count);
 const views = {
-  overview: { at: plus(path[frames >> 1], unit(onward), 0.15 * extent), turn: heading + 0.5, tilt: 0.45, away: 0.85 * extent },
-  above: { at: path[frames >> 1], turn: heading, tilt: 1.5, away: 1.15 * extent },
+  overview: { at: centre, turn: heading + 0.5, tilt: 0.4, away: 0.95 * extent },
+  above: { at: centre, turn: heading, tilt: 1.5, away: 1.15 * extent },
 };
 let view = { ...views.overview };
 let riding = false;
@@ -64,7 +65,7 @@ function buffer(data) {
 function prepare() {
   program = gl.createProgram();
   compile(gl.VERTEX_SHADER, `attribute vec3 p; attribute vec3 c; uniform mat4 m; uniform float size; varying vec3 v;
-    void main() { gl_Position = m * vec4(p, 1.0); gl_PointSize = clamp(size / gl_Position.w, 1.5, 14.0); v = c; }`);
+    void main() { gl_Position = m * vec4(p, 1.0); gl_PointSize = clamp(size / gl_Position.w, 1.5, 48.0); v = c; }`);
   compile(gl.FRAGMENT_SHADER, "precision mediump float; varying vec3 v; void main() { gl_FragColor = vec4(v, 1.0); }");
   gl.linkProgram(program);
   gl.useProgram(program);
@@ -132,7 +133,7 @@ function drawCloud() {
     ({ ahead, right, down } = axes());
     eye = plus(view.at, ahead, -view.away);
   }
-  paint(projection(eye, right, down, ahead, half), 1.3 * scene.cell * height / 2 / half[1]);
+  paint(projection(eye, right, down, ahead, half), 1.5 * scene.cell * height / 2 / half[1]);
 }
 
 // Turning, moving, zooming.
@@ -184,11 +185,12 @@ function drawPath() {
   const scale = Math.min((width - 80) / (right - left || 1), (height - 80) / (bottom - top || 1), height / (40 * scene.cell));
   const at = ([u, v]) => [width / 2 + (u - (left + right) / 2) * scale, height / 2 + (v - (top + bottom) / 2) * scale];
   ink.globalAlpha = 0.55;
+  const side = Math.max(1.5, scene.cell * scale);
   for (let i = 0; i < scene.count; i += Math.max(1, Math.round(scene.count / 40000))) {
     const [x, y] = at(flat(points.subarray(3 * i, 3 * i + 3)));
     if (x < 0 || y < 0 || x > width || y > height) continue;
     ink.fillStyle = `rgb(${colours[3 * i]},${colours[3 * i + 1]},${colours[3 * i + 2]})`;
-    ink.fillRect(x, y, 1.5, 1.5);
+    ink.fillRect(x, y, side, side);
   }
   ink.globalAlpha = 1;
   ink.strokeStyle = "#ff5a28"; ink.lineWidth = 3; ink.lineJoin = "round";
