@@ -125,3 +125,12 @@ def test_terms_against_holes_are_compared_and_not_trained_twice(tmp_path: Path) 
     assert json.loads(first)["static"] > 0
     more = run(example, *words, "auto-mask", cwd=tmp_path).splitlines()
     assert [json.loads(line)["terms"] for line in more] == ["auto-mask"]
+
+
+def test_a_fused_street_is_measured_against_the_exact_one(tmp_path: Path) -> None:
+    words = ["--frames", "10", "--height", "96", "--width", "320", "--out", tmp_path / "out"]
+    said = run(REPOSITORY / "examples" / "reconstruction.py", *words, cwd=tmp_path)
+    found = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert found["path error (ATE), metres"] < 0.3 < 5 < found["path, metres"]
+    assert 0 < found["distance to the exact surface, median"] < 1
+    assert said.count("\n") == len(found) == 7

@@ -16,6 +16,7 @@ from mono2many.cli import main
 from mono2many.datasets import DATASETS
 from mono2many.datasets.base import Dataset, RootSettings
 from mono2many.datasets.choice import find
+from mono2many.errors import InputWarning
 from mono2many.io.depth_files import read_depth_png16
 from mono2many.io.images import read_image
 from mono2many.models.architecture import MonoArchitecture
@@ -153,6 +154,24 @@ def test_a_depth_map_is_saved_by_its_suffix_and_read_back(tmp_path: Path) -> Non
     ):
         with pytest.raises(InputError, match=rf"{name}: a depth map is saved"):
             metric.save(tmp_path / name, kind)  # type: ignore[arg-type]
+
+
+def test_a_depth_map_becomes_points_and_a_mesh_of_its_camera(tmp_path: Path) -> None:
+    depth, k = torch.full((4, 6), 2.0), torch.tensor([[10.0, 0, 2], [0, 20, 1], [0, 0, 1]])
+    depth[:, 3:] = 4.0
+    image = torch.randint(0, 256, (3, 4, 6), dtype=torch.uint8)
+    found = DepthMap(depth, 1 / depth, "metres", image, k)
+    surface = found.surface(mesh=True)
+    assert len(surface.triangles) == 2 * 3 * 4  # 15 squares, of which the three at the jump are cut
+    assert surface.points[8].tolist() == [0, 0, 2]
+    assert torch.equal(surface.colours, image.movedim(0, 2).reshape(-1, 3))
+    assert torch.equal(found.surface(2 * k).points[:, 2], depth.flatten())
+    assert found.save(tmp_path / "a.ply").read_bytes().startswith(b"ply")
+    assert found.save(tmp_path / "a.glb").read_bytes().startswith(b"glTF")
+    with pytest.warns(InputWarning, match="no camera is known"):
+        DepthMap(depth, 1 / depth).save(tmp_path / "b.ply")
+    wide = DepthMap(torch.ones(2, 1300), torch.ones(2, 1300), "metres", intrinsics=k)
+    assert len(wide.surface(mesh=True).points) == 433  # every third column, and one row
 
 
 def test_a_recipe_takes_flags_by_their_names_and_checks_them() -> None:

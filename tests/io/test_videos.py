@@ -129,6 +129,18 @@ def test_a_written_video_comes_back_with_its_colours(tmp_path):
     assert probe_video(tmp_path / "new" / "w.mp4").fps == pytest.approx(29.97, abs=0.01)
 
 
+def test_a_video_takes_no_more_bits_than_it_may(tmp_path):
+    """Noise, of which a second would take megabytes."""
+    noise = torch.randint(0, 256, (30, 3, 96, 160), dtype=torch.uint8)
+    for name, most in (("free", None), ("bound", 200_000)):
+        with VideoWriter(tmp_path / f"{name}.mp4", 10.0, most_bits=most) as video:
+            for image in noise:
+                video.write(image)
+    bound = (tmp_path / "bound.mp4").stat().st_size
+    assert bound < (3 + 2) * 200_000 / 8  # its three seconds, and two that players hold
+    assert (tmp_path / "free.mp4").stat().st_size > 2 * bound
+
+
 def test_frames_are_written_at_their_times_where_no_rate_gives_them(tmp_path):
     times = (0.0, 0.04, 0.08, 0.28, 0.36)
     with VideoWriter(tmp_path / "w.mp4", 5 / 0.4, times) as video:

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 from PIL import Image
 
 from mono2many.cli import main
@@ -18,7 +19,7 @@ from mono2many.models.checkpoint import ModelCard
 from mono2many.models.mono import MonoDepth
 from mono2many.predict import files as predict_module
 from mono2many.predict.files import predict_files
-from mono2many.predict.inputs import list_inputs
+from mono2many.predict.inputs import camera_source, list_inputs
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.trajectory import predict_trajectories
 
@@ -45,6 +46,32 @@ def test_an_image_becomes_three_files_of_its_own_size_that_agree(
     assert depth.shape == (50, 70)
     np.testing.assert_allclose(read_depth_png16(files[1]).numpy(), depth, rtol=1e-2)
     assert read_image(files[2]).shape == (3, 50, 70)
+
+
+def test_an_image_becomes_points_and_a_mesh_and_an_unknown_camera_is_said(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    image = picture()
+    write_image(tmp_path / "house.png", image)
+    names, out = [str(tmp_path / "house.png")], tmp_path / "out"
+    with pytest.warns(InputWarning, match="no camera is known: a field of view of 65 degrees"):
+        files = predict_files(predictor, names, out, ["ply", "glb"])
+    assert [f.name for f in files] == ["house_points.ply", "house_mesh.glb"]
+    depth = predictor(image).depth
+    known = camera_source(None, 90.0)
+    ply, glb = predict_files(predictor, names, out, ["ply", "glb"], camera_of=known)
+    cloud, mesh = trimesh.load(ply), trimesh.load_scene(glb).geometry["surface"]
+    points = cloud.vertices.reshape(50, 70, 3)
+    np.testing.assert_allclose(points[..., 2], depth.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(points[0, 0, 0], depth[0, 0] * -34.5 / 35, rtol=1e-5)  # f is half the width
+    assert np.array_equal(cloud.colors[:, :3], image.movedim(0, 2).reshape(-1, 3).numpy())
+    np.testing.assert_allclose(mesh.vertices, cloud.vertices * (1, -1, -1), rtol=1e-5)
+    with VideoWriter(tmp_path / "a.mp4", 10.0) as video:
+        video.write(image)
+    with pytest.raises(
+        InputError, match=r"of images; of \S+a\.mp4 as a whole: mono2many reconstruct \S+a\.mp4"
+    ):
+        predict_files(predictor, [str(tmp_path / "a.mp4")], out, ["ply"])
 
 
 def test_a_lens_that_distorts_is_undone_before_depth_is_predicted(
@@ -216,14 +243,14 @@ def photos(folder: Path) -> Path:
 def test_no_frame_is_matched_across_an_image_that_cannot_be_read(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, lengths, real = photos(tmp_path / "trip"), list[int](), predict_module._disparities
+    folder, lengths, real = photos(tmp_path / "trip"), list[int](), predict_module._depth_maps
 
     def counted(predictor, frames, *more):  # each call has a memory of its own
         part = list(frames)
         lengths.append(len(part))
         return real(predictor, iter(part), *more)
 
-    monkeypatch.setattr(predict_module, "_disparities", counted)
+    monkeypatch.setattr(predict_module, "_depth_maps", counted)
     with pytest.warns(InputWarning, match=r"4 images are read, and 1 of other kinds \(4\.HEIC\)"):
         made = predict_files(predictor, [str(folder)], tmp_path / "out", ["npy"])
     assert [path.name for path in made] == [f"{i}_depth.npy" for i in (1, 2, 3, 5)]
