@@ -79,6 +79,12 @@ def test_chromium_shows_film_path_and_points_and_has_nothing_to_say(
     assert page.inner_text("h1") == "a </script> <b>"
     page.evaluate("film.currentTime = 0.55")
     page.wait_for_function("frame === 5")  # the dot follows
+    page.click("#play")
+    page.wait_for_function("frame === 7")
+    page.click("#play")
+    assert page.evaluate("film.paused")
+    page.fill("#seek", "0.25")
+    page.wait_for_function("frame === 2")
     page.click("button[data-view=camera]")
     left, right = page.evaluate(RED)  # the wall is on the right of the camera
     assert left == 0

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Literal, TypeVar, cast
@@ -16,7 +17,7 @@ from mono2many.io.colour import colour_disparity, robust_range
 from mono2many.io.depth_files import write_depth_png16
 from mono2many.io.videos import VideoWriter
 from mono2many.predict.ahead import ahead
-from mono2many.predict.depth_map import DepthMap
+from mono2many.predict.depth_map import DepthMap, assumed_intrinsics
 from mono2many.predict.depth_map import Kind as FileKind
 from mono2many.predict.inputs import (
     CameraOf,
@@ -193,6 +194,8 @@ def depth_files(stem: Path, kinds: Sequence[Kind], metric: bool) -> dict[Kind, P
 def write_depth(stem: Path, found: DepthMap, kinds: Sequence[Kind]) -> list[Path]:
     """The `depth_files` of one image; returns them."""
     paths = depth_files(stem, kinds, found.scale == "metres")
+    if IN_SPACE & {*kinds} and found.intrinsics is None:  # here, so that it is said once
+        found = replace(found, intrinsics=assumed_intrinsics(*found.depth.shape))
     for kind, path in paths.items():
         if kind == "kitti":
             height, width = found.depth.shape

@@ -32,9 +32,15 @@ function follow() {
     if (scene.times[middle] <= film.currentTime + 1e-3) low = middle; else high = middle - 1;
   }
   if (low !== frame) { frame = low; draw(); }
+  seek.value = film.currentTime / film.duration || 0;
   if (!film.paused) requestAnimationFrame(follow);
 }
-film.addEventListener("play", () => requestAnimationFrame(follow));
+const play = document.getElementById("play"), seek = document.getElementById("seek");
+const toggle = () => { if (film.paused) film.play(); else film.pause(); };
+for (const one of [play, film]) one.addEventListener("click", toggle);
+for (const event of ["play", "pause"])
+  film.addEventListener(event, () => { play.textContent = film.paused ? "Play" : "Pause"; requestAnimationFrame(follow); });
+seek.addEventListener("input", () => { film.currentTime = seek.value * film.duration; });
 film.addEventListener("seeked", follow);
 
 // The points.
@@ -43,7 +49,7 @@ const gl = canvas.getContext("webgl", { antialias: true, preserveDrawingBuffer: 
 const extent = Math.max(travelled, 120 * scene.cell);
 const centre = [0, 1, 2].map((i) => points.reduce((sum, x, at) => at % 3 === i ? sum + x : sum, 0) / scene.count);
 const views = {
-  overview: { at: centre, turn: heading + 0.5, tilt: 0.4, away: 0.95 * extent },
+  overview: { at: plus(centre, plus(path[frames >> 1], centre, -1), 0.4), turn: heading + 0.5, tilt: 0.45, away: 1.2 * extent },
   above: { at: centre, turn: heading, tilt: 1.5, away: 1.15 * extent },
 };
 let view = { ...views.overview };
