@@ -31,7 +31,7 @@ from mono2many.models.many import ManyOutput
 from mono2many.models.mono import head_motion
 from mono2many.models.pose import RelativePose
 from mono2many.train.plan import StepPlan
-from mono2many.types import Batch, StepOutput
+from mono2many.types import Batch, StepOutput, select
 
 TIE_NOISE = 1e-5
 VOLUME = 101
@@ -134,9 +134,9 @@ def _matched(
     """The networks' output, and the samples whose cost volume is augmented."""
     at = [batch.source_offsets.index(offset) for offset in a.matching]
     static, empty = volume_augmentation(uniform(draw.seed + VOLUME, draw.step, batch.index, 1)[:, 0])
-    matching = batch.sources_jittered[:, at]
+    matching = select(batch.sources_jittered, at)
     sweep_images = torch.where(static[:, None, None, None, None], batch.target[:, None], matching)
-    exists = batch.source_exists[:, at] & ~empty[:, None]
+    exists = select(batch.source_exists, at) & ~empty[:, None]
     inputs = batch.first_sources(a.sources).for_networks()
     given = matching, exists, batch.intrinsics, sweep_images, batch.valid_mask
     return model(*inputs, *given), static | empty
