@@ -25,6 +25,7 @@ from mono2many.losses.objective import (
     pyramid_level,
     resize_map,
 )
+from mono2many.losses.processes import mean_over_processes
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.many import ManyOutput
@@ -166,7 +167,8 @@ def _in_unit_of(
     """`refined` with translations as long as the network's, on the (geometric) mean of the batch. Depth
     learns by the poses and poses are refined by depth: the frozen pose network keeps their common unit."""
     logs = [(m[..., :3, 3].norm(dim=-1) + 1e-9).log() for m in (motion, refined)]
-    longer = (logs[0] - logs[1]).masked_fill(~exists, 0).sum() / exists.sum().clamp(min=1)
+    total = mean_over_processes((logs[0] - logs[1]).masked_fill(~exists, 0).sum())
+    longer = total / mean_over_processes(exists.sum().float()).clamp(min=1e-6)
     refined = refined.clone()
     refined[..., :3, 3] *= longer.exp()
     return refined
