@@ -132,8 +132,8 @@ def test_a_written_video_comes_back_with_its_colours(tmp_path):
 def test_a_video_takes_no_more_bits_than_it_may(tmp_path):
     """Noise, of which a second would take megabytes."""
     noise = torch.randint(0, 256, (30, 3, 96, 160), dtype=torch.uint8)
-    for name, most in (("free", None), ("bound", 200_000)):
-        with VideoWriter(tmp_path / f"{name}.mp4", 10.0, most_bits=most) as video:
+    for name, most in (("free", {}), ("bound", {"maxrate": "200000", "bufsize": "400000"})):
+        with VideoWriter(tmp_path / f"{name}.mp4", 10.0, **most) as video:
             for image in noise:
                 video.write(image)
     bound = (tmp_path / "bound.mp4").stat().st_size
@@ -166,6 +166,21 @@ def test_odd_sides_are_made_even(tmp_path):
     frame = next(video_frames(tmp_path / "odd.mp4"))
     assert frame.shape == (3, 48, 64)
     assert (frame.int() - 100).abs().max() <= 2
+
+
+@pytest.mark.parametrize("width", [64, 63])
+def test_a_smaller_image_is_shown_beside_a_frame_at_its_size(tmp_path, width):
+    left = torch.zeros(3, 48, width, dtype=torch.uint8)
+    left[0], left[1, :24] = 200, 180
+    right = torch.tensor([[20, 220], [120, 60]], dtype=torch.uint8).expand(3, 2, 2).repeat_interleave(6, 1)
+    with VideoWriter(tmp_path / "w.mp4", fps=10.0, preset="ultrafast") as video:
+        video.write(left, right.repeat_interleave(8, 2))
+    read = next(iter(video_frames(tmp_path / "w.mp4")))
+    assert read.shape == (3, 48, 128)
+    for row, column, colour in [(8, 20, (200, 180, 0)), (40, 60, (200, 0, 0)),
+                                (8, 76, (20, 20, 20)), (8, 116, (220, 220, 220)),
+                                (40, 76, (120, 120, 120)), (40, 116, (60, 60, 60))]:  # fmt: skip
+        assert (read[:, row, column].float() - torch.tensor(colour)).abs().max() < 12, (row, column)
 
 
 def test_a_video_that_cannot_be_written_is_refused_by_name(tmp_path):

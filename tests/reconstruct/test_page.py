@@ -21,7 +21,7 @@ FRAMES = 10
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A red wall five metres beside the path of a camera that goes a metre a frame."""
     folder = tmp_path_factory.mktemp("page")
-    with VideoWriter(folder / "film.mp4", 10.0, most_bits=100_000) as film:
+    with VideoWriter(folder / "film.mp4", 10.0) as film:
         for number in range(FRAMES):
             film.write(torch.full((3, 64, 96), 20 * number, dtype=torch.uint8))
     y, z = torch.meshgrid(torch.arange(-3, 1, 0.1), torch.arange(0, 12, 0.1), indexing="ij")

@@ -8,13 +8,13 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 
-import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mono2many.files import telling_progress
 from mono2many.io.colour import colour_disparity, robust_range
 from mono2many.io.depth_files import write_depth_png16
+from mono2many.io.images import kept_rows
 from mono2many.io.videos import VideoWriter
 from mono2many.predict.ahead import ahead
 from mono2many.predict.depth_map import DepthMap, assumed_intrinsics
@@ -160,18 +160,21 @@ def predict_files(
             if one.images:
                 as_video = len(one.images) > 1
                 parts = (islice(images, len(run)) for run in one.runs)  # a stream's memory ends with its run
-                predicted: Iterator[DepthMap] = chain.from_iterable(
-                    _depth_maps(predictor, part, flip, 1, intrinsics_of, as_video) for part in parts
-                )
                 stems, fps = (stem for stem in one.stems), IMAGE_RATE
                 kinds = [kind for kind in save or FOR_IMAGES if kind != "video" or one.images != [one.path]]
+                whole = kinds != ["video"]
+                predicted: Iterator[tuple[Tensor, Tensor]] = chain.from_iterable(
+                    _disparities(predictor, part, flip, 1, intrinsics_of, as_video, whole) for part in parts
+                )
             else:
-                predicted = _depth_maps(predictor, images, flip, batch_size, intrinsics_of)
                 stems = (Path(one.name) / f"{number:06d}" for number in count())
                 kinds = list(save or FOR_VIDEOS)
-            video = VideoWriter(out / f"{one.name}_depth.mp4", fps, times) if "video" in kinds else None
+                whole = kinds != ["video"]
+                predicted = _disparities(predictor, images, flip, batch_size, intrinsics_of, whole=whole)
+            made = out / f"{one.name}_depth.mp4"
+            video = VideoWriter(made, fps, times, preset="ultrafast") if "video" in kinds else None
             predicted = progress.counting(one.path.name, ahead(predicted, AHEAD))
-            _write(zip(predicted, stems, strict=False), out, kinds, video, written)
+            _write(predictor, zip(predicted, stems, strict=False), out, kinds, video, written, intrinsics_of)
     return written
 
 
@@ -224,48 +227,58 @@ class SteadyColours:
         return colour_disparity(disparity, low, high)
 
 
-def _depth_maps(
+def _disparities(
     predictor: Predictor,
     frames: Iterator[UInt8[Tensor, "3 _ _"]],
     flip: bool,
     batch_size: int,
     intrinsics_of: IntrinsicsOf | None,
     video: bool = True,
-) -> Iterator[DepthMap]:
-    """Of each frame."""
-
-    def camera(image: Tensor) -> Tensor | None:
-        return None if intrinsics_of is None else intrinsics_of(*image.shape[1:])
-
+    whole: bool = True,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each frame with its disparity: at the frame's size, or at the model's if not `whole`."""
     if not predictor.matches or not video:
         while batch := list(islice(frames, batch_size)):
-            stack = torch.stack(batch)
-            for image, disparity in zip(stack, predictor.disparity(stack, flip), strict=True):
-                yield predictor.depth_map(disparity, image, camera(image))
+            found = predictor.from_inputs(predictor.inputs(batch), flip)
+            yield from zip(batch, _sized(predictor, found, batch[0], whole), strict=True)
         return
     stream = None
     for image in frames:
         if stream is None:
-            stream = predictor.stream(camera(image), flip)
-        yield stream(image)
+            size = (image.shape[1], image.shape[2])
+            stream = predictor.stream(None if intrinsics_of is None else intrinsics_of(*size), flip)
+        yield image, _sized(predictor, stream.at_model_size(image), image, whole)[0]
+
+
+def _sized(
+    predictor: Predictor, disparity: Float[Tensor, "B h w"], image: UInt8[Tensor, "3 H W"], whole: bool
+) -> Float[Tensor, "B _ _"]:
+    """For the whole image, on the CPU: at its size, or as fine as the model's."""
+    height, width = image.shape[1:]
+    if not whole:
+        rows = kept_rows(height, predictor.card.crop_bottom)
+        height, width = round(disparity.shape[1] * height / rows), disparity.shape[2]
+    return predictor.at_size(disparity, (height, width)).cpu()
 
 
 def _write(
-    frames: Iterable[tuple[DepthMap, Path]],
+    predictor: Predictor,
+    frames: Iterable[tuple[tuple[Tensor, Tensor], Path]],
     out: Path,
     kinds: Sequence[Kind],
     video: VideoWriter | None,
     written: list[Path],
+    intrinsics_of: IntrinsicsOf | None,
 ) -> None:
     """The files of an input's frames, by their stems in `out`, and the video of frames and disparities; each
     is added to `written` when it is there."""
     before, colours = len(written), SteadyColours()
     with video or nullcontext():
-        for found, stem in frames:
+        for (image, disparity), stem in frames:
             if video is not None:
-                assert found.image is not None
-                shown = found.image, colours(found.disparity)
-                video.write(torch.cat([one.movedim(0, 2) for one in shown], 1).movedim(2, 0))
-            written += write_depth(out / stem, found, kinds)
+                video.write(image, colours(disparity))
+            if {*kinds} != {"video"}:
+                k = None if intrinsics_of is None else intrinsics_of(*image.shape[1:])
+                written += write_depth(out / stem, predictor.depth_map(disparity, image, k), kinds)
     if video is not None:
         written.insert(before, video.path)

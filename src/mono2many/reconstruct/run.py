@@ -45,8 +45,8 @@ STEP, TURN = 0.05, 0.035
 """From one fused frame to the next: share of the scene's depth, or radians."""
 FEW = 0.15
 """Share of the near pixels that agree, below which something is wrong."""
-FILM_WIDTH, FILM_BITS = 480, 1_000_000
-"""Pixels of the page's film, and bits a second."""
+FILM_WIDTH, FILM_QUALITY = 480, {"maxrate": "1000000", "bufsize": "2000000"}
+"""Pixels of the page's film, and bits a second at most."""
 
 
 class Walk(NamedTuple):
@@ -88,8 +88,8 @@ def reconstruct(
             write_poses(files[pose_kind], walk.world_from_camera, pose_kind, walk.times)
             progress.written.append(files[pose_kind])
         if "html" in save:
-            rate = IMAGE_RATE if one.images else one.frames().fps
-            film = VideoWriter(Path(folder) / "film.mp4", rate, one.frames().uneven_times, FILM_BITS)
+            rate, uneven = IMAGE_RATE if one.images else one.frames().fps, one.frames().uneven_times
+            film = VideoWriter(Path(folder) / "film.mp4", rate, uneven, **FILM_QUALITY)
         recording = Recording(files["rrd"], one.name) if "rrd" in save else None
         with film or nullcontext(), recording or nullcontext():
             found = _fuse(footage, walk, film, recording)
@@ -215,15 +215,16 @@ def _fuse(
         )
     half = size[1] / 2 / float(k[0, 0]), size[0] / 2 / float(k[1, 1])
     metric = footage.predictor.card.scale == "metres"
-    return Reconstruction(footage.video.name, surface, cell, walk.world_from_camera, walk.times, half, metric)
+    times = [time / IMAGE_RATE for time in walk.times] if footage.video.images else walk.times
+    return Reconstruction(footage.video.name, surface, cell, walk.world_from_camera, times, half, metric)
 
 
 def _fusion(cell: float) -> SignedDistance | VoxelAverage:
     """Open3D's where it is installed and works."""
     try:
         return SignedDistance(cell)
-    except InputError:
-        warn("points are averaged; with Open3D there is a mesh: pip install 'mono2many[fusion]'")
+    except InputError as error:
+        warn(f"points are averaged, without a mesh: {error}")
         return VoxelAverage(cell)
 
 
