@@ -18,6 +18,7 @@ from mono2many.io.videos import VideoWriter, video_frames
 from mono2many.metrics.odometry import path_errors
 from mono2many.predict.inputs import camera_source
 from mono2many.predict.predictor import Predictor, load
+from mono2many.reconstruct import run
 from mono2many.reconstruct.recording import serve
 from mono2many.reconstruct.run import reconstruct
 from mono2many.street.reader import StreetSettings, SyntheticReader
@@ -93,10 +94,19 @@ def test_where_no_camera_is_known_a_phones_is_assumed_and_said(
     starter: Predictor, street: Path, tmp_path: Path
 ) -> None:
     short = film(tmp_path / "short.mp4", list(video_frames(street))[:4])
-    with pytest.warns(InputWarning, match=f"field of view of {FOV_GUESS:g} degrees") as caught:
+    with pytest.warns(InputWarning, match=f"field of view of {FOV_GUESS:g} degrees"):
         found, _ = reconstruct(starter, str(short), tmp_path, [])
     assert found.half_view[0] == pytest.approx(np.tan(np.radians(FOV_GUESS / 2)))
-    assert any("only" in str(one.message) or "field" in str(one.message) for one in caught)
+
+
+def test_that_little_agrees_is_said_with_what_may_be_wrong(
+    starter: Predictor, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here enough does: the limit is raised above all."""
+    monkeypatch.setattr(run, "FEW", 2.0)
+    camera = camera_source(str(street.with_suffix(".json")), None)
+    with pytest.warns(InputWarning, match=r"only \d\d% of what is near agrees between views; hide .* --mask"):
+        reconstruct(starter, str(street), tmp_path, [], camera)
 
 
 def test_what_comes_after_a_cut_is_left_out_and_said(
