@@ -125,3 +125,21 @@ def test_terms_against_holes_are_compared_and_not_trained_twice(tmp_path: Path) 
     assert json.loads(first)["static"] > 0
     more = run(example, *words, "auto-mask", cwd=tmp_path).splitlines()
     assert [json.loads(line)["terms"] for line in more] == ["auto-mask"]
+
+
+def test_the_check_of_a_gpu_is_rehearsed_without_one(tmp_path: Path) -> None:
+    run(
+        REPOSITORY / "examples" / "gpu_check.py",
+        tmp_path / "out",
+        "--device",
+        "cpu",
+        "--quick",
+        cwd=REPOSITORY,
+    )
+    found = json.loads((tmp_path / "out" / "gpu_check.json").read_text())
+    assert found["failed"] == {}
+    assert found["facts"]["tests"].split()[1] in ("skipped", "passed")
+    figures = {name: figure for name, _, figure in found["rows"]}
+    assert any(name.startswith("many, batch 2, bf16") for name in figures)
+    assert all(figure > 0 for figure in figures.values())
+    assert "Self CPU" in (tmp_path / "out" / "profile.txt").read_text()
