@@ -134,3 +134,21 @@ def test_a_fused_street_is_measured_against_the_exact_one(tmp_path: Path) -> Non
     assert found["path error (ATE), metres"] < 0.3 < 5 < found["path, metres"]
     assert 0 < found["distance to the exact surface, median"] < 1
     assert said.count("\n") == len(found) == 7
+
+
+def test_the_check_of_a_gpu_is_rehearsed_without_one(tmp_path: Path) -> None:
+    run(
+        REPOSITORY / "examples" / "gpu_check.py",
+        tmp_path / "out",
+        "--device",
+        "cpu",
+        "--quick",
+        cwd=REPOSITORY,
+    )
+    found = json.loads((tmp_path / "out" / "gpu_check.json").read_text())
+    assert found["failed"] == {}
+    assert found["facts"]["tests"].split()[1] in ("skipped", "passed")
+    figures = {name: figure for name, _, figure in found["rows"]}
+    assert any(name.startswith("many, batch 2, bf16") for name in figures)
+    assert all(figure > 0 for figure in figures.values())
+    assert "Self CPU" in (tmp_path / "out" / "profile.txt").read_text()

@@ -49,7 +49,7 @@ def bench(config: BenchConfig, console: Console | None = None) -> Sequence[Row |
     """Time everything, print a table, and write it to `config.json` where that is given."""
     console = console or text_console()
     Path(config.json or ".").parent.mkdir(parents=True, exist_ok=True)  # before the long wait
-    run = None if config.export else _training(config, "fp32")
+    run = None if config.export else training_run(config, "fp32")
     device = torch.device("cpu") if run is None else run[0].fabric.device
     facts = _facts(config, device)
     console.print("\n".join(f"{fact}: {value}" for fact, value in facts.items()), highlight=False)
@@ -83,35 +83,35 @@ def _write(config: BenchConfig, facts: dict[str, str], rows: Sequence[Row | Expo
         write_text(config.json, json.dumps(figures, indent=2) + "\n")
 
 
-def _street(config: BenchConfig) -> ClipDataset:
+def street_clips(config: BenchConfig) -> ClipDataset:
     settings = StreetSettings(1, config.batch_size + 2, config.height, config.width)
     return ClipDataset(SyntheticReader(settings, "train"), OFFSETS)
 
 
-def _training(config: BenchConfig, precision: str, compiled: bool = False, model: str = "mono") -> Run:
+def training_run(config: BenchConfig, precision: str, compiled: bool = False, model: str = "mono") -> Run:
     """The default recipe's networks and optimiser, set up as training does it."""
     settings = TrainConfig(
         TrainingData(height=config.height, width=config.width),
         model=ModelConfig(model=model, encoder_weights="none"),  # type: ignore[arg-type]
         run=RunConfig(device=config.device, precision=precision, compile=compiled),  # type: ignore[arg-type]
     )
-    return build_run(settings, make_fabric(settings), Path(), _street(config)), settings
+    return build_run(settings, make_fabric(settings), Path(), street_clips(config)), settings
 
 
 def _steps(config: BenchConfig, fp32: Run) -> Mapping[str, Step]:
     device = fp32[0].fabric.device
-    batch = to_batch(_street(config).batch(range(1, config.batch_size + 1)), OFFSETS, device)
+    batch = to_batch(street_clips(config).batch(range(1, config.batch_size + 1)), OFFSETS, device)
     steps: dict[str, Step] = {"yardstick": yardstick_step(config, device)}
     for precision in _precisions(device):
-        run = fp32 if precision == "fp32" else _training(config, precision)
-        steps[f"step {precision}"] = _step(run, batch)
-        steps[f"many step {precision}"] = _step(_training(config, precision, model="many"), batch)
+        run = fp32 if precision == "fp32" else training_run(config, precision)
+        steps[f"step {precision}"] = training_step(run, batch)
+        steps[f"many step {precision}"] = training_step(training_run(config, precision, model="many"), batch)
         if config.compile:
-            steps[f"step {precision} compiled"] = _step(_training(config, precision, True), batch)
+            steps[f"step {precision} compiled"] = training_step(training_run(config, precision, True), batch)
     return steps
 
 
-def _step(run: Run, batch: Batch) -> Step:
+def training_step(run: Run, batch: Batch) -> Step:
     """What training does for one step."""
     state, settings = run
     plan = plan_at(settings, state.card.architecture, 0.0)
@@ -131,7 +131,7 @@ def _step(run: Run, batch: Batch) -> Step:
 def _inference(config: BenchConfig, device: torch.device) -> Mapping[str, Step]:
     """One image through the depth network, and one more frame of a video through a ManyDepth, which has the
     same for its teacher."""
-    reader = _street(config).reader
+    reader = street_clips(config).reader
     frames = torch.stack([reader.frame(0, i).image for i in range(2)]).to(device) / 255
     frames = frames.contiguous(memory_format=torch.channels_last)
     many = ManyDepth(ManyArchitecture()).eval().to(device).to(memory_format=torch.channels_last)

@@ -22,6 +22,7 @@ from mono2many.geometry.camera import horizontal_fov
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
 from mono2many.models.many import ManyDepth
+from mono2many.predict.ahead import ahead
 from mono2many.terminal import command, text_console
 from mono2many.train.cameras import focal_lengths, learnt_intrinsics, write_cameras
 from mono2many.train.diagnose import camera_at_guess, collapse, doubts, not_finite, static_camera, too_high
@@ -180,7 +181,9 @@ class _Loop:
         save_every = run.save_every or val_every
         # packed frames are gathered faster than a process hands them over
         workers = 0 if self.config.data.cache == "on" else self.config.data.workers
-        loader = batches(dataset, self.order, workers, pin=fabric.device.type == "cuda")
+        on_gpu = fabric.device.type == "cuda"
+        loader: Iterable[RawBatch] = batches(dataset, self.order, workers, pin=on_gpu)
+        loader = ahead(loader) if on_gpu else loader  # page-locked by a thread while the GPU computes
         val_loader = batches(val_dataset, spread_out(len(val_dataset), VALIDATED, 8), 0, pin=False)
         with progress_bar(self.log.console, self.log.enabled) as bar:
             task = bar.add_task("training", total=steps, completed=self.order.start)
