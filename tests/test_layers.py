@@ -40,7 +40,7 @@ MAY_SEE = {
     "train": SCORE | {"train", "package"},
     "commands": ALL | {"learn", "export", "reconstruct"},
     "learn": ALL | {"learn"},
-    "reconstruct": PREDICT | {"evaluate", "reconstruct"},
+    "reconstruct": PREDICT | {"data", "evaluate", "reconstruct"},
     "export": ALL | {"export"},
     "bench": ALL | {"export"},
     "cli": {"commands", "errors", "files", "package"},

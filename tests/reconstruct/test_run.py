@@ -109,6 +109,19 @@ def test_that_little_agrees_is_said_with_what_may_be_wrong(
         reconstruct(starter, str(street), tmp_path, [], camera)
 
 
+def test_an_ego_vehicle_is_found_and_left_out(starter: Predictor, tmp_path: Path) -> None:
+    settings = StreetSettings(scenes=1, frames=26, height=96, width=320)
+    reader = SyntheticReader(settings, "test")
+    frames = [reader.frame(0, i).image for i in range(settings.frames)]
+    for image in frames:
+        image[:, 82:], image[:, 90:, ::7] = 15, 140
+    path, camera = film(tmp_path / "bonnet.mp4", frames), camera_source(None, 80.0)
+    with pytest.warns(InputWarning, match=r"fixed to the camera: 1\d\.\d% of the picture, at the bottom"):
+        found, _ = reconstruct(starter, str(path), tmp_path, [], camera)
+    assert float(found.world_from_camera[-1, 2, 3]) > 2.0
+    assert found.surface.points[:, 1].max() < 2.0  # nothing of it is in the scene, below the road
+
+
 def test_what_comes_after_a_cut_is_left_out_and_said(
     starter: Predictor, street: Path, tmp_path: Path
 ) -> None:

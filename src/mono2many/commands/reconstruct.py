@@ -30,7 +30,8 @@ class ReconstructConfig:
     out: str = "outputs"
     """Folder to write to."""
     mask: str | None = None
-    """PNG, black on what is fixed to the camera, as the ego vehicle: it is left out."""
+    """PNG, black on what is fixed to the camera, as the ego vehicle, to be left out. Default: what is
+    found."""
     save: tuple[Literal["ply", "glb", "rrd", "html"], ...] = ("ply", "glb")
     """What to write beside the trajectory. ply: coloured points. glb: a mesh with Open3D (`pip install
     'mono2many[fusion]'`), else points. rrd: for Rerun. html: one file with film, trajectory and points."""

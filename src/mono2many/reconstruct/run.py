@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, NamedTuple
@@ -12,7 +12,14 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
-from mono2many.data.measure import THRESHOLDS, quick_agreement, quick_displacement, thumbnail
+from mono2many.data.measure import (
+    THRESHOLDS,
+    grey_and_sharpness,
+    quick_agreement,
+    quick_displacement,
+    thumbnail,
+)
+from mono2many.data.static_mask import Spread, hidden_in_words, static_mask
 from mono2many.errors import InputError, library, warn
 from mono2many.files import telling_progress
 from mono2many.geometry.pose import invert, rotation_angle
@@ -45,6 +52,8 @@ STEP, TURN = 0.05, 0.035
 """From one fused frame to the next: share of the scene's depth, or radians."""
 FEW = 0.15
 """Share of the near pixels that agree, below which something is wrong."""
+LOOKED_AT = 400
+"""Frames in which what is fixed to the camera is looked for."""
 FILM_WIDTH, FILM_QUALITY = 480, {"maxrate": "1000000", "bufsize": "2000000"}
 """Pixels of the page's film, and bits a second at most."""
 
@@ -70,8 +79,9 @@ def reconstruct(
     what `save` names; returns it with the files written.
 
     Depth, and all coordinates, have the unit that the model's `card.scale` names. Left out are points that
-    other views disagree with (what moves), those far away, and what `mask`, a PNG, hides. With Open3D a mesh,
-    else points averaged in cubes. Memory does not grow with the length of the video but for the surface.
+    other views disagree with (what moves), those far away, and what `mask`, a PNG, hides, or
+    without it what is found to be fixed to the camera. With Open3D a mesh, else points averaged in cubes.
+    Memory does not grow with the length of the video but for the surface.
     InputError for single images, a static camera, and where a library is missing."""
     one = _one_video(video)
     metric = predictor.card.scale == "metres"
@@ -83,6 +93,7 @@ def reconstruct(
     progress, film = Progress(Path(out)), None
     with telling_progress(progress.__str__), TemporaryDirectory() as folder:
         footage = Footage(predictor, one, progress, camera_of, mask)
+        footage = footage if mask else footage._replace(fixed=_fixed_to_camera(footage))
         walk = _walk(footage)
         for pose_kind in ENDINGS:
             write_poses(files[pose_kind], walk.world_from_camera, pose_kind, walk.times)
@@ -114,6 +125,8 @@ class Footage(NamedTuple):
     progress: Progress
     camera_of: CameraOf | None
     mask: str | None
+    fixed: Bool[Tensor, "h w"] | None = None
+    """False on what is fixed to the camera; used where no mask is given."""
 
     def frames(self, times: list[float] | None = None) -> tuple[Iterator[Tensor], IntrinsicsOf]:
         """Without lens distortion, and their K. times: to which each frame's is added."""
@@ -125,7 +138,8 @@ class Footage(NamedTuple):
     def used(self, height: int, width: int) -> Bool[Tensor, "{height} {width}"]:
         """Pixels of frames of this size that are not masked."""
         if self.mask is None:
-            return torch.ones(height, width, dtype=torch.bool)
+            found = torch.ones(1, 1, dtype=torch.bool) if self.fixed is None else self.fixed
+            return F.interpolate(found[None, None].float(), (height, width))[0, 0] > 0
         camera = None if self.camera_of is None else self.camera_of(self.video.display())
         return video_mask(self.mask, camera, height, width)
 
@@ -151,12 +165,28 @@ def _one_video(name: str) -> Input:
     return one
 
 
+def _fixed_to_camera(footage: Footage) -> Bool[Tensor, "h w"] | None:
+    """False on the ego vehicle, texts and black bars; None where nothing is found. A notice says what was."""
+    spread, latest = Spread(), None
+    for image in islice(footage.frames()[0], LOOKED_AT):
+        now = thumbnail(image[None].float() / 255)
+        if latest is None or quick_displacement(latest, now) >= THRESHOLDS.static:
+            spread.add(grey_and_sharpness(image)[0])
+            latest = now
+    usable = static_mask(torch.cat(spread.frames))
+    if usable.all():
+        return None
+    where = hidden_in_words(usable)
+    warn(f"{footage.video.path}: left out, since fixed to the camera: {where}; --mask FILE replaces this")
+    return usable
+
+
 def _walk(footage: Footage) -> Walk:
     """InputError where the camera is static throughout."""
     times, moved = list[float](), list[bool]()
     images, intrinsics_of = footage.frames(times)
     watched = _until_cut(images, moved, footage.video.path)
-    mask_of = None if footage.mask is None else footage.used
+    mask_of = None if footage.mask is None and footage.fixed is None else footage.used
     poses = trajectory(footage.predictor, watched, intrinsics_of, refine=True, mask_of=mask_of)
     if not any(moved[1:]):
         raise InputError(
