@@ -152,17 +152,17 @@ def predict_files(
                 as_video = len(one.images) > 1
                 parts = (islice(images, len(run)) for run in one.runs)  # a stream's memory ends with its run
                 predicted: Iterator[tuple[Tensor, Tensor]] = chain.from_iterable(
-                    _disparities(predictor, part, flip, 1, intrinsics_of, as_video) for part in parts
+                    disparities(predictor, part, flip, 1, intrinsics_of, as_video) for part in parts
                 )
                 stems, fps = (stem for stem in one.stems), IMAGE_RATE
                 kinds = [kind for kind in save or FOR_IMAGES if kind != "video" or one.images != [one.path]]
             else:
-                predicted = _disparities(predictor, images, flip, batch_size, intrinsics_of)
+                predicted = disparities(predictor, images, flip, batch_size, intrinsics_of)
                 stems = (Path(one.name) / f"{number:06d}" for number in count())
                 kinds = list(save or FOR_VIDEOS)
             video = VideoWriter(out / f"{one.name}_depth.mp4", fps, times) if "video" in kinds else None
             predicted = progress.counting(one.path.name, ahead(predicted, AHEAD))
-            _write(predictor, zip(predicted, stems, strict=False), out, kinds, video, written)
+            write_outputs(predictor, zip(predicted, stems, strict=False), out, kinds, video, written)
     return written
 
 
@@ -199,7 +199,7 @@ def write_depth(
     return list(paths.values())
 
 
-def _disparities(
+def disparities(
     predictor: Predictor,
     frames: Iterator[UInt8[Tensor, "3 _ _"]],
     flip: bool,
@@ -221,7 +221,7 @@ def _disparities(
         yield image, stream.disparity(image)
 
 
-def _write(
+def write_outputs(
     predictor: Predictor,
     frames: Iterable[tuple[tuple[Tensor, Tensor], Path]],
     out: Path,
