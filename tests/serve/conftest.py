@@ -1,5 +1,6 @@
 """The web page with small models, and Debian's chromium: without it these tests fail."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,21 @@ FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader
 
 
 @pytest.fixture(scope="session")
+def connections() -> list[tuple[object, ...]]:
+    """The addresses to which this process connects, and the names that it looks up, from now on."""
+    found = list[tuple[object, ...]]()
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "socket.connect" and isinstance(arguments[1], tuple):
+            found.append(arguments[1])
+        if event == "socket.getaddrinfo":
+            found.append(arguments)
+
+    sys.addaudithook(note)
+    return found
+
+
+@pytest.fixture(scope="session")
 def predictors() -> dict[str, Predictor]:
     return {
         "one": Predictor(lively(MonoDepth(LIGHT)), ModelCard(LIGHT, 64, 96)),
@@ -26,7 +42,7 @@ def predictors() -> dict[str, Predictor]:
 
 
 @pytest.fixture(scope="session")
-def address(predictors: dict[str, Predictor]) -> Iterator[str]:
+def address(connections: list[tuple[object, ...]], predictors: dict[str, Predictor]) -> Iterator[str]:
     with serving(predictors, "127.0.0.1", free_port(), LIMITS) as found:
         yield found
 

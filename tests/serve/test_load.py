@@ -43,16 +43,16 @@ def test_fifty_bad_files_at_once_are_all_answered(address: str, tmp_path: Path) 
     assert all(path.name in said and 'role="alert"' in said for path, said in answers.items())
 
 
-def test_files_are_removed_after_their_time_and_at_the_end(predictors: dict[str, Predictor]) -> None:
+def test_files_are_removed_after_their_time_and_at_the_end(
+    browser: Browser, predictors: dict[str, Predictor]
+) -> None:
     soon = replace(LIMITS, keep_minutes=1 / 60)
     with serving(predictors, "127.0.0.1", free_port(), soon) as address:
         folder = Path(os.environ["GRADIO_TEMP_DIR"]).parent
         at_start = {path for path in folder.rglob("*") if path.is_file()}
-        photo = folder.parent / f"{folder.name}.jpg"
-        photo.write_bytes(jpeg())
-        client = Client(address, verbose=False)
-        client.predict(handle_file(photo), "one", 65, api_name="/answer")
-        photo.unlink()
+        context = browser.new_context()
+        visit = open_page(context, address)
+        assert "photo_depth.npy" in visit.upload("photo.jpg", jpeg())
         for _ in range(100):
             left = {path for path in folder.rglob("*") if path.is_file()}
             if left == at_start and not list(folder.glob("result-*")):
@@ -60,6 +60,10 @@ def test_files_are_removed_after_their_time_and_at_the_end(predictors: dict[str,
             sleep(0.1)
         assert left == at_start
         assert not list(folder.glob("result-*"))
+        visit.page.get_by_role("button", name="Predict").click()
+        said = visit.page.locator(".m2m-error").inner_text()
+        assert said == "photo.jpg: was removed after 0.0166667 minutes; upload it again"
+        context.close()
     assert not folder.exists()
 
 

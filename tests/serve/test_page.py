@@ -55,13 +55,18 @@ def test_an_image_shows_its_depth_under_the_cursor_and_as_files(visit: Visit, tm
     assert visit.errors == []
 
 
-def test_nothing_is_fetched_from_elsewhere(visit: Visit, address: str) -> None:
+def test_nothing_is_fetched_from_elsewhere(
+    visit: Visit, address: str, connections: list[tuple[object, ...]]
+) -> None:
     visit.page.locator("#samples button").nth(2).click()
     assert "24 frames" in visit.answer()
     visit.page.locator("canvas").wait_for()
     visit.page.wait_for_load_state("networkidle")
     assert len(visit.requests) > 10
     assert [url for url in visit.requests if not url.startswith((address, "data:", "blob:"))] == []
+    hosts = {str(place[0]) for place in connections}  # those of this process, which is the server, too
+    assert hosts <= {"127.0.0.1", "localhost"}
+    assert hosts
     assert visit.errors == []
 
 

@@ -57,6 +57,8 @@ def predict_upload(
 ) -> Result:
     """fov: horizontal field of view in degrees, for 3D and for a ManyDepth's matching. InputError where the
     upload is no image or video that can be read, or exceeds the limits."""
+    if not upload.exists():
+        raise InputError(f"{upload.name}: was removed after {limits.keep_minutes:g} minutes; upload it again")
     if upload.stat().st_size > limits.max_megabytes * 1e6:
         size = upload.stat().st_size / 1e6
         raise InputError(f"{upload.name}: has {size:.1f} MB; this page takes up to {limits.max_megabytes:g}")

@@ -6,7 +6,7 @@
   // A float32 array of two dimensions in NumPy's format.
   async function readDepth(url) {
     const response = await fetch(url);
-    if (!response.ok) throw new Error("the result was removed: predict again");
+    if (!response.ok) throw new Error("the result was removed: upload the file again");
     const data = await response.arrayBuffer();
     const length = new DataView(data).getUint16(8, true);
     const header = new TextDecoder().decode(new Uint8Array(data, 10, length));
