@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import tyro
 from gradio_client import Client, handle_file
+from huggingface_hub import constants
 from PIL import Image
 
 from mono2many.street.reader import StreetSettings, SyntheticReader
@@ -60,6 +61,7 @@ def main(s: Settings) -> None:
         assert server.stdout is not None
         address = re.search(r"http\S+", server.stdout.readline())
         assert address is not None, "the server did not start"
+        constants.HF_HUB_OFFLINE = True  # else gradio_client reports there
         client = Client(address[0], verbose=False)
         with TemporaryDirectory() as name, ThreadPoolExecutor(s.users) as users:
             uploads = write_uploads(Path(name), s)

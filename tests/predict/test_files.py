@@ -216,7 +216,7 @@ def photos(folder: Path) -> Path:
 def test_no_frame_is_matched_across_an_image_that_cannot_be_read(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, lengths, real = photos(tmp_path / "trip"), list[int](), predict_module._disparities
+    folder, lengths, real = photos(tmp_path / "trip"), list[int](), predict_module.disparities
 
     def counted(predictor, frames, *more):  # each call has a memory of its own
         part = list(frames)

@@ -17,6 +17,12 @@ from page_visits import LIMITS, free_port, jpeg, open_page
 from small_models import FILM
 
 
+@pytest.fixture(autouse=True)
+def _quiet_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else gradio_client reports to huggingface.co."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
 def test_ten_users_at_once_get_each_their_own_answer(browser: Browser, address: str) -> None:
     contexts = [browser.new_context() for _ in range(10)]
     visits = [open_page(context, address) for context in contexts]

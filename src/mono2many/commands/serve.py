@@ -1,5 +1,6 @@
 """A web page that predicts depth: `mono2many serve`."""
 
+import os
 import sys
 from dataclasses import dataclass
 from threading import Event
@@ -10,6 +11,8 @@ from mono2many.commands.inputs import model_must_exist
 from mono2many.errors import InputError, one_line
 from mono2many.serve.limits import Limits
 
+QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+"""In the environment: no analytics, no question for newer versions."""
 OPEN = "whoever reaches this machine can use the page; there is no password and no encryption"
 
 
@@ -38,6 +41,7 @@ def run(arguments: list[str]) -> None:
     config = parse(ServeConfig, "mono2many serve", arguments)
     for model in config.model:
         model_must_exist("--model", model)
+    os.environ |= QUIET
     from mono2many.predict.predictor import load
     from mono2many.serve.page import serving
 

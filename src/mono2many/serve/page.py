@@ -26,8 +26,6 @@ from mono2many.street.video import write_street_video
 HERE = Path(__file__).parent
 WAITING = 100
 """Uploads that may wait; more are refused with a message."""
-QUIET = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-"""In the environment: no analytics, no question for newer versions."""
 EMPTY = "Upload an image or a video, or choose a street."
 TO_RESULT = "() => document.querySelector('#result').scrollIntoView({block: 'nearest'})"
 
@@ -38,7 +36,7 @@ def serving(predictors: Mapping[str, Predictor], host: str, port: int, limits: L
     own and are removed as `limits` say, all at the end. InputError where the port cannot be used or Gradio is
     not installed."""
     made = TemporaryDirectory(prefix="mono2many-serve-", ignore_cleanup_errors=True)
-    with made as name, _environment(QUIET | {"GRADIO_TEMP_DIR": f"{name}/uploads"}):
+    with made as name, _temporary(f"{name}/uploads"):
         gr, folder, ended = runtime("gradio", "web"), Path(name), Event()
         page = build_page(gr, predictors, folder, limits)
         page.queue(max_size=WAITING, default_concurrency_limit=1)
@@ -141,15 +139,15 @@ def draw_samples(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {key: os.environ.pop(key, None) for key in values}
-    os.environ |= values
+def _temporary(folder: str) -> Iterator[None]:
+    """Gradio writes there."""
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = folder
     try:
         yield
     finally:
-        for key in values:
-            del os.environ[key]
-        os.environ |= {key: value for key, value in before.items() if value is not None}
+        del os.environ["GRADIO_TEMP_DIR"]
+        os.environ |= {} if before is None else {"GRADIO_TEMP_DIR": before}
 
 
 def _remove_old(folder: Path, own: set[Path], seconds: float, ended: Event) -> None:

@@ -15,8 +15,8 @@ WIDEST = 320
 """Vertices in a row."""
 JUMP = 1.15
 """Larger depth ratios between neighbours are edges of objects, where the mesh is cut."""
-FAR = 4.0
-"""Times the median depth: what is farther, such as the sky, is left out."""
+NEAR, FAR = 0.05, 12.0
+"""What is farther than FAR times this quantile of depth, such as the sky, is left out."""
 
 
 def write_scene(
@@ -35,7 +35,7 @@ def write_scene(
         -1, 4
     )
     around = depth.ravel()[corners]
-    smooth = around.max(1) < np.minimum(JUMP * around.min(1), FAR * np.median(depth))
+    smooth = around.max(1) < np.minimum(JUMP * around.min(1), FAR * np.quantile(depth, NEAR))
     faces = corners[smooth][:, [0, 1, 2, 0, 2, 3]].reshape(-1, 3)
     u, v = np.meshgrid((columns + 0.5) / width, 1 - (rows + 0.5) / height)
     texture = Image.fromarray(image.permute(1, 2, 0).numpy().copy())
