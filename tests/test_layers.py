@@ -122,6 +122,7 @@ def test_geometry_imports_no_library_that_it_does_not_need() -> None:
         tree = ast.walk(ast.parse(path.read_text()))
         names = {n.module.split(".")[0] for n in tree if isinstance(n, ast.ImportFrom) and n.module}
         assert names <= {
+            "functools",
             "collections",
             "contextlib",
             "typing",

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol, runtime_checkable
 
-from jaxtyping import Bool, Float, Int64, UInt8
+import torch
+from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor
 
 from mono2many.errors import InputError as InputError
@@ -104,6 +105,13 @@ class RawBatch:
         return RawBatch(*(None if value is None else value.pin_memory() for value in values))  # type: ignore[arg-type]
 
 
+def select(values: Shaped[Tensor, "B S *C"], at: Sequence[int]) -> Shaped[Tensor, "B N *C"]:
+    """values[:, at]. A list as an index is copied to the device, which is waited for; this is not."""
+    if list(at) == list(range(len(at))):
+        return values[:, : len(at)]  # copies nothing
+    return torch.stack([values[:, i] for i in at], 1)
+
+
 @dataclass(frozen=True)
 class Batch:
     """B clips of one target frame and S source frames, on one device."""
@@ -141,13 +149,12 @@ class Batch:
         kept = [i for i, offset in enumerate(self.source_offsets) if i < count or offset == 0]
         if len(kept) == len(self.source_offsets):
             return self
-        at = kept if 0 in self.source_offsets else slice(count)  # a slice copies nothing
         return replace(
             self,
-            sources=self.sources[:, at],
-            sources_jittered=self.sources_jittered[:, at],
-            source_exists=self.source_exists[:, at],
-            source_intrinsics=self.source_intrinsics[:, at],
+            sources=select(self.sources, kept),
+            sources_jittered=select(self.sources_jittered, kept),
+            source_exists=select(self.source_exists, kept),
+            source_intrinsics=select(self.source_intrinsics, kept),
             source_offsets=tuple(self.source_offsets[i] for i in kept),
         )
 

@@ -156,6 +156,21 @@ def test_odd_sides_are_made_even(tmp_path):
     assert (frame.int() - 100).abs().max() <= 2
 
 
+@pytest.mark.parametrize("width", [64, 63])
+def test_a_smaller_image_is_shown_beside_a_frame_at_its_size(tmp_path, width):
+    left = torch.zeros(3, 48, width, dtype=torch.uint8)
+    left[0], left[1, :24] = 200, 180
+    right = torch.tensor([[20, 220], [120, 60]], dtype=torch.uint8).expand(3, 2, 2).repeat_interleave(6, 1)
+    with VideoWriter(tmp_path / "w.mp4", fps=10.0, preset="ultrafast") as video:
+        video.write(left, right.repeat_interleave(8, 2))
+    read = next(iter(video_frames(tmp_path / "w.mp4")))
+    assert read.shape == (3, 48, 128)
+    for row, column, colour in [(8, 20, (200, 180, 0)), (40, 60, (200, 0, 0)),
+                                (8, 76, (20, 20, 20)), (8, 116, (220, 220, 220)),
+                                (40, 76, (120, 120, 120)), (40, 116, (60, 60, 60))]:  # fmt: skip
+        assert (read[:, row, column].float() - torch.tensor(colour)).abs().max() < 12, (row, column)
+
+
 def test_a_video_that_cannot_be_written_is_refused_by_name(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"w\.mp4"):

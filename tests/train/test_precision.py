@@ -57,3 +57,10 @@ def test_a_step_in_mixed_precision_is_nearly_that_in_single(kind: Kind) -> None:
     assert half != full
     for network, least in {"depth": 0.95, "pose": 0.7}.items():  # no motion yet: every bit of it counts
         assert torch.cosine_similarity(gradients[network], others[network], 0) > least
+
+
+def test_convolutions_on_gpus_are_rounded_to_tf32_unless_the_reference_is_wanted() -> None:
+    for name, rounded in {"default": True, "reference": False}.items():
+        base = recipe(name)
+        make_fabric(replace(base, run=replace(base.run, device="cpu")))
+        assert torch.backends.cudnn.allow_tf32 == rounded

@@ -76,7 +76,7 @@ def refine_motion(
     """
     with full_precision(target):
         initial = source_from_target.float()
-        exposure = initial.new_tensor([1.0, 0.0]).repeat(len(initial), 1)
+        exposure = torch.eye(1, 2, device=initial.device).repeat(len(initial), 1)  # gain 1, offset 0
         found = Estimate(initial, exposure, initial.new_zeros(len(initial), 1, 1))
         used = torch.ones_like(depth, dtype=torch.bool) if valid_mask is None else valid_mask
         for stride in strides:

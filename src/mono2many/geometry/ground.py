@@ -7,6 +7,7 @@ After Dynamo-Depth (Sun and Hariharan, NeurIPS 2023), whose plane is fitted to p
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -66,7 +67,7 @@ def fit_ground(
 
     count = valid.sum(1, keepdim=True)
     order = valid.to(torch.uint8).argsort(dim=1, descending=True, stable=True)  # valid points first
-    ranks = (_draws(disparity.device) * count.unsqueeze(-1)).long()
+    ranks = (_draws(str(disparity.device)) * count.unsqueeze(-1)).long()
     picked = order.gather(1, ranks.flatten(1)).unflatten(1, (DRAWS, DRAWN))
     batch = torch.arange(len(d), device=d.device)[:, None, None]
     planes = _solve(equations[batch, picked], y[batch, picked])  # B DRAWS 3
@@ -142,6 +143,7 @@ def _solve(equations: Float[Tensor, "*B N 3"], values: Float[Tensor, "*B N"]) ->
     return solution.squeeze(-1).to(equations.dtype)
 
 
-def _draws(device: torch.device) -> Float[Tensor, "1 D N"]:
+@lru_cache(maxsize=8)
+def _draws(device: str) -> Float[Tensor, "1 D N"]:
     """In [0, 1), the same for every image."""
     return torch.rand(1, DRAWS, DRAWN, generator=torch.Generator().manual_seed(0)).to(device)

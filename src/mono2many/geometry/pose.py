@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mono2many.geometry.precision import in_full_precision
+
 
 def rotation_from_axis_angle(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Rodrigues' formula. Radians; angle = |v|, axis = v / (angle + 1e-7) (as Godard et al. 2019's pose)."""
@@ -42,6 +44,7 @@ def transform_from_pose(
     return rigid(rotation_from_axis_angle(axis_angle), translation)
 
 
+@in_full_precision
 def invert(b_from_a: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 4 4"]:
     """a_from_b of a rigid transform: R^T, -R^T t."""
     transposed = b_from_a[..., :3, :3].transpose(-1, -2)
@@ -49,6 +52,7 @@ def invert(b_from_a: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 4 4"]
     return rigid(transposed, translation)
 
 
+@in_full_precision
 def transform(
     b_from_a: Float[Tensor, "*batch 4 4"], points_a: Float[Tensor, "*batch 3 N"]
 ) -> Float[Tensor, "*batch 3 N"]:

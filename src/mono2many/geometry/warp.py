@@ -13,11 +13,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.geometry.camera import inverse_intrinsics, pixel_axes
+from mono2many.geometry.precision import full_precision, in_full_precision
 
 MIN_Z = 1e-3
 """A point nearer than this to the source camera's plane, or behind it, is not seen."""
 
 
+@in_full_precision
 def pixel_rays(
     intrinsics: Float[Tensor, "B 3 3"], height: int, width: int
 ) -> Float[Tensor, "B 3 {height}*{width}"]:
@@ -34,6 +36,7 @@ def backproject(
     return pixel_rays(intrinsics, *depth.shape[-2:]) * depth.flatten(-2).unsqueeze(-2)
 
 
+@in_full_precision
 def project(
     points: Float[Tensor, "B 3 N"], intrinsics: Float[Tensor, "B 3 3"]
 ) -> tuple[Float[Tensor, "B N 2"], Float[Tensor, "B N"]]:
@@ -58,6 +61,7 @@ def sample(
     return view, inside
 
 
+@in_full_precision
 def warp(
     source: Float[Tensor, "B C h w"],
     depth: Float[Tensor, "B H W"],
@@ -129,7 +133,8 @@ class _Warp(torch.autograd.Function):
             torch.sum(_rotated_rays(homography[at], x, y).mul_(by_points), 1, out=by_depth[at])
             by_points.mul_(depth[at].unsqueeze(1))
             rows = by_points.sum(3)
-            by_homography[at] = torch.stack([by_points.sum(2) @ x, rows @ y, rows.sum(2)], 2)
+            with full_precision(depth):
+                by_homography[at] = torch.stack([by_points.sum(2) @ x, rows @ y, rows.sum(2)], 2)
         return by_source, by_depth, by_homography, by_translation
 
 

@@ -142,13 +142,15 @@ class VideoWriter:
             video.write(image)
 
     All frames have the first one's size; an odd side is made even by repeating its last row or column.
-    times: of each frame, in seconds, where `fps` does not give them.
+    times: of each frame, in seconds, where `fps` does not give them. preset: x264's, ultrafast for speed.
     The file is there when the block has ended without an error. InputError where it cannot be written.
     """
 
-    def __init__(self, path: str | Path, fps: float, times: Sequence[float] = ()) -> None:
+    def __init__(
+        self, path: str | Path, fps: float, times: Sequence[float] = (), preset: str = "superfast"
+    ) -> None:
         assert fps > 0, f"frames per second must be positive, got {fps}"
-        self.times, self.count = times, 0
+        self.times, self.count, self.preset = times, 0, preset
         self.path = Path(path)
         self.rate = Fraction(fps).limit_denominator(1001)
         self.stream: VideoStream | None = None
@@ -158,18 +160,17 @@ class VideoWriter:
         self._sink = _Sink(self._files.enter_context(temporary.open("wb", buffering=0)))
         self.container = av.open(self._sink, "w", format="mp4")
 
-    def write(self, image: UInt8[Tensor, "3 H W"]) -> None:
-        """Appends one frame: RGB, 0 to 255. Where the disk is full, OSError: the block makes InputError of
-        it."""
-        height, width = image.shape[1:]
+    def write(self, image: UInt8[Tensor, "3 H W"], beside: UInt8[Tensor, "3 h w"] | None = None) -> None:
+        """Appends one frame: RGB, 0 to 255. `beside` is shown to the right of it, at its size. Where the disk
+        is full, OSError: the block makes InputError of it."""
+        height, width = (side + side % 2 for side in image.shape[1:])
         if self.stream is None:
-            self.size = (height, width)
-            self.stream = self._new_stream(height + height % 2, width + width % 2)
-        assert (height, width) == self.size, f"frame of {(height, width)} in a video of {self.size}"
-        pixels = image.detach().cpu().permute(1, 2, 0).numpy()
-        even = np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
-        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        frame = rgb.reformat(format="yuv420p", dst_colorspace="ITU709")
+            self.size = tuple(image.shape[1:])
+            self.stream = self._new_stream(height, width if beside is None else 2 * width)
+        assert image.shape[1:] == self.size, f"frame of {image.shape[1:]} in a video of {self.size}"
+        frame = _as_yuv(image, height, width)
+        if beside is not None:
+            frame = _side_by_side(frame, _as_yuv(beside, height, width))
         if self.times:
             frame.pts = round(self.times[self.count] * TICKS)
             frame.time_base = Fraction(1, TICKS)
@@ -195,7 +196,7 @@ class VideoWriter:
 
     def _new_stream(self, height: int, width: int) -> VideoStream:
         x264 = "libx264" in av.codecs_available
-        options = {"crf": "20", "preset": "superfast"} if x264 else {"qscale": "3"}
+        options = {"crf": "20", "preset": self.preset} if x264 else {"qscale": "3"}
         stream = self.container.add_stream("libx264" if x264 else "mpeg4", rate=self.rate, options=options)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         context = stream.codec_context
@@ -209,6 +210,23 @@ class VideoWriter:
         with explained(f"{self.path}: cannot be encoded", "try frames of another size", (av.FFmpegError,)):
             self.container.mux(stream.encode(frame))
         self._sink.check()
+
+
+def _as_yuv(image: UInt8[Tensor, "3 h w"], height: int, width: int) -> av.VideoFrame:
+    """yuv420p, BT.709, of that even size."""
+    pixels = image.detach().cpu().permute(1, 2, 0).numpy()
+    even = np.pad(pixels, ((0, image.shape[1] % 2), (0, image.shape[2] % 2), (0, 0)), "edge")
+    rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
+    return rgb.reformat(width, height, "yuv420p", dst_colorspace="ITU709", interpolation="BILINEAR")
+
+
+def _side_by_side(left: av.VideoFrame, right: av.VideoFrame) -> av.VideoFrame:
+    """Two yuv420p frames of one even size."""
+    rows, count = left.height, left.height * left.width
+    both = [np.split(frame.to_ndarray().ravel(), (count, count * 5 // 4)) for frame in (left, right)]
+    planes = zip(*both, (rows, rows // 2, rows // 2), strict=True)
+    joined = [np.hstack([a.reshape(n, -1), b.reshape(n, -1)]).ravel() for a, b, n in planes]
+    return av.VideoFrame.from_ndarray(np.concatenate(joined).reshape(rows * 3 // 2, -1), format="yuv420p")
 
 
 class _Sink:

@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.losses.processes import mean_over_processes
+
 
 def consistency_mask(
     lowest_cost_depth: Float[Tensor, "B h w"],
@@ -46,7 +48,8 @@ def running_range(
     """The cost volume's adaptive range after one more batch: running averages of 0.9 times the images' mean
     least depth, not below `min_depth`, and of 1.1 times their mean greatest."""
     low, high = teacher_depth.detach().flatten(1).aminmax(dim=1)
-    near, far = (0.9 * low.mean()).clamp(min=min_depth), 1.1 * high.mean()
+    low, high = mean_over_processes(low.mean()), mean_over_processes(high.mean())
+    near, far = (0.9 * low).clamp(min=min_depth), 1.1 * high
     return torch.lerp(near, nearest, momentum), torch.lerp(far, farthest, momentum)
 
 

@@ -20,6 +20,7 @@ from mono2many.geometry.warp import warp
 from mono2many.losses.consistency import at_size, consistency, consistency_mask
 from mono2many.losses.ground import ground_hinge
 from mono2many.losses.photometric import Patches, patches, photometric_error
+from mono2many.losses.processes import mean_over_processes
 from mono2many.losses.reprojection import auto_mask, average_over_sources, minimum_over_sources
 from mono2many.losses.smoothness import edge_aware_smoothness
 
@@ -217,8 +218,9 @@ def synthesise(
 
 
 def mean_over_mask(values: Float[Tensor, "*shape"], loss_mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
-    """ManyDepth's reduction (Watson et al. 2021): sum over the mask / (its size + 1e-7)."""
-    return values.masked_fill(~loss_mask, 0).sum() / (loss_mask.sum() + 1e-7)
+    """ManyDepth's reduction (Watson et al. 2021): sum over the mask / (its size + 1e-7), in all processes."""
+    size = mean_over_processes(loss_mask.sum().float())
+    return values.masked_fill(~loss_mask, 0).sum() / (size + 1e-7)
 
 
 def _head_loss(head: Head, level: PyramidLevel, terms: MonoTerms) -> tuple[dict[str, Tensor], Synthesis]:
@@ -263,7 +265,8 @@ def below_floor(sigmoid: Float[Tensor, "B h w"], floor: float) -> Float[Tensor, 
     Before motion is found, a scene infinitely far away explains rotation best, and a saturated sigmoid never
     comes back. Scale is free, so that holding it costs nothing.
     """
-    return 0.05 * (floor / sigmoid.mean().clamp(min=1e-12)).log().clamp(min=0).square()
+    mean = mean_over_processes(sigmoid.mean())
+    return 0.05 * (floor / mean.clamp(min=1e-12)).log().clamp(min=0).square()
 
 
 def resize_map(values: Float[Tensor, "B *C h w"], size: tuple[int, int]) -> Float[Tensor, "B *C H W"]:

@@ -16,7 +16,7 @@ from mono2many.models.mono import MonoDepth
 from mono2many.models.pixels import PixelStudentNet, PosedFrames, refine_together
 from mono2many.models.pose import RelativePose, source_from_target
 from mono2many.models.student import Student, StudentNet
-from mono2many.types import Batch, InputError
+from mono2many.types import Batch, InputError, select
 
 
 class ManyOutput(NamedTuple):
@@ -91,7 +91,7 @@ class ManyDepth(nn.Module):
         target, sources, offsets = batch.first_sources(self.architecture.sources).for_networks()
         pose = self.pose(target, sources, offsets)
         at = [batch.source_offsets.index(offset) for offset in self.architecture.matching]
-        matching, exists = batch.sources_jittered[:, at], batch.source_exists[:, at]
+        matching, exists = select(batch.sources_jittered, at), select(batch.source_exists, at)
         predicted = by_offset(pose, offsets)
         motion = self.motion(target, matching, batch.intrinsics, predicted, batch.valid_mask)
         return self.match(target, matching, exists, batch.intrinsics, None, motion).sigmoids, pose

@@ -19,6 +19,7 @@ from mono2many.geometry.sweep import Sweep, aggregate_cost, grey_patches, subpix
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.decoder import WIDTHS
 from mono2many.models.student import ImageFeatures, Student, StudentNet
+from mono2many.types import select
 
 WINDOW = 3
 """Cells across and down over which costs are averaged."""
@@ -125,7 +126,8 @@ def refine_together(
     from its pose as a source."""
     more = [i for i, offset in enumerate(matching.offsets) if offset not in sources.offsets]
     offsets = [*sources.offsets, *(matching.offsets[i] for i in more)]
-    poses = torch.cat([sources.from_target, matching.from_target[:, more]], 1)
-    images = torch.cat([sources.images, matching.images[:, more]], 1)
+    poses = torch.cat([sources.from_target, select(matching.from_target, more)], 1)
+    images = torch.cat([sources.images, select(matching.images, more)], 1)
     refined = refine_motions(poses, target, images, disparity, intrinsics, None, valid_mask)
-    return refined[:, : len(sources.offsets)], refined[:, [offsets.index(o) for o in matching.offsets]]
+    at = [offsets.index(offset) for offset in matching.offsets]
+    return refined[:, : len(sources.offsets)], select(refined, at)

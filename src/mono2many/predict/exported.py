@@ -21,7 +21,7 @@ from mono2many.models.pose import RelativePose
 from mono2many.models.starter import EXPORTED
 from mono2many.predict.sessions import DAMAGED, ENDINGS, Session, open_session
 from mono2many.predict.stream import FrameMemory
-from mono2many.types import Batch, InputError
+from mono2many.types import Batch, InputError, select
 
 PARITY = "parity"
 """Key, under EXPORTED, of what the comparison with the model found."""
@@ -138,7 +138,7 @@ class Exported:
         if not self.matches:
             return [self._sigmoid(self.single(target))], pose
         at = [batch.source_offsets.index(offset) for offset in matching_of(self.architecture)]
-        matching, exists = batch.sources_jittered[:, at], batch.source_exists[:, at]
+        matching, exists = select(batch.sources_jittered, at), select(batch.source_exists, at)
         return [self._sigmoid(self.disparity(target, matching, exists, batch.intrinsics))], pose
 
     def _sigmoid(self, disparity: Float[Tensor, "B H W"]) -> Float[Tensor, "B 1 H W"]:

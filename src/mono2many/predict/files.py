@@ -7,14 +7,13 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Literal, TypeVar
 
-import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mono2many.files import telling_progress
 from mono2many.io.colour import colour_disparity, robust_range
 from mono2many.io.depth_files import write_depth_npy, write_depth_png16
-from mono2many.io.images import write_image
+from mono2many.io.images import kept_rows, write_image
 from mono2many.io.videos import VideoWriter
 from mono2many.predict.ahead import ahead
 from mono2many.predict.inputs import (
@@ -151,16 +150,19 @@ def predict_files(
             if one.images:
                 as_video = len(one.images) > 1
                 parts = (islice(images, len(run)) for run in one.runs)  # a stream's memory ends with its run
-                predicted: Iterator[tuple[Tensor, Tensor]] = chain.from_iterable(
-                    disparities(predictor, part, flip, 1, intrinsics_of, as_video) for part in parts
-                )
                 stems, fps = (stem for stem in one.stems), IMAGE_RATE
                 kinds = [kind for kind in save or FOR_IMAGES if kind != "video" or one.images != [one.path]]
+                whole = kinds != ["video"]
+                predicted: Iterator[tuple[Tensor, Tensor]] = chain.from_iterable(
+                    disparities(predictor, part, flip, 1, intrinsics_of, as_video, whole) for part in parts
+                )
             else:
-                predicted = disparities(predictor, images, flip, batch_size, intrinsics_of)
                 stems = (Path(one.name) / f"{number:06d}" for number in count())
                 kinds = list(save or FOR_VIDEOS)
-            video = VideoWriter(out / f"{one.name}_depth.mp4", fps, times) if "video" in kinds else None
+                whole = kinds != ["video"]
+                predicted = disparities(predictor, images, flip, batch_size, intrinsics_of, whole=whole)
+            made = out / f"{one.name}_depth.mp4"
+            video = VideoWriter(made, fps, times, "ultrafast") if "video" in kinds else None
             predicted = progress.counting(one.path.name, ahead(predicted, AHEAD))
             write_outputs(predictor, zip(predicted, stems, strict=False), out, kinds, video, written)
     return written
@@ -206,19 +208,31 @@ def disparities(
     batch_size: int,
     intrinsics_of: IntrinsicsOf | None,
     video: bool = True,
+    whole: bool = True,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each frame with its disparity."""
+    """Each frame with its disparity: at the frame's size, or at the model's if not `whole`."""
     if not predictor.matches or not video:
         while batch := list(islice(frames, batch_size)):
-            stack = torch.stack(batch)
-            yield from zip(stack, predictor.disparity(stack, flip), strict=True)
+            found = predictor.from_inputs(predictor.inputs(batch), flip)
+            yield from zip(batch, _sized(predictor, found, batch[0], whole), strict=True)
         return
     stream = None
     for image in frames:
         if stream is None:
             size = (image.shape[1], image.shape[2])
             stream = predictor.stream(None if intrinsics_of is None else intrinsics_of(*size), flip)
-        yield image, stream.disparity(image)
+        yield image, _sized(predictor, stream.at_model_size(image), image, whole)[0]
+
+
+def _sized(
+    predictor: Predictor, disparity: Float[Tensor, "B h w"], image: UInt8[Tensor, "3 H W"], whole: bool
+) -> Float[Tensor, "B _ _"]:
+    """For the whole image, on the CPU: at its size, or as fine as the model's."""
+    height, width = image.shape[1:]
+    if not whole:
+        rows = kept_rows(height, predictor.card.crop_bottom)
+        height, width = round(disparity.shape[1] * height / rows), disparity.shape[2]
+    return predictor.at_size(disparity, (height, width)).cpu()
 
 
 def write_outputs(
@@ -239,8 +253,7 @@ def write_outputs(
                 first, last = robust_range(disparity)
                 low = first if low is None else MEMORY * low + (1 - MEMORY) * first
                 high = last if high is None else MEMORY * high + (1 - MEMORY) * last
-                shown = image, colour_disparity(disparity, low, high)
-                video.write(torch.cat([one.movedim(0, 2) for one in shown], 1).movedim(2, 0))
+                video.write(image, colour_disparity(disparity, low, high))
             written += write_depth(out / stem, disparity, predictor, kinds)
     if video is not None:
         written.insert(before, video.path)

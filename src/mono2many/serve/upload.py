@@ -87,7 +87,8 @@ def predict_upload(
 def _predict_video(
     predictor: Predictor, upload: Path, target: Path, fov: float, limits: Limits, how_far: HowFar
 ) -> tuple[UInt8[Tensor, "3 H W"], Float[Tensor, "H W"], str]:
-    """Writes the video of frames beside disparities; returns the first frame, its disparity, and a note."""
+    """Writes the video of frames beside disparities; returns the first frame, its disparity (which no earlier
+    frame changes), and a note."""
     check_video(upload)
     with open_video(upload) as container:
         stream = best_track(container)
@@ -96,26 +97,29 @@ def _predict_video(
     end, times, cut = monotonic() + limits.max_seconds, list[float](), list[int]()
 
     def frames() -> Iterator[Tensor]:
+        begin = 0.0
         for time, image in timed_frames(upload, WIDEST):
             if monotonic() > end and times:
                 cut.append(len(times))
                 return
-            after = times[-1] + 1 / rate if times else 0.0
-            times.append(after if time is None or (times and time <= times[-1]) else time)
+            begin = begin if times or time is None else time
+            after, since = times[-1] + 1 / rate if times else 0.0, (time or 0.0) - begin
+            times.append(since if times and since > times[-1] else after)
             how_far(len(times), total)
             yield image
 
-    pairs = disparities(
-        predictor, frames(), False, 4, lambda height, width: intrinsics_from_fov(fov, width, height)
-    )
+    def intrinsics_of(height: int, width: int) -> Tensor:
+        return intrinsics_from_fov(fov, width, height)
+
+    pairs = disparities(predictor, frames(), False, 4, intrinsics_of, whole=False)
     first = next(pairs, None)
     if first is None:
         raise InputError(f"{upload.name}: the video holds no frame that can be decoded")
     outputs = zip(chain([first], pairs), repeat(Path()), strict=False)
-    with_times = VideoWriter(target, rate, times)
-    write_outputs(predictor, outputs, target.parent, ["video"], with_times, [])
+    writer = VideoWriter(target, rate, times, "ultrafast")
+    write_outputs(predictor, outputs, target.parent, ["video"], writer, [])
     note = f"{len(times)} frames; below: the first"
     if cut:
         of = f" of {total}" if total else ""
         note = f"the first {len(times)} frames{of}: this page computes {limits.max_seconds:g} s at most"
-    return *first, note
+    return first[0], predictor.disparity(first[0][None])[0], note

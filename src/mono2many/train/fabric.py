@@ -26,6 +26,8 @@ def make_fabric(config: TrainConfig) -> Fabric:
     coarse = config.loss.multi_scale == "coarse-to-fine" and config.model.scales > 1
     _check_processes(config, device, world, coarse)
     bf16 = pick_bf16(run.precision, device)
+    # of convolutions on GPUs: nineteen bits, unless the reference's figures are wanted
+    torch.backends.cudnn.allow_tf32 = run.recipe != "reference"
     unused = coarse or config.model.model == "many"
     fabric = Fabric(
         accelerator=device,

@@ -196,7 +196,8 @@ class RunConfig(RangeChecked):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto: a GPU if there is one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """bf16: networks in mixed precision, losses in fp32. auto: bf16 where the machine computes in it."""
+    """bf16: networks in mixed precision, losses in fp32. auto: bf16 where the machine computes in it. fp32:
+    convolutions on GPUs are rounded to TF32, except with --recipe reference."""
     seed: Annotated[int, Range(0, 2**32 - 1)] = 0
     """Seed of all random numbers: initial weights, order, augmentation."""
     log_every: Count = 50

@@ -25,13 +25,14 @@ from mono2many.losses.objective import (
     pyramid_level,
     resize_map,
 )
+from mono2many.losses.processes import mean_over_processes
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.cameras import scale_pose_by_focal
 from mono2many.models.many import ManyOutput
 from mono2many.models.mono import head_motion
 from mono2many.models.pose import RelativePose
 from mono2many.train.plan import StepPlan
-from mono2many.types import Batch, StepOutput
+from mono2many.types import Batch, StepOutput, select
 
 TIE_NOISE = 1e-5
 VOLUME = 101
@@ -134,9 +135,9 @@ def _matched(
     """The networks' output, and the samples whose cost volume is augmented."""
     at = [batch.source_offsets.index(offset) for offset in a.matching]
     static, empty = volume_augmentation(uniform(draw.seed + VOLUME, draw.step, batch.index, 1)[:, 0])
-    matching = batch.sources_jittered[:, at]
+    matching = select(batch.sources_jittered, at)
     sweep_images = torch.where(static[:, None, None, None, None], batch.target[:, None], matching)
-    exists = batch.source_exists[:, at] & ~empty[:, None]
+    exists = select(batch.source_exists, at) & ~empty[:, None]
     inputs = batch.first_sources(a.sources).for_networks()
     given = matching, exists, batch.intrinsics, sweep_images, batch.valid_mask
     return model(*inputs, *given), static | empty
@@ -166,7 +167,8 @@ def _in_unit_of(
     """`refined` with translations as long as the network's, on the (geometric) mean of the batch. Depth
     learns by the poses and poses are refined by depth: the frozen pose network keeps their common unit."""
     logs = [(m[..., :3, 3].norm(dim=-1) + 1e-9).log() for m in (motion, refined)]
-    longer = (logs[0] - logs[1]).masked_fill(~exists, 0).sum() / exists.sum().clamp(min=1)
+    total = mean_over_processes((logs[0] - logs[1]).masked_fill(~exists, 0).sum())
+    longer = total / mean_over_processes(exists.sum().float()).clamp(min=1e-6)
     refined = refined.clone()
     refined[..., :3, 3] *= longer.exp()
     return refined
