@@ -53,7 +53,7 @@ def write_uploads(folder: Path, s: Settings) -> list[Path]:
 
 
 def main(s: Settings) -> None:
-    words = ["serve", "--port", str(s.port), "--keep-minutes", "0.2"]
+    words = ["serve", "--port", str(s.port), "--keep-minutes", "1"]
     server = subprocess.Popen(
         [sys.executable, "-u", "-m", "mono2many", *words], stdout=subprocess.PIPE, text=True
     )
@@ -62,15 +62,17 @@ def main(s: Settings) -> None:
         address = re.search(r"http\S+", server.stdout.readline())
         assert address is not None, "the server did not start"
         constants.HF_HUB_OFFLINE = True  # else gradio_client reports there
-        client = Client(address[0], verbose=False)
+        clients = [Client(address[0], verbose=False) for _ in range(s.users)]  # each a session of its own
         with TemporaryDirectory() as name, ThreadPoolExecutor(s.users) as users:
             uploads = write_uploads(Path(name), s)
 
-            def ask(path: Path) -> str:
-                return str(client.predict(handle_file(path), "starter", 65, api_name="/answer")[0])
+            def ask(user: int) -> list[str]:
+                call = clients[user].predict
+                own = uploads[user :: s.users]
+                return [str(call(handle_file(path), "starter", 65, api_name="/answer")[0]) for path in own]
 
             for number in range(1, s.rounds + 1):
-                answers = [*users.map(ask, uploads)]
+                answers = [answer for own in users.map(ask, range(s.users)) for answer in own]
                 depth = sum("m2m-result" in answer for answer in answers)
                 reasons = sum('role="alert"' in answer for answer in answers)
                 status = Path(f"/proc/{server.pid}/status").read_text()
