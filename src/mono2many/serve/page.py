@@ -153,7 +153,8 @@ def _temporary(folder: str) -> Iterator[None]:
 def _remove_old(folder: Path, own: set[Path], seconds: float, ended: Event) -> None:
     """Every so often, the files older than that, and then their folders."""
     while not ended.wait(min(30.0, seconds / 4)):
-        for path in sorted(folder.rglob("*"), reverse=True):  # files before their folders
-            with suppress(OSError):  # removed meanwhile, or a folder with files
-                if path not in own and time() - path.stat().st_mtime > seconds:
-                    path.rmdir() if path.is_dir() else path.unlink()
+        for root, folders, files in os.walk(folder, topdown=False):
+            for path in (Path(root, name) for name in (*files, *folders)):
+                with suppress(OSError):  # removed meanwhile, or a folder with files
+                    if path not in own and time() - path.stat().st_mtime > seconds:
+                        path.rmdir() if path.is_dir() else path.unlink()
