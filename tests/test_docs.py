@@ -16,7 +16,21 @@ DOCS = REPOSITORY / "docs"
 PAGES = (REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md")))
 READING = ("train", "check", "evaluate", "scale")
 """Commands that have the flags of a data set."""
-OTHERS = ("learn", "predict", "reconstruct", "export", "info", "bench", "street", "cache", "import-weights")
+OTHERS = (
+    *("learn", "predict", "reconstruct", "serve", "export", "info", "bench", "street", "cache"),
+    "import-weights",
+)
+    "learn",
+    "predict",
+    "reconstruct",
+    "serve",
+    "export",
+    "info",
+    "bench",
+    "street",
+    "cache",
+    "import-weights",
+)
 OTHER_PROGRAMS = {
     *("nnodes", "nproc-per-node", "node-rank", "master-addr", "master-port"),
     *("nodes", "ntasks-per-node", "gpus-per-node", "signal", "help"),

@@ -32,6 +32,7 @@ COMMANDS = (
     "import-weights",
     "bench",
     "street",
+    "serve",
 )
 """Each is a module of mono2many.commands with its settings and run()."""
 
@@ -58,6 +59,7 @@ usage: mono2many COMMAND [OPTIONS]          mono2many COMMAND --help   lists the
   cache      list, check and prune the cache of decoded frames
   bench      how fast this machine trains and predicts
   street     a video of the procedural street with its camera file, to try the commands on
+  serve      a web page on this machine: upload an image or a video, see and download its depth
 """
 
 

@@ -13,6 +13,9 @@ from mono2many.geometry.camera import Size
 
 LARGEST_JUMP = 0.1
 """Share by which depths of a triangle's corners may differ; beyond, it would bridge two objects."""
+NEAR, FAR = 0.05, 12.0
+"""What is farther than FAR times this quantile of depth, such as the sky, is no part of a mesh: beside it all
+else would be small."""
 GRID = 640
 """Pixels across of a mesh made of a depth map, at most: more than networks resolve."""
 PATH_COLOUR = (255, 90, 40)
@@ -75,10 +78,17 @@ def grid_stride(size: Size) -> int:
 
 def grid_triangles(depth: Float[Tensor, "H W"], jump: float = LARGEST_JUMP) -> Int64[Tensor, "M 3"]:
     """Two triangles for each square of four neighbouring pixels, numbered row after row, without those whose
-    depths differ by more than `jump` of the smallest: there one object hides another."""
+    depths differ by more than `jump` of the smallest, where one object hides another, and without the far."""
     height, width = depth.shape
     number = torch.arange(height * width).view(height, width)
     a, b, c, d = number[:-1, :-1], number[:-1, 1:], number[1:, :-1], number[1:, 1:]
     triangles = torch.stack([torch.stack([a, c, b], -1), torch.stack([b, c, d], -1)]).reshape(-1, 3)
-    corners = depth.flatten()[triangles]
-    return triangles[corners.amax(1) <= (1 + jump) * corners.amin(1)]
+    corners, some = depth.flatten()[triangles], depth.flatten()[:: max(1, depth.numel() // 25_000)]
+    far = FAR * some.quantile(NEAR)
+    return triangles[(corners.amax(1) <= (1 + jump) * corners.amin(1)) & (corners.amax(1) < far)]
+
+
+def without_loose_points(surface: Surface) -> Surface:
+    """A mesh with the points of its triangles only: viewers fit all points into the window."""
+    used, triangles = surface.triangles.unique(return_inverse=True)
+    return Surface(surface.points[used], surface.colours[used], triangles)

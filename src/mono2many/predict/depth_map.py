@@ -15,7 +15,15 @@ from mono2many.io.camera_file import FOV_GUESS, camera_from_fov
 from mono2many.io.colour import colour_disparity
 from mono2many.io.depth_files import write_depth_npy, write_depth_png16
 from mono2many.io.images import IMAGE_SUFFIXES, write_image
-from mono2many.io.surfaces import NO_TRIANGLES, Surface, grid_stride, grid_triangles, write_glb, write_ply
+from mono2many.io.surfaces import (
+    NO_TRIANGLES,
+    Surface,
+    grid_stride,
+    grid_triangles,
+    without_loose_points,
+    write_glb,
+    write_ply,
+)
 from mono2many.types import InputError, Scale
 
 Kind = Literal["npy", "png16", "colour", "ply", "glb"]
@@ -50,7 +58,7 @@ class DepthMap:
 
     def surface(self, intrinsics: ndarray | Tensor | None = None, mesh: bool = False) -> Surface:
         """The points in the image's colours (of a map alone: the disparity's). mesh: of at most GRID
-        points across, with triangles, cut where depth jumps.
+        points across, with triangles, cut where depth jumps, without what is far away.
 
         intrinsics: as of `points`; by default this map's own, else those of a phone, with a warning."""
         height, width = self.depth.shape
@@ -62,7 +70,9 @@ class DepthMap:
         at = slice(every // 2, None, every), slice(every // 2, None, every)
         points = self.points(intrinsics)[at].reshape(-1, 3)
         colours = (self.colour() if self.image is None else self.image).movedim(0, 2)[at].reshape(-1, 3)
-        return Surface(points, colours, grid_triangles(self.depth[at]) if mesh else NO_TRIANGLES)
+        triangles = grid_triangles(self.depth[at]) if mesh else NO_TRIANGLES
+        surface = Surface(points, colours, triangles)
+        return without_loose_points(surface) if len(triangles) else surface
 
     def save(
         self, path: str | Path, kind: Kind | None = None, intrinsics: ndarray | Tensor | None = None

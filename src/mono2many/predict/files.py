@@ -164,17 +164,19 @@ def predict_files(
                 kinds = [kind for kind in save or FOR_IMAGES if kind != "video" or one.images != [one.path]]
                 whole = kinds != ["video"]
                 predicted: Iterator[tuple[Tensor, Tensor]] = chain.from_iterable(
-                    _disparities(predictor, part, flip, 1, intrinsics_of, as_video, whole) for part in parts
+                    disparities(predictor, part, flip, 1, intrinsics_of, as_video, whole) for part in parts
                 )
             else:
                 stems = (Path(one.name) / f"{number:06d}" for number in count())
                 kinds = list(save or FOR_VIDEOS)
                 whole = kinds != ["video"]
-                predicted = _disparities(predictor, images, flip, batch_size, intrinsics_of, whole=whole)
+                predicted = disparities(predictor, images, flip, batch_size, intrinsics_of, whole=whole)
             made = out / f"{one.name}_depth.mp4"
             video = VideoWriter(made, fps, times, preset="ultrafast") if "video" in kinds else None
             predicted = progress.counting(one.path.name, ahead(predicted, AHEAD))
-            _write(predictor, zip(predicted, stems, strict=False), out, kinds, video, written, intrinsics_of)
+            write_outputs(
+                predictor, zip(predicted, stems, strict=False), out, kinds, video, written, intrinsics_of
+            )
     return written
 
 
@@ -227,7 +229,7 @@ class SteadyColours:
         return colour_disparity(disparity, low, high)
 
 
-def _disparities(
+def disparities(
     predictor: Predictor,
     frames: Iterator[UInt8[Tensor, "3 _ _"]],
     flip: bool,
@@ -261,7 +263,7 @@ def _sized(
     return predictor.at_size(disparity, (height, width)).cpu()
 
 
-def _write(
+def write_outputs(
     predictor: Predictor,
     frames: Iterable[tuple[tuple[Tensor, Tensor], Path]],
     out: Path,

@@ -1,0 +1,1 @@
+"""The web page of `mono2many serve`."""
