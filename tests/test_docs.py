@@ -20,17 +20,6 @@ OTHERS = (
     *("learn", "predict", "reconstruct", "serve", "export", "info", "bench", "street", "cache"),
     "import-weights",
 )
-    "learn",
-    "predict",
-    "reconstruct",
-    "serve",
-    "export",
-    "info",
-    "bench",
-    "street",
-    "cache",
-    "import-weights",
-)
 OTHER_PROGRAMS = {
     *("nnodes", "nproc-per-node", "node-rank", "master-addr", "master-port"),
     *("nodes", "ntasks-per-node", "gpus-per-node", "signal", "help"),
