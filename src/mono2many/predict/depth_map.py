@@ -27,6 +27,8 @@ class DepthMap:
     disparity: Float[Tensor, "H W"]
     """1 / depth."""
     scale: Scale = "up to scale"
+    std: Float[Tensor, "H W"] | None = None
+    """Standard deviation of log depth: 0.1 is 10 % of depth. None: not asked for."""
 
     def colour(self) -> UInt8[Tensor, "3 H W"]:
         """Disparity as an RGB image: near is bright, far is dark."""

@@ -1,14 +1,15 @@
 """The command `predict`: images, folders and videos in; depth files, images and videos out."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from mono2many.files import telling_progress
@@ -16,7 +17,9 @@ from mono2many.io.colour import colour_disparity, robust_range
 from mono2many.io.depth_files import write_depth_npy, write_depth_png16
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
+from mono2many.metrics.flicker import Steadiness
 from mono2many.predict.ahead import ahead
+from mono2many.predict.depth_map import DepthMap
 from mono2many.predict.inputs import (
     CameraOf,
     Input,
@@ -29,9 +32,10 @@ from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
 Item = TypeVar("Item")
-Kind = Literal["npy", "png16", "colour", "video", "kitti"]
+Kind = Literal["npy", "png16", "colour", "video", "kitti", "std", "std-colour"]
 FOR_IMAGES: tuple[Kind, ...] = ("npy", "png16", "colour")
 """By default."""
+STD: tuple[Kind, ...] = ("std", "std-colour")
 FOR_VIDEOS: tuple[Kind, ...] = ("video",)
 KITTI_SIZE = (352, 1216)
 """Of the maps that KITTI's server takes."""
@@ -41,6 +45,8 @@ AHEAD = 8
 """Frames that wait for the networks, and predictions that wait to be written."""
 EVERY = "*"
 """Of a video whose frames become files, which are not counted beforehand: see `check_outputs`."""
+MOST_STD = 0.5
+"""Standard deviation of log depth that is the brightest in its images."""
 MEMORY = 0.95
 """Of the running mean that is a video's colour range, so that colours do not flicker."""
 
@@ -119,6 +125,7 @@ def predict_files(
     flip: bool = False,
     batch_size: int = 4,
     camera_of: CameraOf | None = None,
+    steady: bool = False,
 ) -> list[Path]:
     """Predict every input and write what `save` names into `out`; returns the files written.
 
@@ -126,104 +133,142 @@ def predict_files(
     as a video, and matches each frame of a video with those before it. Raises InputError for an input that is
     missing, of no known kind, or damaged, for kitti where the model is not in metres, for a video of a folder
     whose images differ in size, and for a ManyDepth's video without `camera_of`. A camera that distorts is
-    undone first: outputs belong to the undistorted frames."""
+    undone first: outputs belong to the undistorted frames.
+
+    steady: see Predictor.stream; a folder is then a video too. Prints how steady each video's depth is.
+    InputError for a single image, and without `camera_of`."""
     out, found = Path(out), list_inputs(inputs)
     metric, progress = predictor.card.scale == "metres", Progress(out)
     check_outputs(found, (pair for one in found for pair in outputs_of(one, out, save, metric)))
-    if "kitti" in save and predictor.card.scale != "metres":
-        raise InputError(
-            "--save kitti: KITTI's server takes metres, this model's depth is known up to scale; find out "
-            "what its unit is with mono2many scale, or write npy"
-        )
-    if save and set(save) <= {"video"} and any(one.images == [one.path] for one in found):
-        raise InputError(
-            "--save video writes nothing for single images; add npy, png16 or colour, or give their folder"
-        )
-    if "video" in save:
-        for one in found:
-            check_one_size(one)
-    written = progress.written
+    _check_wishes(found, save, metric, steady)
+    written, options = progress.written, _Options(flip, batch_size, steady, bool({*STD} & {*save}))
     with telling_progress(progress.__str__):
         for one in found:
             frames, fps, times = one.frames()
             images, intrinsics_of = through_lens((image for _, image in frames), camera_of, one.display())
             images = ahead(images, AHEAD)
             if one.images:
-                as_video = len(one.images) > 1
                 parts = (islice(images, len(run)) for run in one.runs)  # a stream's memory ends with its run
-                predicted: Iterator[tuple[Tensor, Tensor]] = chain.from_iterable(
-                    _disparities(predictor, part, flip, 1, intrinsics_of, as_video) for part in parts
+                name = one.path.name if len(one.images) > 1 else None
+                alone = options._replace(batch_size=1)
+                predicted: Iterator[tuple[Tensor, DepthMap]] = chain.from_iterable(
+                    _depth_maps(predictor, part, alone, intrinsics_of, name) for part in parts
                 )
                 stems, fps = (stem for stem in one.stems), IMAGE_RATE
                 kinds = [kind for kind in save or FOR_IMAGES if kind != "video" or one.images != [one.path]]
             else:
-                predicted = _disparities(predictor, images, flip, batch_size, intrinsics_of)
+                predicted = _depth_maps(predictor, images, options, intrinsics_of, one.path.name)
                 stems = (Path(one.name) / f"{number:06d}" for number in count())
                 kinds = list(save or FOR_VIDEOS)
             video = VideoWriter(out / f"{one.name}_depth.mp4", fps, times) if "video" in kinds else None
             predicted = progress.counting(one.path.name, ahead(predicted, AHEAD))
-            _write(predictor, zip(predicted, stems, strict=False), out, kinds, video, written)
+            _write(zip(predicted, stems, strict=False), out, kinds, video, written)
     return written
+
+
+def _check_wishes(found: Sequence[Input], save: Sequence[Kind], metric: bool, steady: bool) -> None:
+    """InputError for what these inputs, or a model in this unit, cannot give."""
+    single = next((one for one in found if one.images == [one.path]), None)
+    if steady and single is not None:
+        raise InputError(
+            f"--steady: {single.path} is a single image, wanted a video or a folder of its frames"
+        )
+    if "kitti" in save and not metric:
+        raise InputError(
+            "--save kitti: KITTI's server takes metres, this model's depth is known up to scale; find out "
+            "what its unit is with mono2many scale, or write npy"
+        )
+    if save and set(save) <= {"video"} and single is not None:
+        raise InputError(
+            "--save video writes nothing for single images; add npy, png16 or colour, or give their folder"
+        )
+    if "video" in save:
+        for one in found:
+            check_one_size(one)
 
 
 def depth_files(stem: Path, kinds: Sequence[Kind], metric: bool) -> dict[Kind, Path]:
     """STEM_depth.npy, STEM_depth.png (16 bit) and STEM_disparity.png of one image; the first two are called
-    STEM_depth_metres where that is the unit. kitti/STEM.png, of the input's name, is for KITTI's server."""
+    STEM_depth_metres where that is the unit. kitti/STEM.png, of the input's name, is for KITTI's server.
+    STEM_std.npy and .png are the standard deviation of log depth."""
     depth = f"{stem.name}_depth{'_metres' if metric else ''}"
     every: dict[Kind, Path] = {
         "npy": stem.with_name(f"{depth}.npy"),
         "png16": stem.with_name(f"{depth}.png"),
         "colour": stem.with_name(f"{stem.name}_disparity.png"),
         "kitti": stem.parent / "kitti" / f"{stem.name}.png",
+        "std": stem.with_name(f"{stem.name}_std.npy"),
+        "std-colour": stem.with_name(f"{stem.name}_std.png"),
     }
     return {kind: path for kind, path in every.items() if kind in kinds}
 
 
-def write_depth(
-    stem: Path, disparity: Float[Tensor, "H W"], predictor: Predictor, kinds: Sequence[Kind]
-) -> list[Path]:
+def write_depth(stem: Path, prediction: DepthMap, kinds: Sequence[Kind]) -> list[Path]:
     """The `depth_files` of one image; returns them."""
-    metric = predictor.card.scale == "metres"
+    depth, disparity, scale, std = prediction.depth, prediction.disparity, prediction.scale, prediction.std
+    metric = scale == "metres"
     paths = depth_files(stem, kinds, metric)
     if "npy" in paths:
-        write_depth_npy(paths["npy"], 1 / disparity)
+        write_depth_npy(paths["npy"], depth)
     if "png16" in paths:
-        write_depth_png16(paths["png16"], 1 / disparity, 256.0 if metric else None, predictor.card.scale)
+        write_depth_png16(paths["png16"], depth, 256.0 if metric else None, scale)
+    if std is not None and "std" in paths:
+        write_depth_npy(paths["std"], std)
+    if std is not None and "std-colour" in paths:
+        write_image(paths["std-colour"], colour_disparity(std, 0.0, MOST_STD))
     if "colour" in paths:
         write_image(paths["colour"], colour_disparity(disparity))
     if "kitti" in paths:
         height, width = disparity.shape
         if (height, width) != KITTI_SIZE:
             raise InputError(f"--save kitti: {stem.name} is {width}x{height}; KITTI's server takes 1216x352")
-        write_depth_png16(paths["kitti"], (1 / disparity).clamp(1e-3, 80.0))  # a value at every pixel
+        write_depth_png16(paths["kitti"], depth.clamp(1e-3, 80.0))  # a value at every pixel
     return list(paths.values())
 
 
-def _disparities(
+class _Options(NamedTuple):
+    flip: bool
+    batch_size: int
+    steady: bool
+    std: bool
+
+
+def _depth_maps(
     predictor: Predictor,
     frames: Iterator[UInt8[Tensor, "3 _ _"]],
-    flip: bool,
-    batch_size: int,
+    options: _Options,
     intrinsics_of: IntrinsicsOf | None,
-    video: bool = True,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each frame with its disparity."""
-    if not predictor.matches or not video:
+    video: str | None,
+) -> Iterator[tuple[Tensor, DepthMap]]:
+    """Each frame with its prediction. video: its name; None: the frames do not follow each other."""
+    flip, batch_size, steady, std = options
+    follows = predictor.matches or steady or (std and intrinsics_of is not None)
+    if not follows or video is None:
         while batch := list(islice(frames, batch_size)):
-            stack = torch.stack(batch)
-            yield from zip(stack, predictor.disparity(stack, flip), strict=True)
+            yield from zip(batch, predictor.depth_maps(batch, flip, std), strict=True)
         return
     stream = None
     for image in frames:
         if stream is None:
-            size = (image.shape[1], image.shape[2])
-            stream = predictor.stream(None if intrinsics_of is None else intrinsics_of(*size), flip)
-        yield image, stream.disparity(image)
+            k = None if intrinsics_of is None else intrinsics_of(image.shape[1], image.shape[2])
+            stream = predictor.stream(k, flip, steady, std)
+        yield image, stream(image)
+    if steady and stream is not None and stream.follower is not None:
+        print(f"{video}: {compare(stream.follower.before.read(), stream.follower.after.read())}")
+
+
+def compare(before: Steadiness, after: Steadiness) -> str:
+    """The line of --steady."""
+    if math.isnan(after.flicker):
+        return "no two frames of one scene: nothing to hold steady"
+    return (
+        f"flicker {100 * before.flicker:.2f} % of depth, steady {100 * after.flicker:.2f} %; "
+        f"scale drift {100 * before.drift:.2f} %, steady {100 * after.drift:.2f} %"
+    )
 
 
 def _write(
-    predictor: Predictor,
-    frames: Iterable[tuple[tuple[Tensor, Tensor], Path]],
+    frames: Iterable[tuple[tuple[Tensor, DepthMap], Path]],
     out: Path,
     kinds: Sequence[Kind],
     video: VideoWriter | None,
@@ -234,13 +279,13 @@ def _write(
     low = high = None
     before = len(written)
     with video or nullcontext():
-        for (image, disparity), stem in frames:
+        for (image, prediction), stem in frames:
             if video is not None:
-                first, last = robust_range(disparity)
+                first, last = robust_range(prediction.disparity)
                 low = first if low is None else MEMORY * low + (1 - MEMORY) * first
                 high = last if high is None else MEMORY * high + (1 - MEMORY) * last
-                shown = image, colour_disparity(disparity, low, high)
+                shown = image, colour_disparity(prediction.disparity, low, high)
                 video.write(torch.cat([one.movedim(0, 2) for one in shown], 1).movedim(2, 0))
-            written += write_depth(out / stem, disparity, predictor, kinds)
+            written += write_depth(out / stem, prediction, kinds)
     if video is not None:
         written.insert(before, video.path)
