@@ -125,3 +125,16 @@ def test_terms_against_holes_are_compared_and_not_trained_twice(tmp_path: Path) 
     assert json.loads(first)["static"] > 0
     more = run(example, *words, "auto-mask", cwd=tmp_path).splitlines()
     assert [json.loads(line)["terms"] for line in more] == ["auto-mask"]
+
+
+def test_steadiness_and_confidence_are_measured_on_streets(tmp_path: Path) -> None:
+    small = ["--streets", "1", "--frames", "3", "--height", "64", "--width", "192"]
+    run(REPOSITORY / "examples" / "steady_and_confidence.py", *small, "--out", "out", cwd=tmp_path)
+    found = json.loads((tmp_path / "out" / "figures.json").read_text())["starter"]
+    assert 0 < found["flicker_steady"] < found["flicker"] < 0.2
+    assert 0 < found["ause"] < 1
+    assert 0 <= found["ece"] <= 0.5
+    assert (tmp_path / "out" / "starter.png").exists()
+    fit = REPOSITORY / "examples" / "fit_std.py"
+    said = run(fit, "--streets", "1", "--frames", "2", "--pixels", "100", cwd=tmp_path)
+    assert said.count("\n") == 3

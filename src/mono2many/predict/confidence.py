@@ -36,7 +36,7 @@ class Cues(NamedTuple):
 
 
 COEFFICIENTS: dict[tuple[str, ...], tuple[float, ...]] = {
-    ("flip", "edge"): (-0.287, 0.202, 0.260),
+    ("flip", "edge"): (-0.287, 0.203, 0.260),
     ("flip", "edge", "motion"): (-0.045, 0.166, 0.194, 0.206),
 }
 """c_0, then one of each cue."""

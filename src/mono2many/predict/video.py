@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mono2many.geometry.camera import mirror_intrinsics
 from mono2many.models.many import ManyDepth
-from mono2many.predict.confidence import log_cue, log_depth_std
+from mono2many.predict.confidence import Cues, log_cue, log_depth_std
 from mono2many.predict.depth_map import DepthMap
 from mono2many.predict.exported import Exported, ExportedStream
 from mono2many.predict.predictor import Image, Predictor, as_image
@@ -30,6 +30,8 @@ class Stream:
         self.flip, self.steady, self.std = flip, steady, std
         self.size: tuple[int, int] | None = None
         self.states: list[StreamState | ExportedStream] = []
+        self.cues: Cues | None = None
+        """Of the latest frame, at the model's size."""
         self.follower: SteadyState | None = None
         """Its `before` and `after` say how steady the video's depth is."""
 
@@ -67,6 +69,7 @@ class Stream:
             found, earlier = self.follower(inputs, found)
             if cues is not None and earlier is not None:
                 cues = cues._replace(motion=log_cue(earlier.log_ratio), motion_seen=earlier.seen)
+        self.cues = cues
         return found, None if cues is None else log_depth_std(cues)
 
     def _begin(self, k: Float[Tensor, "3 3"], width: int) -> None:
