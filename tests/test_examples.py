@@ -152,3 +152,16 @@ def test_the_check_of_a_gpu_is_rehearsed_without_one(tmp_path: Path) -> None:
     assert any(name.startswith("many, batch 2, bf16") for name in figures)
     assert all(figure > 0 for figure in figures.values())
     assert "Self CPU" in (tmp_path / "out" / "profile.txt").read_text()
+
+
+def test_steadiness_and_confidence_are_measured_on_streets(tmp_path: Path) -> None:
+    small = ["--streets", "1", "--frames", "3", "--height", "64", "--width", "192"]
+    run(REPOSITORY / "examples" / "steady_and_confidence.py", *small, "--out", "out", cwd=tmp_path)
+    found = json.loads((tmp_path / "out" / "figures.json").read_text())["starter"]
+    assert 0 < found["flicker_steady"] < found["flicker"] < 0.2
+    assert 0 < found["ause"] < 1
+    assert 0 <= found["ece"] <= 0.5
+    assert (tmp_path / "out" / "starter.png").exists()
+    fit = REPOSITORY / "examples" / "fit_std.py"
+    said = run(fit, "--streets", "1", "--frames", "2", "--pixels", "100", cwd=tmp_path)
+    assert said.count("\n") == 3

@@ -15,7 +15,7 @@ MEASURE = "data.measure"
 """All of data that predict may see: a stream measures its frames."""
 SETTINGS = "models.architecture"
 """What describes networks, without PyTorch."""
-PREDICT = IO | {SETTINGS, "models", "predict", "devices", MEASURE, "terminal"}
+PREDICT = IO | {SETTINGS, "models", "losses", "metrics", "predict", "devices", MEASURE, "terminal"}
 SHARED = "datasets.base"
 """What shared code knows of data sets: this, datasets.choice and the registry."""
 DATA = IO | {MEASURE, "data", "street", "terminal"}

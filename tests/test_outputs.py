@@ -26,8 +26,9 @@ from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.mono import MonoDepth
 from mono2many.predict import files
-from mono2many.predict.files import check_outputs, predict_files
+from mono2many.predict.files import predict_files
 from mono2many.predict.inputs import Input
+from mono2many.predict.outputs import check_outputs
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.trajectory import predict_trajectories
 

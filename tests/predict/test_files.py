@@ -243,14 +243,14 @@ def photos(folder: Path) -> Path:
 def test_no_frame_is_matched_across_an_image_that_cannot_be_read(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, lengths, real = photos(tmp_path / "trip"), list[int](), predict_module.disparities
+    folder, lengths, real = photos(tmp_path / "trip"), list[int](), predict_module.predict_frames
 
     def counted(predictor, frames, *more):  # each call has a memory of its own
         part = list(frames)
         lengths.append(len(part))
         return real(predictor, iter(part), *more)
 
-    monkeypatch.setattr(predict_module, "disparities", counted)
+    monkeypatch.setattr(predict_module, "predict_frames", counted)
     with pytest.warns(InputWarning, match=r"4 images are read, and 1 of other kinds \(4\.HEIC\)"):
         made = predict_files(predictor, [str(folder)], tmp_path / "out", ["npy"])
     assert [path.name for path in made] == [f"{i}_depth.npy" for i in (1, 2, 3, 5)]

@@ -31,12 +31,15 @@ class PredictConfig:
     """Use the last model of a run instead of the best (lowest validation error)."""
     out: str = "outputs"
     """Folder to write to."""
-    save: tuple[Literal["npy", "png16", "colour", "video", "kitti", "ply", "glb"], ...] = ()
+    save: tuple[
+        Literal["npy", "png16", "colour", "video", "kitti", "ply", "glb", "std", "std-colour"], ...
+    ] = ()
     """What to write. npy: depth, float32. png16: depth, 16 bit, its factor inside. colour: disparity as an
     image. video: input and disparity side by side (of a folder of images: at 25 frames/s). kitti: metres for
     KITTI's depth prediction server. ply: coloured points of an image; glb: a mesh
-    (`pip install 'mono2many[three]'`; of a whole video: mono2many reconstruct). Default: the first three for
-    images, video for videos."""
+    (`pip install 'mono2many[three]'`; of a whole video: mono2many reconstruct). std: standard deviation of
+    log depth at each pixel, float32; of videos with a known camera by motion too. std-colour: the same as an
+    image, bright from 0.5. Default: the first three for images, video for videos."""
     poses: tuple[Literal["kitti", "tum"], ...] = ()
     """Write the camera trajectory of each video and folder, with a plot. kitti: 12 numbers a line. tum:
     timestamp, position, quaternion. Depth is then written only with --save."""
@@ -44,12 +47,15 @@ class PredictConfig:
     """With --poses: align each relative pose with the images by the predicted depth, where the camera is
     known (--camera, --fov, or learnt in training). Without, the trajectory is known up to scale."""
     camera: str | None = None
-    """Camera file, for --poses, ply, glb and a ManyDepth; lens distortion is removed."""
+    """Camera file, for --poses, --steady, ply, glb and a ManyDepth; lens distortion is removed."""
     fov: float | None = None
     """The same as a horizontal field of view in degrees."""
     mask: str | None = None
     """With --poses: PNG, black on what is fixed to the camera, as the ego vehicle, which is left out when
     poses are refined."""
+    steady: bool = False
+    """Hold the depth of a video steady: blend each frame's with that of the frames before, moved along the
+    camera's motion. Needs the camera; prints how much depth flickers without and with."""
     flip: bool = False
     """Also predict the mirrored image and blend: slower, slightly better."""
     batch_size: int = 4
@@ -64,6 +70,10 @@ class PredictConfig:
             raise InputError("nothing to predict: name image files, folders or videos")
         if self.camera is not None and self.fov is not None:
             raise InputError("--camera and --fov are both given; keep --camera, which knows more")
+        if self.steady and self.camera is None and self.fov is None:
+            raise InputError("--steady follows the camera's motion: add --camera FILE.json or --fov 65")
+        if self.steady and self.poses and not self.save:
+            raise InputError("--steady is for depth, which --poses writes only with --save: add --save video")
         at_least("--batch-size", self.batch_size, 1)
 
 
@@ -93,15 +103,16 @@ def run(arguments: list[str]) -> None:
         print(f"{config.camera}: {DISTORTED}", file=sys.stderr)
 
     camera = camera_source(config.camera, config.fov)
-    needless = camera is not None and not distorts and not {"ply", "glb"} & {*config.save}
-    if needless and not config.poses and not predictor.matches:
+    needless = camera is not None and not distorts
+    uses = {"ply", "glb", "std", "std-colour"} & {*config.save}
+    if needless and not (config.poses or predictor.matches or config.steady or uses):
         flag = "--camera" if config.camera else "--fov"
         print(f"{flag} changes nothing: depth of single frames needs no camera", file=sys.stderr)
     refine = asked or (config.refine_motion and knows_camera(predictor, camera))
     what = predictor, config.inputs, config.out
     written = []
     if config.save or not config.poses:
-        written += predict_files(*what, config.save, config.flip, config.batch_size, camera)
+        written += predict_files(*what, config.save, config.flip, config.batch_size, camera, config.steady)
     if config.poses:
         written += predict_trajectories(*what, config.poses, config.batch_size, camera, refine, config.mask)
     metric = predictor.card.scale == "metres"

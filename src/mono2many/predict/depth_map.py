@@ -42,6 +42,8 @@ class DepthMap:
     """Of which it was predicted; None: not kept."""
     intrinsics: Float[Tensor, "3 3"] | None = None
     """K in pixels of this map, where the camera is known: given, or learnt by the model."""
+    std: Float[Tensor, "H W"] | None = None
+    """Standard deviation of log depth: 0.1 is 10 % of depth. None: not asked for."""
 
     def colour(self) -> UInt8[Tensor, "3 H W"]:
         """Disparity as an RGB image: near is bright, far is dark."""

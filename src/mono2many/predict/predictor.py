@@ -1,10 +1,11 @@
 """One image in, depth out: the model with its own sizes, units and device."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import PIL.Image
@@ -16,17 +17,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.devices import Precision, pick_bf16, pick_device
-from mono2many.geometry.camera import mirror_intrinsics, resize_intrinsics
+from mono2many.geometry.camera import resize_intrinsics
 from mono2many.io.images import kept_rows, read_image, resize_image
 from mono2many.models.architecture import ManyArchitecture
 from mono2many.models.checkpoint import ModelCard, input_size, load_model, read_card
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.starter import best_of
+from mono2many.predict.confidence import Cues, log_depth_std, single_frame_cues
 from mono2many.predict.depth_map import DepthMap, assumed_intrinsics
-from mono2many.predict.exported import Exported, ExportedStream, read_notes
-from mono2many.predict.stream import StreamState
+from mono2many.predict.exported import Exported, read_notes
 from mono2many.types import InputError
+
+if TYPE_CHECKING:
+    from mono2many.predict.video import Stream
 
 Image: TypeAlias = str | os.PathLike[str] | PIL.Image.Image | ndarray | Tensor
 Network: TypeAlias = MonoDepth | ManyDepth | Exported
@@ -63,49 +67,71 @@ class Predictor:
         """What the network's depth is multiplied by: here, and nowhere else."""
 
     @overload
-    def __call__(self, image: Image) -> DepthMap: ...
+    def __call__(self, image: Image, std: bool = False) -> DepthMap: ...
 
     @overload
-    def __call__(self, image: list[Any] | tuple[Any, ...]) -> list[DepthMap]: ...
+    def __call__(self, image: list[Any] | tuple[Any, ...], std: bool = False) -> list[DepthMap]: ...
 
-    def __call__(self, image: Image | list[Any] | tuple[Any, ...]) -> DepthMap | list[DepthMap]:
+    def __call__(
+        self, image: Image | list[Any] | tuple[Any, ...], std: bool = False
+    ) -> DepthMap | list[DepthMap]:
         """Depth of one image at its own size, or of each of a list, which may differ in size.
 
         image: a file's path, a PIL image, H W 3 uint8 (NumPy) or 3 H W uint8 (torch), RGB, 0 to 255; a list
         of these, or such arrays stacked, gives a list. Of a ManyDepth single-frame depth: see `stream`.
-        Raises InputError for anything else."""
+        std: also the standard deviation of log depth (predict/confidence.py): twice the time. Raises
+        InputError for anything else."""
         if isinstance(image, ndarray | Tensor) and image.ndim == 4:
             image = list(image)
         if not isinstance(image, list | tuple):
-            return self._batch([as_image(image)])[0]
+            return self.depth_maps([as_image(image)], std=std)[0]
         found: list[DepthMap] = []
         for start in range(0, len(image), BATCH):
             images = [as_image(one) for one in image[start : start + BATCH]]
             sizes = [input_size(self.card, one.shape[-2:]) for one in images]
             for size, group in groupby(range(len(images)), key=sizes.__getitem__):
-                found += self._batch([images[i] for i in group], size)
+                found += self.depth_maps([images[i] for i in group], std=std, size=size)
         return found
 
-    def _batch(
-        self, images: Sequence[UInt8[Tensor, "3 _ _"]], size: tuple[int, int] | None = None
+    def depth_maps(
+        self,
+        images: Sequence[UInt8[Tensor, "3 _ _"]],
+        flip: bool = False,
+        std: bool = False,
+        size: tuple[int, int] | None = None,
+        whole: bool = True,
+        intrinsics: Sequence[Float[Tensor, "3 3"] | None] = (),
     ) -> list[DepthMap]:
-        predicted = self.from_inputs(self.inputs(images, size))
-        maps = [
-            self.at_size(one[None], image.shape[-2:])[0].cpu()
-            for one, image in zip(predicted, images, strict=True)
-        ]
-        return [self.depth_map(one, image) for one, image in zip(maps, images, strict=True)]
+        """Of several images together; flip as in `disparity`, size as in `inputs`, whole and each one's
+        intrinsics as in `depth_map`."""
+        found, cues = self.predict_inputs(self.inputs(images, size), flip, std)
+        count = len(images)
+        deviations = [None] * count if cues is None else log_depth_std(cues).split(1)
+        each = zip(found.split(1), images, deviations, intrinsics or [None] * count, strict=True)
+        return [self.depth_map(*one, whole=whole) for one in each]
 
     def depth_map(
         self,
-        disparity: Float[Tensor, "H W"],
+        disparity: Float[Tensor, "1 h w"],
         image: UInt8[Tensor, "3 H W"],
+        std: Float[Tensor, "1 h w"] | None = None,
         intrinsics: Float[Tensor, "3 3"] | None = None,
+        whole: bool = True,
     ) -> DepthMap:
-        """What this model predicted of an image; intrinsics: K in its pixels, where it is known."""
+        """What this model predicted of an image. intrinsics: K in its pixels, where it is known. whole: at
+        the image's size, else about the model's, without image and intrinsics."""
+        height, width = image.shape[1:]
+        if not whole:
+            rows = kept_rows(height, self.card.crop_bottom)
+            height, width = round(disparity.shape[1] * height / rows), disparity.shape[2]
+        at_size = self.at_size(disparity, (height, width))[0].cpu()
+        deviation = None if std is None else self.at_size(std, (height, width))[0].cpu()
+        found = DepthMap(1 / at_size, at_size, self.card.scale, std=deviation)
+        if not whole:
+            return found
         if intrinsics is None:
-            intrinsics = self.learnt_intrinsics((image.shape[1], image.shape[2]))
-        return DepthMap(1 / disparity, disparity, self.card.scale, image, intrinsics)
+            intrinsics = self.learnt_intrinsics((height, width))
+        return replace(found, image=image, intrinsics=intrinsics)
 
     def usual_intrinsics(self, height: int, width: int) -> Float[Tensor, "3 3"]:
         """K of images of this size, where nobody gives one: the learnt camera's, or a phone's, with a
@@ -149,11 +175,24 @@ class Predictor:
             )
         return trajectory(self, frames, None if k is None else lambda height, width: k, refine=refine)[1]
 
-    def stream(self, intrinsics: ndarray | Tensor | None = None, flip: bool = False) -> "Stream":
+    def stream(
+        self,
+        intrinsics: ndarray | Tensor | None = None,
+        flip: bool = False,
+        steady: bool = False,
+        std: bool = False,
+    ) -> "Stream":
         """For the frames of a video, one after the other; a ManyDepth matches each with those before it.
 
-        intrinsics: the 3x3 camera matrix in pixels of the frames, which a ManyDepth needs: else InputError.
-        flip: as in `disparity`."""
+        intrinsics: the 3x3 camera matrix in pixels of the frames, which a ManyDepth and `steady` need: else
+        InputError. flip: as in `disparity`. steady: blend each frame's depth with that of the frames before,
+        moved along the camera's motion (predict/steady.py). std: also the standard deviation of log depth
+        (predict/confidence.py), to which the motion contributes where intrinsics are given."""
+        if intrinsics is None and steady:
+            raise InputError(
+                "steady depth follows the camera's motion, for which it needs the camera: give --camera "
+                "FILE.json or --fov DEGREES (in Python: stream(K, steady=True), K 3x3 in pixels)"
+            )
         if intrinsics is None and self.matches:
             raise InputError(
                 "this model matches the frames of a video, for which it needs the camera: give --camera "
@@ -162,7 +201,9 @@ class Predictor:
         k = None if intrinsics is None else torch.as_tensor(intrinsics).float()
         if k is not None and k.shape != (3, 3):
             raise InputError(f"the camera matrix has the shape {tuple(k.shape)}, wanted 3x3, in pixels")
-        return Stream(self, k, flip)
+        from mono2many.predict.video import Stream
+
+        return Stream(self, k, flip, steady, std)
 
     def disparity(self, images: UInt8[Tensor, "B 3 H W"], flip: bool = False) -> Float[Tensor, "B H W"]:
         """1 / depth of several images, on the CPU, at their own size, in the unit that `card.scale` names.
@@ -182,16 +223,31 @@ class Predictor:
         ready = torch.stack([resize_image(image, size, filter=self.card.resize) for image in kept])
         return (ready.to(self.device).float() / 255).contiguous(memory_format=torch.channels_last)
 
-    @torch.inference_mode()
     def from_inputs(self, inputs: Float[Tensor, "B 3 h w"], flip: bool = False) -> Float[Tensor, "B h w"]:
         """Disparity of what `inputs` returned, at the model's size and on its device, in the unit that
         `card.scale` names."""
+        return self.predict_inputs(inputs, flip)[0]
+
+    @torch.inference_mode()
+    def predict_inputs(
+        self, inputs: Float[Tensor, "B 3 h w"], flip: bool = False, std: bool = False
+    ) -> tuple[Float[Tensor, "B h w"], Cues | None]:
+        """The same, and where `std` asks for it what the standard deviation of log depth is made of."""
         network = self.model.depth if isinstance(self.model, MonoDepth) else self.model.single
+        return self.both_ways([network, network], inputs, flip, std)
+
+    def both_ways(
+        self, networks: Sequence[Callable[[Tensor], Tensor]], inputs: Tensor, flip: bool, std: bool
+    ) -> tuple[Float[Tensor, "B h w"], Cues | None]:
+        """By the first network, and where that is asked for by the second, of the mirrored images."""
         with self.autocast():
-            result = network(inputs)
+            found = plain = networks[0](inputs)
+            if flip or std:
+                mirrored = networks[1](inputs.flip(-1)).flip(-1)
             if flip:
-                result = blend_mirrored(result, network(inputs.flip(-1)).flip(-1))
-        return result.float() / self.unit
+                found = blend_mirrored(plain, mirrored)
+        cues = single_frame_cues(plain, mirrored) if std else None
+        return found.float() / self.unit, cues
 
     def autocast(self) -> torch.autocast:
         """Around the networks."""
@@ -218,58 +274,6 @@ class Predictor:
         if disparity.shape[-2:] != (rows, width):
             disparity = F.interpolate(disparity.unsqueeze(1), (rows, width), mode="bilinear").squeeze(1)
         return F.pad(disparity, (0, 0, 0, height - rows), mode="replicate")
-
-
-class Stream:
-    """`stream(frame)` is the depth of a video's next frame; frames are as a Predictor's images, all of one
-    size: else InputError. A cut is noticed; for another video make another stream."""
-
-    def __init__(
-        self, predictor: Predictor, intrinsics: Float[Tensor, "3 3"] | None, flip: bool = False
-    ) -> None:
-        self.predictor, self.intrinsics, self.flip = predictor, intrinsics, flip
-        self.size: tuple[int, int] | None = None
-        self.states: list[StreamState | ExportedStream] = []
-
-    def __call__(self, image: Image) -> DepthMap:
-        """Depth of the next frame: anything that `as_image` takes."""
-        image = as_image(image)
-        return self.predictor.depth_map(self.disparity(image), image, self.intrinsics)
-
-    def disparity(self, image: UInt8[Tensor, "3 H W"]) -> Float[Tensor, "H W"]:
-        """1 / depth of the next frame, on the CPU, at its own size, in the unit that `card.scale` names."""
-        found = self.at_model_size(image)
-        return self.predictor.at_size(found, (image.shape[1], image.shape[2]))[0].cpu()
-
-    def at_model_size(self, image: UInt8[Tensor, "3 H W"]) -> Float[Tensor, "1 h w"]:
-        """The same at the model's size and on its device."""
-        predictor, size = self.predictor, (image.shape[1], image.shape[2])
-        if self.size is not None and self.size != size:
-            first = f"the video's first was {self.size[1]}x{self.size[0]}"
-            raise InputError(f"a frame is {size[1]}x{size[0]}, {first}: predict these separately")
-        inputs = predictor.inputs([image])
-        if not predictor.matches:
-            found = predictor.from_inputs(inputs, self.flip)
-        else:
-            if self.size is None:
-                assert self.intrinsics is not None
-                k = predictor.camera(self.intrinsics, size)
-                cameras = [k, mirror_intrinsics(k, inputs.shape[-1])][: 1 + self.flip]
-                self.states = [_stream_state(predictor, camera) for camera in cameras]
-            with predictor.autocast():
-                found = self.states[0](inputs)
-                if self.flip:
-                    found = blend_mirrored(found, self.states[1](inputs.flip(-1)).flip(-1))
-            found = found.float() / predictor.unit
-        self.size = size
-        return found
-
-
-def _stream_state(predictor: Predictor, camera: Float[Tensor, "3 3"]) -> StreamState | ExportedStream:
-    if isinstance(predictor.model, Exported):
-        return predictor.model.stream(camera)
-    assert isinstance(predictor.model, ManyDepth)
-    return StreamState(predictor.model, camera)
 
 
 def as_image(image: Image) -> UInt8[Tensor, "3 H W"]:

@@ -22,8 +22,8 @@ from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth, head_motion
 from mono2many.models.pose import RelativePose
 from mono2many.predict.exported import Exported
-from mono2many.predict.files import Progress, check_outputs
 from mono2many.predict.inputs import CameraOf, Input, IntrinsicsOf, list_inputs, through_lens
+from mono2many.predict.outputs import Progress, check_outputs
 from mono2many.predict.predictor import Predictor
 from mono2many.types import InputError
 
@@ -62,7 +62,7 @@ def trajectory(
     used: Tensor | None = None
 
     def add_steps() -> None:
-        for step in _steps(model, torch.cat(held), k, refine, used):
+        for step in relative_poses(model, torch.cat(held), k, refine, used):
             step[:3, 3] *= predictor.unit
             poses.append(poses[-1] @ step)
 
@@ -92,12 +92,12 @@ def trajectory(
     return torch.stack(poses)
 
 
-def _steps(
+def relative_poses(
     model: MonoDepth | Exported,
     images: Float[Tensor, "N 3 H W"],
     k: Float[Tensor, "1 3 3"],
-    refine: bool,
-    used: Bool[Tensor, "H W"] | None,
+    refine: bool = False,
+    used: Bool[Tensor, "H W"] | None = None,
 ) -> Float[Tensor, "{images.shape[0]-2} 4 4"]:
     """earlier_from_later of each image but the first and the next. used: pixels by which they are refined."""
     a, target, sources, offsets = model.architecture, images[1:-1], images[2:, None], (1,)

@@ -29,8 +29,9 @@ from mono2many.io.surfaces import write_glb, write_ply
 from mono2many.io.trajectories import ENDINGS, write_poses
 from mono2many.io.videos import VideoWriter
 from mono2many.models.checkpoint import input_size
-from mono2many.predict.files import IMAGE_RATE, Progress, SteadyColours, check_outputs
+from mono2many.predict.files import IMAGE_RATE, SteadyColours
 from mono2many.predict.inputs import CameraOf, Input, IntrinsicsOf, list_inputs, through_lens
+from mono2many.predict.outputs import Progress, check_outputs
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.trajectory import noting_times, trajectory, video_mask
 from mono2many.reconstruct.fuse import PosedView, SignedDistance, VoxelAverage, agreeing

@@ -16,9 +16,10 @@ from mono2many.io.images import IMAGE_SUFFIXES, image_size, read_image, write_im
 from mono2many.io.surfaces import write_glb
 from mono2many.io.videos import USUAL_RATE, VideoWriter, timed_frames
 from mono2many.predict.depth_map import DepthMap
-from mono2many.predict.files import disparities, write_depth, write_outputs
+from mono2many.predict.files import write_depth, write_outputs
 from mono2many.predict.inputs import check_video
 from mono2many.predict.predictor import Predictor
+from mono2many.predict.video import Options, predict_frames
 from mono2many.serve.limits import Limits
 from mono2many.types import InputError, Scale
 
@@ -114,13 +115,13 @@ def _predict_video(
     def intrinsics_of(height: int, width: int) -> Tensor:
         return intrinsics_from_fov(fov, width, height)
 
-    pairs = disparities(predictor, frames(), False, 4, intrinsics_of, whole=False)
+    pairs = predict_frames(predictor, frames(), Options(whole=False), intrinsics_of, upload.name)
     first = next(pairs, None)
     if first is None:
         raise InputError(f"{upload.name}: the video holds no frame that can be decoded")
     outputs = zip(chain([first], pairs), repeat(Path()), strict=False)
     writer = VideoWriter(target, rate, times, preset="ultrafast")
-    write_outputs(predictor, outputs, target.parent, ["video"], writer, [], None)
+    write_outputs(outputs, target.parent, ["video"], writer, [])
     note = f"{len(times)} frames; below: the first"
     if cut:
         of = f" of {total}" if total else ""
