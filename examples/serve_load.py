@@ -62,7 +62,8 @@ def main(s: Settings) -> None:
         address = re.search(r"http\S+", server.stdout.readline())
         assert address is not None, "the server did not start"
         constants.HF_HUB_OFFLINE = True  # else gradio_client reports there
-        clients = [Client(address[0], verbose=False) for _ in range(s.users)]  # each a session of its own
+        patient = {"verbose": False, "httpx_kwargs": {"timeout": 600}}
+        clients = [Client(address[0], **patient) for _ in range(s.users)]  # each a session of its own
         with TemporaryDirectory() as name, ThreadPoolExecutor(s.users) as users:
             uploads = write_uploads(Path(name), s)
 

@@ -34,11 +34,12 @@ class Visit:
         self.page.set_input_files("input[type=file]", {"name": name, "mimeType": kind, "buffer": data})
 
     def answer(self) -> str:
-        return self.page.locator(ANSWER).first.inner_text(timeout=60_000)
+        return self.page.locator(ANSWER).first.inner_text()
 
 
 def open_page(context: Any, address: str) -> Visit:
     visit = Visit(context.new_page())
+    visit.page.set_default_timeout(300_000)  # of slow machines
     visit.page.on("console", lambda said: said.type == "error" and visit.errors.append(said.text))
     visit.page.on("pageerror", lambda error: visit.errors.append(str(error)))
     visit.page.on("request", lambda request: visit.requests.append(request.url))

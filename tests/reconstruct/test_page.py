@@ -51,6 +51,7 @@ def chromium() -> Iterator[Browser]:
 
 def opened(chromium: Browser, path: Path, width: int) -> tuple[Page, list[str]]:
     page, said = chromium.new_page(viewport={"width": width, "height": 800}), list[str]()
+    page.set_default_timeout(300_000)  # of slow machines
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: said.append(request.url[:60]) if "http" in request.url[:4] else None)

@@ -66,7 +66,7 @@ def test_it_notes_a_wider_host_and_leaves_nothing_when_it_is_stopped(tmp_path: P
     assert re.match(r"starter at http://\S+", server.stdout.readline())
     assert len(list(tmp_path.glob("mono2many-serve-*"))) == 1
     server.send_signal(signal.SIGTERM)
-    _, said = server.communicate(timeout=60)
+    _, said = server.communicate(timeout=300)
     assert server.returncode == 143
     assert "--host 0.0.0.0: whoever reaches this machine can use the page" in said
     assert "Traceback" not in said
