@@ -1,11 +1,11 @@
 """How fast this machine is: `mono2many bench`."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from mono2many.commands.flags import parse
 from mono2many.commands.inputs import model_must_exist
 from mono2many.datasets.base import at_least, network_size
+from mono2many.devices import Device
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class BenchConfig:
     """Time prediction in every runtime instead: eager, bf16, ONNX Runtime, OpenVINO fp32, fp16, int8."""
     model: str = "starter"
     """With --export: model folder."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
     json: str | None = None
     """Write all figures to this file."""

@@ -1,12 +1,12 @@
 """Fit a model to your own videos with one command: `mono2many learn`."""
 
 from dataclasses import dataclass, fields
-from typing import Literal
 
 import tyro
 
 from mono2many.commands.flags import parse
 from mono2many.commands.inputs import model_must_exist, must_exist
+from mono2many.devices import Device
 from mono2many.errors import InputError
 from mono2many.learn.decisions import Wishes
 
@@ -39,7 +39,7 @@ class LearnConfig:
     """Training steps; default: by --minutes."""
     start_from: str = "starter"
     """Model folder to start from, `starter`, or `none`: random weights."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ import tyro
 from mono2many.commands.flags import parse, value_of
 from mono2many.commands.inputs import model_must_exist, must_exist
 from mono2many.datasets.base import at_least
+from mono2many.devices import Device, Precision
 from mono2many.errors import InputError, one_line
 
 NO_MODEL = (
@@ -60,9 +61,9 @@ class PredictConfig:
     """Also predict the mirrored image and blend: slower, slightly better."""
     batch_size: int = 4
     """Frames of a video that are predicted together."""
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    precision: Precision = "fp32"
     """Of the networks. bf16: depth changes by some tenths of a percent. auto: where it is fast."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
 
     def __post_init__(self) -> None:

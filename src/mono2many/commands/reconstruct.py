@@ -9,6 +9,7 @@ import tyro
 from mono2many.commands.flags import parse
 from mono2many.commands.inputs import model_must_exist, must_exist
 from mono2many.commands.predict import unit
+from mono2many.devices import Device, Precision
 from mono2many.errors import InputError, library, one_line
 from mono2many.terminal import command
 
@@ -37,9 +38,9 @@ class ReconstructConfig:
     'mono2many[fusion]'`), else points. rrd: for Rerun. html: one file with film, trajectory and points."""
     view: bool = False
     """Show it at the end, by viser, to browsers on this machine, until Ctrl-C."""
-    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    precision: Precision = "fp32"
     """Of the networks. bf16: depth changes by some tenths of a percent. auto: where it is fast."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
 
     def __post_init__(self) -> None:

@@ -4,10 +4,10 @@ import os
 import sys
 from dataclasses import dataclass
 from threading import Event
-from typing import Literal
 
 from mono2many.commands.flags import parse
 from mono2many.commands.inputs import model_must_exist
+from mono2many.devices import Device
 from mono2many.errors import InputError, one_line
 from mono2many.serve.limits import Limits
 
@@ -26,7 +26,7 @@ class ServeConfig(Limits):
     """Address to listen on; by default this machine alone. 0.0.0.0: the network, without any password."""
     port: int = 7860
     """Port to listen on."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
 
     def __post_init__(self) -> None:

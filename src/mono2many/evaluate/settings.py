@@ -2,13 +2,11 @@
 `--help` answers at once."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from mono2many.datasets import DEFAULT
 from mono2many.datasets.base import DatasetSettings, TestListOptions, at_least
 from mono2many.datasets.choice import DataConfig, default_training, settings_of
-
-Device = Literal["auto", "cpu", "cuda"]
+from mono2many.devices import Device
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args, get_type_hints
 
 from mono2many.datasets.base import DatasetSettings
 from mono2many.datasets.choice import TrainingData, all_offsets, default_training, time_offsets
+from mono2many.devices import Device, Precision
 from mono2many.errors import InputError
 from mono2many.models.architecture import MOST_HYPOTHESES, MatchBy, NetworkSettings
 
@@ -193,9 +194,9 @@ class RunConfig(RangeChecked):
     where it has no pose network, a new one is made as the flags say."""
     freeze_batchnorm: bool = True
     """With --start-from: keep the depth network's BatchNorm statistics, instead of each batch's."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Precision = "auto"
     """bf16: networks in mixed precision, losses in fp32. auto: bf16 where the machine computes in it. fp32:
     convolutions on GPUs are rounded to TF32, except with --recipe reference."""
     seed: Annotated[int, Range(0, 2**32 - 1)] = 0
