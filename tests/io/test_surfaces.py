@@ -1,5 +1,6 @@
 """Points and meshes come back from their files as they were, with y up in GLB."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import torch
 import trimesh
 
 from mono2many.errors import InputError
-from mono2many.io.surfaces import Surface, grid_stride, grid_triangles, write_glb, write_ply
+from mono2many.io.surfaces import (
+    Surface,
+    grid_stride,
+    grid_triangles,
+    linear,
+    without_loose_points,
+    write_glb,
+    write_ply,
+)
 
 POINTS = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [1.0, 5.0, 3.0]])
 COLOURS = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255]], dtype=torch.uint8)
@@ -31,7 +40,7 @@ def test_a_glb_file_holds_mesh_or_points_with_y_up_and_the_path(
     shapes = trimesh.load_scene(tmp_path / "a.glb").geometry
     assert shapes["surface"].vertices.tolist() == [[1, -2, -3], [4, -5, -6], [1, -5, -3]]
     assert getattr(shapes["surface"], "faces", trimesh.util.np.empty((0, 3))).tolist() == triangles
-    colours = shapes["surface"].visual.vertex_colors if triangles else shapes["surface"].colors
+    colours = shapes["surface"].visual.vertex_attributes["color"] if triangles else shapes["surface"].colors
     assert colours[:, :3].tolist() == COLOURS.tolist()
     assert [0, 0, -7] in shapes["camera path"].vertices.tolist()
 
@@ -60,3 +69,28 @@ def test_a_library_that_is_missing_is_named_with_its_extra(
         InputError, match=r"needs trimesh, which is not installed: pip install 'mono2many\[three\]'"
     ):
         write_ply(tmp_path / "a.ply", Surface(POINTS, COLOURS))
+
+
+def test_colours_of_glb_are_linear_and_no_lamp_changes_them(tmp_path: Path) -> None:
+    assert linear(torch.tensor([[0, 10, 128], [188, 200, 255]], dtype=torch.uint8)).tolist() == [
+        [0, 1, 55],  # (128 / 255 + .055) / 1.055 to the power of 2.4 is .2159
+        [128, 147, 255],
+    ]
+    points = torch.tensor([[0.0, 0, 1], [1, 0, 1], [0, 1, 1]])
+    surface = Surface(points, torch.full((3, 3), 188, dtype=torch.uint8), torch.tensor([[0, 2, 1]]))
+    write_glb(tmp_path / "a.glb", surface)
+    data = (tmp_path / "a.glb").read_bytes()
+    tree = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
+    (primitive,) = tree["meshes"][0]["primitives"]
+    assert "KHR_materials_unlit" in tree["materials"][primitive["material"]]["extensions"]
+    assert tree["extensionsUsed"] == ["KHR_materials_unlit"]
+
+
+def test_a_mesh_has_no_sky_and_no_points_beyond_its_triangles() -> None:
+    depth = torch.tensor([[500.0, 500, 500], [5, 5, 5], [5, 5, 5]])
+    triangles = grid_triangles(depth)
+    assert len(triangles) == 4  # of the lower two squares: 12 times the 5th percentile, 5, is 60
+    points = torch.arange(27.0).view(9, 3)
+    mesh = without_loose_points(Surface(points, points.byte(), triangles))
+    assert torch.equal(mesh.points, points[3:])
+    assert torch.equal(mesh.points[mesh.triangles], points[triangles])

@@ -20,6 +20,7 @@ GRID = 640
 """Pixels across of a mesh made of a depth map, at most: more than networks resolve."""
 PATH_COLOUR = (255, 90, 40)
 """Of the camera's path."""
+UNLIT = "KHR_materials_unlit"
 NO_TRIANGLES = torch.zeros(0, 3, dtype=torch.int64)
 
 
@@ -51,7 +52,7 @@ def write_glb(path: str | Path, surface: Surface, camera_path: Float[Tensor, "N 
     """The mesh, or the points where there are no triangles, and the camera's path as a line; right-handed,
     y up, looking along -z, as glTF has it. InputError as of `write_ply`."""
     trimesh = library("trimesh", "three")
-    points, colours = y_up(surface.points).cpu().numpy(), surface.colours.cpu().numpy()
+    points, colours = y_up(surface.points).cpu().numpy(), linear(surface.colours).cpu().numpy()
     if len(surface.triangles):
         shape: Any = trimesh.Trimesh(
             points, surface.triangles.cpu().numpy(), vertex_colors=colours, process=False, validate=False
@@ -63,7 +64,22 @@ def write_glb(path: str | Path, surface: Surface, camera_path: Float[Tensor, "N 
         places = y_up(camera_path).cpu().numpy()
         line = trimesh.path.entities.Line(range(len(places)), color=PATH_COLOUR)
         scene.add_geometry(trimesh.path.Path3D([line], places, process=False), geom_name="camera path")
-    write_bytes(path, scene.export(file_type="glb"))
+    write_bytes(path, scene.export(file_type="glb", tree_postprocessor=_without_lamps))
+
+
+def linear(colours: UInt8[Tensor, "N 3"]) -> UInt8[Tensor, "N 3"]:
+    """What glTF wants at the points, of sRGB (IEC 61966-2-1)."""
+    c = colours.float() / 255
+    return (torch.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) * 255).round().byte()
+
+
+def _without_lamps(tree: dict[str, Any]) -> None:
+    """Show surfaces and points in their own colours, from both sides (KHR_materials_unlit)."""
+    tree.setdefault("extensionsUsed", []).append(UNLIT)
+    tree.setdefault("materials", []).append({"extensions": {UNLIT: {}}, "doubleSided": True})
+    for mesh in tree["meshes"]:
+        for primitive in mesh["primitives"]:
+            primitive.setdefault("material", len(tree["materials"]) - 1)
 
 
 def y_up(points: Float[Tensor, "N 3"]) -> Float[Tensor, "N 3"]:
