@@ -91,6 +91,9 @@ def test_holes_and_speed_of_the_starter_are_measured_on_a_video(tmp_path: Path) 
     said = run(speed, "--height", "64", "--width", "64", "--repeats", "2", cwd=tmp_path)
     assert "ResNet18" in said
     assert re.search(r"starter: \d+ ms, \d+\.\d+ of it", said)
+    write_street_video(tmp_path / "a.mp4", StreetSettings(1, 5, 64, 96))
+    said = run(speed, "--repeats", "2", "--video", "a.mp4", cwd=tmp_path)
+    assert re.search(r"starter, fp32, 5 frames: [\d.]+ frames/s, .* the processor time 0\.\d\d is its", said)
 
 
 def test_the_schedules_of_the_anchor_are_compared_on_two_films(tmp_path: Path) -> None:
