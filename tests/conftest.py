@@ -4,13 +4,18 @@ street's own are checked by one test in tests/street: at each call they slow ren
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from jaxtyping import install_import_hook
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 REPOSITORY = Path(__file__).parents[1]
 CHECKED = [
@@ -47,6 +52,24 @@ def real(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"the real data of {name} are not on this machine")
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Debian's chromium, one for all tests of a process (Playwright allows no two); they fail without it."""
+    from playwright.sync_api import sync_playwright
+
+    # for a root user, and for 3D without a graphics card
+    flags = [
+        "--no-sandbox",
+        "--use-angle=swiftshader",
+        "--enable-unsafe-swiftshader",
+        "--ignore-gpu-blocklist",
+    ]
+    with sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

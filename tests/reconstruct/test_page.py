@@ -1,13 +1,12 @@
 """The page of a reconstruction, in a real Chromium (Debian's package)."""
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from mono2many.io.surfaces import Surface
 from mono2many.io.videos import VideoWriter
@@ -35,22 +34,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "scene.html"
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    flags = [
-        "--no-sandbox",
-        "--use-angle=swiftshader",
-        "--enable-unsafe-swiftshader",
-        "--ignore-gpu-blocklist",
-    ]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
-        yield browser
-        browser.close()
-
-
-def opened(chromium: Browser, path: Path, width: int) -> tuple[Page, list[str]]:
-    page, said = chromium.new_page(viewport={"width": width, "height": 800}), list[str]()
+def opened(browser: Browser, path: Path, width: int) -> tuple[Page, list[str]]:
+    page, said = browser.new_page(viewport={"width": width, "height": 800}), list[str]()
     page.set_default_timeout(300_000)  # of slow machines
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -71,9 +56,9 @@ return found; })()"""
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_chromium_shows_film_path_and_points_and_has_nothing_to_say(
-    chromium: Browser, path: Path, width: int
+    browser: Browser, path: Path, width: int
 ) -> None:
-    page, said = opened(chromium, path, width)
+    page, said = opened(browser, path, width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate("[film.videoWidth, film.videoHeight]") == [96, 64]
     assert page.evaluate("film.duration") == pytest.approx(FRAMES / 10, abs=0.01)

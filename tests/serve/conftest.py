@@ -1,10 +1,10 @@
-"""The web page with small models, and Debian's chromium: without it these tests fail."""
+"""The web page with small models."""
 
 import sys
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.many import ManyDepth
@@ -13,9 +13,6 @@ from mono2many.predict.predictor import Predictor
 from mono2many.serve.page import serving
 from page_visits import LIMITS, Visit, free_port, open_page
 from small_models import LIGHT, MANY, lively
-
-FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-"""For a root user, and for 3D without a graphics card."""
 
 
 @pytest.fixture(scope="session")
@@ -45,14 +42,6 @@ def predictors() -> dict[str, Predictor]:
 def address(connections: list[tuple[object, ...]], predictors: dict[str, Predictor]) -> Iterator[str]:
     with serving(predictors, "127.0.0.1", free_port(), LIMITS) as found:
         yield found
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
