@@ -76,8 +76,24 @@ def warp(
     """
     homography = source_intrinsics @ source_from_target[:, :3, :3] @ inverse_intrinsics(intrinsics)
     translation = source_intrinsics @ source_from_target[:, :3, 3:]
+    if torch.compiler.is_compiling():
+        return _plain_warp(source, depth, homography, translation)
     view, in_view = _Warp.apply(source, depth, homography, translation)
     return view, in_view
+
+
+def _plain_warp(
+    source: Tensor, depth: Tensor, homography: Tensor, translation: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same without a gradient of its own, for compilers."""
+    usable = depth.isfinite()
+    axes = pixel_axes((depth.shape[-2], depth.shape[-1]), depth)
+    rays = _rotated_rays(homography, *axes) * torch.where(usable, depth, 0).unsqueeze(1)
+    points = rays + translation.unsqueeze(-1)
+    divisor = torch.where(usable, _divisor(points[:, 2]), torch.inf)
+    pixels = torch.where(usable.unsqueeze(1), points[:, :2] / divisor.unsqueeze(1), -1.0)
+    view, inside = sample(source, pixels.permute(0, 2, 3, 1))
+    return view, inside & (points[:, 2] > MIN_Z) & usable
 
 
 class _Warp(torch.autograd.Function):

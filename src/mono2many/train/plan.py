@@ -31,6 +31,8 @@ class StepPlan:
     """A ManyDepth's teacher and pose network get no loss."""
     range_momentum: float | None = RANGE_MOMENTUM
     """Of the running average that the sweep's range is; None: the range stays."""
+    compile: bool = False
+    """The objective by torch.compile."""
 
 
 def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float) -> StepPlan:
@@ -53,7 +55,8 @@ def plan_at(config: TrainConfig, architecture: MonoArchitecture, progress: float
         max_depth=architecture.max_depth,
     )
     anchor = anchor_at(config, progress)
-    return StepPlan(architecture, terms, heads, loss.pyramid, loss.camera_scaling, anchor)
+    sizes = loss.pyramid, loss.camera_scaling
+    return StepPlan(architecture, terms, heads, *sizes, anchor, compile=config.run.compile)
 
 
 def anchor_at(config: TrainConfig, progress: float) -> float:

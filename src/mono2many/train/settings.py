@@ -218,7 +218,7 @@ class RunConfig(RangeChecked):
     sync_batchnorm: bool = False
     """Batch statistics over all processes instead of each one's share."""
     compile: bool = False
-    """Compile the networks (torch.compile): slow to start, faster on a GPU."""
+    """Compile networks and objective (torch.compile): slow to start, faster on a GPU."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

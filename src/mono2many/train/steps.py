@@ -1,8 +1,9 @@
 """One training step: (model, batch, plan) -> (loss, StepOutput). Changes nothing it was given."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -41,6 +42,7 @@ MATCHING_WEIGHT = 0.2
 """Weight of `Student.matching_residual`."""
 
 StepResult = tuple[Float[Tensor, ""], StepOutput]
+Function = TypeVar("Function", bound=Callable[..., Any])
 Images = Sequence[Float[Tensor, "B 3 _ _"]]
 
 
@@ -74,7 +76,7 @@ def mono_step(
     if plan.terms.uses_ground:
         plane = _ground(_disparity(sigmoids[0], plan.architecture).detach().float(), batch)
         heads = [replace(head, ground=resize_map(plane, levels[head.level].size)) for head in heads]
-    loss, parts, made = mono_objective(heads, levels, plan.terms)
+    loss, parts, made = _ready(mono_objective, plan)(heads, levels, plan.terms)
     if start_disparity is not None:
         mask = batch.valid_mask
         drift = log_depth_drift(_disparity(sigmoids[0], plan.architecture), start_disparity, mask)
@@ -100,7 +102,7 @@ def many_step(
     heads, teacher = _many_heads(out, targets, loss_batch, plan)
     student, terms = out.student, replace(plan.terms, reduction="masked")
     matching = Matching(student.lowest_cost_depth, student.confidence & ~augmented[:, None, None])
-    loss, parts, made = many_objective(
+    loss, parts, made = _ready(many_objective, plan)(
         heads, [head.sigmoid for head in teacher], matching, levels, terms, a.match_by == "pixels"
     )
     if student.matching_residual is not None:  # single-frame depth learns from what was matched
@@ -111,7 +113,7 @@ def many_step(
     scalars = {**parts, **_diagnostics(student.sigmoids[0], heads[0], loss_batch, a)}
     scalars["confident"] = student.confidence.float().mean()
     if not plan.teacher_frozen:
-        teacher_loss, parts, _ = mono_objective(teacher, levels, terms)
+        teacher_loss, parts, _ = _ready(mono_objective, plan)(teacher, levels, terms)
         loss = loss + teacher_loss
         scalars |= {f"teacher_{name}": parts[name] for name in ("photometric", "smoothness")}
         scalars["kept"] = parts["kept"]  # by the auto-mask, as a MonoDepth's
@@ -127,6 +129,18 @@ def many_step(
         images["lowest_cost"] = 1 / student.lowest_cost_depth.unsqueeze(1)
         images["confidence"] = student.confidence.unsqueeze(1).float()
     return loss, StepOutput(scalars, images, sweep_range)
+
+
+def _ready(objective: Function, plan: StepPlan) -> Function:
+    """Compiled where the plan says so."""
+    return compiled(objective) if plan.compile else objective
+
+
+@cache
+def compiled(objective: Function) -> Function:
+    """By torch.compile, once in a run."""
+    ready: Function = torch.compile(objective)  # type: ignore[assignment]
+    return ready
 
 
 def _matched(
