@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
+from resource import RUSAGE_SELF, getrusage
 from statistics import median
 from tempfile import TemporaryDirectory
 
@@ -68,10 +69,11 @@ def whole_video(name: str, s: Settings) -> None:
     predictor.from_inputs(inputs)
     with TemporaryDirectory() as folder:
         whole = spent(lambda: predict_files(predictor, [s.video or ""], folder))
+    memory = getrusage(RUSAGE_SELF).ru_maxrss / 1024  # Linux has kB
     alone = spent(network)
     rates = f"{count / whole[0]:.1f} frames/s, the network alone {count / alone[0]:.1f}"
     shares = f"{alone[0] / whole[0]:.2f} of its rate; of the processor time {alone[1] / whole[1]:.2f} is its"
-    print(f"{name}, {s.precision}, {count} frames: {rates}: {shares}")
+    print(f"{name}, {s.precision}, {count} frames: {rates}: {shares}; at most {memory:.0f} MB resident")
 
 
 def main(s: Settings) -> None:

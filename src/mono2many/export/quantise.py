@@ -20,9 +20,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mono2many.errors import library
 from mono2many.export.write import save_openvino
 from mono2many.files import atomic_write, brief
-from mono2many.predict.sessions import ENDINGS, NOTES, runtime
+from mono2many.predict.sessions import ENDINGS, NOTES
 from mono2many.types import InputError
 
 
@@ -41,12 +42,12 @@ def quantise(path: Path, kind: str, inputs: Sequence[Float[Tensor, "1 3 H W"]]) 
 
 def _quantise(path: Path, kind: str, images: Path) -> None:
     """What the process does."""
-    nncf = runtime("nncf", "openvino")
+    nncf = library("nncf", "openvino")
     every = np.load(images)
     samples = nncf.Dataset([every[i : i + 1] for i in range(len(every))], lambda image: {"image": image})
     options = {"preset": nncf.QuantizationPreset.MIXED, "subset_size": len(every)}
     if kind == "onnx":
-        onnx = runtime("onnx", "onnx")
+        onnx = library("onnx", "onnx")
         model = onnx.load(str(path))
         notes = {entry.key: entry.value for entry in model.metadata_props}
         found = nncf.quantize(model, samples, **options)
@@ -55,7 +56,7 @@ def _quantise(path: Path, kind: str, images: Path) -> None:
         with atomic_write(path) as temporary:
             onnx.save(found, str(temporary))
         return
-    ov = runtime("openvino", "openvino")
+    ov = library("openvino", "openvino")
     model = ov.Core().read_model(str(path))
     notes = model.get_rt_info([NOTES]).astype(str)
     save_openvino(path, nncf.quantize(model, samples, **options), False, notes)
@@ -64,10 +65,10 @@ def _quantise(path: Path, kind: str, images: Path) -> None:
 def described(path: Path) -> dict[str, Any]:
     """The notes in a file's own metadata."""
     if path.suffix == ENDINGS["onnx"]:
-        onnx = runtime("onnx", "onnx")
+        onnx = library("onnx", "onnx")
         model = onnx.load(str(path), load_external_data=False)
         return json.loads({entry.key: entry.value for entry in model.metadata_props}[NOTES])
-    ov = runtime("openvino", "openvino")
+    ov = library("openvino", "openvino")
     return json.loads(ov.Core().read_model(str(path)).get_rt_info([NOTES]).astype(str))
 
 

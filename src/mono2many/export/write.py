@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch.export import Dim
 
+from mono2many.errors import library
 from mono2many.export.graphs import Part
 from mono2many.files import atomic_write
-from mono2many.predict.sessions import ENDINGS, NOTES, runtime
+from mono2many.predict.sessions import ENDINGS, NOTES
 
 OPSET = 20
 """Of ONNX: since then grid_sample, resizing with anti-aliasing and GELU are as in PyTorch."""
@@ -41,7 +42,7 @@ def write_part(
         return
     onnx_program = _onnx_program(part, program)
     if kind == "openvino":
-        ov = runtime("openvino", "openvino")
+        ov = library("openvino", "openvino")
         model = ov.Core().read_model(onnx_program.model_proto.SerializeToString(), b"")
         save_openvino(path, model, compress, text)
         return
@@ -84,7 +85,7 @@ def _onnx_program(part: Part, program: torch.export.ExportedProgram) -> Any:
 
 def save_openvino(path: Path, model: Any, compress: bool, notes: str) -> None:
     """PATH.xml and PATH.bin, with notes in the model's rt_info."""
-    ov = runtime("openvino", "openvino")
+    ov = library("openvino", "openvino")
     model.set_rt_info(notes, [NOTES])
     partial = path.with_name(f".partial-{path.stem}.xml")
     ov.save_model(model, str(partial), compress_to_fp16=compress)

@@ -86,7 +86,7 @@ def predict_files(
     out, found = Path(out), list_inputs(inputs)
     metric, progress = predictor.card.scale == "metres", Progress(out)
     check_outputs(found, (pair for one in found for pair in outputs_of(one, out, save, metric)))
-    _check_wishes(found, save, metric, steady)
+    _check_requests(found, save, metric, steady)
     written, options = progress.written, Options(flip, batch_size, steady, bool(STD & {*save}))
     with telling_progress(progress.__str__):
         for one in found:
@@ -98,15 +98,15 @@ def predict_files(
                     islice(images, len(run)) for run in one.runs
                 )  # a stream's memory ends with its run
                 kinds = [kind for kind in save or FOR_IMAGES if kind != "video" or one.images != [one.path]]
-                name, alone = one.path.name if len(one.images) > 1 else None, options._replace(batch_size=1)
+                name, its = one.path.name if len(one.images) > 1 else None, options._replace(batch_size=1)
                 stems, fps = (stem for stem in one.stems), IMAGE_RATE
             else:
                 parts, kinds = iter([images]), list(save or FOR_VIDEOS)
-                name, alone = one.path.name, options
+                name, its = one.path.name, options
                 stems = (Path(one.name) / f"{number:06d}" for number in count())
-            alone = alone._replace(whole=kinds != ["video"])
+            its = its._replace(full_size=kinds != ["video"])
             predicted: Iterator[tuple[Tensor, DepthMap]] = chain.from_iterable(
-                predict_frames(predictor, part, alone, intrinsics_of, name) for part in parts
+                predict_frames(predictor, part, its, intrinsics_of, name) for part in parts
             )
             made = out / f"{one.name}_depth.mp4"
             video = VideoWriter(made, fps, times, preset="ultrafast") if "video" in kinds else None
@@ -115,7 +115,7 @@ def predict_files(
     return written
 
 
-def _check_wishes(found: Sequence[Input], save: Sequence[Kind], metric: bool, steady: bool) -> None:
+def _check_requests(found: Sequence[Input], save: Sequence[Kind], metric: bool, steady: bool) -> None:
     """InputError for what these inputs, or a model in this unit, cannot give."""
     single = next((one.path for one in found if one.images == [one.path]), None)
     if steady and single is not None:

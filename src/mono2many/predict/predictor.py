@@ -99,39 +99,50 @@ class Predictor:
         flip: bool = False,
         std: bool = False,
         size: tuple[int, int] | None = None,
-        whole: bool = True,
+        full_size: bool = True,
         intrinsics: Sequence[Float[Tensor, "3 3"] | None] = (),
     ) -> list[DepthMap]:
-        """Of several images together; flip as in `disparity`, size as in `inputs`, whole and each one's
-        intrinsics as in `depth_map`."""
+        """Of several images together; flip as in `disparity`, size as in `inputs`, full_size and each
+        one's intrinsics as in `as_depth_maps`."""
         found, cues = self.predict_inputs(self.inputs(images, size), flip, std)
-        count = len(images)
-        deviations = [None] * count if cues is None else log_depth_std(cues).split(1)
-        each = zip(found.split(1), images, deviations, intrinsics or [None] * count, strict=True)
-        return [self.depth_map(*one, whole=whole) for one in each]
+        std_maps = None if cues is None else log_depth_std(cues)
+        return self.as_depth_maps(found, images, std_maps, intrinsics, full_size)
 
-    def depth_map(
+    def as_depth_maps(
         self,
-        disparity: Float[Tensor, "1 h w"],
-        image: UInt8[Tensor, "3 H W"],
-        std: Float[Tensor, "1 h w"] | None = None,
-        intrinsics: Float[Tensor, "3 3"] | None = None,
-        whole: bool = True,
-    ) -> DepthMap:
-        """What this model predicted of an image. intrinsics: K in its pixels, where it is known. whole: at
-        the image's size, else about the model's, without image and intrinsics."""
-        height, width = image.shape[1:]
-        if not whole:
-            rows = kept_rows(height, self.card.crop_bottom)
-            height, width = round(disparity.shape[1] * height / rows), disparity.shape[2]
-        at_size = self.at_size(disparity, (height, width))[0].cpu()
-        deviation = None if std is None else self.at_size(std, (height, width))[0].cpu()
-        found = DepthMap(1 / at_size, at_size, self.card.scale, std=deviation)
-        if not whole:
+        disparity: Float[Tensor, "B h w"],
+        images: Sequence[UInt8[Tensor, "3 _ _"]],
+        std: Float[Tensor, "B h w"] | None = None,
+        intrinsics: Sequence[Float[Tensor, "3 3"] | None] = (),
+        full_size: bool = True,
+    ) -> list[DepthMap]:
+        """What this model predicted of images. intrinsics: each one's K in its pixels, where it is known.
+        full_size: at the images' size, else about the model's, without image and intrinsics."""
+        maps = self._at_sizes(disparity, images, full_size)
+        stds = [None] * len(images) if std is None else self._at_sizes(std, images, full_size)
+        found = [DepthMap(1 / d, d, self.card.scale, std=s) for d, s in zip(maps, stds, strict=True)]
+        if not full_size:
             return found
-        if intrinsics is None:
-            intrinsics = self.learnt_intrinsics((height, width))
-        return replace(found, image=image, intrinsics=intrinsics)
+        cameras = [
+            self.learnt_intrinsics(image.shape[1:]) if k is None else k
+            for image, k in zip(images, intrinsics or [None] * len(images), strict=True)
+        ]
+        each = zip(found, images, cameras, strict=True)
+        return [replace(one, image=image, intrinsics=k) for one, image, k in each]
+
+    def _at_sizes(
+        self, maps: Float[Tensor, "B h w"], images: Sequence[UInt8[Tensor, "3 _ _"]], full_size: bool
+    ) -> list[Float[Tensor, "_ _"]]:
+        """On the CPU, those of images of one size together."""
+        found = list[Tensor]()
+        for (height, width), group in groupby(images, key=lambda image: tuple(image.shape[1:])):
+            size = height, width
+            if not full_size:
+                rows = kept_rows(height, self.card.crop_bottom)
+                size = round(maps.shape[1] * height / rows), maps.shape[2]
+            some = maps[len(found) : len(found) + len(list(group))]
+            found += self.at_size(some, size).cpu()
+        return found
 
     def usual_intrinsics(self, height: int, width: int) -> Float[Tensor, "3 3"]:
         """K of images of this size, where nobody gives one: the learnt camera's, or a phone's, with a
@@ -234,9 +245,9 @@ class Predictor:
     ) -> tuple[Float[Tensor, "B h w"], Cues | None]:
         """The same, and where `std` asks for it what the standard deviation of log depth is made of."""
         network = self.model.depth if isinstance(self.model, MonoDepth) else self.model.single
-        return self.both_ways([network, network], inputs, flip, std)
+        return self.plain_and_mirrored([network, network], inputs, flip, std)
 
-    def both_ways(
+    def plain_and_mirrored(
         self, networks: Sequence[Callable[[Tensor], Tensor]], inputs: Tensor, flip: bool, std: bool
     ) -> tuple[Float[Tensor, "B h w"], Cues | None]:
         """By the first network, and where that is asked for by the second, of the mirrored images."""

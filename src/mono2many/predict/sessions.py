@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mono2many.errors import library as runtime
+from mono2many.errors import library
 from mono2many.files import brief, explained
 from mono2many.types import InputError
 
@@ -35,7 +35,7 @@ def open_session(path: Path, kind: str, precision: str, device: torch.device) ->
 
 
 def _onnx(path: Path, precision: str, device: torch.device) -> Session:
-    ort = runtime("onnxruntime", "onnx")
+    ort = library("onnxruntime", "onnx")
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
@@ -58,7 +58,7 @@ def _onnx(path: Path, precision: str, device: torch.device) -> Session:
 
 
 def _openvino(path: Path, precision: str, device: torch.device) -> Session:
-    ov = runtime("openvino", "openvino")
+    ov = library("openvino", "openvino")
     if device.type != "cpu":
         raise InputError("an OpenVINO export runs on the CPU: --device cpu")
     # without the hint a CPU with bf16 computes in it, whatever the file holds

@@ -46,10 +46,10 @@ class Stream:
         """Depth of the next frame: anything that `as_image` takes."""
         return self.predict(as_image(image))
 
-    def predict(self, image: UInt8[Tensor, "3 H W"], whole: bool = True) -> DepthMap:
-        """The same; whole: as in Predictor.depth_map."""
+    def predict(self, image: UInt8[Tensor, "3 H W"], full_size: bool = True) -> DepthMap:
+        """The same; full_size: as in Predictor.as_depth_maps."""
         found, std = self._predict(image)
-        return self.predictor.depth_map(found, image, std, self.intrinsics, whole)
+        return self.predictor.as_depth_maps(found, [image], std, [self.intrinsics], full_size)[0]
 
     def disparity(self, image: UInt8[Tensor, "3 H W"]) -> Float[Tensor, "H W"]:
         """1 / depth of the next frame, on the CPU, at its own size, in the unit that `card.scale` names."""
@@ -74,7 +74,7 @@ class Stream:
         if not predictor.matches:
             found, cues = predictor.predict_inputs(inputs, self.flip, self.std)
         else:
-            found, cues = predictor.both_ways(self.states, inputs, self.flip, self.std)
+            found, cues = predictor.plain_and_mirrored(self.states, inputs, self.flip, self.std)
         if self.follower is not None:
             found, earlier = self.follower(inputs, found)
             if cues is not None and earlier is not None:
@@ -106,7 +106,7 @@ class Options(NamedTuple):
     batch_size: int = 4
     steady: bool = False
     std: bool = False
-    whole: bool = True
+    full_size: bool = True
     """At the images' size, not the model's."""
 
 
@@ -118,12 +118,13 @@ def predict_frames(
     video: str | None,
 ) -> Iterator[tuple[Tensor, DepthMap]]:
     """Each frame with its prediction. video: its name; None: the frames do not follow each other."""
-    flip, batch_size, steady, std, whole = options
+    flip, batch_size, steady, std, full_size = options
     follows = predictor.matches or steady or (std and intrinsics_of is not None)
     if not follows or video is None:
         while batch := list(islice(frames, batch_size)):
-            cameras = [None if intrinsics_of is None else intrinsics_of(*_size(image)) for image in batch]
-            found = predictor.depth_maps(batch, flip, std, whole=whole, intrinsics=cameras)
+            known = intrinsics_of if full_size else None
+            cameras = [] if known is None else [known(*_size(image)) for image in batch]
+            found = predictor.depth_maps(batch, flip, std, full_size=full_size, intrinsics=cameras)
             yield from zip(batch, found, strict=True)
         return
     stream = None
@@ -131,7 +132,7 @@ def predict_frames(
         if stream is None:
             k = None if intrinsics_of is None else intrinsics_of(*_size(image))
             stream = predictor.stream(k, flip, steady, std)
-        yield image, stream.predict(image, whole)
+        yield image, stream.predict(image, full_size)
     if steady and stream is not None and stream.follower is not None:
         print(f"{video}: {compare(stream.follower.before.read(), stream.follower.after.read())}")
 

@@ -14,10 +14,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from mono2many.errors import InputError, one_line
+from mono2many.errors import InputError, library, one_line
 from mono2many.io.images import write_image
 from mono2many.predict.predictor import Predictor
-from mono2many.predict.sessions import runtime
 from mono2many.serve.limits import Limits
 from mono2many.serve.upload import HowFar, predict_upload
 from mono2many.street.reader import StreetSettings, SyntheticReader
@@ -37,7 +36,7 @@ def serving(predictors: Mapping[str, Predictor], host: str, port: int, limits: L
     not installed."""
     made = TemporaryDirectory(prefix="mono2many-serve-", ignore_cleanup_errors=True)
     with made as name, _temporary(f"{name}/uploads"):
-        gr, folder, ended = runtime("gradio", "web"), Path(name), Event()
+        gr, folder, ended = library("gradio", "web"), Path(name), Event()
         page = build_page(gr, predictors, folder, limits)
         page.queue(max_size=WAITING, default_concurrency_limit=1)
         own = {folder / "uploads", *folder.rglob("*")}

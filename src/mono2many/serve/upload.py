@@ -115,7 +115,7 @@ def _predict_video(
     def intrinsics_of(height: int, width: int) -> Tensor:
         return intrinsics_from_fov(fov, width, height)
 
-    pairs = predict_frames(predictor, frames(), Options(whole=False), intrinsics_of, upload.name)
+    pairs = predict_frames(predictor, frames(), Options(full_size=False), intrinsics_of, upload.name)
     first = next(pairs, None)
     if first is None:
         raise InputError(f"{upload.name}: the video holds no frame that can be decoded")

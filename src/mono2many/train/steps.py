@@ -76,7 +76,7 @@ def mono_step(
     if plan.terms.uses_ground:
         plane = _ground(_disparity(sigmoids[0], plan.architecture).detach().float(), batch)
         heads = [replace(head, ground=resize_map(plane, levels[head.level].size)) for head in heads]
-    loss, parts, made = _ready(mono_objective, plan)(heads, levels, plan.terms)
+    loss, parts, made = _maybe_compiled(mono_objective, plan)(heads, levels, plan.terms)
     if start_disparity is not None:
         mask = batch.valid_mask
         drift = log_depth_drift(_disparity(sigmoids[0], plan.architecture), start_disparity, mask)
@@ -102,7 +102,7 @@ def many_step(
     heads, teacher = _many_heads(out, targets, loss_batch, plan)
     student, terms = out.student, replace(plan.terms, reduction="masked")
     matching = Matching(student.lowest_cost_depth, student.confidence & ~augmented[:, None, None])
-    loss, parts, made = _ready(many_objective, plan)(
+    loss, parts, made = _maybe_compiled(many_objective, plan)(
         heads, [head.sigmoid for head in teacher], matching, levels, terms, a.match_by == "pixels"
     )
     if student.matching_residual is not None:  # single-frame depth learns from what was matched
@@ -113,7 +113,7 @@ def many_step(
     scalars = {**parts, **_diagnostics(student.sigmoids[0], heads[0], loss_batch, a)}
     scalars["confident"] = student.confidence.float().mean()
     if not plan.teacher_frozen:
-        teacher_loss, parts, _ = _ready(mono_objective, plan)(teacher, levels, terms)
+        teacher_loss, parts, _ = _maybe_compiled(mono_objective, plan)(teacher, levels, terms)
         loss = loss + teacher_loss
         scalars |= {f"teacher_{name}": parts[name] for name in ("photometric", "smoothness")}
         scalars["kept"] = parts["kept"]  # by the auto-mask, as a MonoDepth's
@@ -131,7 +131,7 @@ def many_step(
     return loss, StepOutput(scalars, images, sweep_range)
 
 
-def _ready(objective: Function, plan: StepPlan) -> Function:
+def _maybe_compiled(objective: Function, plan: StepPlan) -> Function:
     """Compiled where the plan says so."""
     return compiled(objective) if plan.compile else objective
 
