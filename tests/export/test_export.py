@@ -23,6 +23,7 @@ from mono2many.io.images import write_image
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
+from mono2many.predict.exported import Exported
 from small_models import FILM, LIGHT, MANY, K, lively
 
 
@@ -117,6 +118,24 @@ def test_int8_is_calibrated_on_the_frames_given(folder: Path, kind: str) -> None
     assert described(next(out.glob("depth.[ox]*")))["precision"] == "int8"
 
 
+def test_int8_of_a_manydepth_compares_frames_in_float32(folder: Path, tmp_path: Path) -> None:
+    given = {"precision": "int8", "frames": (str(folder / "frames"),), "fov": 60.0, "limit": 0.9}
+    config = ExportConfig(model=str(folder / "many"), format="openvino", out=str(tmp_path), count=3, **given)  # type: ignore[arg-type]
+    own, quantised = load(folder / "many", "cpu"), load(export(config), "cpu")
+    streams = own.stream(K), quantised.stream(K)
+    for image in FILM[:3]:
+        wanted, found = (stream(image).depth for stream in streams)
+    assert 1e-4 < ((found - wanted) / wanted).abs().mean() < 0.3
+    inputs, network = own.inputs([FILM[0]]), quantised.model
+    assert isinstance(own.model, ManyDepth)
+    assert isinstance(network, Exported)
+    nothing = {name: x for name, x in network.no_frames(inputs).items() if name in network.stream_inputs}
+    features = network.run("stream", image=inputs, **nothing, intrinsics=torch.eye(3)[None])["features"]
+    torch.testing.assert_close(features, own.model.depth.matching_features(inputs), rtol=1e-4, atol=1e-5)
+    float32 = sum(p.numel() for p in [*own.model.depth.parameters(), *own.model.pose.parameters()]) * 4
+    assert (tmp_path / "stream.bin").stat().st_size < 0.7 * float32
+
+
 def test_int8_is_refused_beyond_its_limit_and_then_nothing_is_left(folder: Path) -> None:
     given = {"format": "openvino", "precision": "int8", "frames": (str(folder / "frames"),)}
     config = ExportConfig(model=str(folder / "mono"), out=str(folder / "int8"), count=2, limit=1e-7, **given)  # type: ignore[arg-type]
@@ -171,7 +190,6 @@ def test_commands_take_an_export_where_they_take_a_model(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"model": "many", "precision": "int8", "frames": ("frames",)}, "compares frames"),
         ({"model": "many", "precision": "fp16"}, "compares frames"),
         ({"model": "many", "dynamic_size": True}, "for one size"),
         ({"model": "many", "frames": ("frames",)}, "need the camera"),

@@ -1,11 +1,16 @@
 """Motion that the pictures refine. The twin is what it should find: the motion by which one was made."""
 
 import math
+from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mono2many.export.graphs import Part
+from mono2many.export.write import write_part
+from mono2many.geometry import align
 from mono2many.geometry.align import (
     FINE,
     LOG_DEPTH_SIGMA,
@@ -14,12 +19,14 @@ from mono2many.geometry.align import (
     Level,
     _gauss_newton_step,
     _jacobian,
+    _patch_sums,
     _residuals,
     refine_motion,
 )
 from mono2many.geometry.camera import intrinsics_matrix
 from mono2many.geometry.pose import invert, rotation_angle, transform_from_pose
 from mono2many.geometry.warp import warp
+from mono2many.predict.sessions import open_session
 from mono2many.street.reader import StreetSettings, SyntheticReader
 
 CAMERA = intrinsics_matrix(60.0, 60.0, 47.5, 31.5)
@@ -63,6 +70,11 @@ def test_a_small_motion_changes_the_picture_by_what_the_derivatives_say() -> Non
         assert 0.9 < float(told.norm() / change.norm()) < 1.1
 
 
+def test_patches_at_the_border_are_smaller() -> None:
+    ones = torch.ones(1, 1, 6, 7)
+    assert _patch_sums(ones).flatten().tolist() == [16, 12, 8, 6]  # 4x4, 4x3, 2x4, 2x3
+
+
 def test_the_motion_by_which_a_picture_was_made_is_found_from_one_beside_it() -> None:
     true = motion((0.004, -0.01, 0.005), (0.1, -0.05, 0.5))
     source = waves()
@@ -72,6 +84,27 @@ def test_the_motion_by_which_a_picture_was_made_is_found_from_one_beside_it() ->
     (turn, place), (before, beside) = apart(found, true), apart(given, true)
     assert turn < before / 5
     assert place < beside / 5
+
+
+class Refinement(torch.nn.Module):
+    def forward(self, start: Tensor, target: Tensor, source: Tensor, depth: Tensor) -> tuple[Tensor]:
+        return (refine_motion(start, target, source, depth, CAMERA[None], strides=(4,)),)
+
+
+def test_a_runtime_refines_a_motion_as_pytorch_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(align, "STEPS", 2)
+    source = waves()
+    target, _ = warp(
+        source, hills(), motion((0.004, -0.01, 0.005), (0.1, -0.05, 0.5)), CAMERA[None], CAMERA[None]
+    )
+    start = motion((0.004, -0.004, 0.0), (0.15, 0.0, 0.4))
+    inputs = {"start": start, "target": target, "source": source, "depth": hills()}
+    part = Part("motion", Refinement(), inputs, ("motion",))
+    write_part(tmp_path, part, "onnx", False, {}, {})
+    session = open_session(tmp_path / "motion.onnx", "onnx", "fp32", torch.device("cpu"))
+    (wanted,), found = part.graph(**inputs), session(**inputs)["motion"]
+    assert (wanted - start).norm() > 0.02
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_step_solves_for_motion_exposure_and_every_patchs_depth_at_once() -> None:

@@ -53,6 +53,19 @@ def read_footage(config: ExportConfig, matches: bool, count: int) -> list[Footag
     return found
 
 
+def halves(footage: Sequence[Footage], matches: bool) -> tuple[list[Footage], list[Footage]]:
+    """Half to calibrate with, half to compare on: every other frame, or for a ManyDepth (`matches`) the first
+    and the second half of each video. InputError where a half is empty."""
+    if not matches:
+        apart = [one._replace(frames=[frame]) for one in footage for frame in one.frames]
+        return apart[::2], apart[1::2]
+    cut = [(one, len(one.frames) // 2) for one in footage]
+    first = [one._replace(frames=one.frames[:at]) for one, at in cut if at]
+    if not first:
+        raise InputError("--frames: int8 of a ManyDepth is calibrated on a video of 2 frames or more")
+    return first, [one._replace(frames=one.frames[at:]) for one, at in cut]
+
+
 def _spread(frames: Iterable[Tensor], count: int) -> list[Tensor]:
     """At most `count` of them, evenly spread, without knowing how many there are."""
     kept, every = list[Tensor](), 1

@@ -18,7 +18,7 @@ from mono2many.geometry.pose import transform_from_pose
 from mono2many.models.chain import chain, nearer
 from mono2many.models.checkpoint import ModelCard
 from mono2many.models.many import ManyDepth
-from mono2many.models.mono import DepthNet, MonoDepth
+from mono2many.models.mono import DepthNet, DisparityNet, MonoDepth
 from mono2many.models.pose import NoPose, RelativePose
 from mono2many.models.student import Student
 from mono2many.predict.exported import stream_inputs
@@ -182,6 +182,8 @@ class Part:
     inputs: Mapping[str, Tensor]
     """Examples, which fix the shapes."""
     outputs: tuple[str, ...]
+    quantised: tuple[str, ...] = ()
+    """Modules that int8 quantises; the rest stays in float32."""
 
 
 def with_fixed_padding(model: Net) -> Net:
@@ -209,12 +211,13 @@ def parts_of(
     ManyDepth: stream) also pose and match. InputError for what this model has not."""
     unit = card.factor if card.scale == "metres" else 1.0
     image = torch.linspace(0, 1, 3 * size[0] * size[1]).view(1, 3, *size)
-    depth = Part("depth", DepthGraph(model, unit, half), {"image": image}, ("depth",))
+    quantised = _quantised("network" if isinstance(model, MonoDepth) else "model.depth", model.depth)
+    depth = Part("depth", DepthGraph(model, unit, half), {"image": image}, ("depth",), quantised)
     found: list[Part] = []
     if isinstance(model, ManyDepth):
         given = stream_examples(model, image)
         wanted = {name: given[name] for name in stream_inputs(model.architecture)}
-        found.append(Part("stream", StreamGraph(model, unit), wanted, ("depth", "features")))
+        found.append(Part("stream", StreamGraph(model, unit), wanted, ("depth", "features"), quantised))
         if everything:
             known = {"image": image, "previous_features": given["previous_features"],
                      "motion": torch.eye(4).repeat(1, len(model.architecture.matching), 1, 1),
@@ -227,6 +230,14 @@ def parts_of(
         outputs = ("axis_angle", "translation", "later_from_earlier")
         found.append(Part("pose", PoseGraph(model, unit), pair, outputs))
     return found
+
+
+def _quantised(path: str, net: DisparityNet) -> tuple[str, ...]:
+    """What int8 quantises of the depth network at `path` in a graph. The encoder down to stride 4 stays in
+    float32: it is cheap, causes half of int8's error, and a ManyDepth's sweep compares its maps. So does the
+    convolution that joins these maps with the sweep's costs, whose values are of another size."""
+    encoder = tuple(f"encoder.{name}" for name in net.encoder.deep_modules)
+    return tuple(f"{path}.{name}" for name in (*encoder, "decoder"))
 
 
 def stream_examples(model: ManyDepth, image: Float[Tensor, "1 3 H W"]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Does an export compute what the model computes? Both on the same frames."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.export.footage import Footage
+from mono2many.models.checkpoint import ModelCard
+from mono2many.predict.exported import Exported
 from mono2many.predict.predictor import Predictor
 
 
@@ -15,8 +17,10 @@ class Parity(NamedTuple):
     """Relative differences of depth, |exported - own| / own, over all pixels of all frames."""
 
     median: float
+    p99: float
+    """99th percentile."""
     p999: float
-    """99.9th percentile."""
+    """99.9th."""
     abs_rel: float
     """The mean: Abs Rel against the model's own depth, not aligned."""
     worst_median: float
@@ -24,8 +28,8 @@ class Parity(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"median {self.median:.1e} (of the worst frame {self.worst_median:.1e}), 99.9th percentile "
-            f"{self.p999:.1e}, mean {self.abs_rel:.1e}"
+            f"median {self.median:.1e} (of the worst frame {self.worst_median:.1e}), 99th percentile "
+            f"{self.p99:.1e}, 99.9th {self.p999:.1e}, mean {self.abs_rel:.1e}"
         )
 
 
@@ -33,7 +37,10 @@ class Limits(NamedTuple):
     """The greatest that pass."""
 
     median: float
-    p999: float
+    tail: float
+    """Of the 99.9th percentile; where poses are refined on the images, of the 99th: there a model's own
+    99.9th is 1.6e-3 between one and two threads, which round differently, so that elsewhere another depth
+    matches best."""
     abs_rel: float = 1.0
 
 
@@ -48,8 +55,27 @@ def compare(own: Predictor, exported: Predictor, footage: Sequence[Footage]) -> 
         for ours, theirs in zip(_disparities(own, one), _disparities(exported, one), strict=True)
     ]
     every, worst = torch.cat(frames), max(float(frame.median()) for frame in frames)
-    rank = max(1, round(0.999 * len(every)))
-    return Parity(float(every.median()), float(every.kthvalue(rank).values), float(every.mean()), worst)
+    p99, p999 = (float(every.kthvalue(max(1, round(p * len(every)))).values) for p in (0.99, 0.999))
+    return Parity(float(every.median()), p99, p999, float(every.mean()), worst)
+
+
+def inputs_on(
+    exported: Exported, card: ModelCard, part: str, footage: Sequence[Footage]
+) -> list[Mapping[str, Tensor]]:
+    """What `part` is given while these frames are predicted."""
+    found = list[Mapping[str, Tensor]]()
+    session = exported.session(part)
+
+    def recorded(**inputs: Tensor) -> dict[str, Tensor]:
+        found.append({name: value.detach().clone() for name, value in inputs.items()})
+        return session(**inputs)
+
+    exported.sessions[part] = recorded
+    predictor = Predictor(exported, card)
+    for one in footage:
+        for _ in _disparities(predictor, one):
+            pass
+    return found
 
 
 def _disparities(predictor: Predictor, one: Footage) -> Iterator[Float[Tensor, "H W"]]:

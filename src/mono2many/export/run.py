@@ -13,9 +13,9 @@ from rich.console import Console
 from mono2many import __version__
 from mono2many.commands.export import ExportConfig
 from mono2many.evaluate.info import readme
-from mono2many.export.footage import Footage, count_frames, read_footage
+from mono2many.export.footage import Footage, count_frames, halves, read_footage
 from mono2many.export.graphs import Part, parts_of, with_fixed_padding
-from mono2many.export.parity import LIMITS, Limits, Parity, compare
+from mono2many.export.parity import LIMITS, Limits, Parity, compare, inputs_on
 from mono2many.export.quantise import quantise
 from mono2many.export.write import dynamic_shapes, write_part
 from mono2many.files import user_path
@@ -86,10 +86,10 @@ def _possible(config: ExportConfig, model: MonoDepth | ManyDepth) -> None:
     """InputError for what this model cannot be exported as."""
     if not isinstance(model, ManyDepth):
         return
-    if config.precision == "int8" or (config.precision == "fp16" and config.format != "openvino"):
+    if config.precision == "fp16" and config.format != "openvino":
         raise InputError(
-            f"--precision {config.precision}: a ManyDepth compares frames, which takes float32: export it as "
-            "fp32, or as fp16 with --format openvino, which stores float16 and computes what is needed"
+            "--precision fp16: a ManyDepth compares frames, which takes float32: export it as fp32, or with "
+            "--format openvino, which stores float16 and computes what is needed, or as int8"
         )
     if config.dynamic_size:
         raise InputError("--dynamic-size: a ManyDepth's plane sweep is exported for one size: leave it out")
@@ -128,19 +128,19 @@ def _written(
         __version__,
     )  # fmt: skip
     described = _described(card, notes)
+    exact: dict[str, list[str]] = {}
     for part in parts:
         shapes = dynamic_shapes(part, config.dynamic_batch, config.dynamic_size)
-        write_part(out, part, kind, precision == "fp16", shapes, described)
+        exact[part.name] = write_part(out, part, kind, precision == "fp16", shapes, described)
     write_card(out, card, asdict(notes))
     compared: Sequence[Footage] = footage
     if precision == "int8":
-        apart = [Footage([frame], one.intrinsics) for one in footage for frame in one.frames]
-        calibrating, compared = apart[::2], apart[1::2]
-        inputs = [own.inputs(one.frames) for one in calibrating]
-        quantise(out / f"depth{ENDINGS[kind]}", kind, inputs)
+        first, (calibrating, compared) = parts[0].name, halves(footage, own.matches)
+        samples = inputs_on(Exported(out, card, notes, torch.device("cpu")), card, first, calibrating)
+        quantise(out / f"{first}{ENDINGS[kind]}", kind, samples, exact[first])
     exported = Predictor(Exported(out, card, notes, torch.device("cpu")), card)
     parity = compare(own, exported, compared)
-    _check(config, parity)
+    _check(config, parity, isinstance(model, ManyDepth) and model.architecture.refines_motion)
     for part in parts[1:]:
         _check_part(out, part, notes)
     figures = {name: float(f"{value:.3g}") for name, value in parity._asdict().items()}
@@ -148,16 +148,16 @@ def _written(
     return parity
 
 
-def _check(config: ExportConfig, parity: Parity) -> None:
-    """InputError where the difference is too large."""
+def _check(config: ExportConfig, parity: Parity, refined: bool) -> None:
+    """InputError where the difference is too large. refined: see Limits.tail."""
     limits = LIMITS.get(config.precision, Limits(1.0, 1e9, config.limit))
-    if not (
-        parity.median <= limits.median and parity.p999 <= limits.p999 and parity.abs_rel <= limits.abs_rel
-    ):
+    tail = parity.p99 if refined else parity.p999
+    if not (parity.median <= limits.median and tail <= limits.tail and parity.abs_rel <= limits.abs_rel):
         hint = (
             f"; allowed is a mean of {limits.abs_rel:g} (--limit): calibrate on more frames (--count), or "
             "keep fp32" if config.precision == "int8"
-            else f"; allowed are {limits.median:g} and {limits.p999:g}: this runtime cannot be used"
+            else f"; allowed are {limits.median:g} (median) and {limits.tail:g} (the "
+            f"{'99' if refined else '99.9'}th percentile): this runtime cannot be used"
         )  # fmt: skip
         raise InputError(f"the export computes another depth than the model: {parity}{hint}")
 

@@ -162,8 +162,7 @@ def _gauss_newton_step(at: Estimate, level: Level, log_depth_sigma: float) -> Es
     jacobian = torch.cat([jacobian, view.unsqueeze(1), torch.ones_like(view).unsqueeze(1)], 1)
     weighted = jacobian * weight.unsqueeze(1)
     both = torch.cat([weighted, (weight * along).unsqueeze(1), (weight * residual).unsqueeze(1)], 1)
-    both = (both * along.unsqueeze(1)).unflatten(2, level.depth.shape[-2:])
-    both = F.avg_pool2d(both, PATCH, ceil_mode=True, divisor_override=1).flatten(2)  # sums over patches
+    both = _patch_sums((both * along.unsqueeze(1)).unflatten(2, level.depth.shape[-2:]))
     mixed, own, left = both[:, :-2], both[:, -2:-1], both[:, -1:]
     prior = (ROBUST / log_depth_sigma) ** 2
     left = left - prior * at.log_offset.flatten(1).unsqueeze(1)
@@ -178,6 +177,13 @@ def _gauss_newton_step(at: Estimate, level: Level, log_depth_sigma: float) -> Es
     log_offset = (at.log_offset + update.view_as(at.log_offset)).clamp(-1, 1)
     motion = at.motion @ invert(transform_from_pose(found[:, 3:6], found[:, :3]))
     return Estimate(motion, at.exposure - found[:, 6:], log_offset)
+
+
+def _patch_sums(maps: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C _"]:
+    """Not by divisor_override, which the exporter to ONNX leaves out without a word."""
+    height, width = maps.shape[-2:]
+    whole = F.pad(maps, (0, -width % PATCH, 0, -height % PATCH))
+    return (F.avg_pool2d(whole, PATCH) * PATCH**2).flatten(2)
 
 
 def _solve(a: Float[Tensor, "B N N"], b: Float[Tensor, "B N 1"]) -> Float[Tensor, "B N 1"]:

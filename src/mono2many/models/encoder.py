@@ -31,6 +31,8 @@ class Encoder(nn.Module):
 
     channels: tuple[int, ...]
     """At strides 2, 4, 8, 16, 32; 0 where there is no map."""
+    deep_modules: tuple[str, ...]
+    """Names of the modules that only `deep` runs."""
 
     def shallow(self, images: Float[Tensor, "B C H W"]) -> Features:
         """Maps at strides 2 (or None) and 4 of RGB in [0, 1], one or several images in the channels."""
@@ -54,6 +56,8 @@ class TimmEncoder(Encoder):
     images: how many images enter in the channels; pretrained first convolutions are tiled and divided.
     Raises InputError for a name timm does not know, a model without the strides, or unusable weights.
     """
+
+    deep_modules = ("body",)
 
     def __init__(self, name: str, weights: str = "none", images: int = 1) -> None:
         super().__init__()
@@ -93,6 +97,8 @@ class TimmEncoder(Encoder):
 
 class LightEncoder(Encoder):
     """Five stages of two 3x3 convolutions, the first of stride 2: learns from nothing in minutes."""
+
+    deep_modules = ("stages.2", "stages.3", "stages.4")
 
     def __init__(self, images: int = 1) -> None:
         super().__init__()

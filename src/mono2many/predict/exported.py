@@ -81,6 +81,21 @@ class Exported:
 
     def run(self, part: str, **inputs: Tensor) -> dict[str, Tensor]:
         """Outputs of a part. InputError for one that was not exported, and for inputs of another shape."""
+        session = self.session(part)
+        first = next(iter(inputs.values()))
+        if self.size is not None and first.shape[-2:] != self.size:
+            raise InputError(
+                f"{self.folder}: was exported for {self.size[1]}x{self.size[0]}, not "
+                f"{first.shape[-1]}x{first.shape[-2]}: export it for that size (--height, --width), or with "
+                "--dynamic-size"
+            )
+        count = len(first)
+        apart = 1 if self.notes.dynamic_batch and part != "stream" else count
+        pieces = [session(**dict(zip(inputs, piece, strict=True))) for piece in _pieces(inputs, apart)]
+        return {name: torch.cat([p[name] for p in pieces]).to(first.device) for name in pieces[0]}
+
+    def session(self, part: str) -> Session:
+        """A part, opened when it is first wanted. InputError for one that was not exported."""
         if part not in self.notes.parts:
             raise InputError(
                 f"{self.folder}: the export has no part {part!r} (only {', '.join(self.notes.parts)}); "
@@ -91,18 +106,7 @@ class Exported:
             # the others hold geometry, which is computed in float32 whatever their weights are stored in
             precision = self.notes.precision if part == "depth" else "fp32"
             self.sessions[part] = open_session(path, self.notes.format, precision, self.device)
-        first = next(iter(inputs.values()))
-        if self.size is not None and first.shape[-2:] != self.size:
-            raise InputError(
-                f"{self.folder}: was exported for {self.size[1]}x{self.size[0]}, not "
-                f"{first.shape[-1]}x{first.shape[-2]}: export it for that size (--height, --width), or with "
-                "--dynamic-size"
-            )
-        session = self.sessions[part]
-        count = len(first)
-        apart = 1 if self.notes.dynamic_batch and part != "stream" else count
-        pieces = [session(**dict(zip(inputs, piece, strict=True))) for piece in _pieces(inputs, apart)]
-        return {name: torch.cat([p[name] for p in pieces]).to(first.device) for name in pieces[0]}
+        return self.sessions[part]
 
     def single(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H W"]:
         """1 / depth of single images, in the unit of the networks' depth."""

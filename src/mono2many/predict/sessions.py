@@ -68,9 +68,12 @@ def _openvino(path: Path, precision: str, device: torch.device) -> Session:
     }
     if precision != "fp16":
         settings["INFERENCE_PRECISION_HINT"] = "f32"
+    core = ov.Core()
+    model = core.read_model(str(path))
+    # an output may have the names of what computes it, too
+    names = json.loads(model.get_rt_info([NOTES]).astype(str))["outputs"]
     with _same_signal_stack():
-        compiled = ov.Core().compile_model(str(path), "CPU", settings)
-    names = [output.get_any_name() for output in compiled.outputs]
+        compiled = core.compile_model(model, "CPU", settings)
 
     def run(**inputs: Tensor) -> dict[str, Tensor]:
         found = compiled({name: value.contiguous().numpy() for name, value in inputs.items()})
