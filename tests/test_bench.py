@@ -12,8 +12,9 @@ from mono2many.commands.bench import BenchConfig
 from mono2many.devices import cpu_has_bf16
 from mono2many.models.architecture import MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
+from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
-from small_models import LIGHT, lively
+from small_models import LIGHT, MANY, lively
 
 
 def count(*models: torch.nn.Module) -> int:
@@ -57,6 +58,20 @@ def test_every_runtime_is_timed_beside_eager(tmp_path: Path, capsys: pytest.Capt
     assert rows["openvino fp32"]["difference"] < 1e-4 < rows["openvino int8"]["difference"] < 0.9
     assert rows["openvino int8"]["megabytes"] < 0.6 * rows["openvino fp32"]["megabytes"]
     assert "openvino int8" in capsys.readouterr().out
+
+
+def test_every_runtime_streams_a_manydepth(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_model(tmp_path / "many", lively(ManyDepth(MANY)), ModelCard(MANY, 64, 96))
+    config = BenchConfig(
+        64, 96, steps=1, json=str(tmp_path / "b.json"), export=True, model=str(tmp_path / "many")
+    )
+    bench(config, Console(width=120))
+    rows = {row["name"]: row for row in json.loads((tmp_path / "b.json").read_text())["rows"]}
+    exports = {"onnx fp32", "openvino fp32", "openvino fp16", "openvino int8"}
+    assert set(rows) - {"channels_last, bf16"} == {"eager"} | exports
+    assert all(row["film_per_s"] > 0 for row in rows.values())
+    assert rows["openvino fp32"]["difference"] < 1e-4 < rows["openvino int8"]["difference"] < 0.9
 
 
 def test_the_yardstick_is_two_resnet18_without_classifiers_and_the_papers_heads() -> None:
