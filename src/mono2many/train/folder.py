@@ -152,7 +152,17 @@ def save_run(state: RunState, train_state: TrainState, keep: int) -> None:
 
 def restore_run(state: RunState, checkpoints: Sequence[Path]) -> tuple[TrainState, list[Path]]:
     """Fill networks and optimiser from the first of the checkpoints that can be read; returns also the
-    damaged ones before it. InputError where none can."""
+    damaged ones before it. InputError where none can. Several processes: that the first can read."""
+    fabric = state.fabric
+    if fabric.is_global_zero:
+        found, damaged = _first_readable(state, checkpoints)
+        fabric.broadcast(damaged)
+        return found, damaged
+    damaged = fabric.broadcast([])
+    return _restored(state, checkpoints[len(damaged)]), damaged
+
+
+def _first_readable(state: RunState, checkpoints: Sequence[Path]) -> tuple[TrainState, list[Path]]:
     problems: list[InputError] = []
     for number, checkpoint in enumerate(checkpoints):
         try:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from lightning.fabric import Fabric
 from rich.console import Console
 from torch import Tensor
 
@@ -53,6 +54,7 @@ from mono2many.train.setup import (
 )
 from mono2many.train.signals import stop_requested
 from mono2many.train.steps import Draw, StepResult, many_step, mono_step
+from mono2many.train.together import ending_together
 from mono2many.train.validate import Validation, validate
 from mono2many.types import Batch, InputError, RawBatch, Reader, StepOutput
 
@@ -71,12 +73,14 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
     """
     console = console or text_console(stderr=True)
     folder = Path(config.run.out) / config.run.name
-    with owned_folder(folder, config) as checkpoints:
-        return _train(config, folder, checkpoints, console)
+    with owned_folder(folder, config) as checkpoints, ending_together(make_fabric(config)) as fabric:
+        # of several processes the first decides from what the run is resumed
+        return _train(config, folder, fabric.broadcast(checkpoints), console, fabric)
 
 
-def _train(config: TrainConfig, folder: Path, checkpoints: Sequence[Path], console: Console) -> Path:
-    fabric = make_fabric(config)
+def _train(
+    config: TrainConfig, folder: Path, checkpoints: Sequence[Path], console: Console, fabric: Fabric
+) -> Path:
     with fabric.rank_zero_first():  # the others find the frames in the cache
         dataset = open_dataset(config, "train", console)
         val_dataset = open_dataset(config, "val", console)

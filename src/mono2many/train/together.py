@@ -1,0 +1,77 @@
+"""Several processes of one training end together: by NCCL, the others would wait for one that has failed."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from lightning.fabric import Fabric
+from torch.distributed import TCPStore
+
+FAILED = "failed"
+"""Key that a process sets when it fails."""
+EVERY = 0.5
+"""Seconds between looks at it."""
+PATIENCE = timedelta(seconds=5)
+"""Of a look; one that fails for so long: the first process, which keeps the key, is gone."""
+LET_KNOW = 3 * EVERY
+"""Seconds that the first process waits for the others to see the key, before it goes with it."""
+
+
+@contextmanager
+def ending_together(fabric: Fabric) -> Iterator[Fabric]:
+    """An error in one process ends all of them within seconds; only that one says why. The others exit with
+    status 2, without a word."""
+    if fabric.world_size == 1:
+        yield fabric
+        return
+    store, over = _store(fabric), threading.Event()
+    watcher = threading.Thread(target=_watch, args=(store, over), name="other-processes", daemon=True)
+    watcher.start()
+    try:
+        yield fabric
+    except Exception:
+        if _has_failed(store):  # the connection to another is lost because it failed first
+            _leave()
+        over.set()
+        store.set(FAILED, str(fabric.global_rank))
+        if fabric.is_global_zero:
+            time.sleep(LET_KNOW)
+        raise
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _store(fabric: Fabric) -> TCPStore:
+    """Kept by the first process."""
+    host = os.environ.get("MASTER_ADDR", "127.0.0.1")
+    if fabric.is_global_zero:
+        store = TCPStore(host, 0, None, True, PATIENCE, wait_for_workers=False)
+        fabric.broadcast(store.port)
+        return store
+    return TCPStore(host, fabric.broadcast(0), None, False, PATIENCE, wait_for_workers=False)
+
+
+def _watch(store: TCPStore, over: threading.Event) -> None:
+    while not over.wait(EVERY):
+        if _has_failed(store) and not over.is_set():
+            _leave()
+
+
+def _has_failed(store: TCPStore) -> bool:
+    """Another process; where the first cannot be asked, it."""
+    try:
+        return store.check([FAILED])
+    except RuntimeError:
+        return True
+
+
+def _leave() -> None:
+    """At once: the main thread may wait for the others in a call that no exception reaches."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(2)

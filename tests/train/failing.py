@@ -1,0 +1,48 @@
+"""Trains as test_processes does, in two processes, in which something goes wrong.
+
+python failing.py FOLDER STEPS WHAT. WHAT: 0 or 1: at the third step that process fails. resume: the run is
+resumed, and the second process finds no checkpoint.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mono2many.cli import main
+from mono2many.train import loop
+from mono2many.types import InputError
+
+FOLDER, STEPS, WHAT = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+RANK = os.environ.get("LOCAL_RANK", "0")
+own_step, own_folder, done = loop.mono_step, loop.owned_folder, []
+
+
+def failing(*inputs: Any, **more: Any) -> Any:
+    done.append(1)
+    if len(done) == 3 and RANK == WHAT:
+        (FOLDER / "failed").touch()
+        raise InputError(f"frame {RANK} is damaged")
+    return own_step(*inputs, **more)
+
+
+@contextmanager
+def without_checkpoints(*inputs: Any) -> Iterator[list[Path]]:
+    with own_folder(*inputs) as checkpoints:
+        yield [] if RANK == "1" else checkpoints
+
+
+if __name__ == "__main__":
+    settings = {"devices": 2, "device": "cpu", "scenes": 4, "val-scenes": 2, "scene-frames": 3, "height": 64,
+                "width": 64, "steps": STEPS, "batch-size": 4, "log-every": 2, "val-every": 2,
+                "out": FOLDER}  # fmt: skip
+    words = ["train", "--recipe", "scratch"]
+    for name, value in settings.items():
+        words += [f"--{name}", str(value)]
+    if WHAT == "resume":
+        loop.owned_folder = without_checkpoints  # type: ignore[assignment]
+        words.append("--resume")
+    loop.mono_step = failing
+    main(words)
