@@ -23,7 +23,7 @@ class ExportConfig:
     format: Format = "onnx"
     """onnx: for ONNX Runtime and most others. openvino: fast on CPUs. pt2: PyTorch's exported program."""
     precision: Precision = "fp32"
-    """fp16: half the size. int8: fast on CPUs; calibrated on --frames (onnx, openvino; of a MonoDepth)."""
+    """fp16: half the size. int8: fast on CPUs; calibrated on --frames (onnx, openvino)."""
     out: str | None = None
     """Folder to write; by default exported/MODEL-FORMAT-PRECISION."""
     height: int | None = None

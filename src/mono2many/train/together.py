@@ -16,7 +16,10 @@ FAILED = "failed"
 EVERY = 0.5
 """Seconds between looks at it."""
 PATIENCE = timedelta(seconds=5)
-"""Of a look; one that fails for so long: the first process, which keeps the key, is gone."""
+"""Of a look."""
+GONE = 10
+"""Looks in a row without an answer, after which the first process, which keeps the key, is gone. Where it has
+only finished before the others, they finish in that time."""
 LET_KNOW = 3 * EVERY
 """Seconds that the first process waits for the others to see the key, before it goes with it."""
 
@@ -34,7 +37,7 @@ def ending_together(fabric: Fabric) -> Iterator[Fabric]:
     try:
         yield fabric
     except Exception:
-        if _has_failed(store):  # the connection to another is lost because it failed first
+        if _has_failed(store) is not False:  # the connection to another is lost because it failed first
             _leave()
         over.set()
         store.set(FAILED, str(fabric.global_rank))
@@ -57,17 +60,20 @@ def _store(fabric: Fabric) -> TCPStore:
 
 
 def _watch(store: TCPStore, over: threading.Event) -> None:
+    unanswered = 0
     while not over.wait(EVERY):
-        if _has_failed(store) and not over.is_set():
+        failed = _has_failed(store)
+        unanswered = unanswered + 1 if failed is None else 0
+        if (failed or unanswered == GONE) and not over.is_set():
             _leave()
 
 
-def _has_failed(store: TCPStore) -> bool:
-    """Another process; where the first cannot be asked, it."""
+def _has_failed(store: TCPStore) -> bool | None:
+    """Another process; None: the first does not answer."""
     try:
         return store.check([FAILED])
     except RuntimeError:
-        return True
+        return None
 
 
 def _leave() -> None:
