@@ -54,8 +54,8 @@ class ExportConfig:
         network_size(self.height, self.width)
         if self.camera is not None and self.fov is not None:
             raise InputError("--camera and --fov are both given; keep --camera, which knows more")
-        if not 0 < self.limit < 1:
-            raise InputError(f"--limit must be above 0 and below 1, got {self.limit:g}")
+        if not self.limit > 0:
+            raise InputError(f"--limit must be above 0, got {self.limit:g}")
         if self.precision == "int8" and self.format == "pt2":
             raise InputError("--precision int8 is for --format onnx and openvino")
         if self.precision == "int8" and not self.frames:
