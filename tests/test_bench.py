@@ -10,7 +10,7 @@ from mono2many.bench import bench
 from mono2many.bench.yardstick import YardstickDepth, YardstickPose
 from mono2many.commands.bench import BenchConfig
 from mono2many.devices import cpu_has_bf16
-from mono2many.models.architecture import MonoArchitecture
+from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
@@ -43,35 +43,27 @@ def test_every_row_has_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "peak memory" in said
 
 
-def test_every_runtime_is_timed_beside_eager(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("architecture", [LIGHT, MANY])
+def test_every_runtime_is_timed_beside_eager(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], architecture: MonoArchitecture
+) -> None:
     torch.manual_seed(0)
-    save_model(tmp_path / "model", lively(MonoDepth(LIGHT)), ModelCard(LIGHT, 64, 96))
+    many = isinstance(architecture, ManyArchitecture)
+    model = ManyDepth(architecture) if many else MonoDepth(architecture)
+    save_model(tmp_path / "model", lively(model), ModelCard(architecture, 64, 96))
     config = BenchConfig(
         64, 96, steps=1, json=str(tmp_path / "b.json"), export=True, model=str(tmp_path / "model")
     )
     bench(config, Console(width=120))
     rows = {row["name"]: row for row in json.loads((tmp_path / "b.json").read_text())["rows"]}
     exports = {"onnx fp32", "openvino fp32", "openvino fp16", "openvino int8"}
-    assert set(rows) - {"channels_last, bf16"} == {"eager", "channels_last"} | exports
+    own = {"eager"} if many else {"eager", "channels_last"}
+    assert set(rows) - {"channels_last, bf16"} == own | exports
     assert rows["eager"]["ratio"] == 1
     assert all(row["film_per_s"] > 0 and row["megabytes"] > 0 for row in rows.values())
     assert rows["openvino fp32"]["difference"] < 1e-4 < rows["openvino int8"]["difference"] < 0.9
     assert rows["openvino int8"]["megabytes"] < 0.6 * rows["openvino fp32"]["megabytes"]
     assert "openvino int8" in capsys.readouterr().out
-
-
-def test_every_runtime_streams_a_manydepth(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    save_model(tmp_path / "many", lively(ManyDepth(MANY)), ModelCard(MANY, 64, 96))
-    config = BenchConfig(
-        64, 96, steps=1, json=str(tmp_path / "b.json"), export=True, model=str(tmp_path / "many")
-    )
-    bench(config, Console(width=120))
-    rows = {row["name"]: row for row in json.loads((tmp_path / "b.json").read_text())["rows"]}
-    exports = {"onnx fp32", "openvino fp32", "openvino fp16", "openvino int8"}
-    assert set(rows) - {"channels_last, bf16"} == {"eager"} | exports
-    assert all(row["film_per_s"] > 0 for row in rows.values())
-    assert rows["openvino fp32"]["difference"] < 1e-4 < rows["openvino int8"]["difference"] < 0.9
 
 
 def test_the_yardstick_is_two_resnet18_without_classifiers_and_the_papers_heads() -> None:

@@ -15,7 +15,7 @@ from mono2many.cli import main
 from mono2many.train import loop
 from mono2many.types import InputError
 
-FOLDER, STEPS, WHAT = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+FOLDER, STEPS, WHAT = sys.argv[1:]
 RANK = os.environ.get("LOCAL_RANK", "0")
 own_step, own_folder, done = loop.mono_step, loop.owned_folder, []
 
@@ -23,7 +23,6 @@ own_step, own_folder, done = loop.mono_step, loop.owned_folder, []
 def failing(*inputs: Any, **more: Any) -> Any:
     done.append(1)
     if len(done) == 3 and RANK == WHAT:
-        (FOLDER / "failed").touch()
         raise InputError(f"frame {RANK} is damaged")
     return own_step(*inputs, **more)
 

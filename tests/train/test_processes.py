@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -63,11 +62,12 @@ def test_the_first_process_decides_from_what_a_run_is_resumed(run: Path) -> None
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_an_error_in_one_process_ends_both_with_one_line(tmp_path: Path, rank: int) -> None:
+    """A process that waited for the other would wait for ever: until the tests' limit."""
     done = subprocess.run(
         [sys.executable, FAILING, str(tmp_path), "500", str(rank)],
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
-    assert time.time() - (tmp_path / "failed").stat().st_mtime < 20
+    assert not (tmp_path / "mono" / "checkpoints" / "step-00000500.pt").exists()
     assert done.returncode != 0
     assert [line for line in done.stderr.splitlines() if "damaged" in line or "Error" in line] == [
         f"mono2many train: frame {rank} is damaged"

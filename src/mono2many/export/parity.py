@@ -39,7 +39,7 @@ class Limits(NamedTuple):
     median: float
     tail: float
     """Of the 99.9th percentile; where poses are refined on the images, of the 99th: there a model's own
-    99.9th is 1.6e-3 between one and two threads, which round differently, so that elsewhere another depth
+    99.9th passes 1e-3 between one and two threads, which round differently: in a few cells another depth
     matches best."""
     abs_rel: float = 1.0
 

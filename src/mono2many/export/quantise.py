@@ -26,9 +26,7 @@ from mono2many.predict.sessions import ENDINGS, NOTES
 from mono2many.types import InputError
 
 
-def quantise(
-    path: Path, kind: str, samples: Sequence[Mapping[str, Tensor]], exact: Sequence[str] = ()
-) -> None:
+def quantise(path: Path, kind: str, samples: Sequence[Mapping[str, Tensor]], exact: Sequence[str]) -> None:
     """Replace the part at `path` (fp32, ONNX or OpenVINO) by its int8 version. samples: its inputs, to
     calibrate it. exact: names of operations that stay in float32. InputError where that fails."""
     with tempfile.TemporaryDirectory() as folder:

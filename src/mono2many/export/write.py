@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def write_part(
             archive.replace(temporary)
         return []
     onnx_program = _onnx_program(part, program)
-    exact = _outside(onnx_program.model_proto, part.quantised)
+    exact = _outside(onnx_program.model.graph, part.quantised)
     if kind == "openvino":
         ov = library("openvino", "openvino")
         model = ov.Core().read_model(onnx_program.model_proto.SerializeToString(), b"")
@@ -54,17 +54,16 @@ def write_part(
     return exact
 
 
-def _outside(model: Any, modules: Sequence[str]) -> list[str]:
-    """Names of the operations of an ONNX model that belong to none of these modules. The exporter writes of
-    each operation "PATH: CLASS/PATH: CLASS/...", from the outermost module in."""
+def _outside(graph: Iterable[Any], modules: Sequence[str]) -> list[str]:
+    """Names of the operations that belong to none of these modules. The exporter writes of each operation
+    "PATH: CLASS/PATH: CLASS/...", from the outermost module in."""
     prefixes = tuple(f"{name}." for name in modules)
 
     def inside(node: Any) -> bool:
-        scopes = [entry.value for entry in node.metadata_props if entry.key == "namespace"]
-        paths = [scope.split(":")[0] for text in scopes for scope in text.split("/")]
-        return any(f"{path}.".startswith(prefixes) for path in paths)
+        scopes = node.metadata_props.get("namespace", "").split("/")
+        return any(f"{scope.split(':')[0]}.".startswith(prefixes) for scope in scopes)
 
-    return [node.name for node in model.graph.node if not inside(node)]
+    return [node.name for node in graph if not inside(node)]
 
 
 def dynamic_shapes(part: Part, batch: bool, size: bool) -> dict[str, Any]:
