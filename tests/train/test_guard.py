@@ -1,5 +1,5 @@
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import nn
 
 from mono2many.train.guard import FiniteGuard, all_finite

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -139,13 +139,14 @@ def _ways(config: BenchConfig, folder: Path) -> Iterator[tuple[str, Way]]:
             return found / last.unit
 
         yield "compiled", Way(last, source, run)
+    traced: dict[str, Any] = {}
     for kind, precision in EXPORTS:
         made = ExportConfig(
             model=config.model, format=kind, precision=precision, out=str(folder / f"{kind}-{precision}"),
             height=config.height, width=config.width, count=FILM // 2, frames=(str(folder / "frames"),),
             limit=1e9, camera=str(folder / "camera.json") if many else None,
         )  # fmt: skip
-        out = export(made, Console(file=io.StringIO()))
+        out = export(made, Console(file=io.StringIO()), traced)
         yield f"{kind} {precision}", Way(load(out, "cpu"), out)
 
 

@@ -1,7 +1,7 @@
 """The command `export`: write the parts, compare them with the model, keep them where they agree."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,9 +39,12 @@ OTHER_PARTS = 1e-3
 """Greatest difference of the outputs of pose, match and depth, as a share of the largest value."""
 
 
-def export(config: ExportConfig, console: Console | None = None) -> Path:
+def export(
+    config: ExportConfig, console: Console | None = None, traced: MutableMapping[str, Any] | None = None
+) -> Path:
     """Returns the folder that was written. InputError for what cannot be exported, and where the file does
-    not compute what the model does: nothing is left then."""
+    not compute what the model does: nothing is left then. traced: for several exports of one model at one
+    size in float32: the ONNX graphs of its parts, which the first of them adds and the others use."""
     console = console or text_console()
     _installed(config)
     source = best_of(config.model, config.last)
@@ -57,7 +60,7 @@ def export(config: ExportConfig, console: Console | None = None) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        parity = _written(config, model, card, footage, partial, source)
+        parity = _written(config, model, card, footage, partial, source, {} if traced is None else traced)
         shutil.rmtree(out, ignore_errors=True)
         partial.rename(out)
     finally:
@@ -114,6 +117,7 @@ def _written(
     footage: Sequence[Footage],
     out: Path,
     source: Path,
+    traced: MutableMapping[str, Any],
 ) -> Parity:
     """Files and config.json in `out`, compared with the model."""
     kind, precision, size = config.format, config.precision, (card.height, card.width)
@@ -131,7 +135,7 @@ def _written(
     exact: dict[str, list[str]] = {}
     for part in parts:
         shapes = dynamic_shapes(part, config.dynamic_batch, config.dynamic_size)
-        exact[part.name] = write_part(out, part, kind, precision == "fp16", shapes, described)
+        exact[part.name] = write_part(out, part, kind, precision == "fp16", shapes, described, traced)
     write_card(out, card, asdict(notes))
     compared: Sequence[Footage] = footage
     if precision == "int8":

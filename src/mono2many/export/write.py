@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -24,24 +24,32 @@ MOST_BATCH, MOST_BLOCKS = 256, 256
 
 
 def write_part(
-    folder: Path, part: Part, kind: str, compress: bool, dynamic: Mapping[str, Any], notes: Mapping[str, Any]
+    folder: Path,
+    part: Part,
+    kind: str,
+    compress: bool,
+    dynamic: Mapping[str, Any],
+    notes: Mapping[str, Any],
+    traced: MutableMapping[str, Any],
 ) -> list[str]:
     """folder/PART.onnx, .xml with .bin, or .pt2. compress: an OpenVINO file's weights in float16. dynamic: of
-    dynamic_shapes. notes: for the file's metadata. Returns the names of the operations that int8 leaves in
-    float32 (not of pt2)."""
+    dynamic_shapes. notes: for the file's metadata. traced: ONNX graphs by part; a missing one is added.
+    Returns the names of the operations that int8 leaves in float32 (not of pt2)."""
     path = folder / f"{part.name}{ENDINGS[kind]}"
     text = json.dumps(
         {**notes, "part": part.name, "inputs": list(part.inputs), "outputs": list(part.outputs)}
     )
-    program = _program(part, dynamic)
     if kind == "pt2":
+        program = _program(part, dynamic)
         with atomic_write(path) as temporary, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of weights that two layers share
             archive = temporary.with_suffix(".pt2")  # it insists on the ending
             torch.export.save(program, archive, extra_files={f"{NOTES}.json": text})
             archive.replace(temporary)
         return []
-    onnx_program = _onnx_program(part, program)
+    if part.name not in traced:
+        traced[part.name] = _onnx_program(part, _program(part, dynamic))
+    onnx_program = traced[part.name]
     exact = _outside(onnx_program.model.graph, part.quantised)
     if kind == "openvino":
         ov = library("openvino", "openvino")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from mono2many.files import MALFORMED, explained, file_lock, read_json, remove_partial, write_text
 from mono2many.models.checkpoint import (

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import torch
 from jaxtyping import Bool
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 

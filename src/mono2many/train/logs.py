@@ -102,5 +102,5 @@ def provenance() -> dict[str, str]:
         "python": sys.version.split()[0],
         "threads": str(torch.get_num_threads()),
         "cuda": torch.version.cuda or "none",
-        **{name: metadata.version(name) for name in ("torch", "torchvision", "timm", "lightning")},
+        **{name: metadata.version(name) for name in ("torch", "torchvision", "timm", "lightning-fabric")},
     }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from torch.distributed import TCPStore
 
 FAILED = "failed"
