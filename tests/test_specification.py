@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from programs import REPOSITORY, run_program
+
 SHORT = ["--encoder_weights", "none", "--height", "64", "--width", "96", "--steps", "2", "--batch_size", "2"]
 HEADER = ["abs_rel", "sqrt_rel", "rmse", "rmse_log", "a1", "a2", "a3"]
 
@@ -16,14 +17,12 @@ HEADER = ["abs_rel", "sqrt_rel", "rmse", "rmse_log", "a1", "a2", "a3"]
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("specification")
     tiny = ["--drives", "2", "--frames", "12", "--height", "64", "--width", "160"]
-    run(folder, "-m", "mono2many", "prepare", "synthetic", "--layout", "kitti", *tiny)
+    mono2many(folder, "prepare", "synthetic", "--layout", "kitti", *tiny)
     return folder
 
 
-def run(folder: Path, *words: str) -> str:
-    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+def mono2many(folder: Path, *words: str) -> str:
+    return run_program(REPOSITORY / "src" / "mono2many" / "__main__.py", *words, cwd=folder)
 
 
 def rows(table: str) -> dict[str, list[float]]:
@@ -38,13 +37,13 @@ def rows(table: str) -> dict[str, list[float]]:
 
 
 def test_train_train_test(place: Path) -> None:
-    train, test = str(REPOSITORY / "model_train.py"), str(REPOSITORY / "model_test.py")
+    train, test = REPOSITORY / "model_train.py", REPOSITORY / "model_test.py"
     for datatype in ("kitti_eigen_zhou", "kitti_benchmark"):
-        run(place, train, "--pose_type", "separate", "--datatype", datatype, *SHORT)
+        run_program(train, "--pose_type", "separate", "--datatype", datatype, *SHORT, cwd=place)
         card = json.loads((place / "model_save" / datatype / "config.json").read_text())
         assert card["seen"] == [datatype]
         assert card["trained_on"] == f"{datatype}, SYNTHETIC (the procedural street)"
-    said = run(place, test, "--json", "all.json")
+    said = run_program(test, "--json", "all.json", cwd=place)
     assert any(line.split()[-7:] == HEADER for line in said.splitlines()), said
     assert "SYNTHETIC" in said
     table = rows(said)
@@ -56,7 +55,7 @@ def test_train_train_test(place: Path) -> None:
         0 < numbers[0] < 10 and 0 <= numbers[4] <= numbers[5] <= numbers[6] <= 1 for numbers in table.values()
     )
 
-    clean = run(place, test, "--model", "model_save/kitti_eigen_zhou")
+    clean = run_program(test, "--model", "model_save/kitti_eigen_zhou", cwd=place)
     assert "CONTAMINATED" not in clean
 
 
@@ -66,7 +65,7 @@ def test_evaluate_refuses_frames_that_the_model_saw(place: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "--allow-contaminated" in done.stderr
-    said = run(place, *command[1:], "--allow-contaminated", "--report", "report.html")
+    said = mono2many(place, *command[3:], "--allow-contaminated", "--report", "report.html")
     assert "CONTAMINATED" in said
     assert "SYNTHETIC" in said
     page = (place / "report.html").read_text()
@@ -77,9 +76,9 @@ def test_evaluate_refuses_frames_that_the_model_saw(place: Path) -> None:
 def test_several_frames_train_and_score_on_kittis_lists(place: Path) -> None:
     sizes = ["--height", "64", "--width", "96", "--steps", "2", "--batch-size", "2", "--hypotheses", "8"]
     many = ["--model", "many", "--recipe", "scratch", "--name", "many"]
-    command = ["-m", "mono2many", "train", "--datatype", "kitti_eigen_zhou"]
-    run(place, *command, *many, *sizes)
-    said = run(place, "-m", "mono2many", "evaluate", "--model", "model_save/many", "--json", "many.json")
+    command = ["train", "--datatype", "kitti_eigen_zhou"]
+    mono2many(place, *command, *many, *sizes)
+    said = mono2many(place, "evaluate", "--model", "model_save/many", "--json", "many.json")
     rows = json.loads((place / "many.json").read_text())["rows"]
     assert rows.keys() == {"model", "single frame", "static camera", "teacher"}
     assert all(name in said for name in rows)
@@ -87,13 +86,12 @@ def test_several_frames_train_and_score_on_kittis_lists(place: Path) -> None:
 
 
 def test_odometry_from_the_street_to_a_trajectory(tmp_path: Path) -> None:
-    command = ("-m", "mono2many")
     tiny = ["--drives", "2", "--frames", "12", "--height", "64", "--width", "160"]
-    run(tmp_path, *command, "prepare", "synthetic", "--layout", "odometry", *tiny)
+    mono2many(tmp_path, "prepare", "synthetic", "--layout", "odometry", *tiny)
     short = ["--recipe", "scratch", "--height", "64", "--width", "96", "--steps", "2", "--batch-size", "2"]
-    run(tmp_path, *command, "train", "--datatype", "kitti_odometry", *short, "--name", "way")
-    said = run(
-        tmp_path, *command, "evaluate", "--model", "model_save/way", "--datatype", "kitti_odometry",
+    mono2many(tmp_path, "train", "--datatype", "kitti_odometry", *short, "--name", "way")
+    said = mono2many(
+        tmp_path, "evaluate", "--model", "model_save/way", "--datatype", "kitti_odometry",
         "--json", "way.json", "--trajectory", "way.png",
     )  # fmt: skip
     assert "SYNTHETIC" in said
@@ -101,5 +99,5 @@ def test_odometry_from_the_street_to_a_trajectory(tmp_path: Path) -> None:
     assert f"{figures['snippets']['ate_mean']:.4f} ± {figures['snippets']['ate_std']:.4f}" in said
     assert (tmp_path / "way.png").exists()
     images = str(Path("dataset") / "sequences" / "09" / "image_2")
-    run(tmp_path, *command, "predict", images, "--model", "model_save/way", "--poses", "kitti")
+    mono2many(tmp_path, "predict", images, "--model", "model_save/way", "--poses", "kitti")
     assert len((tmp_path / "outputs" / "image_2_poses.txt").read_text().splitlines()) == 12

@@ -2,14 +2,11 @@
 
 import math
 import re
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
-import tyro
 
 from mono2many import load
 from mono2many.io.images import write_image
@@ -20,8 +17,9 @@ from mono2many.models.many import ManyDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.street.video import write_street_video
 from page_visits import free_port
+from programs import REPOSITORY, run_program
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = REPOSITORY / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +30,9 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def example(name: str, *words: str | Path) -> None:
-    """The program in this process, which has imported everything."""
-    spec = spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    program = module_from_spec(spec)
-    sys.modules[name] = program
-    spec.loader.exec_module(program)
-    program.main(tyro.cli(program.Settings, args=[str(word) for word in words]))
+def example(name: str, *words: str | Path) -> str:
+    """What it prints."""
+    return run_program(EXAMPLES / f"{name}.py", *words, cwd=Path.cwd())
 
 
 @pytest.fixture(autouse=True)
@@ -72,23 +64,17 @@ def test_a_video_becomes_a_video_of_disparity_alone(street: Path, tmp_path: Path
     assert (made.width, made.height, made.frames) == (192, 64, 12)
 
 
-def test_the_starter_is_trained_on_a_video_and_compared(
-    street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_starter_is_trained_on_a_video_and_compared(street: Path, tmp_path: Path) -> None:
     small = ["--steps", "2", "--height", "64", "--width", "96", "--batch-size", "2", "--name", "own"]
     words = [street / "street.mp4", "--camera", street / "street.json", *small]
-    example("train_on_video", *words)
-    said = capsys.readouterr().out
+    said = example("train_on_video", *words)
     assert "own: trained on" in said
     assert (tmp_path / "model_save" / "own" / "model.safetensors").exists()
 
 
-def test_a_pixel_is_as_far_as_the_streets_speed_says(
-    street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_pixel_is_as_far_as_the_streets_speed_says(street: Path, tmp_path: Path) -> None:
     words = [street / "street.mp4", "--camera", street / "street.json", "--pixel", "96", "60"]
-    example("pixel_distance", *words, "--scale-from", "speed", street / "street_speed.csv")
-    said = capsys.readouterr().out
+    said = example("pixel_distance", *words, "--scale-from", "speed", street / "street_speed.csv")
     found = re.search(r"pixel 96, 60: (\d+\.\d+) m ahead, (\d+\.\d+) m along the ray; scale (.*)", said)
     assert found is not None
     ahead, ray = float(found[1]), float(found[2])
@@ -99,19 +85,16 @@ def test_a_pixel_is_as_far_as_the_streets_speed_says(
     assert ray == pytest.approx(ahead * math.hypot(1, 0.5 / focal, 28.5 / focal), abs=0.02)
 
 
-def test_a_stream_prints_a_line_for_each_frame(
-    street: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stream_prints_a_line_for_each_frame(street: Path, tmp_path: Path) -> None:
     kinds = ManyArchitecture("light", "light", pose_type="light", hypotheses=8)
     save_model(tmp_path / "many", ManyDepth(kinds), ModelCard(kinds, 64, 96))
-    example("stream_camera", street / "street.mp4", "--model", "many")
-    lines = capsys.readouterr().out.splitlines()
+    lines = example("stream_camera", street / "street.mp4", "--model", "many").splitlines()
     assert len(lines) == 12
     assert all(re.fullmatch(r" +\d+\.\d{3} s: +\d+\.\d+ \(up to scale\), \d+ ms", line) for line in lines)
     assert lines[6].split()[0] == "0.500"
 
 
-def test_the_web_page_under_load_answers_everything(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_web_page_under_load_answers_everything() -> None:
     small = [
         "--rounds",
         "1",
@@ -126,6 +109,5 @@ def test_the_web_page_under_load_answers_everything(capsys: pytest.CaptureFixtur
         "--width",
         "96",
     ]
-    example("serve_load", *small, "--port", str(free_port()))
-    said = capsys.readouterr().out
+    said = example("serve_load", *small, "--port", str(free_port()))
     assert re.match(r"round 1: 10 requests, 2 depth maps, 8 reasons; \d+ MB", said)
