@@ -12,6 +12,8 @@ from mono2many import load
 from mono2many.predict.confidence import fit_std
 from mono2many.street.reader import StreetSettings, SyntheticReader
 
+NAMES = ("flip", "edge", "teacher", "sweep", "motion")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -43,11 +45,12 @@ def main(s: Settings) -> None:
             ratio = frame.depth / depth
             chosen = torch.randperm(int(known.sum()), generator=rng)[: s.pixels]
             errors.append((ratio / ratio[known].median()).log()[known][chosen])
-            of_all = torch.stack([found.flip[0], found.edge[0], found.motion[0]], -1)
+            names = [name for name in NAMES if getattr(found, name) is not None]
+            of_all = torch.stack([getattr(found, name)[0] for name in names], -1)
             cues.append(of_all[known][chosen])
-    for names in (("flip",), ("flip", "edge"), ("flip", "edge", "motion")):
-        found = fit_std(torch.cat(cues)[:, : len(names)], torch.cat(errors))
-        print(names, [round(value, 3) for value in found])
+    for count in range(1, len(names) + 1):
+        fitted = fit_std(torch.cat(cues)[:, :count], torch.cat(errors))
+        print(names[:count], [round(value, 3) for value in fitted])
 
 
 if __name__ == "__main__":

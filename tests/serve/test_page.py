@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from mono2many.geometry.camera import intrinsics_from_fov
 from mono2many.io.depth_files import read_depth
-from mono2many.io.videos import VideoWriter, probe_video
+from mono2many.io.videos import VideoWriter, probe_video, video_frames
+from mono2many.predict.predictor import Predictor
 from page_visits import Visit, black_png, jpeg, open_page
 from small_models import FILM
 
@@ -71,13 +73,27 @@ def test_nothing_is_fetched_from_elsewhere(
 
 
 @pytest.mark.parametrize("model", ["one", "many"])
-def test_a_video_becomes_a_video_of_depth(visit: Visit, video: bytes, tmp_path: Path, model: str) -> None:
+def test_a_video_becomes_a_video_of_depth_that_each_frame_shows_under_the_cursor(
+    visit: Visit, predictors: dict[str, Predictor], video: bytes, tmp_path: Path, model: str
+) -> None:
     visit.page.get_by_label("Model").click()
     visit.page.get_by_role("option", name=model).click()
     assert "6 frames" in visit.upload("drive.mp4", video)
     made = probe_video(download(visit.page, "drive_depth.mp4", tmp_path))
     assert (made.width, made.height, made.frames, made.fps) == (192, 64, 6, 10.0)
-    assert visit.page.locator("video").evaluate("v => v.error === null")
+    shown = visit.page.locator("video")
+    assert shown.evaluate("v => v.error === null")
+    shown.evaluate("v => new Promise(done => { v.onseeked = done; v.pause(); v.currentTime = 0.32; })")
+    box = shown.evaluate("v => [v.clientWidth, v.clientHeight, v.videoWidth, v.videoHeight]")
+    scale = min(box[0] / box[2], box[1] / box[3])
+    of_cell = {"x": box[0] / 2 + (48.5 - 96) * scale, "y": box[1] / 2 + (32.5 - 32) * scale}
+    shown.hover(position=of_cell)
+    visit.page.wait_for_function("document.querySelector('output').textContent.includes('0.30 s: depth')")
+    said = float(visit.page.locator("output").first.inner_text().split()[3])
+    stream = predictors[model].stream(intrinsics_from_fov(65.0, 96, 64))
+    (tmp_path / "drive.mp4").write_bytes(video)
+    depths = [stream(image).depth for image in video_frames(tmp_path / "drive.mp4")]
+    assert said == pytest.approx(float(depths[3][32, 48]), rel=1e-3)
     assert visit.errors == []
 
 

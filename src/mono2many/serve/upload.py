@@ -1,12 +1,13 @@
 """One uploaded image or video: checked against the limits, predicted, and written as the page shows it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 
 from mono2many.geometry.camera import intrinsics_from_fov
@@ -26,8 +27,22 @@ from mono2many.types import InputError, Scale
 WIDEST = 1280
 """Pixels of a video's frames, which are shrunk to that, and of the depth that the page reads."""
 
+READ_WIDTH = 160
+"""Columns, at most, of the depth of a video's frames that the page reads."""
+
 HowFar = Callable[[int, int], None]
 """Frames done, and their number (0: the file does not say)."""
+
+
+class FrameDepths(NamedTuple):
+    """Depth of a video's frames, as the page reads it."""
+
+    path: Path
+    """float32, row by row, frame after frame."""
+    rows: int
+    columns: int
+    times: list[float]
+    """Of each frame in the video that is written, seconds."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,7 @@ class Result:
     downloads: list[Path]
     note: str
     """On a video: how many frames were predicted."""
+    frames: FrameDepths | None
 
 
 def predict_upload(
@@ -63,14 +79,15 @@ def predict_upload(
     if upload.stat().st_size > limits.max_megabytes * 1e6:
         size = upload.stat().st_size / 1e6
         raise InputError(f"{upload.name}: has {size:.1f} MB; this page takes up to {limits.max_megabytes:g}")
-    video, note = None, ""
+    video, note, frames = None, "", None
     if upload.suffix.lower() in IMAGE_SUFFIXES:
         limits.check_pixels(upload.name, *image_size(upload))
         image = read_image(upload)
         disparity = predictor.disparity(image[None])[0]
     else:
         video = folder / f"{upload.stem}_depth.mp4"
-        image, disparity, note = _predict_video(predictor, upload, video, fov, limits, how_far)
+        image, frames, note = _predict_video(predictor, upload, video, fov, limits, how_far)
+        disparity = predictor.disparity(image[None])[0]  # which no earlier frame changes
     height, width = disparity.shape
     k = intrinsics_from_fov(fov, width, height)
     prediction = DepthMap(1 / disparity, disparity, predictor.card.scale, image, k)
@@ -85,14 +102,14 @@ def predict_upload(
     colour = downloads[-1]
     downloads += [scene] if video is None else [scene, video]
     files = original, colour, shown, step, scene, distance, video, downloads
-    return Result(width, height, predictor.card.scale, *files, note)
+    return Result(width, height, predictor.card.scale, *files, note, frames)
 
 
 def _predict_video(
     predictor: Predictor, upload: Path, target: Path, fov: float, limits: Limits, how_far: HowFar
-) -> tuple[UInt8[Tensor, "3 H W"], Float[Tensor, "H W"], str]:
-    """Writes the video of frames beside disparities; returns the first frame, its disparity (which no earlier
-    frame changes), and a note."""
+) -> tuple[UInt8[Tensor, "3 H W"], FrameDepths, str]:
+    """Writes the video of frames beside disparities; returns the first frame, the depths of all, and a
+    note."""
     check_video(upload)
     with open_video(upload) as container:
         stream = best_track(container)
@@ -119,11 +136,24 @@ def _predict_video(
     first = next(pairs, None)
     if first is None:
         raise InputError(f"{upload.name}: the video holds no frame that can be decoded")
-    outputs = zip(chain([first], pairs), repeat(Path()), strict=False)
+    step = -(-first[1].depth.shape[1] // READ_WIDTH)
+    rows, columns = first[1].depth[::step, ::step].shape
+    depths = FrameDepths(target.with_name("frames.bin"), rows, columns, times)
+    outputs = zip(_noted(chain([first], pairs), depths.path, step), repeat(Path()), strict=False)
     writer = VideoWriter(target, rate, times, preset="ultrafast")
     write_outputs(outputs, target.parent, ["video"], writer, [])
     note = f"{len(times)} frames; below: the first"
     if cut:
         of = f" of {total}" if total else ""
         note = f"the first {len(times)} frames{of}: this page computes {limits.max_seconds:g} s at most"
-    return first[0], predictor.disparity(first[0][None])[0], note
+    return first[0], depths, note
+
+
+def _noted(
+    pairs: Iterable[tuple[Tensor, DepthMap]], path: Path, step: int
+) -> Iterator[tuple[Tensor, DepthMap]]:
+    """The same, while every `step`-th pixel of every `step`-th row of depth is written."""
+    with path.open("wb") as file:
+        for image, found in pairs:
+            file.write(found.depth[::step, ::step].float().contiguous().numpy().tobytes())
+            yield image, found

@@ -14,23 +14,56 @@
     return { columns, values: new Float32Array(data, 10 + length) };
   }
 
-  async function show(event) {
-    const stage = event.target.closest?.(".m2m-stage");
-    if (!stage) return;
-    const figure = stage.closest("figure"), { depth, step, width, height, unit } = figure.dataset;
-    const box = stage.getBoundingClientRect();
-    const at = (offset, size, pixels) =>
-      Math.floor(Math.min(Math.max(offset / size, 0), 0.999999) * pixels / step);
-    const x = at(event.clientX - box.left, box.width, width);
-    const y = at(event.clientY - box.top, box.height, height);
-    if (!maps.has(depth)) {
+  // Depth of one frame of a video, of which the file holds one after the other.
+  async function readFrame({ frames, rows, columns }, number) {
+    const bytes = 4 * rows * columns, first = number * bytes;
+    const response = await fetch(frames, { headers: { Range: `bytes=${first}-${first + bytes - 1}` } });
+    if (!response.ok) throw new Error("the result was removed: upload the file again");
+    const data = await response.arrayBuffer();
+    return new Float32Array(response.status === 206 ? data : data.slice(first, first + bytes));
+  }
+
+  // What `read` promises, of which the last is kept.
+  function kept(key, read) {
+    if (!maps.has(key)) {
       maps.clear();
-      maps.set(depth, readDepth(depth));
+      maps.set(key, read());
     }
-    const output = figure.querySelector("output");
+    return maps.get(key);
+  }
+
+  const cell = (share, count) => Math.floor(Math.min(Math.max(share, 0), 0.999999) * count);
+
+  async function depthOfImage(stage, event) {
+    const { depth, step, width, height } = stage.closest("figure").dataset;
+    const box = stage.getBoundingClientRect();
+    const x = cell((event.clientX - box.left) / box.width, width / step);
+    const y = cell((event.clientY - box.top) / box.height, height / step);
+    const { columns, values } = await kept(depth, () => readDepth(depth));
+    return [`pixel ${x * step}, ${y * step}`, values[y * columns + x]];
+  }
+
+  // Its left half is the frame, the right one its disparity; the element may be larger than the video.
+  async function depthOfFrame(video, event) {
+    const data = video.closest("figure").dataset, times = JSON.parse(data.times);
+    const box = video.getBoundingClientRect(), now = video.currentTime + 0.001;
+    const scale = Math.min(box.width / video.videoWidth, box.height / video.videoHeight);
+    const across = (event.clientX - box.left - box.width / 2) / (scale * video.videoWidth) + 0.5;
+    const down = (event.clientY - box.top - box.height / 2) / (scale * video.videoHeight) + 0.5;
+    const number = Math.max(times.findLastIndex((time) => time <= now), 0);
+    const values = await kept(`${data.frames} ${number}`, () => readFrame(data, number));
+    const x = cell((2 * across) % 1, data.columns), y = cell(down, data.rows);
+    return [`${times[number].toFixed(2)} s`, values[y * data.columns + x]];
+  }
+
+  async function show(event) {
+    const stage = event.target.closest?.(".m2m-stage, .m2m-result video");
+    if (!stage) return;
+    const figure = stage.closest("figure"), output = figure.querySelector("output");
     try {
-      const { columns, values } = await maps.get(depth);
-      output.textContent = `pixel ${x * step}, ${y * step}: depth ${values[y * columns + x].toPrecision(4)} ${unit}`;
+      const find = stage.matches("video") ? depthOfFrame : depthOfImage;
+      const [where, depth] = await find(stage, event);
+      output.textContent = `${where}: depth ${depth.toPrecision(4)} ${figure.dataset.unit}`;
     } catch (error) {
       output.textContent = error.message;
     }
