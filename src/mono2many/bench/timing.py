@@ -25,14 +25,19 @@ class Row:
     note: str = ""
 
 
-def in_turn(steps: Mapping[str, Step], repetitions: int, count: int) -> list[Row]:
-    """One warm-up of each, then one of each after the other, again and again. `count`: samples per step."""
+def in_turn(steps: Mapping[str, Step], repetitions: int, count: int, settle: bool = False) -> list[Row]:
+    """One warm-up of each, then one of each after the other, again and again. `count`: samples per step.
+    settle: each turn begins with one that is not timed. Other runtimes' threads wait actively for a while,
+    and their weights fill the cache."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for repetition in range(repetitions + 1):
         for name, step in steps.items():
+            number = repetition * (1 + settle)
+            if settle:
+                step(number)
             _wait_for_gpu()
             began = time.perf_counter()
-            step(repetition)
+            step(number + settle)
             _wait_for_gpu()
             times[name].append(time.perf_counter() - began)
     medians = {name: statistics.median(times[name][1:]) for name in steps}
