@@ -43,6 +43,8 @@ class Cues(NamedTuple):
 COEFFICIENTS: dict[tuple[str, ...], tuple[float, ...]] = {
     ("flip", "edge"): (-0.287, 0.203, 0.260),
     ("flip", "edge", "motion"): (-0.045, 0.166, 0.194, 0.206),
+    ("flip", "edge", "teacher", "sweep"): (-0.2, 0.15, 0.2, 0.1, 0.1),
+    ("flip", "edge", "teacher", "sweep", "motion"): (-0.1, 0.15, 0.15, 0.1, 0.1, 0.15),
 }
 """c_0, then one of each cue."""
 
