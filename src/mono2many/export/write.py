@@ -107,7 +107,7 @@ def _onnx_program(part: Part, program: torch.export.ExportedProgram) -> Any:
 
 
 def _shorten(model: Any) -> None:
-    """Constants computed, batch normalisation made part of the convolutions before it (int8 would round both),
+    """Constants computed, batch normalisation made part of the convolutions (int8 would round both),
     unused and repeated operations removed. The exporter's own optimisation looks for many more patterns, for
     each of which it searches the whole graph: of refined poses' 28,000 operations that took over ten minutes,
     and the runtimes fuse operations themselves."""
