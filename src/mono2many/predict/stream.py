@@ -24,7 +24,7 @@ from mono2many.models.pixels import relative_costs
 from mono2many.models.pose import RelativePose
 from mono2many.models.student import CostVolume, ImageFeatures
 
-TEMPERATURE = 0.1
+TEMPERATURE = 0.3
 """Of a cell's mean cost: hypotheses that match worse than the best by more hardly count in `sweep_spread`."""
 
 
