@@ -7,8 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
+import openvino
 import pytest
 import torch
+from torch import nn
 
 from mono2many import load
 from mono2many.commands.evaluate import run as evaluate
@@ -16,14 +19,17 @@ from mono2many.commands.export import ExportConfig
 from mono2many.commands.predict import run as predict
 from mono2many.errors import InputError
 from mono2many.export import run as export_run
+from mono2many.export.graphs import Part
 from mono2many.export.parity import Limits
 from mono2many.export.quantise import described
 from mono2many.export.run import export
+from mono2many.export.write import write_part
 from mono2many.io.images import write_image
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.exported import Exported
+from mono2many.predict.sessions import ENDINGS, open_session
 from small_models import FILM, LIGHT, MANY, K, lively
 
 
@@ -143,6 +149,21 @@ def test_int8_is_refused_beyond_its_limit_and_then_nothing_is_left(folder: Path)
         export(config)
     assert not (folder / "int8").exists()
     assert not (folder / ".partial-int8").exists()
+
+
+def test_a_convolution_keeps_one_product_and_one_constant_sum(tmp_path: Path) -> None:
+    """int8 rounds each operation: batch normalisation belongs to the convolution before it."""
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
+    nn.init.uniform_(net[1].running_mean)
+    part = Part("depth", net, {"input": torch.rand(1, 3, 8, 8)}, ("depth",))
+    for kind in ("onnx", "openvino"):
+        write_part(tmp_path, part, kind, False, {}, {}, {})
+        session = open_session(tmp_path / f"depth{ENDINGS[kind]}", kind, "fp32", torch.device("cpu"))
+        torch.testing.assert_close(session(**part.inputs)["depth"], net(part.inputs["input"]))
+    nodes = onnx.load(tmp_path / "depth.onnx").graph.node
+    assert [node.op_type for node in nodes] == ["Conv", "Relu"]
+    kinds = {op.get_type_name() for op in openvino.Core().read_model(tmp_path / "depth.xml").get_ops()}
+    assert kinds == {"Parameter", "Constant", "Convolution", "Add", "Relu", "Result"}
 
 
 def test_a_file_that_computes_something_else_is_refused(
