@@ -1,9 +1,10 @@
 """The coefficients of predict/confidence.py: fitted on streets of the validation split.
 
-python examples/fit_std.py --model starter
+python examples/fit_std.py --models starter
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 import tyro
@@ -17,7 +18,8 @@ NAMES = ("flip", "edge", "teacher", "sweep", "motion")
 
 @dataclass(frozen=True)
 class Settings:
-    model: str = "starter"
+    models: tuple[str, ...] = ("starter",)
+    """Whose errors are taken together."""
     streets: int = 6
     frames: int = 24
     """Every fourth is used."""
@@ -30,10 +32,10 @@ class Settings:
 
 def main(s: Settings) -> None:
     street = StreetSettings(s.streets, s.frames, s.height, s.width, variety="wide")
-    reader, predictor, rng = SyntheticReader(street, "val"), load(s.model), torch.Generator().manual_seed(0)
+    reader, rng = SyntheticReader(street, "val"), torch.Generator().manual_seed(0)
     cues, errors = [], []
-    for clip in range(s.streets):
-        stream = predictor.stream(reader.frame(clip, 0).intrinsics, std=True)
+    for model, clip in product(s.models, range(s.streets)):
+        stream = load(model).stream(reader.frame(clip, 0).intrinsics, std=True)
         for i in range(s.frames):
             if i % 4 > 1:  # the used one and the frame before it
                 continue

@@ -13,7 +13,7 @@ Cues, each an absolute difference of log depth or a deviation of it, averaged ov
     ln std = c_0 + sum over the cues of c_i ln(cue_i + FLOOR)
 
 The coefficients are the network's and not the image's: `fit_std` finds them on frames of known depth. Those
-in COEFFICIENTS are of the starter, and with teacher and sweep of a ManyDepth that began with it, on
+in COEFFICIENTS are of the starter, and with teacher and sweep of two ManyDepths that began with it, on
 procedural streets (docs/experiments/confidence.md).
 """
 
@@ -44,8 +44,8 @@ class Cues(NamedTuple):
 COEFFICIENTS: dict[tuple[str, ...], tuple[float, ...]] = {
     ("flip", "edge"): (-0.287, 0.203, 0.260),
     ("flip", "edge", "motion"): (-0.045, 0.166, 0.194, 0.206),
-    ("flip", "edge", "teacher", "sweep"): (0.073, 0.156, 0.256, 0.201, 0.056),
-    ("flip", "edge", "teacher", "sweep", "motion"): (0.315, 0.133, 0.192, 0.185, 0.092, 0.201),
+    ("flip", "edge", "teacher", "sweep"): (0.174, 0.17, 0.256, 0.222, 0.078),
+    ("flip", "edge", "teacher", "sweep", "motion"): (0.432, 0.147, 0.195, 0.207, 0.102, 0.203),
 }
 """c_0, then one of each cue."""
 
