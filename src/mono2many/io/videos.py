@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import BinaryIO
 
 import av
-import numpy as np
 import torch
 from av.container import InputContainer
 from av.video.stream import VideoStream
@@ -28,6 +27,7 @@ from mono2many.io.containers import (
     warn_of_kind,
     warn_of_tracks,
 )
+from mono2many.io.yuv import as_yuv, side_by_side
 from mono2many.types import InputError
 
 ONE_PACKET_ONE_FRAME = ("h264", "hevc", "av1", "mjpeg", "prores", "ffv1")
@@ -167,9 +167,9 @@ class VideoWriter:
             self.size = tuple(image.shape[1:])
             self.stream = self._new_stream(height, width if beside is None else 2 * width)
         assert image.shape[1:] == self.size, f"frame of {image.shape[1:]} in a video of {self.size}"
-        frame = _as_yuv(image, height, width)
+        frame = as_yuv(image, height, width)
         if beside is not None:
-            frame = _side_by_side(frame, _as_yuv(beside, height, width))
+            frame = side_by_side(frame, as_yuv(beside, height, width))
         if self.times:
             frame.pts = round(self.times[self.count] * TICKS)
             frame.time_base = Fraction(1, TICKS)
@@ -209,30 +209,6 @@ class VideoWriter:
         with explained(f"{self.path}: cannot be encoded", "try frames of another size", (av.FFmpegError,)):
             self.container.mux(stream.encode(frame))
         self._sink.check()
-
-
-def _as_yuv(image: UInt8[Tensor, "3 h w"], height: int, width: int) -> av.VideoFrame:
-    """yuv420p, BT.709, of that even size."""
-    pixels = np.ascontiguousarray(image.detach().cpu().permute(1, 2, 0).numpy())
-    if any(side % 2 for side in image.shape[1:]):
-        pixels = np.pad(pixels, ((0, image.shape[1] % 2), (0, image.shape[2] % 2), (0, 0)), "edge")
-    rgb = av.VideoFrame.from_numpy_buffer(pixels, format="rgb24")
-    return rgb.reformat(width, height, "yuv420p", dst_colorspace="ITU709", interpolation="BILINEAR")
-
-
-def _side_by_side(left: av.VideoFrame, right: av.VideoFrame) -> av.VideoFrame:
-    """Two yuv420p frames of one even size."""
-    both = av.VideoFrame(2 * left.width, left.height, "yuv420p")
-    for plane, *halves in zip(both.planes, left.planes, right.planes, strict=True):
-        width = halves[0].width
-        for i, half in enumerate(halves):
-            _pixels(plane)[:, i * width : (i + 1) * width] = _pixels(half)[:, :width]
-    return both
-
-
-def _pixels(plane: av.video.plane.VideoPlane) -> UInt8[np.ndarray, "h w"]:
-    """The plane's own memory, whose rows may be longer than the frame is wide."""
-    return np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
 
 
 class _Sink:
