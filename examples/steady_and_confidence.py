@@ -3,10 +3,10 @@ describe its errors?
 
     python examples/steady_and_confidence.py --models starter FOLDER
 
-Measures flicker, scale drift and Abs Rel on unseen streets, of the model's own --height and --width; the
-deviation's calibration error (ECE), and the AUSE of |log depth error| after median scaling, per frame. Writes
-OUT/figures.json and OUT/MODEL.png: a row of disparities over time, without --steady (left) and with it
-(right), one frame a line; below it a frame, its disparity, its error and deviation (black 0, bright .5).
+Measures flicker, scale drift and Abs Rel on unseen streets; the deviation's calibration error (ECE), and the
+AUSE of |log depth error| after median scaling, per frame. Writes OUT/figures.json and OUT/MODEL.png: a row of
+disparities over time, without --steady (left) and with it (right), one frame a line; below it a frame, its
+disparity, its error and deviation (black 0, bright from 0.5).
 """
 
 import json
@@ -24,7 +24,6 @@ from mono2many.io.colour import colour_disparity, robust_range
 from mono2many.io.images import write_image
 from mono2many.metrics.protocol import PROTOCOLS, score
 from mono2many.metrics.uncertainty import ause, ause_of_random, calibration_error
-from mono2many.predict.confidence import log_depth_std
 from mono2many.predict.video import Stream
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.types import Frame
@@ -88,9 +87,6 @@ def on_streets(predictor: Predictor, s: Settings, sheet: Path) -> dict[str, floa
             plain, steady = (stream(frame.image) for stream in streams)
             rows.append(frame_figures(predictor, frame, plain, steady))
             error, known = log_error(plain.disparity, frame)
-            if streams[0].cues.teacher is not None:  # by what every model has, too
-                shared = log_depth_std(streams[0].cues._replace(teacher=None, sweep=None))[0]
-                rows[-1]["ause_shared_cues"] = ause(error[known], shared[known])
             errors.append(error[known])
             deviations.append(plain.std[known])
             for half, found in zip(slices, (plain, steady), strict=True):

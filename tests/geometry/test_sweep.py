@@ -11,7 +11,6 @@ from mono2many.geometry.pose import rigid, transform, transform_from_pose
 from mono2many.geometry.sweep import (
     Sweep,
     aggregate_cost,
-    cost_spread,
     depth_hypotheses,
     grey_patches,
     plane_sweep,
@@ -252,12 +251,3 @@ def test_averaged_costs_are_the_mean_over_the_window_inside_the_map() -> None:
     torch.testing.assert_close(found.volume[0, :, 0, 0], volume[0, :, :2, :2].mean((1, 2)))
     assert torch.equal(found.lowest_cost, found.volume.argmin(1))
     assert torch.equal(found.confidence, sweep.confidence)
-
-
-def test_the_spread_of_costs_is_that_of_the_depths_that_match() -> None:
-    depths = torch.tensor([0.0, 1.0, 2.0]).exp()
-    costs = torch.tensor([[1.0, 1.0, 1.0], [9.0, 0.0, 9.0], [0.0, 0.0, 9.0]])  # three cells
-    volume = costs.T[None, :, None]
-    sweep = Sweep(volume, volume < 0, volume[:, 0] >= 0, volume.argmin(1))
-    found = cost_spread(sweep, depths, 0.1)[0, 0]
-    torch.testing.assert_close(found, torch.tensor([(2 / 3) ** 0.5, 0.0, 0.5]))

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mono2many.cli import main
 from mono2many.errors import InputError
-from mono2many.geometry.sweep import depth_hypotheses
 from mono2many.io.images import write_image
 from mono2many.io.videos import VideoWriter
 from mono2many.models.checkpoint import ModelCard, save_model
@@ -145,32 +144,6 @@ def test_a_manydepth_is_held_steady_and_has_deviations() -> None:
     assert found.std is not None
     assert found.std.isfinite().all()
     assert found.depth.isfinite().all()
-
-
-def test_a_manydepths_own_cues_are_its_teacher_and_its_sweep() -> None:
-    torch.manual_seed(0)
-    many = Predictor(lively(ManyDepth(MANY)), ModelCard(MANY, 64, 96))
-    assert isinstance(many.model, ManyDepth)
-    stream, net = many.stream(K, std=True), many.model.depth
-    stream(FILM[0])
-    first = stream.cues
-    disparity = stream(FILM[1]).disparity
-    second = stream.cues
-    assert first is not None
-    assert second is not None
-    assert first.sweep is not None
-    assert second.sweep is not None
-    assert second.teacher is not None
-    # without a frame to match all hypotheses weigh alike
-    depths = depth_hypotheses(net.nearest, net.farthest, net.hypotheses, net.spacing)
-    alike = depths.log().std(correction=0)
-    torch.testing.assert_close(first.sweep, (alike + 0.003).log().expand(1, 64, 96))
-    assert bool((second.sweep < first.sweep - 0.01).any())
-    teacher = many.model.teacher(many.inputs([FILM[1]]))
-    torch.testing.assert_close(second.teacher, log_cue((disparity / teacher).log()), atol=1e-5, rtol=1e-5)
-    for name in ("teacher", "sweep"):
-        more = second._replace(**{name: getattr(second, name) + 1})
-        assert bool((log_depth_std(more) > log_depth_std(second)).all())
 
 
 def test_the_command_writes_and_prints(

@@ -118,16 +118,6 @@ def subpixel_argmin(sweep: Sweep, depths: Float[Tensor, " D"]) -> Float[Tensor, 
     return torch.lerp(log_depths[sweep.lowest_cost], log_depths[beside], off.abs()).exp()
 
 
-def cost_spread(sweep: Sweep, depths: Float[Tensor, " D"], temperature: float) -> Float[Tensor, "B h w"]:
-    """Standard deviation of log depth over the hypotheses, each weighted by exp(-cost / temperature): small
-    where the cost curves sharply about one depth, large where many depths match alike. Costs that are all
-    equal, as of pixels that no frame sees, weigh all hypotheses alike. Not in the paper."""
-    log_depths = depths.log()[:, None, None]
-    weights = (-sweep.volume / temperature).softmax(1)
-    mean = (weights * log_depths).sum(1, keepdim=True)
-    return (weights * (log_depths - mean).square()).sum(1).sqrt()
-
-
 def _homographies(
     matching_from_current: Float[Tensor, "B F 4 4"],
     intrinsics: Float[Tensor, "B 3 3"],

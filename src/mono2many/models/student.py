@@ -38,13 +38,6 @@ class ImageFeatures(NamedTuple):
     """What the sweep compares: h w, or finer."""
 
 
-class CostVolume(NamedTuple):
-    """What the sweep found, and at which depths."""
-
-    sweep: Sweep
-    depths: Float[Tensor, " D"]
-
-
 class StudentNet(DisparityNet):
     """One image and its neighbours' features to disparity: a plane sweep between stride 4 and stride 8."""
 
@@ -86,28 +79,15 @@ class StudentNet(DisparityNet):
         intrinsics: Float[Tensor, "B 3 3"],
     ) -> Student:
         """`features` of the images and `matching_features` of their neighbours, with K in pixels of the
-        images. Without any neighbour the volume is empty: single-frame depth."""
-        return self.predict(
-            features, *self.compare(features, matching, matching_from_current, exists, intrinsics)
-        )
-
-    def compare(
-        self,
-        features: ImageFeatures,
-        matching: Float[Tensor, "B F C H W"],
-        matching_from_current: Float[Tensor, "B F 4 4"],
-        exists: Bool[Tensor, "B F"],
-        intrinsics: Float[Tensor, "B 3 3"],
-    ) -> CostVolume:
-        """The plane sweep, of the same inputs; no gradient passes through it (sec. 3.1)."""
+        images. No gradient passes through the sweep (sec. 3.1). Without any neighbour the volume is empty:
+        single-frame depth."""
         # strided convolutions put cell j at pixel 4 j: K / 4, without half-pixel shift
         camera = scale_intrinsics_plain(intrinsics, (4, 4), (1, 1))
         depths = depth_hypotheses(self.nearest, self.farthest, self.hypotheses, self.spacing)
         stride_ratio = matching.shape[-1] // features.stride4.shape[-1]
         current = features.matching_features[..., ::stride_ratio, ::stride_ratio]
-        return CostVolume(
-            plane_sweep(current, matching, matching_from_current, exists, camera, depths), depths
-        )
+        sweep = plane_sweep(current, matching, matching_from_current, exists, camera, depths)
+        return self.predict(features, sweep, depths)
 
     def predict(self, features: ImageFeatures, sweep: Sweep, depths: Float[Tensor, " D"]) -> Student:
         """From the cost volume at these depths."""

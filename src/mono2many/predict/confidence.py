@@ -1,20 +1,16 @@
 """The standard deviation of log depth at each pixel, from what several predictions say of each other: no
 further network, no training.
 
-Cues, each an absolute difference of log depth or a deviation of it, averaged over WINDOW x WINDOW pixels:
+Cues, each an absolute difference of log depth, averaged over WINDOW x WINDOW pixels:
 
     flip    the prediction and that of the mirrored image, un-mirrored (Poggi et al. 2020, sec. 3.1, "Post")
     edge    depth and its mean over the window: where a depth edge lies is uncertain
-    teacher depth and the single-frame teacher's (a ManyDepth's video)
-    sweep   the standard deviation of log depth over the hypotheses of its plane sweep, weighted by how well
-            they match (geometry/sweep.cost_spread): large where the cost is flat about its least
     motion  depth and that of the frame before, moved along the camera's motion (videos)
 
     ln std = c_0 + sum over the cues of c_i ln(cue_i + FLOOR)
 
 The coefficients are the network's and not the image's: `fit_std` finds them on frames of known depth. Those
-in COEFFICIENTS are of the starter, and with teacher and sweep of two ManyDepths that began with it, on
-procedural streets (docs/experiments/confidence.md).
+in COEFFICIENTS are of the starter on procedural streets (docs/experiments/confidence.md).
 """
 
 from typing import NamedTuple
@@ -34,8 +30,6 @@ class Cues(NamedTuple):
 
     flip: Float[Tensor, "B H W"]
     edge: Float[Tensor, "B H W"]
-    teacher: Float[Tensor, "B H W"] | None = None
-    sweep: Float[Tensor, "B H W"] | None = None
     motion: Float[Tensor, "B H W"] | None = None
     motion_seen: Bool[Tensor, "B H W"] | None = None
     """Pixels that the frame before saw: elsewhere `motion` says nothing."""
@@ -44,8 +38,6 @@ class Cues(NamedTuple):
 COEFFICIENTS: dict[tuple[str, ...], tuple[float, ...]] = {
     ("flip", "edge"): (-0.287, 0.203, 0.260),
     ("flip", "edge", "motion"): (-0.045, 0.166, 0.194, 0.206),
-    ("flip", "edge", "teacher", "sweep"): (0.174, 0.17, 0.256, 0.222, 0.078),
-    ("flip", "edge", "teacher", "sweep", "motion"): (0.432, 0.147, 0.195, 0.207, 0.102, 0.203),
 }
 """c_0, then one of each cue."""
 
@@ -65,11 +57,10 @@ def single_frame_cues(plain: Float[Tensor, "B H W"], mirrored: Float[Tensor, "B 
 
 def log_depth_std(cues: Cues) -> Float[Tensor, "B H W"]:
     """Standard deviation of log depth: 0.1 is 10 % of depth."""
-    names = ("flip", "edge") if cues.teacher is None else ("flip", "edge", "teacher", "sweep")
-    found = _std(cues, names)
+    found = _std(cues, ("flip", "edge"))
     if cues.motion is None or cues.motion_seen is None:
         return found
-    return torch.where(cues.motion_seen, _std(cues, (*names, "motion")), found)
+    return torch.where(cues.motion_seen, _std(cues, ("flip", "edge", "motion")), found)
 
 
 def _std(cues: Cues, names: tuple[str, ...]) -> Tensor:

@@ -12,20 +12,14 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from mono2many.data.measure import THRESHOLDS, quick_agreement, quick_displacement, thumbnail
 from mono2many.geometry.align import refine_motions
 from mono2many.geometry.pose import invert
-from mono2many.geometry.sweep import cost_spread, depth_hypotheses
 from mono2many.models.chain import chain, nearer
 from mono2many.models.many import ManyDepth
-from mono2many.models.pixels import relative_costs
 from mono2many.models.pose import RelativePose
-from mono2many.models.student import CostVolume, ImageFeatures
-
-TEMPERATURE = 0.3
-"""Of a cell's mean cost: hypotheses that match worse than the best by more hardly count in `sweep_spread`."""
+from mono2many.models.student import ImageFeatures
 
 
 @dataclass
@@ -104,8 +98,6 @@ class StreamState:
     def __init__(self, model: ManyDepth, intrinsics: Float[Tensor, "3 3"]) -> None:
         self.model, self.intrinsics = model, intrinsics.unsqueeze(0)
         self.memory = FrameMemory(model.architecture.matching)
-        self.volume: CostVolume | None = None
-        """Of the latest frame; None: it was not matched."""
 
     @torch.inference_mode()
     def __call__(self, image: Float[Tensor, "1 3 H W"]) -> Float[Tensor, "1 H W"]:
@@ -114,31 +106,12 @@ class StreamState:
         now.disparity = self._disparity(features)
         return now.disparity
 
-    @torch.inference_mode()
-    def teacher_log_ratio(self) -> Float[Tensor, "1 H W"]:
-        """Log of the latest frame's disparity by that of the single-frame teacher."""
-        now = self.memory.frames[-1]
-        assert now.disparity is not None
-        return (now.disparity.float() / self.model.teacher(now.image).float()).log()
-
-    @torch.inference_mode()
-    def sweep_spread(self) -> Float[Tensor, "1 H W"]:
-        """`cost_spread` of the latest frame; without a match that of costs that are all equal."""
-        net, image = self.model.depth, self.memory.frames[-1].image
-        size = (image.shape[-2], image.shape[-1])
-        if self.volume is None:
-            depths = depth_hypotheses(net.nearest, net.farthest, net.hypotheses, net.spacing).log()
-            return depths.std(correction=0).expand(1, *size)
-        spread = cost_spread(relative_costs(self.volume.sweep), self.volume.depths, TEMPERATURE)
-        return F.interpolate(spread.unsqueeze(1), size, mode="bilinear").squeeze(1)
-
     def _disparity(self, features: ImageFeatures) -> Float[Tensor, "1 H W"]:
         """Of the latest frame."""
         net, image, memory = self.model.depth, self.memory.frames[-1].image, self.memory
         motions = self._motions()
         matched = memory.to_match([motion is not None for motion in motions])
         if not any(matched):
-            self.volume = None
             return net.disparity(net.sigmoids(features)[0])
         none = RelativePose(image.new_zeros(1, 1, 3), image.new_zeros(1, 1, 3))
         axis_angle, translation = (
@@ -154,8 +127,8 @@ class StreamState:
             if memory.there(offset):
                 matching[i] = memory.frames[offset - 1].matching_features
         exists = torch.tensor([matched], device=image.device)
-        self.volume = net.compare(features, torch.stack(matching, 1), motion, exists, self.intrinsics)
-        return net.disparity(net.predict(features, *self.volume).sigmoids[0])
+        student = net(features, torch.stack(matching, 1), motion, exists, self.intrinsics)
+        return net.disparity(student.sigmoids[0])
 
     def _refined(self, then_from_now: Float[Tensor, "4 4"], offset: int) -> Float[Tensor, "1 4 4"]:
         """By the earlier frame's depth, which is known already."""

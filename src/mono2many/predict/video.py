@@ -75,10 +75,6 @@ class Stream:
             found, cues = predictor.predict_inputs(inputs, self.flip, self.std)
         else:
             found, cues = predictor.plain_and_mirrored(self.states, inputs, self.flip, self.std)
-            state = self.states[0]
-            if cues is not None and isinstance(state, StreamState):
-                teacher, sweep = log_cue(state.teacher_log_ratio()), log_cue(state.sweep_spread())
-                cues = cues._replace(teacher=teacher, sweep=sweep)
         if self.follower is not None:
             found, earlier = self.follower(inputs, found)
             if cues is not None and earlier is not None:
