@@ -11,6 +11,11 @@ from unittest.mock import patch
 REPOSITORY = Path(__file__).parents[1]
 
 
+def run_example(name: str, *words: str | Path, cwd: Path) -> str:
+    """run_program of examples/NAME.py."""
+    return run_program(REPOSITORY / "examples" / f"{name}.py", *words, cwd=cwd)
+
+
 def run_program(program: Path, *words: str | Path, cwd: Path) -> str:
     """What `python PROGRAM WORDS` prints in this folder. AssertionError where it fails."""
     said = StringIO()

@@ -60,12 +60,13 @@ def test_train_train_test(place: Path) -> None:
 
 
 def test_evaluate_refuses_frames_that_the_model_saw(place: Path) -> None:
-    command = [sys.executable, "-m", "mono2many", "evaluate", "--model", "model_save/kitti_benchmark"]
+    words = ["evaluate", "--model", "model_save/kitti_benchmark"]
+    command = [sys.executable, "-m", "mono2many", *words]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "--allow-contaminated" in done.stderr
-    said = mono2many(place, *command[3:], "--allow-contaminated", "--report", "report.html")
+    said = mono2many(place, *words, "--allow-contaminated", "--report", "report.html")
     assert "CONTAMINATED" in said
     assert "SYNTHETIC" in said
     page = (place / "report.html").read_text()

@@ -17,7 +17,7 @@ from mono2many.models.many import ManyDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.street.video import write_street_video
 from page_visits import free_port
-from programs import REPOSITORY, run_program
+from programs import REPOSITORY, run_example
 
 EXAMPLES = REPOSITORY / "examples"
 
@@ -32,7 +32,7 @@ def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def example(name: str, *words: str | Path) -> str:
     """What it prints."""
-    return run_program(EXAMPLES / f"{name}.py", *words, cwd=Path.cwd())
+    return run_example(name, *words, cwd=Path.cwd())
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from mono2many.export.graphs import Part
 from mono2many.export.parity import Limits
 from mono2many.export.quantise import described
 from mono2many.export.run import export
-from mono2many.export.write import write_part
+from mono2many.export.write import trace, write_part
 from mono2many.io.images import write_image
 from mono2many.models.checkpoint import ModelCard, save_model
 from mono2many.models.many import ManyDepth
@@ -157,7 +157,7 @@ def test_a_convolution_keeps_one_product_and_one_constant_sum(tmp_path: Path) ->
     nn.init.uniform_(net[1].running_mean)
     part = Part("depth", net, {"input": torch.rand(1, 3, 8, 8)}, ("depth",))
     for kind in ("onnx", "openvino"):
-        write_part(tmp_path, part, kind, False, {}, {}, {})
+        write_part(tmp_path, part, trace(part, kind, {}), kind, False, {})
         session = open_session(tmp_path / f"depth{ENDINGS[kind]}", kind, "fp32", torch.device("cpu"))
         torch.testing.assert_close(session(**part.inputs)["depth"], net(part.inputs["input"]))
     nodes = onnx.load(tmp_path / "depth.onnx").graph.node

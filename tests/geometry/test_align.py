@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mono2many.export.graphs import Part
-from mono2many.export.write import write_part
+from mono2many.export.write import trace, write_part
 from mono2many.geometry import align
 from mono2many.geometry.align import (
     FINE,
@@ -100,7 +100,7 @@ def test_a_runtime_refines_a_motion_as_pytorch_does(tmp_path: Path, monkeypatch:
     start = motion((0.004, -0.004, 0.0), (0.15, 0.0, 0.4))
     inputs = {"start": start, "target": target, "source": source, "depth": hills()}
     part = Part("motion", Refinement(), inputs, ("motion",))
-    write_part(tmp_path, part, "onnx", False, {}, {}, {})
+    write_part(tmp_path, part, trace(part, "onnx", {}), "onnx", False, {})
     session = open_session(tmp_path / "motion.onnx", "onnx", "fp32", torch.device("cpu"))
     (wanted,), found = part.graph(**inputs), session(**inputs)["motion"]
     assert (wanted - start).norm() > 0.02

@@ -93,7 +93,9 @@ def bench_export(config: BenchConfig, console: Console) -> list[ExportRow]:
         ways = dict(_ways(config, folder))
         times = {
             row.name: row.milliseconds
-            for row in in_turn({way: one.step(frames) for way, one in ways.items()}, config.steps, 1, True)
+            for row in in_turn(
+                {way: one.step(frames) for way, one in ways.items()}, config.steps, 1, settle=True
+            )
         }
         wanted = _second(ways["eager"], frames)
         rows = [

@@ -17,7 +17,7 @@ from mono2many.export.footage import Footage, count_frames, halves, read_footage
 from mono2many.export.graphs import Part, parts_of, with_fixed_padding
 from mono2many.export.parity import LIMITS, Limits, Parity, compare, inputs_on
 from mono2many.export.quantise import quantise
-from mono2many.export.write import dynamic_shapes, write_part
+from mono2many.export.write import dynamic_shapes, trace, write_part
 from mono2many.files import user_path
 from mono2many.models.checkpoint import ModelCard, input_size, load_model, write_card
 from mono2many.models.many import ManyDepth
@@ -43,8 +43,8 @@ def export(
     config: ExportConfig, console: Console | None = None, traced: MutableMapping[str, Any] | None = None
 ) -> Path:
     """Returns the folder that was written. InputError for what cannot be exported, and where the file does
-    not compute what the model does: nothing is left then. traced: for several exports of one model at one
-    size in float32: the ONNX graphs of its parts, which the first of them adds and the others use."""
+    not compute what the model does: nothing is left then. traced: for several exports to onnx and openvino of
+    one model at one size in float32: the graphs of its parts, which the first adds and the others use."""
     console = console or text_console()
     _installed(config)
     source = best_of(config.model, config.last)
@@ -135,7 +135,9 @@ def _written(
     exact: dict[str, list[str]] = {}
     for part in parts:
         shapes = dynamic_shapes(part, config.dynamic_batch, config.dynamic_size)
-        exact[part.name] = write_part(out, part, kind, precision == "fp16", shapes, described, traced)
+        if part.name not in traced:
+            traced[part.name] = trace(part, kind, shapes)
+        exact[part.name] = write_part(out, part, traced[part.name], kind, precision == "fp16", described)
     write_card(out, card, asdict(notes))
     compared: Sequence[Footage] = footage
     if precision == "int8":

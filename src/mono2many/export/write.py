@@ -4,7 +4,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -23,40 +23,42 @@ MOST_BATCH, MOST_BLOCKS = 256, 256
 """Of a dynamic batch, and of a dynamic side in multiples of 32."""
 
 
+def trace(part: Part, kind: str, dynamic: Mapping[str, Any]) -> Any:
+    """The part's graph for this kind: PyTorch's exported program for pt2, an ONNX program for the others,
+    which share it. dynamic: of dynamic_shapes."""
+    program = _program(part, dynamic)
+    return program if kind == "pt2" else _onnx_program(part, program)
+
+
 def write_part(
     folder: Path,
     part: Part,
+    graph: Any,
     kind: str,
     compress: bool,
-    dynamic: Mapping[str, Any],
     notes: Mapping[str, Any],
-    traced: MutableMapping[str, Any],
 ) -> list[str]:
-    """folder/PART.onnx, .xml with .bin, or .pt2. compress: an OpenVINO file's weights in float16. dynamic: of
-    dynamic_shapes. notes: for the file's metadata. traced: ONNX graphs by part; a missing one is added.
-    Returns the names of the operations that int8 leaves in float32 (not of pt2)."""
+    """folder/PART.onnx, .xml with .bin, or .pt2. graph: of `trace`, for this kind. compress: an OpenVINO
+    file's weights in float16. notes: for the file's metadata. Returns the names of the operations that int8
+    leaves in float32 (not of pt2)."""
     path = folder / f"{part.name}{ENDINGS[kind]}"
     text = json.dumps(
         {**notes, "part": part.name, "inputs": list(part.inputs), "outputs": list(part.outputs)}
     )
     if kind == "pt2":
-        program = _program(part, dynamic)
         with atomic_write(path) as temporary, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of weights that two layers share
             archive = temporary.with_suffix(".pt2")  # it insists on the ending
-            torch.export.save(program, archive, extra_files={f"{NOTES}.json": text})
+            torch.export.save(graph, archive, extra_files={f"{NOTES}.json": text})
             archive.replace(temporary)
         return []
-    if part.name not in traced:
-        traced[part.name] = _onnx_program(part, _program(part, dynamic))
-    onnx_program = traced[part.name]
-    exact = _outside(onnx_program.model.graph, part.quantised)
+    exact = _outside(graph.model.graph, part.quantised)
     if kind == "openvino":
-        save_openvino(path, _openvino_model(onnx_program.model_proto.SerializeToString()), compress, text)
+        save_openvino(path, _openvino_model(graph.model_proto.SerializeToString()), compress, text)
         return exact
-    onnx_program.model.metadata_props[NOTES] = text
+    graph.model.metadata_props[NOTES] = text
     with atomic_write(path) as temporary:
-        onnx_program.save(str(temporary))
+        graph.save(str(temporary))
     return exact
 
 

@@ -25,7 +25,7 @@ from mono2many.serve.limits import Limits
 from mono2many.types import InputError, Scale
 
 WIDEST = 1280
-"""Pixels of a video's frames, which are shrunk to that, and of the depth that the page reads."""
+"""Columns of a video's frames, which are shrunk to that, and of an image's depth that the page reads."""
 
 READ_WIDTH = 160
 """Columns, at most, of the depth of a video's frames that the page reads."""
@@ -139,7 +139,7 @@ def _predict_video(
     step = -(-first[1].depth.shape[1] // READ_WIDTH)
     rows, columns = first[1].depth[::step, ::step].shape
     depths = FrameDepths(target.with_name("frames.bin"), rows, columns, times)
-    outputs = zip(_noted(chain([first], pairs), depths.path, step), repeat(Path()), strict=False)
+    outputs = zip(_storing(chain([first], pairs), depths.path, step), repeat(Path()), strict=False)
     writer = VideoWriter(target, rate, times, preset="ultrafast")
     write_outputs(outputs, target.parent, ["video"], writer, [])
     note = f"{len(times)} frames; below: the first"
@@ -149,11 +149,11 @@ def _predict_video(
     return first[0], depths, note
 
 
-def _noted(
+def _storing(
     pairs: Iterable[tuple[Tensor, DepthMap]], path: Path, step: int
 ) -> Iterator[tuple[Tensor, DepthMap]]:
     """The same, while every `step`-th pixel of every `step`-th row of depth is written."""
     with path.open("wb") as file:
         for image, found in pairs:
-            file.write(found.depth[::step, ::step].float().contiguous().numpy().tobytes())
+            file.write(found.depth[::step, ::step].numpy().tobytes())
             yield image, found

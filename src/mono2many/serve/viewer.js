@@ -1,6 +1,7 @@
 // The slider between image and disparity, and the depth under the cursor.
 (() => {
   const maps = new Map();
+  let asked = 0;
   delete Navigator.prototype.gpu; // Gradio's 3D view tries WebGPU first, and logs an error where there is none
 
   // A float32 array of two dimensions in NumPy's format.
@@ -24,7 +25,7 @@
   }
 
   // What `read` promises, of which the last is kept.
-  function kept(key, read) {
+  function cached(key, read) {
     if (!maps.has(key)) {
       maps.clear();
       maps.set(key, read());
@@ -39,7 +40,7 @@
     const box = stage.getBoundingClientRect();
     const x = cell((event.clientX - box.left) / box.width, width / step);
     const y = cell((event.clientY - box.top) / box.height, height / step);
-    const { columns, values } = await kept(depth, () => readDepth(depth));
+    const { columns, values } = await cached(depth, () => readDepth(depth));
     return [`pixel ${x * step}, ${y * step}`, values[y * columns + x]];
   }
 
@@ -51,7 +52,7 @@
     const across = (event.clientX - box.left - box.width / 2) / (scale * video.videoWidth) + 0.5;
     const down = (event.clientY - box.top - box.height / 2) / (scale * video.videoHeight) + 0.5;
     const number = Math.max(times.findLastIndex((time) => time <= now), 0);
-    const values = await kept(`${data.frames} ${number}`, () => readFrame(data, number));
+    const values = await cached(`${data.frames} ${number}`, () => readFrame(data, number));
     const x = cell((2 * across) % 1, data.columns), y = cell(down, data.rows);
     return [`${times[number].toFixed(2)} s`, values[y * data.columns + x]];
   }
@@ -59,11 +60,11 @@
   async function show(event) {
     const stage = event.target.closest?.(".m2m-stage, .m2m-result video");
     if (!stage) return;
-    const figure = stage.closest("figure"), output = figure.querySelector("output");
+    const own = ++asked, figure = stage.closest("figure"), output = figure.querySelector("output");
     try {
       const find = stage.matches("video") ? depthOfFrame : depthOfImage;
       const [where, depth] = await find(stage, event);
-      output.textContent = `${where}: depth ${depth.toPrecision(4)} ${figure.dataset.unit}`;
+      if (own === asked) output.textContent = `${where}: depth ${depth.toPrecision(4)} ${figure.dataset.unit}`;
     } catch (error) {
       output.textContent = error.message;
     }
