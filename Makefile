@@ -12,8 +12,9 @@ ITS_DEPTH := --datatype synthetic --variety wide --test-scenes 1 --scene-frames 
 ADAPT := --height 160 --width 512 --batch-size 4 --steps 50
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# uv unpacks the 5 GB of PyTorch in a third of pip's time; where it cannot reach the index, pip does it.
-UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+# uv unpacks the 5 GB of PyTorch in a third of pip's time; where it cannot reach the index, pip does it. Bytecode
+# is compiled as by pip: else, where Python may not write it, each start takes twice as long.
+UV := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .PHONY: demo demo-scratch test lint format setup setup-dev
 
@@ -52,7 +53,7 @@ demo-scratch: setup
 	@echo $(SCRATCH)/report.html
 
 test: setup-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup-dev
 	$(BIN)/ruff format --check

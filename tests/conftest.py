@@ -25,6 +25,21 @@ CHECKED = [
 ]
 install_import_hook(CHECKED, "beartype.beartype")
 
+LONG = (
+    *("test_bench.py", "export/test_export.py", "train/test_processes.py", "test_examples.py"),
+    *("test_specification.py", "test_readme.py", "serve/test_load.py", "train/test_anchor_holds.py"),
+    *("serve/test_page.py", "train/test_compile.py", "train/test_resume.py", "train/test_loop.py"),
+    *("reconstruct/test_run.py", "learn/test_learn.py", "test_usage_examples.py", "evaluate/test_ddad.py"),
+)
+"""Files that take longest: they are run first, so that no process waits for another at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {REPOSITORY / "tests" / name: rank for rank, name in enumerate(LONG)}
+    assert all(path.is_file() for path in ranks)
+    items.sort(key=lambda item: ranks.get(item.path, len(LONG)))
+
+
 SHARED = Path(os.environ.get("MONO2MANY_SHARED", REPOSITORY.parent / "shared"))
 """Facts and real data, on machines that have them; what reads them skips elsewhere."""
 
@@ -54,9 +69,9 @@ def real(name: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # an open one computes on
 def browser() -> Iterator["Browser"]:
-    """Debian's chromium, one for all tests of a process (Playwright allows no two); they fail without it."""
+    """Debian's chromium, one for all tests of a file (Playwright allows no two); they fail without it."""
     from playwright.sync_api import sync_playwright
 
     # for a root user, and for 3D without a graphics card

@@ -6,7 +6,7 @@ The lists are facts (Eigen et al. 2014, Zhou et al. 2017, Uhrig et al. 2017), ke
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
@@ -60,7 +60,7 @@ class KittiFrame:
         return f"{self.date}/{self.drive} {self.number} {self.eye}"
 
 
-@lru_cache(maxsize=4)
+@cache
 def split_frames(name: str, part: Split) -> tuple[KittiFrame, ...]:
     """The frames of a split in a fixed order: `train` or `val` of TRAINING_SPLITS, `test` of TEST_SPLITS (in
     the order in which published files of predictions are stored), any part of ODOMETRY."""
