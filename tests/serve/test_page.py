@@ -86,7 +86,8 @@ def test_a_video_becomes_a_video_of_depth_that_each_frame_shows_under_the_cursor
     shown.evaluate("v => new Promise(done => { v.onseeked = done; v.pause(); v.currentTime = 0.32; })")
     box = shown.evaluate("v => [v.clientWidth, v.clientHeight, v.videoWidth, v.videoHeight]")
     scale = min(box[0] / box[2], box[1] / box[3])
-    of_cell = {"x": box[0] / 2 + (48.5 - 96) * scale, "y": box[1] / 2 + (32.5 - 32) * scale}
+    assert box[1] >= 64 * scale + 60, "the controls lie below the frames"
+    of_cell = {"x": box[0] / 2 + (48.5 - 96) * scale, "y": 32.5 * scale}
     shown.hover(position=of_cell)
     visit.page.wait_for_function("document.querySelector('output').textContent.includes('0.30 s: depth')")
     said = float(visit.page.locator("output").first.inner_text().split()[3])

@@ -44,13 +44,13 @@
     return [`pixel ${x * step}, ${y * step}`, values[y * columns + x]];
   }
 
-  // Its left half is the frame, the right one its disparity; the element may be larger than the video.
+  // Its left half is the frame, the right one its disparity; a strip for the controls lies below both.
   async function depthOfFrame(video, event) {
     const data = video.closest("figure").dataset, times = JSON.parse(data.times);
     const box = video.getBoundingClientRect(), now = video.currentTime + 0.001;
     const scale = Math.min(box.width / video.videoWidth, box.height / video.videoHeight);
     const across = (event.clientX - box.left - box.width / 2) / (scale * video.videoWidth) + 0.5;
-    const down = (event.clientY - box.top - box.height / 2) / (scale * video.videoHeight) + 0.5;
+    const down = (event.clientY - box.top) / (scale * video.videoHeight);
     const number = Math.max(times.findLastIndex((time) => time <= now), 0);
     const values = await cached(`${data.frames} ${number}`, () => readFrame(data, number));
     const x = cell((2 * across) % 1, data.columns), y = cell(down, data.rows);
