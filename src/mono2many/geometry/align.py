@@ -3,9 +3,12 @@
 A pose network is accurate to a tenth of a degree, which is a cell of the plane sweep; the length of its
 translation tends to the training videos' usual one. Gauss-Newton steps on the difference of the images do
 better, since all pixels constrain six numbers. Inverse compositional (Baker and Matthews 2004), with exposure
-solved for beside the pose, and robust weights: moving cars count little. The given depth is wrong from place
-to place: each small patch's log depth is solved for as well, with the given one as a prior, and discarded. A
-pose from the given depth as it is would be as wrong as that depth (rotations on the street by 3 to 5 times).
+solved for beside the pose, and robust weights: moving cars count little. What moves as the camera does (a car
+that keeps its distance, the ego vehicle) would say that nothing moved, and has more texture than a road: a
+pixel that the unmoved image shows better than the moved one counts little, as in the auto-mask of Godard et
+al. 2019. The given depth is wrong from place to place: each small patch's log depth is solved for as well,
+with the given one as a prior, and discarded. A pose from the given depth as it is would be as wrong as that
+depth (rotations on the street by 3 to 5 times).
 """
 
 from typing import NamedTuple
@@ -34,6 +37,10 @@ SURE_SIGMA = 0.05
 """The same where the translation's length matters, which only the given depth determines."""
 ROBUST = 0.03
 """Grey values from which a difference counts less (of 0 to 1)."""
+NOISE = 0.01
+"""Grey values: of smaller differences it is unknown whether the moved image shows a pixel better."""
+CONTRAST = 4
+"""How abruptly the weight falls where the unmoved image is the better one."""
 
 
 def refine_motions(
@@ -86,7 +93,7 @@ def refine_motion(
             found = found._replace(log_offset=log_offset)
             for _ in range(STEPS):
                 found = _gauss_newton_step(found, level, log_depth_sigma)
-        better = _misfit(found, level) < _misfit(found._replace(motion=initial), level)
+        better = _better(found, found._replace(motion=initial), level)
         return torch.where(better[:, None, None], found.motion, initial).to(source_from_target)
 
 
@@ -153,7 +160,8 @@ def _jacobian(
 def _gauss_newton_step(at: Estimate, level: Level, log_depth_sigma: float) -> Estimate:
     """Six numbers of motion, gain and offset of the source's grey values, and each patch's log depth, which
     is eliminated (Schur complement)."""
-    view, residual, weight = _residuals(at, level)
+    seen = _residuals(at, level)
+    view, residual, weight = seen.view, seen.difference, seen.weight
     jacobian = level.jacobian.clone()
     jacobian[:, :3] *= torch.exp(-_per_pixel(at.log_offset, level)).flatten(1).unsqueeze(1)
     # a point twice as far moves by half as many pixels: as if the camera had moved less
@@ -207,23 +215,42 @@ def _per_pixel(log_offset: Float[Tensor, "B y x"], level: Level) -> Float[Tensor
     return log_offset.repeat_interleave(PATCH, 1).repeat_interleave(PATCH, 2)[:, :height, :width]
 
 
-def _residuals(
-    at: Estimate, level: Level
-) -> tuple[Float[Tensor, "B N"], Float[Tensor, "B N"], Float[Tensor, "B N"]]:
-    """The source's view, its difference in grey values when exposed as the target, and the difference's
-    weight: 0 where the source does not see the pixel, or it is not to be compared."""
+class _Residuals(NamedTuple):
+    view: Float[Tensor, "B N"]
+    """The source's view."""
+    difference: Float[Tensor, "B N"]
+    """In grey values, when exposed as the target."""
+    in_view: Float[Tensor, "B N"]
+    """0 where the source does not see the pixel, or it is not to be compared; else 1."""
+    moved: Float[Tensor, "B N"]
+    """Near 1 where the moved source shows the pixel better than the unmoved one, near 0 where worse."""
+
+    @property
+    def weight(self) -> Float[Tensor, "B N"]:
+        return self.in_view * self.moved / (1 + (self.difference / ROBUST) ** 2)
+
+
+def _residuals(at: Estimate, level: Level) -> _Residuals:
     depth = level.depth * _per_pixel(at.log_offset, level).exp()
     view, in_view = warp(level.source, depth, at.motion, level.intrinsics, level.source_intrinsics)
-    in_view = in_view & level.used
-    gain, offset = at.exposure.unsqueeze(2).unbind(1)
-    residual = gain * view.flatten(1) + offset - level.target.flatten(1)
-    return view.flatten(1), residual, in_view.flatten(1) / (1 + (residual / ROBUST) ** 2)
+    gain, offset = (x.unsqueeze(2) for x in at.exposure[:, None].unbind(2))
+    exposed = torch.stack([view.squeeze(1), level.source.squeeze(1)], 1).flatten(2)
+    differences = gain * exposed + offset - level.target.flatten(2)
+    near = F.avg_pool2d(differences.square().unflatten(2, depth.shape[-2:]), 3, 1, 1)
+    moved, unmoved = (near + NOISE**2).log().flatten(2).unbind(1)
+    used = (in_view & level.used).flatten(1).to(view)
+    return _Residuals(view.flatten(1), differences[:, 0], used, torch.sigmoid(CONTRAST * (unmoved - moved)))
 
 
-def _misfit(at: Estimate, level: Level) -> Float[Tensor, "B"]:
-    """Mean robust difference over what is seen; where too little is, or the motion is no number, infinite."""
-    _, residual, weight = _residuals(at, level)
-    in_view = weight > 0
-    mean = (torch.log1p((residual / ROBUST) ** 2) * in_view).sum(1) / in_view.sum(1)
-    good = at.motion.flatten(1).isfinite().all(1) & mean.isfinite() & (in_view.float().mean(1) > 0.1)
-    return torch.where(good, mean, torch.inf)
+def _better(found: Estimate, initial: Estimate, level: Level) -> Bool[Tensor, "B"]:
+    """Whether `found` has the smaller mean robust difference over pixels that either motion explains. Not
+    where it shows too little, or is no number."""
+    ours, given = _residuals(found, level), _residuals(initial, level)
+    counted = torch.maximum(ours.in_view * ours.moved, given.in_view * given.moved)
+
+    def misfit(of: _Residuals) -> Float[Tensor, "B"]:
+        robust, weight = torch.log1p((of.difference / ROBUST) ** 2), counted * of.in_view
+        return (robust * weight).sum(1) / weight.sum(1)
+
+    good = found.motion.flatten(1).isfinite().all(1) & (ours.in_view.mean(1) > 0.1)
+    return good & (misfit(ours) < misfit(given))
