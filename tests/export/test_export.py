@@ -17,7 +17,7 @@ from mono2many import load
 from mono2many.commands.evaluate import run as evaluate
 from mono2many.commands.export import ExportConfig
 from mono2many.commands.predict import run as predict
-from mono2many.errors import InputError
+from mono2many.errors import InputError, InputWarning
 from mono2many.export import run as export_run
 from mono2many.export.graphs import Part
 from mono2many.export.parity import Limits
@@ -25,7 +25,7 @@ from mono2many.export.quantise import described
 from mono2many.export.run import export
 from mono2many.export.write import trace, write_part
 from mono2many.io.images import write_image
-from mono2many.models.checkpoint import ModelCard, save_model
+from mono2many.models.checkpoint import ModelCard, load_model, save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.exported import Exported
@@ -122,6 +122,8 @@ def test_int8_is_calibrated_on_the_frames_given(folder: Path, kind: str) -> None
     off = load(out, "cpu")(FILM[0]).depth / load(folder / "mono", "cpu")(FILM[0]).depth - 1
     assert 1e-5 < off.abs().mean() < 0.5
     assert described(next(out.glob("depth.[ox]*")))["precision"] == "int8"
+    compared = json.loads((out / "config.json").read_text())["exported"]["parity"]["frames"]
+    assert compared == 3, "three of the six calibrate"
 
 
 def test_int8_of_a_manydepth_compares_frames_in_float32(folder: Path, tmp_path: Path) -> None:
@@ -233,12 +235,44 @@ def test_what_cannot_be_exported_is_said(
         ({"precision": "int8"}, "add --frames"),
         ({"precision": "int8", "format": "pt2", "frames": ("x",)}, "onnx and openvino"),
         ({"limit": 0.0}, "above 0"),
+        ({"limit": 0.1}, "for --precision int8"),
         ({"count": 1}, "at least 2"),
     ],
 )
 def test_flags_that_make_no_sense_are_refused(flags: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
         ExportConfig(**flags)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino", "pt2"])
+def test_a_file_that_is_cut_short_is_refused(folder: Path, kind: str) -> None:
+    out = Path(shutil.copytree(exported(folder, "mono", kind), folder / f"cut-{kind}"))
+    whole = (out / f"depth{ENDINGS[kind]}").read_bytes()
+    (out / f"depth{ENDINGS[kind]}").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"cannot be opened.*export the model again"):
+        load(out, "cpu")(FILM[0])
+
+
+def test_an_export_has_a_precision_of_its_own(folder: Path) -> None:
+    assert not load(exported(folder, "mono"), "cpu", precision="auto").bf16
+    with pytest.raises(InputError, match="precision that it was made with"):
+        load(exported(folder, "mono"), "cpu", precision="bf16")
+
+
+def test_it_is_named_after_the_model_and_says_for_which_size_it_is(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`learn` calls every model `model`, in a folder with the video's name."""
+    monkeypatch.chdir(tmp_path)
+    model, card = load_model(folder / "mono")
+    save_model(tmp_path / "street/model", model, replace(card, sizes=((64, 96), (96, 64))))
+    for frames, size in (((), "96x64 (the model knows 64x96, too"), (("tall.png", "tall.png"), "64x96\n")):
+        write_image(tmp_path / "tall.png", FILM[0].transpose(1, 2))
+        out = export(ExportConfig(model="street/model", format="pt2", count=2, frames=frames))
+        assert out == Path("exported/street-pt2-fp32")
+        assert f"for images of {size}" in " ".join(capsys.readouterr().out.split(" "))
+    with pytest.warns(InputWarning, match="images of 96x64 are squeezed to the model's 64x96"):
+        load(out, "cpu")(FILM[0])
 
 
 def test_a_damaged_export_is_refused_with_the_remedy(folder: Path) -> None:

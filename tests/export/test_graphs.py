@@ -56,7 +56,7 @@ def test_a_streams_graph_gives_what_the_model_gives(matching: tuple[int, ...], m
         wanted, found = (stream(image).depth for stream in streams)
         off = ((found - wanted) / wanted).abs().flatten()
         # by the depth of random networks refinement magnifies roundings ten thousandfold
-        assert off.median() < (5e-3 if match_by == "pixels" else 1e-5)
+        assert off.median() < (5e-2 if match_by == "pixels" else 1e-5)
 
 
 def test_the_streams_frames_matter() -> None:

@@ -44,8 +44,9 @@ class ExportConfig:
     """Camera file of --frames, for a ManyDepth."""
     fov: float | None = None
     """The same as a horizontal field of view in degrees."""
-    limit: float = 0.05
-    """int8: refused where depth differs by more from the original's, a mean over pixels, as a share."""
+    limit: float | None = None
+    """int8: refused where depth differs by more from the original's, a mean over pixels, as a share; by
+    default 0.05."""
 
     def __post_init__(self) -> None:
         at_least("--count", self.count, 2)
@@ -54,8 +55,10 @@ class ExportConfig:
         network_size(self.height, self.width)
         if self.camera is not None and self.fov is not None:
             raise InputError("--camera and --fov are both given; keep --camera, which knows more")
-        if not self.limit > 0:
+        if self.limit is not None and not self.limit > 0:
             raise InputError(f"--limit must be above 0, got {self.limit:g}")
+        if self.limit is not None and self.precision != "int8":
+            raise InputError("--limit is for --precision int8; fp32 and fp16 have limits of their own")
         if self.precision == "int8" and self.format == "pt2":
             raise InputError("--precision int8 is for --format onnx and openvino")
         if self.precision == "int8" and not self.frames:

@@ -31,9 +31,8 @@ def model_must_exist(flag: str, name: str | None, weights: bool = False) -> None
     near = [folder.parent / "config.json", *sorted(folder.glob("*/config.json"))]  # a file of it, or runs
     hint = next((f"; did you mean {path.parent}?" for path in near if path.exists()), "")
     wanted = f"{flag} needs" if flag else "wanted"
-    raise InputError(
-        f"{card}: no such file; {wanted} a folder that `mono2many train` wrote, or starter{hint}"
-    )
+    maker = "`mono2many train`" if weights else "`mono2many train` or `export`"
+    raise InputError(f"{card}: no such file; {wanted} a folder that {maker} wrote, or starter{hint}")
 
 
 def data_must_exist(dataset: Dataset, settings: DatasetSettings, run: Path | None = None) -> None:

@@ -33,6 +33,7 @@ from mono2many.evaluate.settings import EvaluateConfig
 from mono2many.models.architecture import matching_of
 from mono2many.models.checkpoint import ModelCard, input_size, read_card
 from mono2many.models.many import ManyDepth
+from mono2many.models.starter import is_export, model_folder
 from mono2many.predict.predictor import Network, Predictor, load
 from mono2many.terminal import say, text_console, track
 from mono2many.types import Reader, Split
@@ -172,9 +173,10 @@ def verdict(score: PhotometricScore, config: EvaluateConfig) -> str:
     model = str(config.model)
     if score.still < NO_MOTION or other_data(model, config.data, config.dataset) is None:
         return text
+    which = "the model that was exported" if is_export(model_folder(model)) else model
     return (
         f"{text}; the model was not trained on this footage, whose motion its pose network may not know: "
-        f"fine-tune it (mono2many train --start-from {model}), depth may be right all the same"
+        f"fine-tune it (mono2many train --start-from {which}), depth may be right all the same"
     )
 
 

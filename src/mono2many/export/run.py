@@ -13,9 +13,9 @@ from rich.console import Console
 from mono2many import __version__
 from mono2many.commands.export import ExportConfig
 from mono2many.evaluate.info import readme
-from mono2many.export.footage import Footage, count_frames, halves, read_footage
+from mono2many.export.footage import Footage, halves, read_footage
 from mono2many.export.graphs import Part, parts_of, with_fixed_padding
-from mono2many.export.parity import LIMITS, Limits, Parity, compare, inputs_on
+from mono2many.export.parity import INT8_LIMIT, LIMITS, Limits, Parity, compare, inputs_on
 from mono2many.export.quantise import quantise
 from mono2many.export.write import dynamic_shapes, trace, write_part
 from mono2many.files import user_path
@@ -52,7 +52,7 @@ def export(
     _possible(config, model)
     calibrating = config.precision == "int8"
     footage = read_footage(config, isinstance(model, ManyDepth), config.count * (1 + calibrating))
-    card = _sized(config, card, footage)
+    whole, card = card, _sized(config, card, footage)
     out = user_path(config.out or f"exported/{_name(config)}")
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or is_export(out))):
         raise InputError(f"--out {out}: is there and no export; give another folder")
@@ -67,7 +67,8 @@ def export(
         shutil.rmtree(partial, ignore_errors=True)
     files = [path for path in sorted(out.iterdir()) if path.name != "config.json"]
     sizes = ", ".join(f"{path.name} {path.stat().st_size / 1e6:.1f} MB" for path in files)
-    say(console, f"{out}: {sizes}; depth against the model's on {count_frames(footage)} frames: {parity}")
+    say(console, f"{out}: {sizes}, for images of {_size_in_words(config, whole, card)}")
+    say(console, f"depth against the model's on {parity.frames} frames: {parity}")
     say(console, f"use: mono2many predict VIDEO --model {out}; other programs: docs/deploy.md")
     return out
 
@@ -102,12 +103,21 @@ def _sized(config: ExportConfig, card: ModelCard, footage: Sequence[Footage]) ->
     """The card of the export."""
     if config.height is not None and config.width is not None:
         return replace(card, height=config.height, width=config.width, sizes=())
-    if config.dynamic_size:
-        return card
     height, width = card.height, card.width
     if config.frames:
         height, width = input_size(card, footage[0].frames[0].shape[-2:])
-    return replace(card, height=height, width=width, sizes=())
+    return replace(card, height=height, width=width, sizes=card.sizes if config.dynamic_size else ())
+
+
+def _size_in_words(config: ExportConfig, whole: ModelCard, card: ModelCard) -> str:
+    """Whole: the card of the model that is exported."""
+    text = f"{card.width}x{card.height}"
+    if config.dynamic_size:
+        return f"{text}, and other sizes in multiples of 32"
+    others = [f"{w}x{h}" for h, w in whole.sizes if (h, w) != (card.height, card.width)]
+    if not others or config.frames or config.height is not None:
+        return text
+    return f"{text} (the model knows {', '.join(others)}, too: --frames, or --height and --width, choose one)"
 
 
 def _written(
@@ -156,11 +166,13 @@ def _written(
 
 def _check(config: ExportConfig, parity: Parity, refined: bool) -> None:
     """InputError where the difference is too large. refined: see Limits.tail."""
-    limits = LIMITS.get(config.precision, Limits(1.0, 1e9, config.limit))
+    limits = LIMITS.get(
+        config.precision, Limits(1.0, 1e9, INT8_LIMIT if config.limit is None else config.limit)
+    )
     tail = parity.p99 if refined else parity.p999
-    if not (parity.median <= limits.median and tail <= limits.tail and parity.abs_rel <= limits.abs_rel):
+    if not (parity.median <= limits.median and tail <= limits.tail and parity.mean <= limits.mean):
         hint = (
-            f"; allowed is a mean of {limits.abs_rel:g} (--limit): calibrate on more frames (--count), or "
+            f"; allowed is a mean of {limits.mean:g} (--limit): calibrate on more frames (--count), or "
             "keep fp32" if config.precision == "int8"
             else f"; allowed are {limits.median:g} (median) and {limits.tail:g} (the "
             f"{'99' if refined else '99.9'}th percentile): this runtime cannot be used"
@@ -198,4 +210,7 @@ def _described(card: ModelCard, notes: ExportNotes) -> dict[str, Any]:
 
 
 def _name(config: ExportConfig) -> str:
-    return f"{Path(config.model).name}-{config.format}-{config.precision}"
+    """`learn` calls every model folder `model`, in a folder with the video's name."""
+    folder = Path(config.model)
+    named = folder.resolve().parent if folder.name == "model" else folder
+    return f"{named.name}-{config.format}-{config.precision}"

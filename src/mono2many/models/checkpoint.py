@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from mono2many.errors import warn
 from mono2many.files import (
     UNREADABLE,
     as_annotated,
@@ -40,6 +41,8 @@ FORMAT_VERSION = 1
 LARGEST_INPUT = 8192
 """Pixels of a side of the networks' input, at most."""
 AGAIN = "--model and --start-from want a folder that `mono2many train` wrote, whole, or starter"
+SQUEEZED = 1.4
+"""By how much an image's aspect ratio may differ from that of what the networks see."""
 ARCHITECTURES: dict[str, type[MonoArchitecture]] = {"mono": MonoArchitecture, "many": ManyArchitecture}
 
 
@@ -80,6 +83,17 @@ def input_size(card: ModelCard, size: Sequence[int]) -> tuple[int, int]:
     aspect = math.log(width / (height * (1 - card.crop_bottom)))
     own = card.sizes or ((card.height, card.width),)
     return min(own, key=lambda known: round(abs(math.log(known[1] / known[0]) - aspect), 9))
+
+
+def check_shape(card: ModelCard, image: Sequence[int], network: Sequence[int]) -> None:
+    """Warns where images (height, width) are of another shape than what the networks see."""
+    aspect = image[1] / (image[0] * (1 - card.crop_bottom)) / (network[1] / network[0])
+    if max(aspect, 1 / aspect) > SQUEEZED:
+        warn(
+            f"images of {image[1]}x{image[0]} are {'squeezed' if aspect > 1 else 'stretched'} to the model's "
+            f"{network[1]}x{network[0]}, which makes depth less exact: crop them, or train or export a model "
+            "for their shape (--height, --width)"
+        )
 
 
 def save_model(folder: str | Path, model: MonoDepth | ManyDepth, card: ModelCard, half: bool = False) -> None:

@@ -20,7 +20,7 @@ from mono2many.devices import Precision, pick_bf16, pick_device
 from mono2many.geometry.camera import resize_intrinsics
 from mono2many.io.images import kept_rows, read_image, resize_image
 from mono2many.models.architecture import ManyArchitecture
-from mono2many.models.checkpoint import ModelCard, input_size, load_model, read_card
+from mono2many.models.checkpoint import ModelCard, check_shape, input_size, load_model, read_card
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.starter import best_of
@@ -57,12 +57,12 @@ class Predictor:
         self.card = card
         self.matches = isinstance(card.architecture, ManyArchitecture)
         """It is a ManyDepth, which matches the frames of a video."""
-        self.bf16 = pick_bf16(precision, self.device.type)
-        """The networks compute in bfloat16 where that is accurate enough; geometry and depth in float32."""
-        if self.bf16 and isinstance(model, Exported):
+        if precision == "bf16" and isinstance(model, Exported):
             raise InputError(
-                "an export computes in the precision that it was exported with: --precision fp32"
+                "--precision bf16: an export computes in the precision that it was made with; leave it out"
             )
+        self.bf16 = not isinstance(model, Exported) and pick_bf16(precision, self.device.type)
+        """The networks compute in bfloat16 where that is accurate enough; geometry and depth in float32."""
         self.unit = card.factor if card.scale == "metres" else 1.0
         """What the network's depth is multiplied by: here, and nowhere else."""
 
@@ -230,6 +230,8 @@ class Predictor:
 
         size: of a model with several; by default the one that fits the first image (see input_size)."""
         size = size or input_size(self.card, images[0].shape[-2:])
+        for shape in {image.shape[-2:] for image in images}:
+            check_shape(self.card, shape, size)
         kept = (image[:, : kept_rows(image.shape[-2], self.card.crop_bottom)] for image in images)
         ready = torch.stack([resize_image(image, size, filter=self.card.resize) for image in kept])
         return (ready.to(self.device).float() / 255).contiguous(memory_format=torch.channels_last)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ def open_session(path: Path, kind: str, precision: str, device: torch.device) ->
     opened = {"onnx": _onnx, "openvino": _openvino, "pt2": _pt2}[kind]
     if not path.exists():
         raise InputError(f"{path}: no such file; {DAMAGED}")
-    with explained(f"{path}: cannot be opened", DAMAGED, (RuntimeError, ValueError, KeyError)):
+    with explained(f"{path}: cannot be opened", DAMAGED, (RuntimeError, ValueError, KeyError, BadZipFile)):
         return opened(path, precision, device)
 
 
