@@ -137,6 +137,19 @@ def test_the_check_of_a_gpu_is_rehearsed_without_one(tmp_path: Path) -> None:
     assert "Self CPU" in (tmp_path / "out" / "profile.txt").read_text()
 
 
+def test_refined_poses_are_measured_on_streets_and_a_video(tmp_path: Path) -> None:
+    said = run_example("pose_refinement", "--streets", "1", cwd=tmp_path)
+    lines = [re.fullmatch(r"(.{11}).* pairs, (\w+) +translation (\S+) m, .*", x) for x in said.splitlines()]
+    assert len(lines) == 12
+    off = {(x[1].strip(), x[2]): float(x[3]) for x in lines if x is not None}
+    assert off["stop-and-go", "refined"] < off["stop-and-go", "network"]
+    film, camera = write_street_video(tmp_path / "film.mp4", StreetSettings(frames=6, height=64, width=96))
+    said = run_example("pose_refinement", "--video", film, "--camera", camera, "--every", "2", cwd=tmp_path)
+    assert [line.split()[:3] for line in said.splitlines()] == [
+        [name, "3", "pairs:"] for name in ("network", "alike", "refined")
+    ]
+
+
 def test_steadiness_and_confidence_are_measured_on_streets(tmp_path: Path) -> None:
     small = ["--streets", "1", "--frames", "3", "--height", "64", "--width", "192"]
     run_example("steady_and_confidence", *small, "--out", "out", cwd=tmp_path)
