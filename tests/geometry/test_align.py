@@ -115,7 +115,7 @@ def test_a_step_solves_for_motion_exposure_and_every_patchs_depth_at_once() -> N
     off = 0.1 * torch.randn(1, 16, 24).double()
     exposure = torch.tensor([[1.05, -0.01]]).double()
     change = _jacobian(target[:, 0], depth, k)
-    start, level = Estimate(at, exposure, off), Level(target, source, depth, k, k, change, depth > 0)
+    start, level = Estimate(at, exposure, off), Level(target, source, depth, k, k, change, depth > 0, 0.0)
     found, exposed, moved = _gauss_newton_step(start, level, LOG_DEPTH_SIGMA)
 
     spread = off.repeat_interleave(4, 1).repeat_interleave(4, 2)
@@ -224,11 +224,11 @@ def test_an_ego_vehicle_that_fills_half_of_the_image_holds_no_pose_back() -> Non
     ]
     assert errors[1][0] < 0.001
     assert errors[1][1] < 0.012
-    assert errors[0][1] < 0.02, "also without the mask, though less exact"
+    assert errors[0][1] < 0.06, "also without the mask, though less exact (0.28, were all pixels alike)"
 
 
 def test_a_car_that_keeps_its_distance_holds_no_pose_back() -> None:
-    """The road has a fifth of its contrast. Were all pixels alike, the motion would be .18 off."""
+    """The road has a fifth of its contrast. Were all pixels alike, the motion would be 0.17 and 0.018 off."""
     true, given = motion((0.0, -0.006, 0.0), (0.05, 0.0, 0.5)), motion((0.0, -0.002, 0.0), (0.02, 0.0, 0.15))
     source = 0.5 + 0.2 * (waves() - 0.5)
     target, _ = warp(source, hills(), true, CAMERA[None], CAMERA[None])
@@ -236,22 +236,23 @@ def test_a_car_that_keeps_its_distance_holds_no_pose_back() -> None:
     car[24:48, 36:60] = True
     seen = [torch.where(car, waves().flip(3), image) for image in (target, source)]
     rotation, length = apart(refine_motion(given, *seen, hills(), CAMERA[None]), true)
-    assert rotation < 0.006
-    assert length < 0.06
+    assert rotation < 0.01
+    assert length < 0.1
 
 
 def test_a_pixel_counts_by_whether_the_moved_image_shows_it_better() -> None:
-    """Differences of 0.02 and 0.1: 0.0004 and 0.01 beside the noise's 0.0001, to the power of 4."""
-    flat = torch.full((1, 64, 96), 8.0)
-    source = torch.linspace(0, 1, 96).expand(1, 1, 64, 96)  # a pixel is 1 / 95
-    at = motion((0.0, 0.0, 0.0), (8.0 * 12 / float(CAMERA[0, 0]), 0.0, 0.0))  # by 12 pixels
-    for shift, wanted in ((10, 5**8), (2, None), (6, None)):
-        target = source + shift / 95
+    """A slope of 1 / 95 a pixel, of which 10, 6 and 2 are the true shift and 12 the estimated one."""
+    flat, slope = torch.full((1, 64, 96), 8.0), 1 / 95
+    source = torch.linspace(0, 1, 96).expand(1, 1, 64, 96)
+    at = motion((0.0, 0.0, 0.0), (8.0 * 12 / float(CAMERA[0, 0]), 0.0, 0.0))
+    none = Estimate(at, torch.tensor([[1.0, 0.0]]), torch.zeros(1, 16, 24))
+    for shift in (10, 6, 2):
+        target = source + shift * slope
         change = _jacobian(target[:, 0], flat, CAMERA[None])
-        level = Level(target, source, flat, CAMERA[None], CAMERA[None], change, flat > 0)
-        none = Estimate(at, torch.tensor([[1.0, 0.0]]), torch.zeros(1, 16, 24))
-        moved = _residuals(none, level).moved.view(64, 96)[32, 40]
-        left, right = (12 - shift) / 95, shift / 95
-        odds = ((right**2 + 1e-4) / (left**2 + 1e-4)) ** 4
-        assert moved == pytest.approx(odds / (1 + odds), rel=1e-3)
-        assert wanted is None or odds > 100
+        odds = (((shift * slope) ** 2 + 1e-4) / (((12 - shift) * slope) ** 2 + 1e-4)) ** 4
+        better = odds / (1 + odds)
+        for doubt in (0.0, 0.1):
+            level = Level(target, source, flat, CAMERA[None], CAMERA[None], change, flat > 0, doubt)
+            shows = 1 - doubt**2 / ((12 * slope) ** 2 + doubt**2)  # the translation changes it by 12 pixels
+            counts = _residuals(none, level).moved.view(64, 96)[32, 40]
+            assert counts == pytest.approx(1 - shows * (1 - better), rel=1e-3, abs=1e-5)

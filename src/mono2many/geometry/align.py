@@ -6,9 +6,10 @@ better, since all pixels constrain six numbers. Inverse compositional (Baker and
 solved for beside the pose, and robust weights: moving cars count little. What moves as the camera does (a car
 that keeps its distance, the ego vehicle) would say that nothing moved, and has more texture than a road: a
 pixel that the unmoved image shows better than the moved one counts little, as in the auto-mask of Godard et
-al. 2019. The given depth is wrong from place to place: each small patch's log depth is solved for as well,
-with the given one as a prior, and discarded. A pose from the given depth as it is would be as wrong as that
-depth (rotations on the street by 3 to 5 times).
+al. 2019; beyond the coarsest stride only where the translation shows, since far pixels tell the rotation. The
+given depth is wrong from place to place: each small patch's log depth is solved for as well, with the given
+one as a prior, and discarded. A pose from the given depth as it is would be as wrong as that depth (rotations
+on the street by 3 to 5 times).
 """
 
 from typing import NamedTuple
@@ -39,6 +40,8 @@ ROBUST = 0.03
 """Grey values from which a difference counts less (of 0 to 1)."""
 NOISE = 0.01
 """Grey values: of smaller differences it is unknown whether the moved image shows a pixel better."""
+DOUBT = 0.005
+"""Grey values by which the translation changes a pixel, from which on it shows."""
 CONTRAST = 4
 """How abruptly the weight falls where the unmoved image is the better one."""
 
@@ -87,7 +90,8 @@ def refine_motion(
         found = Estimate(initial, exposure, initial.new_zeros(len(initial), 1, 1))
         used = torch.ones_like(depth, dtype=torch.bool) if valid_mask is None else valid_mask
         for stride in strides:
-            level = _level(target, source, depth, (intrinsics, source_intrinsics), stride, used)
+            doubt = 0.0 if stride == strides[0] else DOUBT
+            level = _level(target, source, depth, (intrinsics, source_intrinsics), stride, used, doubt)
             patches = [-(-size // PATCH) for size in level.depth.shape[-2:]]
             log_offset = F.interpolate(found.log_offset.unsqueeze(1), patches, mode="bilinear").squeeze(1)
             found = found._replace(log_offset=log_offset)
@@ -118,6 +122,8 @@ class Level(NamedTuple):
     jacobian: Float[Tensor, "B 6 N"]
     used: Bool[Tensor, "B h w"]
     """Where all pixels of the target are to be compared."""
+    doubt: float
+    """Grey values: a pixel that the translation changes by less counts, whether it seems to move or not."""
 
 
 def _level(
@@ -127,6 +133,7 @@ def _level(
     cameras: tuple[Tensor, Tensor | None],
     stride: int,
     used: Bool[Tensor, "B H W"],
+    doubt: float,
 ) -> Level:
     target, source = (F.avg_pool2d(x.float().mean(1, keepdim=True), stride) for x in (target, source))
     depth = 1 / F.avg_pool2d(1 / depth.float().unsqueeze(1), stride).squeeze(1)
@@ -135,7 +142,7 @@ def _level(
     sizes = (height * stride, width * stride), (height, width)
     own, theirs = (resize_intrinsics((cameras[0] if k is None else k).float(), *sizes) for k in cameras)
     used = F.max_pool2d((~used).float(), stride) == 0
-    return Level(target, source, depth, own, theirs, _jacobian(target.squeeze(1), depth, own), used)
+    return Level(target, source, depth, own, theirs, _jacobian(target.squeeze(1), depth, own), used, doubt)
 
 
 def _jacobian(
@@ -161,13 +168,8 @@ def _gauss_newton_step(at: Estimate, level: Level, log_depth_sigma: float) -> Es
     """Six numbers of motion, gain and offset of the source's grey values, and each patch's log depth, which
     is eliminated (Schur complement)."""
     seen = _residuals(at, level)
-    view, residual, weight = seen.view, seen.difference, seen.weight
-    jacobian = level.jacobian.clone()
-    jacobian[:, :3] *= torch.exp(-_per_pixel(at.log_offset, level)).flatten(1).unsqueeze(1)
-    # a point twice as far moves by half as many pixels: as if the camera had moved less
-    translation = (at.motion[:, :3, :3].mT @ at.motion[:, :3, 3:]).mT
-    along = (translation @ jacobian[:, :3]).squeeze(1)
-    jacobian = torch.cat([jacobian, view.unsqueeze(1), torch.ones_like(view).unsqueeze(1)], 1)
+    view, residual, weight, along = seen.view, seen.difference, seen.weight, seen.along
+    jacobian = torch.cat([seen.jacobian, view.unsqueeze(1), torch.ones_like(view).unsqueeze(1)], 1)
     weighted = jacobian * weight.unsqueeze(1)
     both = torch.cat([weighted, (weight * along).unsqueeze(1), (weight * residual).unsqueeze(1)], 1)
     both = _patch_sums((both * along.unsqueeze(1)).unflatten(2, level.depth.shape[-2:]))
@@ -223,7 +225,12 @@ class _Residuals(NamedTuple):
     in_view: Float[Tensor, "B N"]
     """0 where the source does not see the pixel, or it is not to be compared; else 1."""
     moved: Float[Tensor, "B N"]
-    """Near 1 where the moved source shows the pixel better than the unmoved one, near 0 where worse."""
+    """Near 0 where the unmoved source shows the pixel better than the moved one; near 1 where worse."""
+    jacobian: Float[Tensor, "B 6 N"]
+    """Level's, at the estimated depth."""
+    along: Float[Tensor, "B N"]
+    """How the translation changes a pixel's grey value, to first order. A point twice as far moves by half as
+    many pixels: as if the camera had moved less."""
 
     @property
     def weight(self) -> Float[Tensor, "B N"]:
@@ -231,15 +238,22 @@ class _Residuals(NamedTuple):
 
 
 def _residuals(at: Estimate, level: Level) -> _Residuals:
-    depth = level.depth * _per_pixel(at.log_offset, level).exp()
-    view, in_view = warp(level.source, depth, at.motion, level.intrinsics, level.source_intrinsics)
+    further = _per_pixel(at.log_offset, level).exp()
+    motion, cameras = at.motion, (level.intrinsics, level.source_intrinsics)
+    view, in_view = warp(level.source, level.depth * further, motion, *cameras)
     gain, offset = (x.unsqueeze(2) for x in at.exposure[:, None].unbind(2))
     exposed = torch.stack([view.squeeze(1), level.source.squeeze(1)], 1).flatten(2)
     differences = gain * exposed + offset - level.target.flatten(2)
-    near = F.avg_pool2d(differences.square().unflatten(2, depth.shape[-2:]), 3, 1, 1)
-    moved, unmoved = (near + NOISE**2).log().flatten(2).unbind(1)
+    near = level.jacobian[:, :3] / further.flatten(1).unsqueeze(1)
+    along = (motion[:, :3, :3].mT @ motion[:, :3, 3:]).mT @ near
+    changes = torch.cat([differences, along], 1).square().unflatten(2, further.shape[-2:])
+    moved, unmoved, shift = F.avg_pool2d(changes, 3, 1, 1).flatten(2).unbind(1)
+    better = torch.sigmoid(CONTRAST * ((unmoved + NOISE**2).log() - (moved + NOISE**2).log()))
+    shows = 1 - level.doubt**2 / (shift + level.doubt**2 + 1e-12)
     used = (in_view & level.used).flatten(1).to(view)
-    return _Residuals(view.flatten(1), differences[:, 0], used, torch.sigmoid(CONTRAST * (unmoved - moved)))
+    jacobian = torch.cat([near, level.jacobian[:, 3:]], 1)
+    counts = 1 - shows * (1 - better)
+    return _Residuals(view.flatten(1), differences[:, 0], used, counts, jacobian, along.squeeze(1))
 
 
 def _better(found: Estimate, initial: Estimate, level: Level) -> Bool[Tensor, "B"]:
