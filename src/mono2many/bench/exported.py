@@ -146,7 +146,7 @@ def _ways(config: BenchConfig, folder: Path) -> Iterator[tuple[str, Way]]:
         made = ExportConfig(
             model=config.model, format=kind, precision=precision, out=str(folder / f"{kind}-{precision}"),
             height=config.height, width=config.width, count=FILM // 2, frames=(str(folder / "frames"),),
-            limit=1e9, camera=str(folder / "camera.json") if many else None,
+            limit=1e9 if precision == "int8" else None, camera=str(folder / "camera.json") if many else None,
         )  # fmt: skip
         out = export(made, Console(file=io.StringIO()), traced)
         yield f"{kind} {precision}", Way(load(out, "cpu"), out)

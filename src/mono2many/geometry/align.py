@@ -42,8 +42,6 @@ NOISE = 0.01
 """Grey values: of smaller differences it is unknown whether the moved image shows a pixel better."""
 DOUBT = 0.005
 """Grey values by which the translation changes a pixel, from which on it shows."""
-CONTRAST = 4
-"""How abruptly the weight falls where the unmoved image is the better one."""
 
 
 def refine_motions(
@@ -169,7 +167,8 @@ def _gauss_newton_step(at: Estimate, level: Level, log_depth_sigma: float) -> Es
     is eliminated (Schur complement)."""
     seen = _residuals(at, level)
     view, residual, weight, along = seen.view, seen.difference, seen.weight, seen.along
-    jacobian = torch.cat([seen.jacobian, view.unsqueeze(1), torch.ones_like(view).unsqueeze(1)], 1)
+    light = torch.stack([view, torch.ones_like(view)], 1)
+    jacobian = torch.cat([seen.near, level.jacobian[:, 3:], light], 1)
     weighted = jacobian * weight.unsqueeze(1)
     both = torch.cat([weighted, (weight * along).unsqueeze(1), (weight * residual).unsqueeze(1)], 1)
     both = _patch_sums((both * along.unsqueeze(1)).unflatten(2, level.depth.shape[-2:]))
@@ -226,8 +225,8 @@ class _Residuals(NamedTuple):
     """0 where the source does not see the pixel, or it is not to be compared; else 1."""
     moved: Float[Tensor, "B N"]
     """Near 0 where the unmoved source shows the pixel better than the moved one; near 1 where worse."""
-    jacobian: Float[Tensor, "B 6 N"]
-    """Level's, at the estimated depth."""
+    near: Float[Tensor, "B 3 N"]
+    """The translation's part of Level's jacobian, at the estimated depth."""
     along: Float[Tensor, "B N"]
     """How the translation changes a pixel's grey value, to first order. A point twice as far moves by half as
     many pixels: as if the camera had moved less."""
@@ -248,12 +247,12 @@ def _residuals(at: Estimate, level: Level) -> _Residuals:
     along = (motion[:, :3, :3].mT @ motion[:, :3, 3:]).mT @ near
     changes = torch.cat([differences, along], 1).square().unflatten(2, further.shape[-2:])
     moved, unmoved, shift = F.avg_pool2d(changes, 3, 1, 1).flatten(2).unbind(1)
-    better = torch.sigmoid(CONTRAST * ((unmoved + NOISE**2).log() - (moved + NOISE**2).log()))
+    ratio = (moved + NOISE**2) / (unmoved + NOISE**2)
+    better = 1 / (1 + ratio.square().square())  # nearly a step at 1
     shows = 1 - level.doubt**2 / (shift + level.doubt**2 + 1e-12)
     used = (in_view & level.used).flatten(1).to(view)
-    jacobian = torch.cat([near, level.jacobian[:, 3:]], 1)
     counts = 1 - shows * (1 - better)
-    return _Residuals(view.flatten(1), differences[:, 0], used, counts, jacobian, along.squeeze(1))
+    return _Residuals(view.flatten(1), differences[:, 0], used, counts, near, along.squeeze(1))
 
 
 def _better(found: Estimate, initial: Estimate, level: Level) -> Bool[Tensor, "B"]:
