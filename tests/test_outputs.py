@@ -119,8 +119,9 @@ def test_a_signal_leaves_complete_files_and_says_how_far_predict_came(
     with pytest.raises(SystemExit) as ended:
         main(["predict", source, "--model", model, "--out", str(out), "--save", "video", "npy"])
     assert ended.value.code == status
-    said = f"mono2many predict: stopped; came to frame 2 of film.mp4, 2 complete files in {out}\n"
-    assert capsys.readouterr().err == said
+    shape, said = capsys.readouterr().err.splitlines()
+    assert "images of 48x32 are squeezed to the model's 64x64" in shape
+    assert said == f"mono2many predict: stopped; came to frame 2 of film.mp4, 2 complete files in {out}"
     assert files_in(out) == ["film/000000_depth.npy", "film/000001_depth.npy"]
 
 
