@@ -21,6 +21,14 @@ from mono2many.predict.predictor import Predictor, load
 from mono2many.predict.trajectory import relative_poses
 from mono2many.street.reader import Drive, StreetSettings, SyntheticReader
 
+KINDS: tuple[tuple[Drive, float, float], ...] = (
+    ("steady", 0.75, 0.0),
+    ("stop-and-go", 0.3, 0.0),
+    ("steady", 1.5, 0.01),
+    ("steady", 0.0, 0.01),
+)
+"""Of street: how the camera drives, metres from frame to frame, noise in grey values."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -57,10 +65,9 @@ def of_streets(s: Settings, drive: Drive, step: float, noise: float) -> Iterator
     for clip in range(s.streets):
         frames = [reader.frame(clip, index) for index in range(4)]
         images = [frame.image / 255 + noise * torch.randn(3, 160, 512) for frame in frames]
-        poses = [frame.world_from_camera for frame in frames]
+        poses = [frame.world_from_camera.double() for frame in frames if frame.world_from_camera is not None]
         for i in range(3):
-            assert poses[i] is not None
-            exact = invert(poses[i].double()) @ poses[i + 1].double()  # type: ignore[union-attr]
+            exact = invert(poses[i]) @ poses[i + 1]
             yield Pair(images[i], images[i + 1], frames[0].intrinsics, exact)
 
 
@@ -104,10 +111,7 @@ def main(s: Settings) -> None:
             spread = f"median {length.median():.3f}, log length ± {length.log().std():.2f}"
             print(f"{name:8s} {len(poses)} pairs: {share}, {spread}")
         return
-    kinds: list[tuple[Drive, float, float]] = [
-        *(("steady", 0.75, 0.0), ("stop-and-go", 0.3, 0.0), ("steady", 1.5, 0.01), ("steady", 0.0, 0.01)),
-    ]
-    for drive, step, noise in kinds:
+    for drive, step, noise in KINDS:
         pairs = list(of_streets(s, drive, step, noise))
         exact = torch.stack([p.exact for p in pairs if p.exact is not None])
         for name, poses in found(predictor.model, pairs)._asdict().items():

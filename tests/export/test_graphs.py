@@ -15,6 +15,7 @@ from mono2many.models.checkpoint import ModelCard
 from mono2many.models.encoder import make_encoder
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
+from mono2many.predict import stream as stream_module
 from mono2many.predict.exported import Exported, ExportNotes
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.sessions import Session
@@ -48,15 +49,26 @@ def both(architecture: MonoArchitecture, factor: float = 1.0) -> tuple[Predictor
 
 @pytest.mark.parametrize("matching", [(-1,), (-1, -2), (-1, 1, -3), (-2,)])
 @pytest.mark.parametrize("match_by", ["features", "pixels"])
-def test_a_streams_graph_gives_what_the_model_gives(matching: tuple[int, ...], match_by: str) -> None:
+def test_a_streams_graph_gives_what_the_model_gives(
+    matching: tuple[int, ...], match_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the depth of random networks refinement magnifies roundings ten thousandfold: something smooth of
+    the same inputs stands for it (test_align.py has a runtime refine)."""
+
+    def smooth(motion: Tensor, target: Tensor, sources: Tensor, disparity: Tensor, k: Tensor) -> Tensor:
+        further = target.mean() + 2 * sources.mean() + disparity.mean() + k[:, 0, 0].mean() / 100
+        return motion + further * ahead
+
+    ahead = torch.zeros(4, 4)
+    ahead[2, 3] = 1.0
+    monkeypatch.setattr(stream_module, "refine_motions", smooth)
     own, exported = both(replace(MANY, matching=matching, match_by=match_by), factor=3.0)  # type: ignore[arg-type]
     streams = own.stream(K), exported.stream(K)
     repeated = [*FILM[:3], FILM[2], *FILM[3:]]  # the camera halts once
     for image in repeated:
         wanted, found = (stream(image).depth for stream in streams)
         off = ((found - wanted) / wanted).abs().flatten()
-        # by the depth of random networks refinement magnifies roundings ten thousandfold
-        assert off.median() < (5e-2 if match_by == "pixels" else 1e-5)
+        assert off.median() < 1e-5
 
 
 def test_the_streams_frames_matter() -> None:

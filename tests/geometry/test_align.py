@@ -254,5 +254,5 @@ def test_a_pixel_counts_by_whether_the_moved_image_shows_it_better() -> None:
         for doubt in (0.0, 0.1):
             level = Level(target, source, flat, CAMERA[None], CAMERA[None], change, flat > 0, doubt)
             shows = 1 - doubt**2 / ((12 * slope) ** 2 + doubt**2)  # the translation changes it by 12 pixels
-            counts = _residuals(none, level).moved.view(64, 96)[32, 40]
+            counts = _residuals(none, level).shown.view(64, 96)[32, 40]
             assert counts == pytest.approx(1 - shows * (1 - better), rel=1e-3, abs=1e-5)

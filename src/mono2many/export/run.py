@@ -110,7 +110,7 @@ def _sized(config: ExportConfig, card: ModelCard, footage: Sequence[Footage]) ->
 
 
 def _size_in_words(config: ExportConfig, whole: ModelCard, card: ModelCard) -> str:
-    """Whole: the card of the model that is exported."""
+    """whole: the card of the model that is exported."""
     text = f"{card.width}x{card.height}"
     if config.dynamic_size:
         return f"{text}, and other sizes in multiples of 32"

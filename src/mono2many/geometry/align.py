@@ -223,8 +223,9 @@ class _Residuals(NamedTuple):
     """In grey values, when exposed as the target."""
     in_view: Float[Tensor, "B N"]
     """0 where the source does not see the pixel, or it is not to be compared; else 1."""
-    moved: Float[Tensor, "B N"]
-    """Near 0 where the unmoved source shows the pixel better than the moved one; near 1 where worse."""
+    shown: Float[Tensor, "B N"]
+    """0 to 1, by how far a pixel counts: near 0 where the unmoved source shows it better than the moved one,
+    unless the translation changes it by less than Level.doubt."""
     near: Float[Tensor, "B 3 N"]
     """The translation's part of Level's jacobian, at the estimated depth."""
     along: Float[Tensor, "B N"]
@@ -233,10 +234,12 @@ class _Residuals(NamedTuple):
 
     @property
     def weight(self) -> Float[Tensor, "B N"]:
-        return self.in_view * self.moved / (1 + (self.difference / ROBUST) ** 2)
+        """In the sum of squared differences."""
+        return self.in_view * self.shown / (1 + (self.difference / ROBUST) ** 2)
 
 
 def _residuals(at: Estimate, level: Level) -> _Residuals:
+    """Moved and unmoved images are compared by the mean squared difference over 3 x 3 pixels."""
     further = _per_pixel(at.log_offset, level).exp()
     motion, cameras = at.motion, (level.intrinsics, level.source_intrinsics)
     view, in_view = warp(level.source, level.depth * further, motion, *cameras)
@@ -249,17 +252,17 @@ def _residuals(at: Estimate, level: Level) -> _Residuals:
     moved, unmoved, shift = F.avg_pool2d(changes, 3, 1, 1).flatten(2).unbind(1)
     ratio = (moved + NOISE**2) / (unmoved + NOISE**2)
     better = 1 / (1 + ratio.square().square())  # nearly a step at 1
-    shows = 1 - level.doubt**2 / (shift + level.doubt**2 + 1e-12)
+    sure = 1 - level.doubt**2 / (shift + level.doubt**2 + 1e-12)
     used = (in_view & level.used).flatten(1).to(view)
-    counts = 1 - shows * (1 - better)
-    return _Residuals(view.flatten(1), differences[:, 0], used, counts, near, along.squeeze(1))
+    shown = 1 - sure * (1 - better)
+    return _Residuals(view.flatten(1), differences[:, 0], used, shown, near, along.squeeze(1))
 
 
 def _better(found: Estimate, initial: Estimate, level: Level) -> Bool[Tensor, "B"]:
     """Whether `found` has the smaller mean robust difference over pixels that either motion explains. Not
     where it shows too little, or is no number."""
     ours, given = _residuals(found, level), _residuals(initial, level)
-    counted = torch.maximum(ours.in_view * ours.moved, given.in_view * given.moved)
+    counted = torch.maximum(ours.in_view * ours.shown, given.in_view * given.shown)
 
     def misfit(of: _Residuals) -> Float[Tensor, "B"]:
         robust, weight = torch.log1p((of.difference / ROBUST) ** 2), counted * of.in_view
