@@ -1,4 +1,5 @@
-"""Nothing in a training step waits for the device, and all of it is on the device: found without a GPU.
+"""Nothing in a training step waits for the device, all of it is on the device, and what surrounds the
+networks is few operations, each of which costs the host of a GPU the same: found without a GPU.
 
 Tensors of a FakeTensorMode have a device, shapes and no values. Operations that need a value on the host fail
 there, as do those that mix devices; copies from the host are counted.
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from lightning_fabric import Fabric
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mono2many.data import rng
-from mono2many.data.augment import change_brightness, change_contrast, change_hue, change_saturation, to_batch
+from mono2many.data import augment, rng
+from mono2many.data.augment import Augmentation, change_hue, to_batch
 from mono2many.data.dataset import ClipDataset
 from mono2many.geometry import ground
 from mono2many.geometry.ground import DRAWN, DRAWS
@@ -23,7 +25,7 @@ from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
-from mono2many.train.guard import all_finite
+from mono2many.train.guard import FiniteGuard, all_finite
 from mono2many.train.plan import plan_at
 from mono2many.train.recipes import recipe
 from mono2many.train.settings import TrainConfig
@@ -111,11 +113,45 @@ def test_a_step_of_manydepth_never_waits(real: Batch, device: torch.device, matc
     assert loss.device.type == "cuda"
 
 
-@pytest.mark.parametrize("change", [change_brightness, change_contrast, change_saturation, change_hue])
-def test_changes_of_colour_never_wait(device: torch.device, change: Any) -> None:
+def test_a_change_of_hue_never_waits(device: torch.device) -> None:
     rgb, amount = torch.empty(2, 3, 3, 8, 8, device=device), torch.empty(2, 1, 1, 1, 1, device=device)
     with NoCopies():
-        assert change(rgb, amount).device.type == "cuda"
+        assert change_hue(rgb, amount).device.type == "cuda"
+
+
+class Operations(TorchDispatchMode):
+    """How many there are, without those that only look at a tensor otherwise."""
+
+    count = 0
+
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not op.is_view
+        return op(*args, **(kwargs or {}))
+
+
+def test_augmentation_is_few_operations_whatever_is_drawn() -> None:
+    frames = torch.randint(0, 256, (16, 3, 3, 4, 6), dtype=torch.uint8)
+    u = rng.uniform(0, 5, torch.arange(16), 10)
+    mirrored = u[:, 0] < 0.5
+    with Operations() as operations:
+        augment._images_at_once(frames, mirrored, u, Augmentation())
+    assert operations.count <= 110
+
+
+def test_the_guards_operations_do_not_grow_with_the_buffers() -> None:
+    counts = []
+    for layers in (1, 20):
+        network = nn.Sequential(*(nn.BatchNorm1d(3) for _ in range(layers)))
+        guard = FiniteGuard(network, Fabric(accelerator="cpu", devices=1))
+        optimiser = torch.optim.Adam(network.parameters(), fused=True)
+        loss = network(torch.randn(4, 3)).square().mean()
+        loss.backward()
+        optimiser.step()  # makes its state
+        with Operations() as operations:
+            guard.before_step()
+            guard.apply(optimiser, [loss])
+        counts.append(operations.count)
+    assert counts[0] == counts[1] < 60
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ Half of the samples are mirrored, half change colours; which, and how much, is a
 (seed, step, sample). The jittered copies go to the networks; the losses see the plain ones.
 
 On the CPU an image is worked on in bands of rows that stay in the processor's cache; elsewhere all samples
-that need the same change are worked on together.
+are worked on together.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -34,6 +35,16 @@ class Augmentation:
     hue: float = 0.1
 
 
+class Change(NamedTuple):
+    """Of a sample's colours."""
+
+    kind: int
+    amount: float
+
+
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+GREY = (0.299, 0.587, 0.114)
+"""ITU-R 601 luma of red, green and blue."""
 NO_AUGMENTATION = Augmentation(mirror=False, jitter=False)
 
 
@@ -134,24 +145,54 @@ def _images_at_once(
     u: Float[Tensor, "B 10"],
     a: Augmentation,
 ) -> tuple[Float[Tensor, "B F 3 H W"], Float[Tensor, "B F 3 H W"]]:
-    """The same without a loop over samples: for devices that like few large operations."""
+    """The same in few large operations, for devices on which each has a cost of its own. Changes of colour
+    that are not of the hue are of one form, so that one operation does another change to each sample."""
     flip = _on(frames.device, mirrored)
     frames = torch.where(flip[:, None, None, None, None], frames.flip(-1), frames)
     plain = frames.float().div_(255)
     plans = [_plan(draws, a) for draws in u.tolist()]
-    jittered = plain.clone() if any(plans) else plain
-    for rank, kind in product(range(4), range(4)):
-        found = [
-            (b, plan[rank][1]) for b, plan in enumerate(plans) if len(plan) > rank and plan[rank][0] == kind
-        ]
-        if found:
-            rows, amounts = (_on(frames.device, torch.tensor(x)) for x in zip(*found, strict=True))
-            jittered[rows] = _CHANGES[kind](jittered[rows], amounts[:, None, None, None, None])
+    rows = [b for b, plan in enumerate(plans) if plan]
+    if not rows:
+        return plain, plain
+    at = _on(frames.device, torch.tensor(rows))
+    factors = _on(frames.device, torch.tensor(_factors([plans[b] for b in rows])))
+    rgb = plain[at]
+    for slot, three in enumerate(factors.mT[..., None, None, None, None]):
+        if slot == HUE_SLOT:
+            change_hue(rgb, three[0])
+        else:
+            _change_linearly(rgb, *three)
+    jittered = plain.clone()
+    jittered[at] = rgb
     return plain, jittered
 
 
-def _plan(u: Sequence[float], a: Augmentation) -> list[tuple[int, float]]:
-    """What is done to a sample's colours, in order: (which of _CHANGES, how much); half stay as they are.
+HUE_SLOT = 3
+"""Of 0 to 6: at most three changes come before the hue's, and at most three after it."""
+
+
+def _factors(plans: Sequence[Sequence[Change]]) -> list[list[list[float]]]:
+    """In each slot each sample's factors of colour, of its grey and of the image's mean grey (for the hue the
+    amount stands first); where nothing is done 1, 0, 0."""
+    slots = [[[float(slot != HUE_SLOT), 0.0, 0.0] for _ in plans] for slot in range(2 * HUE_SLOT + 1)]
+    for row, plan in enumerate(plans):
+        hue_at = next((i for i, change in enumerate(plan) if change.kind == HUE), HUE_SLOT)
+        for i, (kind, amount) in enumerate(plan):
+            first = amount if kind == HUE else 1 + amount
+            three = [first, -amount * (kind == SATURATION), -amount * (kind == CONTRAST)]
+            slots[HUE_SLOT + i - hue_at][row] = three
+    return slots
+
+
+def _change_linearly(rgb: Tensor, own: Tensor, grey: Tensor, mean: Tensor) -> None:
+    """In place: the sum of colour, its grey and the image's mean grey, times a factor each, in [0, 1]."""
+    greys = _grey(rgb)
+    means = greys.mean((-2, -1), keepdim=True)
+    rgb.mul_(own).addcmul_(greys, grey).addcmul_(means, mean).clamp_(0, 1)
+
+
+def _plan(u: Sequence[float], a: Augmentation) -> list[Change]:
+    """What is done to a sample's colours, in order; half of the samples stay as they are.
 
     u[1]: whether; u[2:6]: how much; u[6:10]: the order (by rank).
     """
@@ -159,33 +200,31 @@ def _plan(u: Sequence[float], a: Augmentation) -> list[tuple[int, float]]:
         return []
     spans = (a.brightness, a.contrast, a.saturation, a.hue)
     order = sorted(range(4), key=lambda kind: u[6 + kind])
-    return [(kind, (2 * u[2 + kind] - 1) * spans[kind]) for kind in order if spans[kind]]
+    return [Change(kind, (2 * u[2 + kind] - 1) * spans[kind]) for kind in order if spans[kind]]
 
 
-Amount = Tensor | float
-
-
-def change_brightness(rgb: Tensor, amount: Amount) -> Tensor:
+def change_brightness(rgb: Tensor, amount: float) -> Tensor:
     """In place: times 1 + amount, clipped to [0, 1]."""
     return rgb.mul_(1 + amount).clamp_(0, 1)
 
 
-def change_contrast(rgb: Tensor, amount: Amount, mean: Amount | None = None) -> Tensor:
-    """In place: away from the mean grey of each image by the factor 1 + amount. mean: where it is known."""
-    if mean is None:
-        red, green, blue = rgb.mean((-2, -1)).unbind(-1)
-        mean = (red * GREY[0] + green * GREY[1] + blue * GREY[2])[..., None, None, None]
+def change_contrast(rgb: Tensor, amount: float, mean: float) -> Tensor:
+    """In place: away from the image's mean grey by the factor 1 + amount."""
     return rgb.mul_(1 + amount).sub_(mean * amount).clamp_(0, 1)
 
 
-def change_saturation(rgb: Tensor, amount: Amount) -> Tensor:
+def change_saturation(rgb: Tensor, amount: float) -> Tensor:
     """In place: away from each pixel's grey by the factor 1 + amount."""
-    red, green, blue = rgb.unbind(-3)
-    grey = (red * GREY[0]).add_(green, alpha=GREY[1]).add_(blue, alpha=GREY[2]).unsqueeze(-3)
+    grey = _grey(rgb)
     return rgb.sub_(grey).mul_(1 + amount).add_(grey).clamp_(0, 1)
 
 
-def change_hue(rgb: Tensor, amount: Amount) -> Tensor:
+def _grey(rgb: Float[Tensor, "*B 3 H W"]) -> Float[Tensor, "*B 1 H W"]:
+    red, green, blue = rgb.unbind(-3)
+    return (red * GREY[0]).add_(green, alpha=GREY[1]).add_(blue, alpha=GREY[2]).unsqueeze(-3)
+
+
+def change_hue(rgb: Tensor, amount: Tensor | float) -> Tensor:
     """In place: rotate the hue of HSV by `amount` of a full circle, up to a third.
 
     On HSV's hexagon, whose corners are 1 apart, a colour is (green + blue - red - min) / chroma + 1 away from
@@ -205,7 +244,4 @@ def change_hue(rgb: Tensor, amount: Amount) -> Tensor:
     return torch.addcmul((low - chroma).unsqueeze(-3), chroma.unsqueeze(-3), share, out=rgb)
 
 
-GREY = (0.299, 0.587, 0.114)
-"""ITU-R 601 luma of red, green and blue."""
-_CHANGES = (change_brightness, change_contrast, change_saturation, change_hue)
-CONTRAST = 1
+_CHANGES = {BRIGHTNESS: change_brightness, SATURATION: change_saturation, HUE: change_hue}
