@@ -151,7 +151,7 @@ def test_the_predicted_mask_scales_the_error_and_is_pulled_towards_one() -> None
 
 
 def test_the_mean_over_a_mask_is_that_of_its_pixels_and_0_where_it_is_empty() -> None:
-    values, loss_mask = torch.tensor([[2.0, 4.0, 9.0, 0.0]]), torch.tensor([[True, True, False, False]])
+    values, loss_mask = torch.tensor([[[2.0, 4.0, 9.0, 0.0]]]), torch.tensor([[[True, True, False, False]]])
     torch.testing.assert_close(mean_over_mask(values, loss_mask), torch.tensor(3.0))
     assert mean_over_mask(values, torch.zeros_like(loss_mask)) == 0
 
@@ -270,3 +270,38 @@ def test_pixels_that_no_source_sees_count_as_un_warped_instead_of_as_perfect() -
     _, parts, made = mono_objective([one], {0: level}, MonoTerms(automask=False))
     assert not made.any_valid.any()
     assert torch.equal(parts["photometric"], level.identity_error.mean())
+
+
+@pytest.mark.parametrize("reduction", ["all", "masked"])
+@pytest.mark.parametrize("many", [False, True])
+def test_heads_of_one_level_in_one_batch_give_what_each_gives_alone(reduction: str, many: bool) -> None:
+    """Of two levels, each map with its own poses, ground and explainability mask."""
+    terms = replace(MonoTerms(ground=0.1), reduction=reduction)
+    images = {k: (torch.rand(2, 3, 8 >> k, 16 >> k), torch.rand(2, 2, 3, 8 >> k, 16 >> k)) for k in (0, 1)}
+    levels = {k: level_of(*given, terms) for k, given in images.items()}
+    heads = []
+    for scale, level in ((0, 0), (1, 0), (2, 1), (0, 1)):
+        sigmoid = torch.rand(2, 8 >> scale, 16 >> scale, requires_grad=True)
+        poses = STILL.repeat(2, 1, 1, 1) + 0.1 * torch.randn(2, 2, 4, 4)
+        image = torch.rand(2, 3, *sigmoid.shape[-2:])
+        further = torch.rand(2, 2, *sigmoid.shape[-2:]), torch.rand(2, *levels[level].size)
+        heads.append(Head(sigmoid, level, image, poses, scale, *further))
+    matching = Matching(5 * torch.rand(2, 2, 4), torch.rand(2, 2, 4) < 0.7)
+
+    teacher = torch.rand(2, 8, 16)
+
+    def loss_of(some: list[Head]) -> tuple[Tensor, dict[str, Tensor], Synthesis]:
+        if many:
+            return many_objective(some, [teacher] * len(some), matching, levels, terms)
+        return mono_objective(some, levels, terms)
+
+    together, parts, made = loss_of(heads)
+    alone = [loss_of([head]) for head in heads]
+    mean = torch.stack([loss for loss, _, _ in alone]).mean()
+    torch.testing.assert_close(together, mean)
+    for name in ("photometric", "smoothness", "ground", "predictive_mask"):
+        torch.testing.assert_close(parts[name], torch.stack([found[name] for _, found, _ in alone]).mean())
+    torch.testing.assert_close(made.error, alone[0][2].error)
+    maps = [head.sigmoid for head in heads]
+    for ours, other in zip(*(torch.autograd.grad(loss, maps) for loss in (together, mean)), strict=True):
+        torch.testing.assert_close(ours, other)

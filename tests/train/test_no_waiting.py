@@ -19,8 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mono2many.data import augment, rng
 from mono2many.data.augment import Augmentation, change_hue, to_batch
 from mono2many.data.dataset import ClipDataset
-from mono2many.geometry import ground
+from mono2many.geometry import ground, warp
 from mono2many.geometry.ground import DRAWN, DRAWS
+from mono2many.losses import photometric
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
@@ -136,6 +137,19 @@ def test_augmentation_is_few_operations_whatever_is_drawn() -> None:
     with Operations() as operations:
         augment._images_at_once(frames, mirrored, u, Augmentation())
     assert operations.count <= 110
+
+
+def test_a_step_has_few_operations_for_each_further_head(monkeypatch: Any, real: Batch) -> None:
+    monkeypatch.setattr(photometric, "_images", lambda images: iter([()]))  # as on a GPU
+    monkeypatch.setattr(warp, "_pieces", lambda depth: [slice(None)])
+    counts = []
+    for scales in (1, 4):
+        architecture = replace(LIGHT, scales=scales)
+        model, plan = MonoDepth(architecture), plan_at(TrainConfig(), architecture, 0.7)
+        with Operations() as operations:
+            mono_step(model, real, plan)[0].backward()
+        counts.append(operations.count)
+    assert counts[1] - counts[0] < 3 * 75
 
 
 def test_the_guards_operations_do_not_grow_with_the_buffers() -> None:

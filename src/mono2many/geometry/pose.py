@@ -10,15 +10,13 @@ from mono2many.geometry.precision import in_full_precision
 def rotation_from_axis_angle(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Rodrigues' formula. Radians; angle = |v|, axis = v / (angle + 1e-7) (as Godard et al. 2019's pose)."""
     angle = safe_norm(axis_angle)
-    x, y, z = (axis_angle / (angle + 1e-7)).unbind(-1)
-    cos, sin = angle.squeeze(-1).cos(), angle.squeeze(-1).sin()
-    k = 1 - cos
-    rows = (
-        (x * x * k + cos, x * y * k - z * sin, z * x * k + y * sin),
-        (x * y * k + z * sin, y * y * k + cos, y * z * k - x * sin),
-        (z * x * k - y * sin, y * z * k + x * sin, z * z * k + cos),
-    )
-    return torch.stack([torch.stack(row, -1) for row in rows], -2)
+    axis, cos = axis_angle / (angle + 1e-7), angle.cos().unsqueeze(-1)
+    x, y, z = (axis * angle.sin()).unbind(-1)
+    o = torch.zeros_like(x)
+    cross = torch.stack([o, -z, y, z, o, -x, -y, x, o], -1).unflatten(-1, (3, 3))
+    outer = axis.unsqueeze(-1) * axis.unsqueeze(-2)
+    identity = torch.eye(3, device=axis.device, dtype=axis.dtype)
+    return outer * (1 - cos) + identity * cos + cross
 
 
 def safe_norm(vectors: Float[Tensor, "*batch C"]) -> Float[Tensor, "*batch 1"]:

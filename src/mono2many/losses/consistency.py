@@ -32,8 +32,10 @@ def at_size(cells: Shaped[Tensor, "B h w"], size: tuple[int, int]) -> Shaped[Ten
 
 
 def consistency(
-    depth: Float[Tensor, "B H W"], teacher_depth: Float[Tensor, "B H W"], consistent: Bool[Tensor, "B H W"]
-) -> Float[Tensor, "B H W"]:
+    depth: Float[Tensor, "*N B H W"],
+    teacher_depth: Float[Tensor, "*N B H W"],
+    consistent: Bool[Tensor, "B H W"],
+) -> Float[Tensor, "*N B H W"]:
     """|depth - the teacher's|, 0 where it is `consistent`; the teacher gets no gradient."""
     return (depth - teacher_depth.detach()).abs().masked_fill(consistent, 0)
 

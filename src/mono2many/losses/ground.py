@@ -11,10 +11,12 @@ from torch import Tensor
 from mono2many.geometry.ground import TOLERANCE
 
 
-def ground_hinge(disparity: Float[Tensor, "B H W"], plane: Float[Tensor, "B H W"]) -> Float[Tensor, "B H W"]:
+def ground_hinge(
+    disparity: Float[Tensor, "*B H W"], plane: Float[Tensor, "*B H W"]
+) -> Float[Tensor, "*B H W"]:
     """max(0, d_ground - d) / (mean of d over the image): only pixels below the ground pay; the plane is
     lowered by its tolerance.
 
     After Dynamo-Depth (Sun and Hariharan, NeurIPS 2023), whose tolerance and distance have a unit."""
     below = torch.relu((1 - TOLERANCE) * plane - disparity)
-    return below / disparity.detach().mean((1, 2), keepdim=True)
+    return below / disparity.detach().mean((-2, -1), keepdim=True)

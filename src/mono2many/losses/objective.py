@@ -3,6 +3,7 @@
 image pyramid -> per level: target patches, error of the un-warped sources (each computed once)
 per head:  sigmoid -> depth -> warp every source -> photometric error -> best source -> mean over pixels
            + smoothness * 1e-3 / 2^scale;  loss = mean over heads
+Heads of one level are worked on in one batch, whose first axis is N.
 ManyDepth's student: consistent pixels are supervised by their views, the others by the teacher's depth.
 """
 
@@ -84,9 +85,10 @@ class Matching(NamedTuple):
 
 
 class TeacherSupervision(NamedTuple):
-    """The student's supervision by its teacher, at the size of its head's level."""
+    """The supervision by the teacher of the student's heads of one level, at its size."""
 
-    teacher_depth: Float[Tensor, "B h w"]
+    teacher_depth: Float[Tensor, "N B h w"]
+    """Of each head's map."""
     consistent: Bool[Tensor, "B h w"]
     """Pixels supervised by their views; the others are by `teacher_depth`."""
     photometric_mask: Bool[Tensor, "B h w"] | None = None
@@ -107,7 +109,6 @@ class Head:
     """Smoothness is weighted by 1 / 2^scale."""
     explainability_mask: Float[Tensor, "B S h w"] | None = None
     """Zhou et al. 2017, sec. 3.3; None: none is predicted."""
-    supervision: TeacherSupervision | None = None
     ground: Float[Tensor, "B H W"] | None = None
     """1 / depth of the road at the level's size, 0 where there is none; None: it is not looked for."""
 
@@ -158,17 +159,7 @@ def pyramid_level(
 
 def mono_objective(heads: Sequence[Head], levels: Mapping[int, PyramidLevel], terms: MonoTerms) -> Objective:
     """The mean over heads of photometric + smoothness."""
-    results = [_head_loss(head, levels[head.level], terms) for head in heads]
-    first, made = results[0]
-    parts = {name: torch.stack([found[name] for found, _ in results]).mean() for name in first}
-    parts["still"] = levels[heads[0].level].identity_error.mean()
-    parts["seen"] = made.any_valid.float().mean()
-    parts["kept"] = made.loss_mask.float().mean()
-    loss = torch.stack([torch.stack(list(found.values())).sum() for found, _ in results]).mean()
-    if terms.disparity_floor > 0:
-        parts["floor"] = below_floor(heads[0].sigmoid, terms.disparity_floor)
-        loss = loss + parts["floor"]
-    return loss, parts, made
+    return _objective(_by_level(heads), levels, terms, {})
 
 
 def many_objective(
@@ -185,78 +176,122 @@ def many_objective(
     views_without_match: where no cell was matched, views that pass the auto-mask supervise the student in
     place of its teacher (not in the paper). The teacher's own loss is mono_objective with reduction "masked".
     """
-    heads = []
-    for head, sigmoid in zip(student, teacher, strict=True):
-        level = levels[head.level]
-        supervision = TeacherSupervision(
-            _depth(sigmoid, level, terms),
-            consistency_mask(*matching, _depth(teacher[0], level, terms)),
-            ~at_size(matching.valid, level.size) if views_without_match else None,
+    heads = _by_level([replace(h, source_from_target=h.source_from_target.detach()) for h in student])
+    supervision = {}
+    for k in heads:
+        size = levels[k].size
+        pairs = zip(student, teacher, strict=True)
+        maps = [resize_map(sigmoid, size) for head, sigmoid in pairs if head.level == k]
+        supervision[k] = TeacherSupervision(
+            _depth(torch.stack(maps), terms),
+            consistency_mask(*matching, _depth(resize_map(teacher[0], size), terms)),
+            ~at_size(matching.valid, size) if views_without_match else None,
         )
-        poses = head.source_from_target.detach()
-        heads.append(replace(head, source_from_target=poses, supervision=supervision))
-    return mono_objective(heads, levels, replace(terms, automask=False, reduction="masked"))
+    return _objective(heads, levels, replace(terms, automask=False, reduction="masked"), supervision)
+
+
+def _by_level(heads: Sequence[Head]) -> dict[int, list[Head]]:
+    """In the order in which the levels come."""
+    return {k: [head for head in heads if head.level == k] for k in dict.fromkeys(h.level for h in heads)}
+
+
+def _objective(
+    heads: Mapping[int, Sequence[Head]],
+    levels: Mapping[int, PyramidLevel],
+    terms: MonoTerms,
+    supervision: Mapping[int, TeacherSupervision],
+) -> Objective:
+    results = [_level_loss(some, levels[k], terms, supervision.get(k)) for k, some in heads.items()]
+    made, first = results[0][1], next(iter(heads))
+    per_head = {name: torch.cat([found[name] for found, _ in results]) for name in results[0][0]}
+    loss = torch.stack(list(per_head.values())).sum(0).mean()
+    parts = {name: values.mean() for name, values in per_head.items()}
+    parts["still"] = levels[first].identity_error.mean()
+    parts["seen"] = made.any_valid.float().mean()
+    parts["kept"] = made.loss_mask.float().mean()
+    if terms.disparity_floor > 0:
+        parts["floor"] = below_floor(heads[first][0].sigmoid, terms.disparity_floor)
+        loss = loss + parts["floor"]
+    return loss, parts, made
 
 
 def synthesise(
-    depth: Float[Tensor, "B h w"], source_from_target: Float[Tensor, "B S 4 4"], level: PyramidLevel
-) -> tuple[Float[Tensor, "B S 3 h w"], Bool[Tensor, "B S h w"]]:
+    depth: Float[Tensor, "*N B h w"], source_from_target: Float[Tensor, "*N B S 4 4"], level: PyramidLevel
+) -> tuple[Float[Tensor, "*N B S 3 h w"], Bool[Tensor, "*N B S h w"]]:
     """Every source as the target's camera would see it, and where it is seen; all in one batch."""
-    number, count = level.sources.shape[:2]
+    shape = source_from_target.shape[:-2]
 
-    def repeat(x: Tensor) -> Tensor:
-        return x.unsqueeze(1).expand(-1, count, *x.shape[1:]).flatten(0, 1)
+    def repeat(x: Tensor, axes: int = 2) -> Tensor:
+        return x.expand(*shape, *x.shape[-axes:]).flatten(0, len(shape) - 1)
 
     views, in_view = warp(
-        level.sources.flatten(0, 1),
-        repeat(depth),
-        source_from_target.flatten(0, 1),
-        repeat(level.intrinsics),
-        level.source_intrinsics.flatten(0, 1),
+        repeat(level.sources, 3),
+        repeat(depth.unsqueeze(-3)),
+        source_from_target.flatten(0, -3),
+        repeat(level.intrinsics.unsqueeze(1)),
+        repeat(level.source_intrinsics),
     )
-    return views.unflatten(0, (number, count)), in_view.unflatten(0, (number, count))
+    return views.unflatten(0, shape), in_view.unflatten(0, shape)
 
 
-def mean_over_mask(values: Float[Tensor, "*shape"], loss_mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
+def mean_over_mask(
+    values: Float[Tensor, "*N B h w"], loss_mask: Bool[Tensor, "*N B h w"]
+) -> Float[Tensor, "*N"]:
     """ManyDepth's reduction (Watson et al. 2021): sum over the mask / (its size + 1e-7), in all processes."""
-    size = mean_over_processes(loss_mask.sum().float())
-    return values.masked_fill(~loss_mask, 0).sum() / (size + 1e-7)
+    size = mean_over_processes(loss_mask.sum((-3, -2, -1)).float())
+    return values.masked_fill(~loss_mask, 0).sum((-3, -2, -1)) / (size + 1e-7)
 
 
-def _head_loss(head: Head, level: PyramidLevel, terms: MonoTerms) -> tuple[dict[str, Tensor], Synthesis]:
+def _level_loss(
+    heads: Sequence[Head], level: PyramidLevel, terms: MonoTerms, supervision: TeacherSupervision | None
+) -> tuple[dict[str, Float[Tensor, "N"]], Synthesis]:
+    """Each head's parts of the loss, and what the first head made."""
     parts = {}
-    depth = _depth(head.sigmoid, level, terms)
-    views, in_view = synthesise(depth, head.source_from_target, level)
+    depth = _depth(torch.stack([resize_map(head.sigmoid, level.size) for head in heads]), terms)
+    views, in_view = synthesise(depth, torch.stack([head.source_from_target for head in heads]), level)
     errors = photometric_error(views, level.target, terms.ssim)
-    if head.explainability_mask is not None:
-        mask = resize_map(head.explainability_mask, level.size)
+    masks = [
+        resize_map(h.explainability_mask, level.size) for h in heads if h.explainability_mask is not None
+    ]
+    if masks:
+        mask = torch.stack(masks)
         errors = errors * mask
-        parts["predictive_mask"] = -EXPLAINABILITY_WEIGHT * mask.clamp(min=1e-7).log().mean()
+        parts["predictive_mask"] = -EXPLAINABILITY_WEIGHT * _means(mask.clamp(min=1e-7).log())
     source_valid = level.source_valid & in_view if terms.mask_unseen else level.source_valid
-    best, any_valid = COMBINE[terms.combine](errors, source_valid)
+    best, any_valid = COMBINE[terms.combine](errors, source_valid.expand_as(in_view))
     passed = auto_mask(best, any_valid, level.identity_error, level.identity_valid)
     loss_mask = passed if terms.automask else any_valid
     # outside the mask a constant, not 0: else a pose whose views leave the image would look perfect
     error = torch.where(loss_mask, best, level.identity_error)
-    if head.supervision is not None:
-        teacher_depth, consistent, photometric_mask = head.supervision
+    if supervision is not None:
+        teacher_depth, consistent, photometric_mask = supervision
         loss_mask = loss_mask & consistent
         if photometric_mask is not None:
             loss_mask, consistent = loss_mask | photometric_mask & passed, consistent | photometric_mask
-        parts["consistency"] = consistency(depth, teacher_depth, consistent).mean()
+        parts["consistency"] = _means(consistency(depth, teacher_depth, consistent))
     masked = terms.reduction == "masked"
-    parts["photometric"] = mean_over_mask(error, loss_mask) if masked else error.mean()
-    if terms.ground > 0 and head.ground is not None:
-        hinge = ground_hinge(1 / depth, head.ground).masked_fill(~level.source_valid.any(1), 0)
-        parts["ground"] = terms.ground / 2**head.scale * hinge.mean()
-    across, down = edge_aware_smoothness(head.sigmoid, head.image)
-    parts["smoothness"] = (across.mean() + down.mean()) * (terms.smoothness / 2**head.scale)
-    return parts, Synthesis(depth, views, error, any_valid, loss_mask)
+    parts["photometric"] = mean_over_mask(error, loss_mask) if masked else _means(error)
+    planes = [head.ground for head in heads if head.ground is not None]
+    if terms.ground > 0 and planes:
+        hinge = ground_hinge(1 / depth, torch.stack(planes)).masked_fill(~level.source_valid.any(1), 0)
+        parts["ground"] = _weighted(_means(hinge), heads, terms.ground)
+    smoothness = [edge_aware_smoothness(head.sigmoid, head.image) for head in heads]
+    means = torch.stack([across.mean() + down.mean() for across, down in smoothness])
+    parts["smoothness"] = _weighted(means, heads, terms.smoothness)
+    return parts, Synthesis(depth[0], views[0], error[0], any_valid[0], loss_mask[0])
 
 
-def _depth(sigmoid: Tensor, level: PyramidLevel, terms: MonoTerms) -> Tensor:
-    """At the level's size."""
-    return depth_from_sigmoid(resize_map(sigmoid, level.size), terms.min_depth, terms.max_depth)
+def _means(values: Float[Tensor, "N ..."]) -> Float[Tensor, "N"]:
+    return values.flatten(1).mean(1)
+
+
+def _weighted(values: Float[Tensor, "N"], heads: Sequence[Head], weight: float) -> Float[Tensor, "N"]:
+    """Times weight / 2^scale."""
+    return torch.stack([value * (weight / 2**head.scale) for value, head in zip(values, heads, strict=True)])
+
+
+def _depth(sigmoid: Float[Tensor, "*shape"], terms: MonoTerms) -> Float[Tensor, "*shape"]:
+    return depth_from_sigmoid(sigmoid, terms.min_depth, terms.max_depth)
 
 
 def below_floor(sigmoid: Float[Tensor, "B h w"], floor: float) -> Float[Tensor, ""]:

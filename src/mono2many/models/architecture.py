@@ -37,6 +37,11 @@ class NetworkSettings:
     max_depth: float = 100.0
     """Depth of sigmoid 0."""
 
+    @property
+    def pose_by_map(self) -> bool:
+        """Translations are times the mean disparity of the map that they are for."""
+        return self.pose_type == "posecnn"
+
 
 @dataclass(frozen=True)
 class MonoArchitecture(NetworkSettings):

@@ -233,13 +233,14 @@ def _heads(
     masks: Sequence[Float[Tensor, "B N _ _"]] | None = None,
 ) -> list[Head]:
     """The disparity maps that have a loss, each with its poses."""
-    a, heads = plan.architecture, []
+    a, heads, poses = plan.architecture, [], None
     for scale, level in plan.heads:
         sigmoid = sigmoids[scale].squeeze(1)
         if level > scale:  # coarse to fine: the finest map, pooled to its loss's level
             sigmoid = resize_map(sigmoid, _size(targets[level]))
         at = max(scale, level)
-        poses = head_motion(a, pose, batch.source_offsets, sigmoid, batch.stereo_from_target)
+        if poses is None or a.pose_by_map:
+            poses = head_motion(a, pose, batch.source_offsets, sigmoid, batch.stereo_from_target)
         heads.append(Head(sigmoid, level, targets[at], poses, at, None if masks is None else masks[scale]))
     return heads
 
