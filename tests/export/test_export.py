@@ -1,6 +1,7 @@
 """Files of every format, opened by their own runtimes."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from mono2many.commands.evaluate import run as evaluate
 from mono2many.commands.export import ExportConfig
 from mono2many.commands.predict import run as predict
 from mono2many.errors import InputError, InputWarning
+from mono2many.evaluate.info import info
 from mono2many.export import run as export_run
 from mono2many.export.graphs import Part
 from mono2many.export.parity import Limits
@@ -205,7 +207,9 @@ def test_commands_take_an_export_where_they_take_a_model(
     evaluate(["--model", str(out), "--test-scenes", "1", "--baseline-scenes", "2"])
     video = ["--datatype", "video", "--data", str(folder / "frames"), "--fov", "60"]
     evaluate(["--model", str(out), *video])
+    info(str(out))
     said = capsys.readouterr().out
+    assert re.search(r"difference of depth median \d.*, on 4 frames", " ".join(said.split()))
     assert "metres" in said
     assert "un-warped" in said
 
@@ -213,6 +217,7 @@ def test_commands_take_an_export_where_they_take_a_model(
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
+        ({"model": "absent", "out": "frames"}, "is there and no export"),  # before a model is read
         ({"model": "many", "precision": "fp16"}, "compares frames"),
         ({"model": "many", "dynamic_size": True}, "for one size"),
         ({"model": "many", "frames": ("frames",)}, "need the camera"),

@@ -33,6 +33,7 @@ def info(name: str, console: Console | None = None, last: bool = False) -> None:
         "networks": _networks(card),
         "parameters": ", ".join(f"{name} {millions:.2f} M" for name, millions in sizes.items()),
         "on disk": _on_disk(folder / "model.safetensors") if notes is None else _exported(folder, notes),
+        "difference of depth": _difference(notes),
         "sizes": ", ".join(f"{w}x{h}" for h, w in card.sizes or ((card.height, card.width),)),
         "depth": _depth(card),
         "trained on": card.trained_on,
@@ -63,6 +64,12 @@ def _exported(folder: Path, notes: ExportNotes) -> str:
     """Files of the parts; OpenVINO's weights lie beside them."""
     size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix != ".json")
     return f"{notes.format}, {notes.precision}: {', '.join(notes.parts)}; {size / 1e6:.1f} MB"
+
+
+def _difference(notes: ExportNotes | None) -> str:
+    """From the model that was exported."""
+    parity = None if notes is None else notes.parity
+    return "" if parity is None else f"{parity}, on {parity.frames:.0f} frames"
 
 
 def _depth(card: ModelCard) -> str:

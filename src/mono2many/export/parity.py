@@ -9,30 +9,8 @@ from torch import Tensor
 
 from mono2many.export.footage import Footage
 from mono2many.models.checkpoint import ModelCard
-from mono2many.predict.exported import Exported
+from mono2many.predict.exported import Exported, Parity
 from mono2many.predict.predictor import Predictor
-
-
-class Parity(NamedTuple):
-    """Relative differences of depth, |exported - own| / own, over all pixels of all frames."""
-
-    median: float
-    p99: float
-    """99th percentile."""
-    p999: float
-    """99.9th."""
-    mean: float
-    """Abs Rel against the model's own depth, not aligned."""
-    worst_median: float
-    """The greatest median of a frame."""
-    frames: int
-    """How many were compared."""
-
-    def __str__(self) -> str:
-        return (
-            f"median {self.median:.1e} (of the worst frame {self.worst_median:.1e}), 99th percentile "
-            f"{self.p99:.1e}, 99.9th {self.p999:.1e}, mean {self.mean:.1e}"
-        )
 
 
 class Limits(NamedTuple):

@@ -15,7 +15,7 @@ from mono2many.commands.export import ExportConfig
 from mono2many.evaluate.info import readme
 from mono2many.export.footage import Footage, halves, read_footage
 from mono2many.export.graphs import Part, parts_of, with_fixed_padding
-from mono2many.export.parity import INT8_LIMIT, LIMITS, Limits, Parity, compare, inputs_on
+from mono2many.export.parity import INT8_LIMIT, LIMITS, Limits, compare, inputs_on
 from mono2many.export.quantise import quantise
 from mono2many.export.write import dynamic_shapes, trace, write_part
 from mono2many.files import user_path
@@ -23,7 +23,7 @@ from mono2many.models.checkpoint import ModelCard, input_size, load_model, write
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.models.starter import best_of, is_export
-from mono2many.predict.exported import PARITY, Exported, ExportNotes
+from mono2many.predict.exported import Exported, ExportNotes, Parity
 from mono2many.predict.predictor import Predictor
 from mono2many.predict.sessions import ENDINGS, open_session
 from mono2many.terminal import say, text_console
@@ -47,15 +47,15 @@ def export(
     one model at one size in float32: the graphs of its parts, which the first adds and the others use."""
     console = console or text_console()
     _installed(config)
+    out = user_path(config.out or f"exported/{_name(config)}")
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or is_export(out))):
+        raise InputError(f"--out {out}: is there and no export; give another folder")
     source = best_of(config.model, config.last)
     model, card = load_model(source)
     _possible(config, model)
     calibrating = config.precision == "int8"
     footage = read_footage(config, isinstance(model, ManyDepth), config.count * (1 + calibrating))
     whole, card = card, _sized(config, card, footage)
-    out = user_path(config.out or f"exported/{_name(config)}")
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or is_export(out))):
-        raise InputError(f"--out {out}: is there and no export; give another folder")
     partial = out.with_name(f".partial-{out.name}")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -160,7 +160,7 @@ def _written(
     for part in parts[1:]:
         _check_part(out, part, notes)
     figures = {name: float(f"{value:.3g}") for name, value in parity._asdict().items()}
-    write_card(out, card, {**asdict(notes), PARITY: figures})
+    write_card(out, card, {**asdict(notes), "parity": figures})
     return parity
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,8 +24,27 @@ from mono2many.predict.sessions import DAMAGED, ENDINGS, Session, open_session
 from mono2many.predict.stream import FrameMemory
 from mono2many.types import Batch, InputError, select
 
-PARITY = "parity"
-"""Key, under EXPORTED, of what the comparison with the model found."""
+
+class Parity(NamedTuple):
+    """Differences of depth from the model's, |exported - own| / own, over all pixels of all frames."""
+
+    median: float
+    p99: float
+    """99th percentile."""
+    p999: float
+    """99.9th."""
+    mean: float
+    """Abs Rel against the model's own depth, not aligned."""
+    worst_median: float
+    """The greatest median of a frame."""
+    frames: int
+    """How many were compared."""
+
+    def __str__(self) -> str:
+        return (
+            f"median {self.median:.1e} (of the worst frame {self.worst_median:.1e}), 99th percentile "
+            f"{self.p99:.1e}, 99.9th {self.p999:.1e}, mean {self.mean:.1e}"
+        )
 
 
 @dataclass(frozen=True)
@@ -44,6 +64,8 @@ class ExportNotes:
     """Of the weights, as far as the model's README.md states it."""
     version: str = ""
     """Of mono2many."""
+    parity: Parity | None = None
+    """None: not compared yet."""
 
 
 def read_notes(folder: Path) -> ExportNotes | None:
@@ -51,10 +73,10 @@ def read_notes(folder: Path) -> ExportNotes | None:
     raw = read_json(folder / "config.json", DAMAGED).get(EXPORTED)
     if raw is None:
         return None
-    raw = {key: value for key, value in raw.items() if key != PARITY}
     with explained(f"{folder / 'config.json'}: its notes on the export are damaged", DAMAGED, UNREADABLE):
-        hints = ExportNotes.__annotations__
+        parity, hints = raw.pop("parity", None), ExportNotes.__annotations__
         notes = ExportNotes(**{key: as_annotated(hints[key], value, key) for key, value in raw.items()})
+        notes = replace(notes, parity=None if parity is None else Parity(**parity))
         if notes.format not in ENDINGS:
             raise ValueError(f"format {notes.format!r} is not known")
     return notes
