@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, TimeoutError
 
 from mono2many.serve.limits import Limits
 from small_models import FILM
@@ -32,6 +32,15 @@ class Visit:
     def begin(self, name: str, data: bytes) -> None:
         kind = mimetypes.guess_type(name)[0] or ""
         self.page.set_input_files("input[type=file]", {"name": name, "mimeType": kind, "buffer": data})
+
+    def wait_for_scene(self) -> None:
+        """Gradio 6.31 may lose a scene that comes while its viewer is still loading, but not the next."""
+        canvas = self.page.locator("canvas")
+        try:
+            canvas.wait_for(timeout=90_000)
+        except TimeoutError:
+            self.page.get_by_role("button", name="Predict", exact=True).click()
+            canvas.wait_for()
 
     def answer(self) -> str:
         return self.page.locator(ANSWER).first.inner_text()

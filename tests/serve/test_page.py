@@ -52,7 +52,7 @@ def test_an_image_shows_its_depth_under_the_cursor_and_as_files(visit: Visit, tm
     assert download(page, "scene.glb", tmp_path).read_bytes().startswith(b"glTF")
     page.locator(".m2m-result input").fill("20")
     assert "80%" in (page.locator(".m2m-colour").get_attribute("style") or "")
-    page.locator("canvas").wait_for()
+    visit.wait_for_scene()
     page.wait_for_load_state("networkidle")
     assert visit.errors == []
 
@@ -62,7 +62,7 @@ def test_nothing_is_fetched_from_elsewhere(
 ) -> None:
     visit.page.locator("#samples button").nth(2).click()
     assert "24 frames" in visit.answer()
-    visit.page.locator("canvas").wait_for()
+    visit.wait_for_scene()
     visit.page.wait_for_load_state("networkidle")
     assert len(visit.requests) > 10
     assert [url for url in visit.requests if not url.startswith((address, "data:", "blob:"))] == []
