@@ -17,6 +17,7 @@ from torch import Tensor, nn
 sys.path.append(str(Path(__file__).parents[1]))
 from mono2many.data.augment import to_batch
 from mono2many.data.dataset import ClipDataset
+from mono2many.geometry.align import refine_motion
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.train import steps
@@ -48,7 +49,23 @@ def main(file: Path) -> None:
         exact, gradient = taken(step, model, batch, plan)
         ours, other = taken(step, model, batch, replace(plan, compile=True))
         found[name] = [exact, ours, float(torch.cosine_similarity(gradient, other, 0))]
-    file.write_text(json.dumps(found))
+    file.write_text(json.dumps({"losses": found, "refinement": refinement(batch)}))
+
+
+def refinement(batch: Any) -> tuple[int, float, float]:
+    """Nodes of the graph of refined poses, whose step is traced once at each stride, their greatest
+    difference from those without a graph, and from the given poses."""
+    sizes = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        sizes.append(len(graph.graph.nodes))
+        return graph.forward
+
+    start = torch.eye(4).expand(2, 4, 4)
+    given = start, batch.target, batch.sources[:, 0], torch.full((2, 64, 96), 8.0), batch.intrinsics
+    ours = torch.compile(refine_motion, fullgraph=True, backend=backend)(*given)
+    plain = refine_motion(*given)
+    return sum(sizes), float((ours - plain).abs().max()), float((plain - start).abs().max())
 
 
 if __name__ == "__main__":

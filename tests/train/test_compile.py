@@ -12,11 +12,14 @@ from mono2many.train.plan import plan_at
 from mono2many.train.recipes import recipe
 
 
-def test_the_objectives_are_one_graph_of_the_same_value(tmp_path: Path) -> None:
+def test_objectives_and_refined_poses_are_one_graph_of_the_same_value(tmp_path: Path) -> None:
     words = [sys.executable, str(Path(__file__).with_name("compiled.py")), str(tmp_path / "found.json")]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads((tmp_path / "found.json").read_text())
+    everything = json.loads((tmp_path / "found.json").read_text())
+    found, (nodes, difference, refined) = everything["losses"], everything["refinement"]
+    assert nodes < 1100, "eighteen times the same step"
+    assert difference < 1e-5 < 1e-2 < refined
     assert [*found] == ["default", "reference", "scratch", "features", "pixels"]
     for name, (exact, ours, cosine) in found.items():
         assert exact > 0

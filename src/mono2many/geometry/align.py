@@ -162,6 +162,7 @@ def _jacobian(
     return torch.stack([across / depth, down / depth, -along / depth, *rotations], 1).flatten(2)
 
 
+@torch.compiler.nested_compile_region
 def _gauss_newton_step(at: Estimate, level: Level, log_depth_sigma: float) -> Estimate:
     """Six numbers of motion, gain and offset of the source's grey values, and each patch's log depth, which
     is eliminated (Schur complement)."""
