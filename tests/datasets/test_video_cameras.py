@@ -14,7 +14,7 @@ from mono2many.datasets.choice import TrainingData
 from mono2many.datasets.video import VideoTraining
 from mono2many.evaluate.check import camera
 from mono2many.io.images import write_image
-from mono2many.train.loop import camera_remarks
+from mono2many.train.remarks import camera_remarks
 from mono2many.train.settings import TrainConfig
 from mono2many.types import InputError
 

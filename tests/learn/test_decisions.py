@@ -100,14 +100,14 @@ def test_a_tenth_is_held_out_and_of_short_videos_eight_frames(frames: int, share
 
 def test_the_number_of_steps_fills_the_time_that_is_left() -> None:
     # 1800 - 100 - 200 = 1500 s; 1500 / (1.15 * 0.5) = 2608.7
-    count, decision = steps(Times(1800, 100, 200, 0.5), 1260, NONE)
+    count, decision = steps(Times(1800.0, 100.0, 200.0, 0.5), 1260, NONE)
     assert count == 2608
     assert "25 of 30 minutes" in decision.reason
-    assert steps(Times(1800, 100, 200, 0.5), 1260, Wishes(steps=7))[0] == 7
+    assert steps(Times(1800.0, 100.0, 200.0, 0.5), 1260, Wishes(steps=7))[0] == 7
 
 
 def test_a_short_video_is_not_seen_more_than_twenty_times() -> None:
-    count, decision = steps(Times(1800, 10, 20, 0.5), 80, NONE)
+    count, decision = steps(Times(1800.0, 10.0, 20.0, 0.5), 80, NONE)
     assert count == 400  # 20 * 80 / 4
     assert "20 passes" in decision.reason
 
@@ -115,8 +115,8 @@ def test_a_short_video_is_not_seen_more_than_twenty_times() -> None:
 def test_too_little_time_is_refused_with_what_is_needed() -> None:
     # 60 + 120 + 100 * 1.15 * 1 = 295 s: 4.9 minutes
     with pytest.raises(InputError, match=r"--minutes 3: too few.*give --minutes 5 or more"):
-        steps(Times(180, 60, 120, 1.0), 1260, NONE)
-    assert steps(Times(300, 60, 120, 1.0), 1260, NONE)[0] >= 100
+        steps(Times(180.0, 60.0, 120.0, 1.0), 1260, NONE)
+    assert steps(Times(300.0, 60.0, 120.0, 1.0), 1260, NONE)[0] >= 100
 
 
 def test_too_few_frames_are_refused_with_what_was_left_out() -> None:

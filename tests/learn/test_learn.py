@@ -54,6 +54,7 @@ def test_one_command_makes_everything_and_goes_on_where_it_was_stopped(
 
     capsys.readouterr()
     (out / "s_trajectory.png").unlink()  # as if it had been stopped before
+    monkeypatch.setattr("mono2many.commands.train.run", lambda words: pytest.fail("trained already"))
     main([*words, "--minutes", "7"])
     said = capsys.readouterr().out
     assert "continues as decided before, for --minutes 30" in said
@@ -94,6 +95,18 @@ def test_what_did_not_begin_to_train_is_decided_anew(
     assert refusal([*words[:-1], "2"], capsys).endswith("wants a frame step of 2\n")
     plan = json.loads((tmp_path / "out" / "learn.json").read_text())
     assert plan["flags"]["frame_step"] == 2
+
+
+def test_a_training_ends_a_tenth_after_its_time(
+    street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuses(words: list[str]) -> None:
+        raise InputError(f"given --max-minutes {words[words.index('--max-minutes') + 1]}")
+
+    monkeypatch.setattr("mono2many.commands.train.run", refuses)
+    monkeypatch.setattr("mono2many.learn.run.seconds_per_step", lambda flags: 0.5)
+    said = refusal(["learn", str(street), "--out", str(tmp_path), *SMALL[:4], "--minutes", "100"], capsys)
+    assert 100 < float(said.split()[-1]) < 110
 
 
 def test_what_is_interrupted_says_that_the_same_command_continues(

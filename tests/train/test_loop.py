@@ -313,3 +313,18 @@ def test_a_signal_finishes_the_step_saves_and_the_resumed_run_ends_with_the_same
     resumed = train(replace(config, run=replace(config.run, resume=True)), quiet())
     whole = load_file(run / "model.safetensors")
     assert all(torch.equal(v, load_file(resumed / "model.safetensors")[k]) for k, v in whole.items())
+
+
+def test_a_run_whose_time_is_over_is_validated_saved_and_resumed_to_the_same_weights(
+    run: Path, tmp_path: Path
+) -> None:
+    config, console = tiny(tmp_path, precision="fp32", max_minutes=1e-6), quiet()
+    folder = train(config, console)
+    assert isinstance(console.file, io.StringIO)
+    said = " ".join(console.file.getvalue().split())
+    assert "--max-minutes 1e-06 are over; saved at step 1; continue with: mono2many train" in said
+    assert [event["step"] for event in events(folder, "val")] == [1]
+    assert read_card(folder / "best").height == 64
+    resumed = train(replace(config, run=replace(config.run, resume=True, max_minutes=None)), quiet())
+    whole = load_file(run / "model.safetensors")
+    assert all(torch.equal(v, load_file(resumed / "model.safetensors")[k]) for k, v in whole.items())

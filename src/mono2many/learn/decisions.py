@@ -185,14 +185,17 @@ class Times(NamedTuple):
     """For predictions and score."""
     per_step: float
 
+    @property
+    def left(self) -> float:
+        return self.budget - self.spent - self.reserved
+
 
 def steps(times: Times, frames: int, wishes: Wishes) -> tuple[int, Decision]:
     """How long the training is. InputError where the time does not suffice."""
     if wishes.steps is not None:
         return wishes.steps, Decision("steps", str(wishes.steps), "as given", "--steps")
     per_step = times.per_step * OVERHEAD
-    left = times.budget - times.spent - times.reserved
-    count = int(left / per_step)
+    count = int(times.left / per_step)
     if count < FEWEST_STEPS:
         least = math.ceil((times.spent + times.reserved + FEWEST_STEPS * per_step) / 60)
         raise InputError(
@@ -201,7 +204,7 @@ def steps(times: Times, frames: int, wishes: Wishes) -> tuple[int, Decision]:
             f"{FEWEST_STEPS * per_step / 60:.1f}: give --minutes {least} or more"
         )
     most = max(FEWEST_STEPS, MOST_EPOCHS * frames // BATCH)
-    reason = f"{left / 60:.0f} of {times.budget / 60:g} minutes at {times.per_step:.2f} s a step"
+    reason = f"{times.left / 60:.0f} of {times.budget / 60:g} minutes at {times.per_step:.2f} s a step"
     if count > most:
         count, reason = most, f"{MOST_EPOCHS} passes over {frames} frames, in less than {reason}"
     return count, Decision("steps", str(count), reason, "--minutes, --steps")

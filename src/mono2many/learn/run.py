@@ -31,6 +31,8 @@ PLAN, MODEL, LISTS = "learn.json", "model", "prepared"
 """In the folder of a `learn`: what was decided, the run, the lists of clips."""
 AGAIN = "give a new --out"
 NO_WISHES = Wishes()
+LATEST = 1.1
+"""Time after which a training ends that is slower than measured, by that of its steps."""
 PREDICTION = 2.0
 """Time of predictions and score, by that of the first look through the videos."""
 
@@ -45,6 +47,8 @@ class Plan(NamedTuple):
     decisions: list[Decision]
     minutes: float
     """The time that the number of steps is for."""
+    trained: bool = False
+    """The training has ended, by its steps or its time."""
 
 
 def learn(
@@ -80,7 +84,10 @@ def _learn(
         say(console, f"  {decision.name:11} {decision.value}: {decision.reason}{flag}")
     model, device = out / MODEL, ["--device", on]
     words = [*decisions.as_words(plan.flags), "--out", str(out), "--name", MODEL, *device]
-    train.run([*words, "--resume"] if (model / "run.json").exists() else words)
+    if not plan.trained:
+        train.run([*words, "--resume"] if (model / "run.json").exists() else words)
+        plan = plan._replace(trained=True)
+        write_text(out / PLAN, json.dumps(plan._asdict(), indent=2) + "\n")
     _scale(model, device, console)
     pictures = masks_drawn(inputs, plan.flags["data"], plan.flags.get("mask", ()))
     pictures |= _predict(plan, inputs, model, out, device)
@@ -108,6 +115,7 @@ def _stored(out: Path, inputs: Sequence[str], minutes: float, wishes: Wishes) ->
             entry(values, "flags", dict),
             [Decision(*map(str, words)) for words in entries(values, "decisions", list)],
             float(values.get("minutes", minutes)),
+            bool(values.get("trained", False)),
         )
         asked = json.loads(json.dumps(asdict(wishes)))
         changed = [name for name, value in asked.items() if plan.wishes[name] != value]
@@ -156,6 +164,8 @@ def _decided(
     spent = time.monotonic() - begun
     times = decisions.Times(60 * minutes, spent, PREDICTION * looked, per_step)
     count, by_count = decisions.steps(times, frames, wishes)
+    if wishes.steps is None:
+        flags["max_minutes"] = round(LATEST * times.left / 60, 2)
     return Plan(
         [str(Path(path).resolve()) for path in inputs],
         asdict(wishes),

@@ -5,8 +5,10 @@ for every step: batch -> step -> weights; now and then log, validate, save
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import torch
@@ -16,9 +18,7 @@ from torch import Tensor
 
 from mono2many.data.augment import Augmentation, to_batch
 from mono2many.data.dataset import BatchOrder, ClipDataset, batches, spread_out
-from mono2many.data.marker import SYNTHETIC
 from mono2many.data.rng import step_seed
-from mono2many.evaluate.check import camera, cameras_of
 from mono2many.geometry.camera import horizontal_fov
 from mono2many.models.cameras import with_learnt_cameras
 from mono2many.models.checkpoint import save_model
@@ -41,6 +41,7 @@ from mono2many.train.logs import Clock, RunLog
 from mono2many.train.optim import freeze_statistics, freeze_teacher, learning_rate
 from mono2many.train.origin import keep_start
 from mono2many.train.plan import plan_at, range_momentum
+from mono2many.train.remarks import remarks
 from mono2many.train.resume import Changes
 from mono2many.train.resume import in_words as changes_in_words
 from mono2many.train.settings import TrainConfig
@@ -52,11 +53,11 @@ from mono2many.train.setup import (
     open_dataset,
     progress_bar,
 )
-from mono2many.train.signals import stop_requested
+from mono2many.train.signals import Stop, stop_requested
 from mono2many.train.steps import Draw, StepResult, many_step, mono_step
 from mono2many.train.together import ending_together
 from mono2many.train.validate import Validation, validate
-from mono2many.types import Batch, InputError, RawBatch, Reader, StepOutput
+from mono2many.types import Batch, InputError, RawBatch, StepOutput
 
 VALIDATED = 64
 """Samples of a validation, spread evenly."""
@@ -68,18 +69,25 @@ def train(config: TrainConfig, console: Console | None = None) -> Path:
     """Train as configured and return the run's folder, which is also a model folder.
 
     Raises InputError for settings or data that cannot work.
-    Ctrl-C and SIGTERM: the step is finished and saved, then KeyboardInterrupt (Terminated), whose text is the
-    command that continues the run.
+    After --max-minutes the step is finished, validated and saved. Ctrl-C and SIGTERM: it is finished and
+    saved, then KeyboardInterrupt (Terminated), whose text is the command that continues the run.
     """
     console = console or text_console(stderr=True)
+    limit = config.run.max_minutes
+    deadline = inf if limit is None else time.monotonic() + 60 * limit
     folder = Path(config.run.out) / config.run.name
     with owned_folder(folder, config) as checkpoints, ending_together(make_fabric(config)) as fabric:
         # of several processes the first decides from what the run is resumed
-        return _train(config, folder, fabric.broadcast(checkpoints), console, fabric)
+        return _train(config, folder, fabric.broadcast(checkpoints), console, fabric, deadline)
 
 
 def _train(
-    config: TrainConfig, folder: Path, checkpoints: Sequence[Path], console: Console, fabric: Fabric
+    config: TrainConfig,
+    folder: Path,
+    checkpoints: Sequence[Path],
+    console: Console,
+    fabric: Fabric,
+    deadline: float,
 ) -> Path:
     with fabric.rank_zero_first():  # the others find the frames in the cache
         dataset = open_dataset(config, "train", console)
@@ -110,49 +118,25 @@ def _train(
         )
         if changed:
             log.say(f"changed, and recorded in run.json: {changes_in_words(changed)}", "yellow")
-        for remark in _remarks(config, state, dataset):
+        for remark in remarks(config, state, dataset):
             log.say(remark, "yellow")
         for warning in (static_camera(dataset), static_camera(val_dataset, validation=True)):
             if warning is not None:
                 log.warn(begin, warning)
-        with stop_requested() as stop:
+        with stop_requested(deadline) as stop:
             loop = _Loop(config, state, log, order, train_state)
             finished = loop.run(dataset, val_dataset, stop)
             if not finished:
                 again = command("train", "--out", Path(config.run.out), "--name", config.run.name, "--resume")
-                raise KeyboardInterrupt(f"saved at step {loop.train_state.step}; continue with: {again}")
+                saved = f"saved at step {loop.train_state.step}; continue with: {again}"
+                if stop.signals:
+                    raise KeyboardInterrupt(saved)
+                log.say(f"--max-minutes {config.run.max_minutes:g} are over; {saved}")
         best = loop.train_state.best_step
         which = "" if best in (0, steps) else f" (of step {best}: {folder}/best; the last one: --last)"
         curves = shlex.join(["tensorboard", "--logdir", str(folder)])
         log.say(f"model: {folder}{which}   curves: {curves}")
     return folder
-
-
-def _remarks(config: TrainConfig, state: RunState, dataset: ClipDataset) -> Iterator[str]:
-    """What a user should know of this training before it begins."""
-    card = state.card
-    if dataset.without_neighbour:
-        yield f"left out: {dataset.without_neighbour} training frames without a neighbour to learn from"
-    yield from camera_remarks(config, dataset.reader)
-    if config.data.dataset.synthetic(config.dataset):
-        yield SYNTHETIC
-    if card.architecture.stereo:
-        deviation = 100 * (card.factor_spread or 0)
-        yield f"the model's unit is {card.factor:.4g} m ± {deviation:.1f} %: {card.factor_from}"
-    if state.origin.fresh_pose:
-        kind = card.architecture.pose_type
-        yield f"{config.run.start_from} has no pose network: one of type {kind} starts from random weights"
-    if state.origin.was_metric:
-        yield "its scale in metres is forgotten, since the weights change: mono2many scale again"
-
-
-def camera_remarks(config: TrainConfig, reader: Reader) -> Iterator[str]:
-    """Of each camera that cannot be that of its footage: what `check` says of it."""
-    settings, size = config.dataset, (config.data.height, config.data.width)
-    for first, clip in cameras_of(reader):
-        found = camera(first.intrinsics, clip, size, settings.crop_bottom, settings.learns_camera)
-        if found.verdict == "problem":
-            yield f"camera of {clip.name}: {found.figure}; {found.remedy}"
 
 
 class _Loop:
@@ -177,7 +161,7 @@ class _Loop:
         self.save_postponed = False
         """A save was due after a skipped step."""
 
-    def run(self, dataset: ClipDataset, val_dataset: ClipDataset, stop: Callable[[], bool]) -> bool:
+    def run(self, dataset: ClipDataset, val_dataset: ClipDataset, stop: Stop) -> bool:
         """True when all steps were taken, False when asked to stop."""
         fabric, run, steps = self.state.fabric, self.config.run, self.order.stop
         self.fov = horizontal_fov(dataset.batch([0]).intrinsics[0, 0], self.state.card.width)
@@ -201,6 +185,7 @@ class _Loop:
                 saves = last or done % save_every == 0 or self.save_postponed
                 loss, output = self._take(step, raw, with_images)
                 stopping = agreed(fabric, stop, done)
+                validates = validates or (stopping and not stop.signals)
                 if logs or validates or saves or stopping or fabric.device.type == "cpu":
                     # nothing is saved over the last good state
                     bad = self._was_skipped(step)

@@ -14,7 +14,7 @@ PLACES = ("run.resume", "run.config", "run.out", "run.name", "data.cache_dir")
 """Where the run lies: no change of it."""
 MAY_CHANGE = (
     *("optim.steps", "optim.epochs", "data.workers", "data.cache", "loss.anchor", "run.device"),
-    *("run.precision", "run.compile", "run.devices", "run.nodes"),
+    *("run.precision", "run.compile", "run.devices", "run.nodes", "run.max_minutes"),
     *("run.log_every", "run.picture_every", "run.val_every", "run.save_every", "run.keep"),
 )
 

@@ -186,6 +186,8 @@ class RunConfig(RangeChecked):
     """The run's folder is OUT/NAME."""
     out: str = "model_save"
     """Folder of the runs."""
+    max_minutes: Annotated[float, Range(0, above=True)] | None = None
+    """Stop after so many minutes, wherever the training is; --resume continues it."""
     resume: bool = False
     """Continue the run in OUT/NAME from its last checkpoint, with its own settings; start it where there is
     no checkpoint."""

@@ -1,36 +1,56 @@
-"""Ctrl-C and SIGTERM ask for a stop; the loop finishes its step and saves first."""
+"""Ctrl-C, SIGTERM and a time limit ask for a stop; the loop finishes its step and saves first."""
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import inf
 from types import FrameType
 from typing import Any
 
 from mono2many.errors import Terminated
 
 
-@contextmanager
-def stop_requested() -> Iterator[Callable[[], bool]]:
-    """Inside, the signals only set what the yielded function returns; a second one acts as it always does. At
-    the end SIGTERM raises Terminated in place of a KeyboardInterrupt.
+@dataclass(frozen=True)
+class Stop:
+    """Whether to stop, when called."""
 
-    In a thread other than the main one, where signals cannot be caught, it never returns True.
+    deadline: float = inf
+    """On the monotonic clock."""
+    signals: list[int] = field(default_factory=list)
+    """Those that came."""
+
+    @property
+    def time_is_over(self) -> bool:
+        return time.monotonic() >= self.deadline
+
+    def __call__(self) -> bool:
+        return bool(self.signals) or self.time_is_over
+
+
+@contextmanager
+def stop_requested(deadline: float = inf) -> Iterator[Stop]:
+    """Inside, the signals only add to what is yielded; a second one acts as it always does. At the end
+    SIGTERM raises Terminated in place of a KeyboardInterrupt.
+
+    In a thread other than the main one, where signals cannot be caught, none ever comes.
     """
-    asked: list[int] = []
+    stop = Stop(deadline)
     before: dict[int, Any] = {}
 
     def ask(number: int, _: FrameType | None) -> None:
-        asked.append(number)
+        stop.signals.append(number)
         signal.signal(number, before[number])
 
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
-    except KeyboardInterrupt as stop:
-        if signal.SIGTERM in asked:
-            raise Terminated(*stop.args) from stop
+        yield stop
+    except KeyboardInterrupt as interrupt:
+        if signal.SIGTERM in stop.signals:
+            raise Terminated(*interrupt.args) from interrupt
         raise
     finally:
         for number, handler in before.items():
