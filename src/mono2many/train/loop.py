@@ -132,8 +132,8 @@ def _train(
                 if stop.signals:
                     raise KeyboardInterrupt(saved)
                 log.say(f"--max-minutes {config.run.max_minutes:g} are over; {saved}")
-        best = loop.train_state.best_step
-        which = "" if best in (0, steps) else f" (of step {best}: {folder}/best; the last one: --last)"
+        best, last = loop.train_state.best_step, loop.train_state.step
+        which = "" if best in (0, last) else f" (of step {best}: {folder}/best; the last one: --last)"
         curves = shlex.join(["tensorboard", "--logdir", str(folder)])
         log.say(f"model: {folder}{which}   curves: {curves}")
     return folder
