@@ -87,6 +87,8 @@ def refine_motion(
         exposure = torch.eye(1, 2, device=initial.device).repeat(len(initial), 1)  # gain 1, offset 0
         found = Estimate(initial, exposure, initial.new_zeros(len(initial), 1, 1))
         used = torch.ones_like(depth, dtype=torch.bool) if valid_mask is None else valid_mask
+        # for torch.compile a region that is compiled once at each stride; other runtimes have no such thing
+        step = _gauss_newton_step if torch.compiler.is_exporting() else _step_compiled_once
         for stride in strides:
             doubt = 0.0 if stride == strides[0] else DOUBT
             level = _level(target, source, depth, (intrinsics, source_intrinsics), stride, used, doubt)
@@ -94,7 +96,7 @@ def refine_motion(
             log_offset = F.interpolate(found.log_offset.unsqueeze(1), patches, mode="bilinear").squeeze(1)
             found = found._replace(log_offset=log_offset)
             for _ in range(STEPS):
-                found = _gauss_newton_step(found, level, log_depth_sigma)
+                found = step(found, level, log_depth_sigma)
         better = _better(found, found._replace(motion=initial), level)
         return torch.where(better[:, None, None], found.motion, initial).to(source_from_target)
 
@@ -162,7 +164,6 @@ def _jacobian(
     return torch.stack([across / depth, down / depth, -along / depth, *rotations], 1).flatten(2)
 
 
-@torch.compiler.nested_compile_region
 def _gauss_newton_step(at: Estimate, level: Level, log_depth_sigma: float) -> Estimate:
     """Six numbers of motion, gain and offset of the source's grey values, and each patch's log depth, which
     is eliminated (Schur complement)."""
@@ -187,6 +188,9 @@ def _gauss_newton_step(at: Estimate, level: Level, log_depth_sigma: float) -> Es
     log_offset = (at.log_offset + update.view_as(at.log_offset)).clamp(-1, 1)
     motion = at.motion @ invert(transform_from_pose(found[:, 3:6], found[:, :3]))
     return Estimate(motion, at.exposure - found[:, 6:], log_offset)
+
+
+_step_compiled_once = torch.compiler.nested_compile_region(_gauss_newton_step)
 
 
 def _patch_sums(maps: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C _"]:
