@@ -69,7 +69,7 @@ def _exported(folder: Path, notes: ExportNotes) -> str:
 def _difference(notes: ExportNotes | None) -> str:
     """From the model that was exported."""
     parity = None if notes is None else notes.parity
-    return "" if parity is None else f"{parity}, on {parity.frames:.0f} frames"
+    return "" if parity is None else f"{parity}, on {parity.frames} frames"
 
 
 def _depth(card: ModelCard) -> str:

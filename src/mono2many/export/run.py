@@ -160,6 +160,7 @@ def _written(
     for part in parts[1:]:
         _check_part(out, part, notes)
     figures = {name: float(f"{value:.3g}") for name, value in parity._asdict().items()}
+    figures["frames"] = parity.frames
     write_card(out, card, {**asdict(notes), "parity": figures})
     return parity
 

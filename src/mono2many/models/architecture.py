@@ -38,7 +38,7 @@ class NetworkSettings:
     """Depth of sigmoid 0."""
 
     @property
-    def pose_by_map(self) -> bool:
+    def pose_scaled_by_disparity(self) -> bool:
         """Translations are times the mean disparity of the map that they are for."""
         return self.pose_type == "posecnn"
 

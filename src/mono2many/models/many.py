@@ -69,7 +69,7 @@ class ManyDepth(nn.Module):
         pose = self.pose(target, sources, offsets)
         teacher = self.teacher.decoder(self.teacher.encoder(target))
         disparity = self.depth.disparity(teacher[0].detach())
-        scale = disparity.mean((1, 2)) if self.pose.pose_type == "posecnn" else None
+        scale = disparity.mean((1, 2)) if self.architecture.pose_scaled_by_disparity else None
         chained = chained_motion(self.pose, target, matching, wanted, scale, by_offset(pose, offsets))
         refined = None
         if self.architecture.refines_motion:
@@ -134,7 +134,7 @@ class ManyDepth(nn.Module):
 
     def units(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"] | None:
         """What the pose network's translations are in units of: PoseCNN's of the image's mean disparity."""
-        return self.teacher(image).mean((1, 2)) if self.pose.pose_type == "posecnn" else None
+        return self.teacher(image).mean((1, 2)) if self.architecture.pose_scaled_by_disparity else None
 
     def single(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B H W"]:
         """The student's 1 / depth without neighbours."""

@@ -116,7 +116,7 @@ def head_motion(
     stereo partner's, which is known, comes last."""
     a = architecture
     scale = None
-    if a.pose_by_map:
+    if a.pose_scaled_by_disparity:
         scale = disparity_from_sigmoid(sigmoid, a.min_depth, a.max_depth).mean((1, 2))
     predicted = source_from_target(motion, [o for o in offsets if o], a.pose_input, scale)
     if stereo_from_target is None:

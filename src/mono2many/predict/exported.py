@@ -76,7 +76,9 @@ def read_notes(folder: Path) -> ExportNotes | None:
     with explained(f"{folder / 'config.json'}: its notes on the export are damaged", DAMAGED, UNREADABLE):
         parity, hints = raw.pop("parity", None), ExportNotes.__annotations__
         notes = ExportNotes(**{key: as_annotated(hints[key], value, key) for key, value in raw.items()})
-        notes = replace(notes, parity=None if parity is None else Parity(**parity))
+        if parity is not None:
+            kinds = Parity.__annotations__.items()
+            notes = replace(notes, parity=Parity._make(kind(parity[name]) for name, kind in kinds))
         if notes.format not in ENDINGS:
             raise ValueError(f"format {notes.format!r} is not known")
     return notes

@@ -129,7 +129,7 @@ def _train(
             if not finished:
                 again = command("train", "--out", Path(config.run.out), "--name", config.run.name, "--resume")
                 saved = f"saved at step {loop.train_state.step}; continue with: {again}"
-                if stop.signals:
+                if not stop.by_time:
                     raise KeyboardInterrupt(saved)
                 log.say(f"--max-minutes {config.run.max_minutes:g} are over; {saved}")
         best, last = loop.train_state.best_step, loop.train_state.step
@@ -185,7 +185,7 @@ class _Loop:
                 saves = last or done % save_every == 0 or self.save_postponed
                 loss, output = self._take(step, raw, with_images)
                 stopping = agreed(fabric, stop, done)
-                validates = validates or (stopping and not stop.signals)
+                validates = validates or (stopping and stop.by_time)
                 if logs or validates or saves or stopping or fabric.device.type == "cpu":
                     # nothing is saved over the last good state
                     bad = self._was_skipped(step)

@@ -23,11 +23,12 @@ class Stop:
     """Those that came."""
 
     @property
-    def time_is_over(self) -> bool:
-        return time.monotonic() >= self.deadline
+    def by_time(self) -> bool:
+        """As far as this process knows, only its deadline can have stopped it."""
+        return self.deadline < inf and not self.signals
 
     def __call__(self) -> bool:
-        return bool(self.signals) or self.time_is_over
+        return bool(self.signals) or time.monotonic() >= self.deadline
 
 
 @contextmanager

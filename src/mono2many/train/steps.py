@@ -239,7 +239,7 @@ def _heads(
         if level > scale:  # coarse to fine: the finest map, pooled to its loss's level
             sigmoid = resize_map(sigmoid, _size(targets[level]))
         at = max(scale, level)
-        if poses is None or a.pose_by_map:
+        if poses is None or a.pose_scaled_by_disparity:
             poses = head_motion(a, pose, batch.source_offsets, sigmoid, batch.stereo_from_target)
         heads.append(Head(sigmoid, level, targets[at], poses, at, None if masks is None else masks[scale]))
     return heads
