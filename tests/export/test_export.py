@@ -289,6 +289,10 @@ def test_a_damaged_export_is_refused_with_the_remedy(folder: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         load(out, "cpu")(FILM[0])
     config = json.loads((out / "config.json").read_text())
+    spoiled = {**config["exported"], "parity": {**config["exported"]["parity"], "mean": "small"}}
+    (out / "config.json").write_text(json.dumps({**config, "exported": spoiled}))
+    with pytest.raises(InputError, match="notes on the export are damaged"):
+        info(str(out))
     (out / "config.json").write_text(json.dumps({**config, "exported": {"format": "tflite"}}))
     with pytest.raises(InputError, match="notes on the export are damaged"):
         load(out, "cpu")

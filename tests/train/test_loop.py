@@ -27,6 +27,7 @@ from mono2many.train import loop
 from mono2many.train.loop import train
 from mono2many.train.recipes import from_json, recipe
 from mono2many.train.settings import ModelConfig, OptimConfig, RunConfig, TrainConfig
+from mono2many.train.signals import Stop
 
 
 def tiny(out: Path, **run: object) -> TrainConfig:
@@ -328,3 +329,12 @@ def test_a_run_whose_time_is_over_is_validated_saved_and_resumed_to_the_same_wei
     resumed = train(replace(config, run=replace(config.run, resume=True, max_minutes=None)), quiet())
     whole = load_file(run / "model.safetensors")
     assert all(torch.equal(v, load_file(resumed / "model.safetensors")[k]) for k, v in whole.items())
+
+
+@pytest.mark.parametrize(
+    ("stop", "by_time"), [(Stop(), False), (Stop(0.0), True), (Stop(0.0, [signal.SIGTERM]), False)]
+)
+def test_a_process_without_a_deadline_was_stopped_by_a_signal_if_only_by_anothers(
+    stop: Stop, by_time: bool
+) -> None:
+    assert stop.by_time == by_time
