@@ -72,3 +72,16 @@ def test_an_error_in_one_process_ends_both_with_one_line(tmp_path: Path, rank: i
     assert [line for line in done.stderr.splitlines() if "damaged" in line or "Error" in line] == [
         f"mono2many train: frame {rank} is damaged"
     ]
+
+
+def test_ctrl_c_stops_both_and_one_line_says_how_to_continue(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, FAILING, str(tmp_path), "500", "stop"],
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert [line for line in done.stderr.splitlines() if "stopped" in line] == [
+        f"mono2many train: stopped; saved at step 10; continue with: "
+        f"mono2many train --out {tmp_path} --name mono --resume"
+    ]
+    assert done.returncode == 130
+    assert (tmp_path / "mono" / "checkpoints" / "step-00000010.pt").exists()

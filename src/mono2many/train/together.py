@@ -26,19 +26,25 @@ LET_KNOW = 3 * EVERY
 
 @contextmanager
 def ending_together(fabric: Fabric) -> Iterator[Fabric]:
-    """An error in one process ends all of them within seconds; only that one says why. The others exit with
-    status 2, without a word."""
+    """An error in one process ends all of them within seconds; only that one says why, and the others exit
+    without a word and with status 2. Those that Lightning started exit with status 0, also after a stop:
+    when one of them exits with another, it kills their first process, which may not have said why yet."""
     if fabric.world_size == 1:
         yield fabric
         return
     store, over = _store(fabric), threading.Event()
-    watcher = threading.Thread(target=_watch, args=(store, over), name="other-processes", daemon=True)
+    status = 0 if fabric.local_rank else 2
+    watcher = threading.Thread(target=_watch, args=(store, over, status), name="other-processes", daemon=True)
     watcher.start()
     try:
         yield fabric
+    except KeyboardInterrupt as stop:
+        if stop.args and status == 0:  # agreed by all: the first one says it
+            raise SystemExit(0) from None
+        raise
     except Exception:
         if _has_failed(store) is not False:  # the connection to another is lost because it failed first
-            _leave()
+            _leave(status)
         over.set()
         store.set(FAILED, str(fabric.global_rank))
         if fabric.is_global_zero:
@@ -59,13 +65,13 @@ def _store(fabric: Fabric) -> TCPStore:
     return TCPStore(host, fabric.broadcast(0), None, False, PATIENCE, wait_for_workers=False)
 
 
-def _watch(store: TCPStore, over: threading.Event) -> None:
+def _watch(store: TCPStore, over: threading.Event, status: int) -> None:
     unanswered = 0
     while not over.wait(EVERY):
         failed = _has_failed(store)
         unanswered = unanswered + 1 if failed is None else 0
         if (failed or unanswered == GONE) and not over.is_set():
-            _leave()
+            _leave(status)
 
 
 def _has_failed(store: TCPStore) -> bool | None:
@@ -76,8 +82,8 @@ def _has_failed(store: TCPStore) -> bool | None:
         return None
 
 
-def _leave() -> None:
+def _leave(status: int) -> None:
     """At once: the main thread may wait for the others in a call that no exception reaches."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(2)
+    os._exit(status)
