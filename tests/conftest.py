@@ -1,6 +1,7 @@
 """Shapes and types are checked in the tests only: the annotated functions of the package, at each call. The
 street's own are checked by one test in tests/street: at each call they slow rendering down threefold."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -23,6 +24,9 @@ CHECKED = [
     for path in (REPOSITORY / "src" / "mono2many").iterdir()
     if not path.name.startswith("_") and path.stem != "street"
 ]
+for _library in ("torch._dynamo", "lightning_fabric", "timm"):
+    # else a checked module imports them, and all that it imports is compiled anew in each process
+    importlib.import_module(_library)
 install_import_hook(CHECKED, "beartype.beartype")
 
 LONG = (
