@@ -21,13 +21,14 @@ from mono2many.commands.predict import run as predict
 from mono2many.errors import InputError, InputWarning
 from mono2many.evaluate.info import info
 from mono2many.export import run as export_run
+from mono2many.export.footage import read_footage
 from mono2many.export.graphs import Part
 from mono2many.export.parity import Limits
 from mono2many.export.quantise import described
 from mono2many.export.run import export
 from mono2many.export.write import trace, write_part
 from mono2many.io.images import write_image
-from mono2many.models.checkpoint import ModelCard, load_model, save_model
+from mono2many.models.checkpoint import ModelCard, check_shape, load_model, save_model
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 from mono2many.predict.exported import Exported
@@ -278,6 +279,26 @@ def test_it_is_named_after_the_model_and_says_for_which_size_it_is(
         assert f"for images of {size}" in " ".join(capsys.readouterr().out.split(" "))
     with pytest.warns(InputWarning, match="images of 96x64 are squeezed to the model's 64x96"):
         load(out, "cpu")(FILM[0])
+
+
+@pytest.mark.filterwarnings("error::mono2many.errors.InputWarning")
+@pytest.mark.parametrize(
+    ("card", "asked", "shape"),
+    [
+        (ModelCard(LIGHT, 64, 96), (None, None), (64, 96)),
+        (ModelCard(LIGHT, 64, 96, crop_bottom=0.2), (None, None), (80, 96)),
+        (ModelCard(LIGHT, 64, 96), (320, 1024), (160, 512)),
+    ],
+)
+def test_the_streets_frames_have_the_shape_of_the_models_images(
+    card: ModelCard, asked: tuple[int | None, int | None], shape: tuple[int, int]
+) -> None:
+    height, width = asked
+    found = read_footage(ExportConfig(height=height, width=width), card, matches=False, count=2)
+    assert [tuple(frame.shape) for frame in found[0].frames] == [(3, *shape)] * 2
+    check_shape(card, shape, (height or 64, width or 96))
+    assert found[0].intrinsics is not None
+    assert found[0].intrinsics[1, 2] == (shape[0] - 1) / 2
 
 
 def test_a_damaged_export_is_refused_with_the_remedy(folder: Path) -> None:

@@ -20,6 +20,7 @@ from mono2many.models.checkpoint import (
     save_model,
     save_training_state,
 )
+from mono2many.models.encoder import is_rectified
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import MonoDepth
 
@@ -96,6 +97,18 @@ def test_a_monodepths_folder_is_a_teacher_and_a_student_that_begins_as_it(folder
     assert torch.equal(many.eval().single(image), mono.eval().depth(image))
     with pytest.raises(InputError, match=r"model\.safetensors: not the weights of these networks"):
         from_mono(ManyDepth(replace(MANY, decoder="paper")), folder)
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tf_efficientnet_lite0", "convnext_atto"])
+def test_a_student_of_any_encoder_begins_as_its_teacher(tmp_path: Path, encoder: str) -> None:
+    """The features of two of these at stride 4 are negative in part."""
+    kinds = replace(LIGHT, encoder=encoder)
+    save_model(tmp_path, MonoDepth(kinds), ModelCard(kinds, 64, 96))
+    many = ManyDepth(ManyArchitecture(**vars(kinds), hypotheses=8, rectified=is_rectified(encoder)))
+    from_mono(many, tmp_path)
+    image = torch.rand(1, 3, 64, 96)
+    assert torch.equal(many.eval().single(image), many.teacher(image))
+    assert many.architecture.rectified == (encoder == "resnet18")
 
 
 def test_a_folder_cut_short_is_refused_by_the_files_name(folder: Path) -> None:

@@ -13,14 +13,18 @@ from safetensors.torch import load_file
 
 from mono2many.datasets.street import StreetTraining
 from mono2many.errors import InputError
-from mono2many.models.checkpoint import load_model
+from mono2many.models.architecture import ManyArchitecture
+from mono2many.models.checkpoint import ModelCard, load_model, save_model
 from mono2many.models.many import ManyDepth
+from mono2many.models.mono import MonoDepth
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train import loop
 from mono2many.train.loop import train
+from mono2many.train.origin import as_configured
 from mono2many.train.recipes import recipe
 from mono2many.train.settings import ManyConfig, TrainConfig
 from mono2many.train.steps import StepResult, _in_unit_of
+from small_models import LIGHT
 
 
 def tiny(out: Path, name: str, steps: int = 6, kind: str = "many", **many: object) -> TrainConfig:
@@ -129,6 +133,17 @@ def test_a_student_begins_as_its_teacher_whose_range_is_learnt_at_once(tmp_path:
         ManyConfig(matching=(-2, -1))
     with pytest.raises(InputError, match="add --model many"):
         tiny(tmp_path, "x", 1, "mono", teacher="model")
+
+
+@pytest.mark.parametrize(("encoder", "rectified"), [("light", True), ("tf_efficientnet_lite0", False)])
+def test_the_teachers_encoder_decides_whether_a_relu_follows_where_costs_join(
+    tmp_path: Path, encoder: str, rectified: bool
+) -> None:
+    kinds = replace(LIGHT, encoder=encoder)
+    save_model(tmp_path / "teacher", MonoDepth(kinds), ModelCard(kinds, 64, 96))
+    found = as_configured(tiny(tmp_path, "many", teacher=str(tmp_path / "teacher")))
+    assert isinstance(found, ManyArchitecture)
+    assert (found.encoder, found.rectified) == (encoder, rectified)
 
 
 def test_further_frames_are_read_and_matched(tmp_path: Path) -> None:

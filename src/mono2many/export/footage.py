@@ -1,5 +1,6 @@
 """The frames on which an export is compared with its model."""
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -8,12 +9,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mono2many.commands.export import ExportConfig
+from mono2many.models.checkpoint import ModelCard
 from mono2many.predict.inputs import camera_source, list_inputs, through_lens
 from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.types import InputError
 
-STREET = 160, 512
-"""Height and width of the street's frames."""
+PIXELS = 160 * 512
+"""Of a frame of the street, at most."""
 
 
 class Footage(NamedTuple):
@@ -28,13 +30,12 @@ def count_frames(footage: Sequence[Footage]) -> int:
     return sum(len(one.frames) for one in footage)
 
 
-def read_footage(config: ExportConfig, matches: bool, count: int) -> list[Footage]:
+def read_footage(config: ExportConfig, card: ModelCard, matches: bool, count: int) -> list[Footage]:
     """About `count` frames of --frames, spread over each video, or for a ManyDepth (`matches`) its first;
-    by default of the street."""
+    by default of the street, in the shape of the model's images."""
     if not config.frames:
-        reader = SyntheticReader(StreetSettings(1, count, *STREET, variety="wide"), "test")
-        frames = [reader.frame(0, i) for i in range(count)]
-        return [Footage([frame.image for frame in frames], frames[0].intrinsics)]
+        height = (config.height or card.height) / (1 - card.crop_bottom)
+        return [_of_the_street(count, height, config.width or card.width)]
     camera_of = camera_source(config.camera, config.fov)
     if matches and camera_of is None:
         raise InputError("--frames of a ManyDepth need the camera: add --camera FILE.json or --fov DEGREES")
@@ -51,6 +52,14 @@ def read_footage(config: ExportConfig, matches: bool, count: int) -> list[Footag
     if count_frames(found) < 2:
         raise InputError("--frames: fewer than 2 frames to compare on; name a video or more images")
     return found
+
+
+def _of_the_street(count: int, height: float, width: int) -> Footage:
+    scale = min(1.0, math.sqrt(PIXELS / (height * width)))
+    settings = StreetSettings(1, count, round(scale * height), round(scale * width), variety="wide")
+    reader = SyntheticReader(settings, "test")
+    frames = [reader.frame(0, i) for i in range(count)]
+    return Footage([frame.image for frame in frames], frames[0].intrinsics)
 
 
 def halves(footage: Sequence[Footage], matches: bool) -> tuple[list[Footage], list[Footage]]:

@@ -54,7 +54,7 @@ def export(
     model, card = load_model(source)
     _possible(config, model)
     calibrating = config.precision == "int8"
-    footage = read_footage(config, isinstance(model, ManyDepth), config.count * (1 + calibrating))
+    footage = read_footage(config, card, isinstance(model, ManyDepth), config.count * (1 + calibrating))
     whole, card = card, _sized(config, card, footage)
     partial = out.with_name(f".partial-{out.name}")
     shutil.rmtree(partial, ignore_errors=True)

@@ -67,6 +67,9 @@ class ManyArchitecture(MonoArchitecture):
     """The frames it is matched with, counted from the target, by distance in time."""
     match_by: MatchBy = "features"
     """features: the paper's sweep. pixels: see models/pixels.py."""
+    rectified: bool = True
+    """A ReLU follows where the costs join the image's features at stride 4 (the paper's). Not for an encoder
+    without one there, whose negative features it would cut off: see `is_rectified`."""
 
     @property
     def refines_motion(self) -> bool:

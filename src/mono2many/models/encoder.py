@@ -8,6 +8,7 @@ import re
 from contextlib import suppress
 
 import timm
+import torch
 from jaxtyping import Float
 from timm.models import FeatureListNet
 from torch import Tensor, nn
@@ -132,6 +133,16 @@ def make_encoder(name: str, weights: str = "none", images: int = 1) -> Encoder:
     if not NAME.fullmatch(name):
         raise InputError(f"--encoder {name!r} is no name of a timm model: wanted letters, digits, _ and .")
     return TimmEncoder(name, weights, images)
+
+
+@torch.no_grad()
+def is_rectified(name: str) -> bool:
+    """Whether an encoder's map at stride 4 is the output of a ReLU: tried with random weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        stride4 = make_encoder(name).eval().shallow(torch.rand(1, 3, 64, 64))[1]
+    assert stride4 is not None
+    return bool(stride4.min() >= 0)
 
 
 def _block(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -47,6 +47,7 @@ class StudentNet(DisparityNet):
     def __init__(self, architecture: ManyArchitecture, encoder_weights: str = "none") -> None:
         super().__init__(architecture, encoder_weights)
         self.hypotheses, self.spacing = architecture.hypotheses, architecture.spacing
+        self.rectified = architecture.rectified
         channels = self.encoder.channels[1]
         self.reduce = nn.Conv2d(channels + self.hypotheses, channels, 3, padding=1)
         # the sweep's range follows the teacher's depth in training (sec. 3.2): it belongs to the weights
@@ -103,6 +104,7 @@ class StudentNet(DisparityNet):
     def decoded(self, features: ImageFeatures, volume: Float[Tensor, "B _ h w"]) -> list[Tensor]:
         """The decoder's stages."""
         current = features.stride4
-        reduced = self.reduce(torch.cat([current, volume.to(current.dtype)], 1)).relu()
+        reduced = self.reduce(torch.cat([current, volume.to(current.dtype)], 1))
+        reduced = reduced.relu() if self.rectified else reduced
         # the decoder's skip at stride 4 is the image's own map, as the published weights have it
         return self.decoder.stages([features.stride2, current, *self.encoder.deep(reduced)])

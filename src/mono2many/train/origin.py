@@ -11,6 +11,7 @@ from torch import Tensor
 from mono2many.data.dataset import ClipDataset, spread_out
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture, NetworkSettings
 from mono2many.models.checkpoint import ModelCard, from_mono, load_model, load_weights, read_card, save_model
+from mono2many.models.encoder import is_rectified
 from mono2many.models.many import ManyDepth
 from mono2many.models.mono import DepthNet, MonoDepth
 from mono2many.models.pose import NoPose
@@ -164,6 +165,7 @@ def as_configured(config: TrainConfig) -> MonoArchitecture:
         spacing=many.spacing or ("inverse" if many.match_by == "pixels" else "linear"),
         matching=config.matching,
         match_by=many.match_by,
+        rectified=is_rectified(chosen["encoder"]),
     )
 
 
