@@ -1,5 +1,6 @@
 """Outputs are whole or not there, whatever ends the program, and never take the place of an input."""
 
+import gc
 import multiprocessing
 import os
 import resource
@@ -67,6 +68,7 @@ def disk(limit: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        gc.collect()  # what an error keeps is freed: Python 3.12.1 crashes then on a buffer lent by BytesIO
 
 
 def files_in(folder: Path) -> list[str]:

@@ -285,7 +285,7 @@ def writing(path: str | Path, sync: bool = False) -> Iterator[Path]:
             yield temporary
 
 
-def write_bytes(path: str | Path, data: bytes | memoryview) -> None:
+def write_bytes(path: str | Path, data: bytes) -> None:
     """As `writing`. Libraries that write a file themselves often do not say why they cannot."""
     with writing(path) as temporary:
         temporary.write_bytes(data)

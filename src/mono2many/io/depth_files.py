@@ -25,7 +25,7 @@ def write_depth_npy(path: str | Path, depth: Float[Tensor, "H W"]) -> None:
     where the file cannot be written."""
     file = io.BytesIO()
     np.save(file, depth.detach().cpu().float().numpy())
-    write_bytes(path, file.getbuffer())
+    write_bytes(path, file.getvalue())
 
 
 def write_depth_png16(
@@ -52,7 +52,7 @@ def write_depth_png16(
     text.add_text(SCALE_KEY, scale)
     file = io.BytesIO()
     Image.fromarray(values.numpy().astype(np.uint16)).save(file, format="PNG", pnginfo=text)
-    write_bytes(path, file.getbuffer())
+    write_bytes(path, file.getvalue())
     return float(factor)
 
 

@@ -168,7 +168,7 @@ def write_image(path: str | Path, image: UInt8[Tensor, "3 H W"]) -> None:
     kind = Image.registered_extensions()[path.suffix.lower()]
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind, quality=92)  # PNG ignores it
-    write_bytes(path, file.getbuffer())
+    write_bytes(path, file.getvalue())
 
 
 @contextmanager

@@ -89,4 +89,4 @@ def draw_trajectories(
         axes.legend(frameon=False)
     file = io.BytesIO()
     figure.savefig(file, format="png")
-    write_bytes(path, file.getbuffer())
+    write_bytes(path, file.getvalue())

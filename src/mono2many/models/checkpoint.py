@@ -241,7 +241,7 @@ def save_training_state(path: Path, state: Mapping[str, Any]) -> None:
     buffer = io.BytesIO()  # written through our own file: a full disk is then a clear error
     torch.save(dict(state), buffer)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+        temporary.write_bytes(buffer.getvalue())
 
 
 BEFORE = "remove it to resume from the one before"
