@@ -46,6 +46,11 @@ def test_a_trusted_pixel_owes_the_teacher_nothing_and_the_teacher_learns_nothing
     assert depth.grad is not None
     assert depth.grad.tolist() == [[[0.0, 1.0, -1.0]]]
     assert teacher.grad is None
+    share = consistency(depth, teacher, torch.tensor([[[True, False, False]]]), relative=True)
+    assert share.tolist() == [[[0.0, pytest.approx(2 / 3), pytest.approx(2 / 3)]]]
+    assert torch.equal(
+        share, consistency(100 * depth, 100 * teacher, torch.tensor([[[True, False, False]]]), relative=True)
+    )
 
 
 def test_the_range_follows_the_teacher_by_a_hundredth_of_the_way() -> None:

@@ -11,6 +11,8 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from mono2many.data.augment import to_batch
+from mono2many.data.dataset import ClipDataset
 from mono2many.datasets.street import StreetTraining
 from mono2many.errors import InputError
 from mono2many.models.architecture import ManyArchitecture
@@ -21,10 +23,11 @@ from mono2many.street.reader import StreetSettings, SyntheticReader
 from mono2many.train import loop
 from mono2many.train.loop import train
 from mono2many.train.origin import as_configured
+from mono2many.train.plan import plan_at
 from mono2many.train.recipes import recipe
 from mono2many.train.settings import ManyConfig, TrainConfig
-from mono2many.train.steps import StepResult, _in_unit_of
-from small_models import LIGHT
+from mono2many.train.steps import FIRST, StepResult, _in_unit_of, _levels, _many_heads, _matched
+from small_models import LIGHT, MANY, STREET, lively
 
 
 def tiny(out: Path, name: str, steps: int = 6, kind: str = "many", **many: object) -> TrainConfig:
@@ -180,6 +183,25 @@ def test_motion_that_the_pictures_refine_moves_all_views_and_its_network_is_held
     assert not same(learnt, weights(Path(mono), "depth."))
     with pytest.raises(InputError, match="train a MonoDepth first and give --teacher"):
         ManyConfig(match_by="pixels")
+
+
+def test_a_frozen_teachers_depth_is_the_unit_of_refined_motion_and_else_the_pose_networks() -> None:
+    a = replace(MANY, match_by="pixels")
+    batch = to_batch(ClipDataset(STREET, (-1, 1)).batch([1, 2]), (-1, 1), "cpu")
+    plan = plan_at(recipe("default"), a, 0.0)
+    out, _ = _matched(lively(ManyDepth(a)), batch, a, FIRST)
+    _, targets = _levels(batch, plan, FIRST)
+    assert out.source_from_target is not None
+    refined = out.source_from_target.clone()
+    refined[..., :3, 3] *= 2
+    out = out._replace(source_from_target=refined)
+    for frozen in (True, False):
+        heads = _many_heads(out, targets, batch, replace(plan, teacher_frozen=frozen))
+        assert len(heads[0]) == len(heads[1]) == a.scales
+        for head in (*heads[0], *heads[1]):
+            longer = head.source_from_target[..., :3, 3].norm(dim=-1) / refined[..., :3, 3].norm(dim=-1)
+            torch.testing.assert_close(longer, longer[:1, :1].expand(2, 2))
+            assert (abs(float(longer[0, 0].log().detach())) < 1e-5) == frozen
 
 
 def test_motion_keeps_the_networks_unit_whatever_length_the_pictures_say() -> None:

@@ -35,9 +35,14 @@ def consistency(
     depth: Float[Tensor, "*N B H W"],
     teacher_depth: Float[Tensor, "*N B H W"],
     consistent: Bool[Tensor, "B H W"],
+    relative: bool = False,
 ) -> Float[Tensor, "*N B H W"]:
-    """|depth - the teacher's|, 0 where it is `consistent`; the teacher gets no gradient."""
-    return (depth - teacher_depth.detach()).abs().masked_fill(consistent, 0)
+    """|depth - the teacher's|, 0 where it is `consistent`; the teacher gets no gradient. relative: divided by
+    the teacher's depth, so that its unit does not matter (not in the paper)."""
+    teacher_depth = teacher_depth.detach()
+    difference = (depth - teacher_depth).abs()
+    difference = difference / teacher_depth if relative else difference
+    return difference.masked_fill(consistent, 0)
 
 
 def running_range(

@@ -93,6 +93,8 @@ class TeacherSupervision(NamedTuple):
     """Pixels supervised by their views; the others are by `teacher_depth`."""
     photometric_mask: Bool[Tensor, "B h w"] | None = None
     """Further pixels supervised by their views, where these pass the auto-mask. None: none."""
+    relative: bool = False
+    """The deviation from `teacher_depth` counts as a share of it."""
 
 
 @dataclass(frozen=True)
@@ -168,13 +170,14 @@ def many_objective(
     matching: Matching,
     levels: Mapping[int, PyramidLevel],
     terms: MonoTerms,
-    views_without_match: bool = False,
+    by_pixels: bool = False,
 ) -> Objective:
     """The student's loss, as mono_objective gives it; neither teacher nor poses get a gradient.
 
     `teacher`: its sigmoids, one per head; the first, its finest, decides which pixels are consistent.
-    views_without_match: where no cell was matched, views that pass the auto-mask supervise the student in
-    place of its teacher (not in the paper). The teacher's own loss is mono_objective with reduction "masked".
+    by_pixels (not in the paper): where no cell was matched, views that pass the auto-mask supervise the
+    student in place of its teacher, elsewhere the deviation from the teacher's depth counts as a share of it.
+    The teacher's own loss is mono_objective with reduction "masked".
     """
     heads = _by_level([replace(h, source_from_target=h.source_from_target.detach()) for h in student])
     supervision = {}
@@ -185,7 +188,8 @@ def many_objective(
         supervision[k] = TeacherSupervision(
             _depth(torch.stack(maps), terms),
             consistency_mask(*matching, _depth(resize_map(teacher[0], size), terms)),
-            ~at_size(matching.valid, size) if views_without_match else None,
+            ~at_size(matching.valid, size) if by_pixels else None,
+            by_pixels,
         )
     return _objective(heads, levels, replace(terms, automask=False, reduction="masked"), supervision)
 
@@ -264,11 +268,11 @@ def _level_loss(
     # outside the mask a constant, not 0: else a pose whose views leave the image would look perfect
     error = torch.where(loss_mask, best, level.identity_error)
     if supervision is not None:
-        teacher_depth, consistent, photometric_mask = supervision
+        teacher_depth, consistent, photometric_mask, relative = supervision
         loss_mask = loss_mask & consistent
         if photometric_mask is not None:
             loss_mask, consistent = loss_mask | photometric_mask & passed, consistent | photometric_mask
-        parts["consistency"] = _means(consistency(depth, teacher_depth, consistent))
+        parts["consistency"] = _means(consistency(depth, teacher_depth, consistent, relative))
     masked = terms.reduction == "masked"
     parts["photometric"] = mean_over_mask(error, loss_mask) if masked else _means(error)
     planes = [head.ground for head in heads if head.ground is not None]

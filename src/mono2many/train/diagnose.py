@@ -1,6 +1,7 @@
 """Messages for a training that goes wrong: what the figures mean and what usually causes them."""
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from pathlib import Path
 
 from jaxtyping import Float
@@ -118,6 +119,12 @@ def doubts(
         yield f"the photometric error is {ratio:.2f} times that of the un-warped neighbour: {cause}"
     if progress < SETTLED:
         return
+    if done == steps and train_state.best_step == 0 and train_state.best < inf:
+        yield (
+            f"no validation was better than the one before training ({train_state.best:.3f}): that model "
+            f"({best}) is what predict and evaluate take unless --last is given; lower --learning-rate, or "
+            "give more footage and more --steps"
+        )
     if far >= NEARLY_ALL_FAR:
         cause = "the camera hardly moves (larger --frame-step; mono2many prepare video leaves it out)"
         yield (

@@ -8,7 +8,7 @@ import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from math import inf
+from math import inf, isinf
 from pathlib import Path
 
 import torch
@@ -133,7 +133,8 @@ def _train(
                     raise KeyboardInterrupt(saved)
                 log.say(f"--max-minutes {config.run.max_minutes:g} are over; {saved}")
         best, last = loop.train_state.best_step, loop.train_state.step
-        which = "" if best in (0, last) else f" (of step {best}: {folder}/best; the last one: --last)"
+        is_last = best == last or isinf(loop.train_state.best)
+        which = "" if is_last else f" (of step {best}: {folder}/best; the last one: --last)"
         curves = shlex.join(["tensorboard", "--logdir", str(folder)])
         log.say(f"model: {folder}{which}   curves: {curves}")
     return folder
@@ -176,7 +177,7 @@ class _Loop:
         with progress_bar(self.log.console, self.log.enabled) as bar:
             task = bar.add_task("training", total=steps, completed=self.order.start)
             for step, raw in enumerate(loader, self.order.start):
-                if step == 0 and self.config.fine_tunes and not self.state.origin.fresh_pose:
+                if step == 0 and self.state.origin.begins_trained:
                     self._validate_start(self._batch(raw) for raw in val_loader)
                 done = step + 1
                 last, with_images = done == steps, done % run.picture_every == 0
@@ -261,7 +262,7 @@ class _Loop:
                 rate = optim.learning_rate
                 if step == self.freeze_at:
                     state.optimiser.state.clear()
-        elif self.config.fine_tunes and self.config.run.freeze_batchnorm:
+        if self.config.run.freeze_batchnorm and (self.config.fine_tunes or self.config.many.teacher):
             freeze_statistics(state.network)
         for group in state.optimiser.param_groups:
             waits = "speed" in group and step / steps < optim.camera_from
@@ -302,10 +303,14 @@ class _Loop:
         self.warned[source] = set(found)
 
     def _validate_start(self, val_batches: Iterator[Batch]) -> None:
-        """Log the error of the model that fine-tuning begins from, as step 0; it cannot be the best one."""
+        """Log the error of the model that training begins from, as step 0. It may be the best one where it is
+        a new one: a ManyDepth that begins as its teacher, and matches."""
         if self.state.fabric.is_global_zero:
-            with self.clock.stopped():
-                self._scored(0, val_batches)
+            if self.state.origin.teacher is not None:
+                self._validate(0, val_batches)
+            else:
+                with self.clock.stopped():
+                    self._scored(0, val_batches)
         self.state.fabric.barrier()
 
     def _scored(self, done: int, val_batches: Iterator[Batch]) -> Validation:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mono2many.data.dataset import ClipDataset, spread_out
+from mono2many.losses.consistency import running_range
 from mono2many.models.architecture import ManyArchitecture, MonoArchitecture, NetworkSettings
 from mono2many.models.checkpoint import ModelCard, from_mono, load_model, load_weights, read_card, save_model
 from mono2many.models.encoder import is_rectified
@@ -71,6 +72,11 @@ class Origin:
         """Height and width of each learnt camera's own images."""
 
     @property
+    def begins_trained(self) -> bool:
+        """The networks of a new run predict depth and motion before its first step."""
+        return not self.resumes and not self.fresh_pose and (self.start or self.teacher) is not None
+
+    @property
     def was_metric(self) -> bool:
         """The folder's model had a scale in metres, which no longer holds once its weights change."""
         models = [
@@ -89,6 +95,7 @@ class Origin:
             if self.teacher is not None and not self.resumes:
                 self._refuse_other_unit(self.teacher)
                 from_mono(network, self.teacher)
+                network.depth.set_range(*depth_range(network.teacher, self.dataset))
         else:
             network = MonoDepth(architecture, weights)
         if self.unit and self.config.model.start_far and self.known is None and self.teacher is None:
@@ -184,12 +191,26 @@ def keep_start(run: Path, start: str | Path) -> None:
     save_model(run / START_FOLDER, model, replace(card, has_pose=False))
 
 
-@torch.no_grad()
 def typical_depth(start: DepthNet, dataset: ClipDataset) -> float:
     """Median depth of 8 training frames, in the start's unit."""
+    return float(_depths(start, dataset).median())
+
+
+def depth_range(teacher: DepthNet, dataset: ClipDataset) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The range of the first sweeps, by the teacher's depth of 8 training frames."""
+    unknown = torch.tensor(0.0)
+    return running_range(unknown, unknown, _depths(teacher, dataset), momentum=0.0)
+
+
+@torch.no_grad()
+def _depths(network: DepthNet, dataset: ClipDataset) -> Float[Tensor, "B H W"]:
+    """Of 8 training frames, spread evenly, as in prediction."""
     frames = [i for batch in spread_out(len(dataset), 8, 8) for i in batch]
-    targets = dataset.batch(frames).frames[:, 0].float() / 255
-    return float(1 / start(targets).median())
+    training = network.training
+    try:
+        return 1 / network.eval()(dataset.batch(frames).frames[:, 0].float() / 255)
+    finally:
+        network.train(training)
 
 
 def starting_cameras(dataset: ClipDataset) -> Float[Tensor, "N 3 3"]:

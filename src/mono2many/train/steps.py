@@ -167,7 +167,7 @@ def _many_heads(
     if refined is None:
         return heads, teacher
     count = refined.shape[1]  # the stereo partner's, which comes last, is known
-    if batch.stereo_from_target is None:  # which would fix the unit
+    if batch.stereo_from_target is None and not plan.teacher_frozen:  # each would fix the unit
         refined = _in_unit_of(predicted[:, :count], refined, batch.source_exists[:, :count])
     poses = torch.cat([refined, predicted[:, count:]], 1)
     heads, teacher = ([replace(head, source_from_target=poses) for head in side] for side in (heads, teacher))
@@ -178,8 +178,9 @@ def _many_heads(
 def _in_unit_of(
     motion: Float[Tensor, "B S 4 4"], refined: Float[Tensor, "B S 4 4"], exists: Bool[Tensor, "B S"]
 ) -> Float[Tensor, "B S 4 4"]:
-    """`refined` with translations as long as the network's, on the (geometric) mean of the batch. Depth
-    learns by the poses and poses are refined by depth: the frozen pose network keeps their common unit."""
+    """`refined` with translations as long as the network's, on the (geometric) mean of the batch. A teacher
+    learns by the poses and poses are refined by its depth: the frozen pose network keeps their common unit.
+    """
     logs = [(m[..., :3, 3].norm(dim=-1) + 1e-9).log() for m in (motion, refined)]
     total = mean_over_processes((logs[0] - logs[1]).masked_fill(~exists, 0).sum())
     longer = total / mean_over_processes(exists.sum().float()).clamp(min=1e-6)
