@@ -205,6 +205,14 @@ def test_a_validation_that_gets_worse_twice_names_the_best_step_and_a_fluctuatio
     assert said(errors=(0.5, 0.55, 0.52)) == said(errors=(0.5, 0.501, 0.502)) == said(errors=(0.5, 0.6)) == []
 
 
+def test_a_training_that_was_never_better_than_its_start_says_so_at_its_end() -> None:
+    result, start = Validation(PhotometricScore(4, 0.6, 1.0), None, STREET), TrainState(9, 0.5, 0, (0.6,))
+    (text,) = doubts(result, start, Path("run/best"), 1000, 1000)
+    assert text.startswith("no validation was better than the one before training (0.500): that model (run/b")
+    assert list(doubts(result, start, Path("run/best"), 900, 1000)) == []
+    assert list(doubts(result, TrainState(9, 0.5, 3, (0.6,)), Path("run/best"), 1000, 1000)) == []
+
+
 def test_a_ratio_above_1_is_said_with_its_number() -> None:
     (text,) = said(ratio=2.9)
     assert "2.90 times that of the un-warped neighbour: lower --learning-rate" in text

@@ -122,6 +122,12 @@ def test_a_student_begins_as_its_teacher_whose_range_is_learnt_at_once(tmp_path:
     folder = run(tiny(tmp_path, "student", 1, teacher=str(teacher), freeze_from=0.0))
     mono, taught = weights(teacher, "depth."), weights(folder, "teacher.")
     assert same({k.replace("depth.", "teacher.", 1): v for k, v in mono.items()}, taught)
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    scores = {line["step"]: line["abs_rel"] for line in lines if line["event"] == "val"}
+    assert [*scores] == [0, 1]  # before training it may be the best one
+    best = torch.load(folder / "checkpoints" / "step-00000001.pt", weights_only=True)["best_step"]
+    assert scores[best] == min(scores.values())
+    assert same(weights(folder / "best", "depth."), weights(folder, "depth.")) == (best == 1)
     model, _ = load_model(folder)
     assert isinstance(model, ManyDepth)
     reader = SyntheticReader(StreetSettings(4, 3, 64, 96), "train")

@@ -138,7 +138,7 @@ def make_encoder(name: str, weights: str = "none", images: int = 1) -> Encoder:
 @torch.no_grad()
 def is_rectified(name: str) -> bool:
     """Whether an encoder's map at stride 4 is the output of a ReLU: tried with random weights."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         stride4 = make_encoder(name).eval().shallow(torch.rand(1, 3, 64, 64))[1]
     assert stride4 is not None
