@@ -15,7 +15,7 @@ from mono2many.geometry.sweep import Sweep, aggregate_cost, depth_hypotheses, gr
 from mono2many.models.architecture import DecoderType, ManyArchitecture, MatchBy, PoseType
 from mono2many.models.chain import chained_motion
 from mono2many.models.many import ManyDepth
-from mono2many.models.pixels import Gate, PixelStudentNet, relative_costs
+from mono2many.models.pixels import Gate, PixelStudentNet, median_around, relative_costs
 from mono2many.models.pose import PoseNet, RelativePose
 from mono2many.models.student import Student
 
@@ -266,6 +266,14 @@ def test_a_range_is_part_of_the_weights() -> None:
     assert found.max() <= 4.0
 
 
+def test_what_single_cells_match_counts_only_where_their_neighbours_agree() -> None:
+    cells = torch.zeros(1, 1, 9, 9)
+    cells[..., 1, 1], cells[..., 4:, 4:] = 0.3, 0.2  # a cell, and a corner of 5 x 5
+    found = median_around(cells)
+    assert torch.equal(found[..., :4, :4], torch.zeros(1, 1, 4, 4))
+    assert torch.equal(found[..., 6:, 6:], torch.full((1, 1, 3, 3), 0.2))
+
+
 @torch.no_grad()
 def test_a_gate_draws_depth_to_the_least_cost_where_there_are_costs_only() -> None:
     gate = Gate(channels=5)
@@ -274,21 +282,22 @@ def test_a_gate_draws_depth_to_the_least_cost_where_there_are_costs_only() -> No
     assert last.bias is not None
     last.weight.zero_()
     last.bias.zero_()  # half open
-    best = torch.tensor([[[11.0, 9.0, 40.0, 11.0]]])
-    confident = torch.tensor([[[True, True, True, False]]])
-    volume = torch.rand(1, 6, 1, 4)
+    # areas of 5 cells in a row
+    best = torch.tensor([[[11.0, 9.0, 40.0, 11.0]]]).repeat_interleave(5, 2)
+    confident = torch.tensor([[[True, True, True, False]]]).repeat_interleave(5, 2)
+    volume = torch.rand(1, 6, 1, 20)
     sweep = Sweep(volume, volume < 0, confident, volume.argmin(1))
-    gate_value, log_depth_residual = gate(torch.rand(1, 5, 1, 4), torch.full((1, 4, 16), 0.1), best, sweep)
+    gate_value, log_depth_residual = gate(torch.rand(1, 5, 1, 20), torch.full((1, 4, 80), 0.1), best, sweep)
     assert (gate_value == 0.5).all()
     torch.testing.assert_close(
-        log_depth_residual[0, 0, 0], torch.tensor([math.log(1.1), math.log(0.9), 0, 0])
+        log_depth_residual[0, 0, 0, 2::5], torch.tensor([math.log(1.1), math.log(0.9), 0, 0])
     )
 
     model, s = away_from_rest(ManyDepth(replace(LIGHT, match_by="pixels"))), seen()
     net = model.depth
     assert isinstance(net, PixelStudentNet)
     around = 1 / model.single(s["image"])
-    net.set_range(around.min(), around.max())
+    net.set_range(1.2 * around.median(), 1.25 * around.median())  # most cells are drawn the same way
     depths = {}
     for bias in (-1e3, 0.0):
         net.gate.opened[-1].bias.fill_(bias)  # type: ignore[union-attr, operator]

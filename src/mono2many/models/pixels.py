@@ -26,6 +26,8 @@ WINDOW = 3
 LIMIT = 0.35
 """Of log depth: where single-frame depth and the least cost differ by more (a factor of 1.4), something moves
 or is occluded, and the gate is shut."""
+AROUND = 5
+"""Cells across and down whose median difference counts: single cells of a road match anywhere."""
 
 
 class PixelStudentNet(StudentNet):
@@ -88,7 +90,8 @@ class Gate(nn.Module):
         best: Float[Tensor, "B h w"],
         sweep: Sweep,
     ) -> tuple[Float[Tensor, "B 1 h w"], Float[Tensor, "B 1 h w"]]:
-        """(how far it is open, 0 to 1; log depth of least cost - the student's, 0 beyond LIMIT).
+        """(how far it is open, 0 to 1; log depth of least cost - the student's, 0 beyond LIMIT, the median of
+        the AROUND x AROUND cells around each).
         decoded: at stride 4; disparity: the student's, cells being every fourth pixel; best: depth of least
         cost."""
         with full_precision(disparity):
@@ -103,7 +106,14 @@ class Gate(nn.Module):
             inputs = [small, small.abs(), margin.unsqueeze(1), confidence, of_image]
             inputs = [decoded, *(x.to(decoded.dtype) for x in inputs)]
         opening = self.opened(torch.cat(inputs, 1)).float().sigmoid()
-        return opening, torch.where(residual.abs() < LIMIT, residual, 0)
+        return opening, median_around(torch.where(residual.abs() < LIMIT, residual, 0))
+
+
+def median_around(cells: Float[Tensor, "B 1 h w"]) -> Float[Tensor, "B 1 h w"]:
+    """Of the AROUND x AROUND cells around each; beyond the border lie the border's."""
+    padded = F.pad(cells, (AROUND // 2,) * 4, mode="replicate")
+    around = F.unfold(padded, AROUND)
+    return around.median(1, keepdim=True).values.unflatten(2, cells.shape[2:])
 
 
 class PosedFrames(NamedTuple):
