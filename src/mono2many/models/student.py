@@ -24,8 +24,8 @@ class Student(NamedTuple):
     """Cells that were compared at every hypothesis (by pixels: at half of them); the others' costs are
     zeroed."""
     matching_residual: Float[Tensor, "B h w"] | None = None
-    """By pixels: |log depth before the gate - log depth of least cost| where the gate is open, times how far
-    it is. What the decoder may still learn from matching."""
+    """By pixels: |log depth before the gate - log depth of least cost|, the median around, times how far the
+    gate is open. What the decoder may still learn from matching."""
 
 
 class ImageFeatures(NamedTuple):

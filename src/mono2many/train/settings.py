@@ -195,8 +195,7 @@ class RunConfig(RangeChecked):
     """Model folder to fine-tune, or `starter`: its networks and weights. --anchor regularises its depth;
     where it has no pose network, a new one is made as the flags say."""
     freeze_batchnorm: bool = True
-    """With --start-from or --teacher: keep the depth network's BatchNorm statistics, instead of each batch's.
-    """
+    """With --start-from or --teacher: keep the depth network's BatchNorm statistics, not each batch's."""
     device: Device = "auto"
     """Where to compute; auto: a GPU if there is one."""
     precision: Precision = "auto"

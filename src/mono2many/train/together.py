@@ -27,8 +27,9 @@ LET_KNOW = 3 * EVERY
 @contextmanager
 def ending_together(fabric: Fabric) -> Iterator[Fabric]:
     """An error in one process ends all of them within seconds; only that one says why, and the others exit
-    without a word and with status 2. Those that Lightning started exit with status 0, also after a stop:
-    when one of them exits with another, it kills their first process, which may not have said why yet."""
+    without a word and with status 2. But those that are not the first of their machine exit with status 0,
+    also after a stop: Lightning kills the first when one that it started exits with another status, and the
+    first may not have said why yet."""
     if fabric.world_size == 1:
         yield fabric
         return
